@@ -1,0 +1,1 @@
+"""The ``memtwin`` command, one module per verb, and the report."""

@@ -1,0 +1,1 @@
+"""Records, measured data, image sets, and the catalogue that fetches them."""

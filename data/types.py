@@ -1,0 +1,14 @@
+"""Two names that every room uses."""
+
+__all__ = ["Array", "Progress"]
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[np.float64]
+
+Progress: TypeAlias = Callable[[int, int], None]
+"""``progress(done, total)``: long work calls it now and then; the command line draws a bar from it."""

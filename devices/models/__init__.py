@@ -1,0 +1,1 @@
+"""The compact models, one module each."""

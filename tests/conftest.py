@@ -1,0 +1,54 @@
+"""Strict numerics, and a reason in words for every test that can't run here."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+
+matplotlib.use("Agg")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="run the slow tests too")
+    parser.addoption("--require-ngspice", action="store_true", help="fail, not skip, without ngspice")
+
+
+def _data_is_there() -> bool:
+    cache = os.environ.get("MEMTWIN_DATA")
+    return cache is not None and (Path(cache) / "devices").is_dir()
+
+
+def _ngspice_is_there() -> bool:
+    from memtwin.circuits.ngspice import available
+
+    return available()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    skips = []
+    if not config.getoption("--slow"):
+        skips.append(("slow", "slow: run with --slow"))
+    if not _data_is_there():
+        skips.append(("data", "no measured data: MEMTWIN_DATA names no cache"))
+    if any("spice" in item.keywords for item in items) and not _ngspice_is_there():
+        if config.getoption("--require-ngspice"):
+            raise pytest.UsageError("ngspice is required (--require-ngspice) but was not found")
+        skips.append(("spice", "no ngspice shared library"))
+    for name, reason in skips:
+        for item in items:
+            if name in item.keywords:
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(autouse=True)
+def strict_numerics() -> Iterator[None]:
+    with np.errstate(divide="raise", over="raise", invalid="raise"):
+        yield
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(20240229)

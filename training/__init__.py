@@ -1,0 +1,1 @@
+"""Networks on tiles, the Siamese update, and the ledger of what every write costs."""
