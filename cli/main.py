@@ -1,0 +1,46 @@
+"""The ``memtwin`` command: one verb, one module.
+
+The verbs' modules are light; each imports what it needs when it runs, so that ``memtwin --help`` is quick.
+"""
+
+__all__ = ["app", "main"]
+
+from typing import Annotated
+
+import typer
+
+from .. import __version__
+from .console import verb
+from .info import info
+
+app = typer.Typer(
+    name="memtwin",
+    help="Memristor devices in SPICE, and the networks that train on them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"memtwin {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Memristor devices in SPICE, and the networks that train on them."""
+
+
+app.command()(verb(info))
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,223 @@
+"""The configuration of a run: a typed model, read from TOML, with every key checked.
+
+One :class:`RunConfig` says everything that a run depends on; it is stored in the run's record, and the same
+configuration with the same seed gives the same record.
+"""
+
+__all__ = [
+    "DeviceConfig",
+    "EffectsConfig",
+    "EngineName",
+    "ImagesConfig",
+    "NetworkConfig",
+    "RunConfig",
+    "SurrogateConfig",
+    "TileConfig",
+    "TrainingConfig",
+    "ValidationConfig",
+    "load_config",
+    "presets",
+]
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+
+from ..data.errors import InputError, nearest
+
+EngineName: TypeAlias = Literal["ideal", "surrogate", "line", "spice"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ImagesConfig(_Section):
+    """Which images, and how many of them."""
+
+    name: Literal["digits", "mnist"] = "digits"
+    train: PositiveInt | None = None
+    """Training images used, the first of the set; all when absent."""
+    test: PositiveInt | None = None
+    """Test images used, the first of the set; all when absent."""
+
+
+class DeviceConfig(_Section):
+    """The device in every cell, and the conductance levels that it is programmed to."""
+
+    name: str = "nbsto_32um"
+    """A device of the library, or the path of a device file (TOML)."""
+    g_max: PositiveFloat = 50e-6
+    """Conductance of the highest level at the read voltage [S]; the device's area is scaled to reach it."""
+    on_off: float = Field(10.0, gt=1)
+    """Highest level over lowest level."""
+    v_read: PositiveFloat = 0.2
+    """Read voltage, full scale [V]."""
+    levels: int = Field(16, ge=2, le=1024)
+
+
+class TileConfig(_Section):
+    """One physical array, its wires and periphery [ohm]."""
+
+    rows: int = Field(64, ge=2, le=1024)
+    cols: int = Field(64, ge=2, le=1024)
+    r_row: PositiveFloat = 2.5
+    """Word-line segment [ohm]."""
+    r_col: PositiveFloat = 2.5
+    """Bit-line segment [ohm]."""
+    r_driver: PositiveFloat = 100.0
+    r_sense: PositiveFloat = 20.0
+
+    @model_validator(mode="after")
+    def _pairs(self) -> "TileConfig":
+        if self.cols % 2:
+            raise ValueError(f"cols must be even, for differential column pairs; got {self.cols}")
+        return self
+
+
+class NetworkConfig(_Section):
+    """A multi-layer perceptron; its input and output sizes are those of the images."""
+
+    hidden: tuple[PositiveInt, ...] = (100,)
+
+
+class TrainingConfig(_Section):
+    """The Siamese scheme; symbols as in docs/siamese.md."""
+
+    engine: EngineName = "surrogate"
+    epochs: PositiveInt = 10
+    batch: PositiveInt = 100
+    learning_rate: PositiveFloat = 0.1
+    momentum: float = Field(0.9, ge=0, lt=1)
+    decay: float = Field(0.8, gt=0, le=1)
+    """Factor on the learning rate after every epoch."""
+    clip: PositiveFloat = 8.0
+    """Largest weight, in standard deviations of the layer's initial weights."""
+    accumulate: PositiveInt = 1
+    """Batches whose mean gradient makes one update."""
+    hysteresis: float = Field(0.0, ge=0, lt=10)
+    """Extra distance from the present level before a device is written, in level steps."""
+    compensation: Literal["carry", "sd", "readback", "damp", "none"] = "carry"
+
+
+class EffectsConfig(_Section):
+    """Device errors in the forward pass, as fractions of the conductance range."""
+
+    programming: float = Field(0.01, ge=0, lt=1)
+    """Standard deviation of a programmed conductance about its level."""
+    read: float = Field(0.005, ge=0, lt=1)
+    """Standard deviation of read noise per device and read."""
+
+
+class SurrogateConfig(_Section):
+    """How the surrogate is characterised in SPICE, and what is expected of it."""
+
+    vectors: int = Field(18, ge=4)
+    """Tile vectors, over at least two patterns, that the fit uses."""
+    held_out: int = Field(18, ge=4)
+    """Tile vectors that only check it."""
+    bar_percent: PositiveFloat = 0.2
+    """Largest NRMSE on the held-out vectors that training accepts [% of full scale]."""
+
+
+class ValidationConfig(_Section):
+    """The audit after training: test images read through another engine."""
+
+    engine: EngineName = "spice"
+    images: PositiveInt = 200
+
+
+class RunConfig(_Section):
+    """Everything that a run depends on."""
+
+    name: str = Field("run", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    seed: int = Field(0, ge=0)
+    workers: PositiveInt = 2
+    """SPICE worker processes; the result does not depend on it."""
+    images: ImagesConfig = ImagesConfig()
+    device: DeviceConfig = DeviceConfig()
+    tile: TileConfig = TileConfig()
+    network: NetworkConfig = NetworkConfig()
+    training: TrainingConfig = TrainingConfig()
+    effects: EffectsConfig = EffectsConfig()
+    surrogate: SurrogateConfig = SurrogateConfig()
+    validation: ValidationConfig = ValidationConfig()
+
+
+def presets() -> list[str]:
+    """Return the names of the shipped configurations."""
+    return sorted(
+        Path(item.name).stem for item in (files(__package__) / "presets").iterdir() if item.name.endswith(".toml")
+    )
+
+
+def load_config(source: str | Path, changes: Sequence[str] = ()) -> RunConfig:
+    """Read a configuration from a preset's name or a TOML file, with ``changes`` such as ``training.epochs=2`` applied.
+
+    Raises
+    ------
+    InputError
+        If there is no such preset or file, it is no TOML, a key is unknown (the nearest valid one is named) or a
+        value can't be.
+    """
+    text, where = _read(source)
+    try:
+        tree = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{where} is no valid TOML: {error}") from error
+    for change in changes:
+        _apply(tree, change)
+    return parse_config(tree, where)
+
+
+def parse_config(tree: Mapping[str, Any], where: str) -> RunConfig:
+    """Check nested mappings as a configuration; ``where`` names their origin in errors."""
+    try:
+        return RunConfig.model_validate(tree)
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise InputError(f"{where}: unknown key {path!r}{nearest(path.split('.')[-1], _keys(first['loc'][:-1]))}") from error
+        message = first["msg"].removeprefix("Value error, ")
+        raise InputError(f"{where}: {path or 'configuration'}: {message}, got {first['input']!r}") from error
+
+
+def _read(source: str | Path) -> tuple[str, str]:
+    path = Path(source)
+    if path.suffix == ".toml" or path.exists():
+        if not path.is_file():
+            raise InputError(f"there is no configuration file {path}")
+        try:
+            return path.read_text(encoding="utf-8"), str(path)
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path} is no text file: {error.reason}") from error
+    if str(source) not in presets():
+        raise InputError(f"there is no preset {str(source)!r}{nearest(str(source), presets())}; or give a .toml file")
+    return (files(__package__) / "presets" / f"{source}.toml").read_text(encoding="utf-8"), f"preset {source}"
+
+
+def _apply(tree: dict[str, Any], change: str) -> None:
+    path, equals, value = change.partition("=")
+    if not equals or not path.strip():
+        raise InputError(f"expected KEY=VALUE such as training.epochs=2, got {change!r}")
+    *sections, key = path.strip().split(".")
+    for section in sections:
+        tree = tree.setdefault(section, {})
+        if not isinstance(tree, dict):
+            raise InputError(f"{path.strip()!r}: {section!r} is a value, not a section")
+    try:
+        tree[key] = tomllib.loads(f"value = {value.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        tree[key] = value.strip()
+
+
+def _keys(location: Sequence[Any]) -> list[str]:
+    model: Any = RunConfig
+    for part in location:
+        model = model.model_fields[part].annotation
+    return list(model.model_fields)
