@@ -1,0 +1,106 @@
+"""The one call that every engine answers: program conductances once, then read batches of voltages."""
+
+__all__ = ["ENGINES", "Engine", "checked_conductances", "checked_voltages", "make_engine"]
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..data.errors import InputError, nearest
+from ..data.types import Array
+from .tile import Tile
+
+ENGINES = ("ideal", "surrogate", "line", "nodal", "spice")
+"""Names that :func:`make_engine` and the command line take."""
+
+G_MAX = 1e3
+"""Largest conductance accepted [S]."""
+
+V_MAX = 1e3
+"""Largest voltage accepted [V]."""
+
+
+class Engine(Protocol):
+    """A stack of equal tiles that can be programmed and read.
+
+    All engines compute the same quantity, the static currents at the sense inputs; they differ in what they leave out and in
+    what they cost.
+    """
+
+    @property
+    def name(self) -> str:
+        """One of :data:`ENGINES`."""
+
+    @property
+    def tile(self) -> Tile:
+        """The tile that all members of the stack share."""
+
+    def program(self, g: ArrayLike) -> None:
+        """Set the conductances ``g`` [S], (..., rows, cols), of every tile of the stack; 0 is an open device."""
+
+    def read(self, v: ArrayLike) -> Array:
+        """Return the sensed currents [A], (..., batch, cols), for row voltages ``v`` [V], (..., batch, rows).
+
+        The leading dimensions equal those of the programmed conductances.
+        """
+
+
+def make_engine(name: str, tile: Tile, *, workers: int | None = None) -> Engine:
+    """Return the engine called ``name`` for stacks of ``tile``.
+
+    ``workers`` is the number of ngspice processes, by default one per core. A surrogate made here takes the tile at its
+    word; one that was fitted to ngspice comes from its fit, ``SurrogateFit.engine``.
+    """
+    if name == "ideal":
+        from .ideal import Ideal
+
+        return Ideal(tile)
+    if name == "nodal":
+        from .nodal import Nodal
+
+        return Nodal(tile)
+    if name == "line":
+        from .line import LineSolver
+
+        return LineSolver(tile)
+    if name == "surrogate":
+        from .surrogate import Surrogate
+
+        return Surrogate(tile)
+    if name == "spice":
+        from .spice import Spice
+
+        return Spice(tile, workers=workers)
+    raise InputError(f"there is no engine {name!r}{nearest(name, ENGINES)}")
+
+
+def checked_conductances(tile: Tile, g: ArrayLike) -> Array:
+    """Return ``g`` as a new float array, or say what is wrong with it."""
+    g = np.array(g, float)
+    if g.shape[-2:] != tile.shape:
+        raise InputError(
+            f"expected conductances of shape (..., {tile.rows}, {tile.cols}), got {g.shape}"
+        )
+    bad = ~((g >= 0.0) & (g <= G_MAX))
+    if bad.any():
+        place = tuple(int(k) for k in np.argwhere(bad)[0])
+        raise InputError(
+            f"conductance at {place} is {g[place]!r}, expected a number from 0 to {G_MAX:g} S"
+        )
+    return g
+
+
+def checked_voltages(tile: Tile, stack: tuple[int, ...], v: ArrayLike) -> Array:
+    """Return ``v`` as a float array that fits a stack of tiles with leading dimensions ``stack``, or say what is wrong."""
+    v = np.asarray(v, float)
+    if v.ndim != len(stack) + 2 or v.shape[:-2] != stack or v.shape[-1] != tile.rows:
+        lead = "".join(f"{n}, " for n in stack)
+        raise InputError(f"expected voltages of shape ({lead}batch, {tile.rows}), got {v.shape}")
+    bad = ~(np.abs(v) <= V_MAX)
+    if bad.any():
+        place = tuple(int(k) for k in np.argwhere(bad)[0])
+        raise InputError(
+            f"voltage at {place} is {v[place]!r}, expected a number within ±{V_MAX:g} V"
+        )
+    return v
