@@ -1,8 +1,9 @@
 """What sits at a crossing: a memristor (1R), with a transistor (1T1R), or with a selector (1S1R).
 
-A memristor is programmed to a conductance ``g``, its chord conductance at the read voltage; while it is read its state stays
-as it is, so a cell is a static two-terminal element between word line and bit line. Only the transistor also feels the potential
-``b`` of the bit line, against which its gate voltage is counted.
+A memristor is programmed to a conductance ``g``, its chord conductance at the read voltage; while
+it is read its state stays as it is, so a cell is a static two-terminal element between word line
+and bit line. Only the transistor also feels the potential ``b`` of the bit line, against which its
+gate voltage is counted.
 """
 
 __all__ = ["Cell", "Selector", "Transistor"]
@@ -24,7 +25,8 @@ NEWTON_STEPS = 100
 
 @dataclass(frozen=True)
 class Transistor:
-    """NMOS pass gate between memristor and bit line: the level-1 (Shichman-Hodges) equations, no body effect.
+    """NMOS pass gate between memristor and bit line: the level-1 (Shichman-Hodges) equations, no
+    body effect.
 
     Shichman & Hodges, IEEE J. Solid-State Circuits 3 (1968) 285, doi:10.1109/JSSC.1968.1049902.
     """
@@ -47,7 +49,9 @@ class Transistor:
             )
 
     def current(self, y: ArrayLike, b: ArrayLike = 0.0) -> Array:
-        """Return the current [A] from drain to source at ``y`` [V] across the channel, the source at ``b`` [V]."""
+        """Return the current [A] from drain to source at ``y`` [V] across the channel, the source
+        at ``b`` [V].
+        """
         return self._law(y, b)[0]
 
     def slopes(self, y: ArrayLike, b: ArrayLike = 0.0) -> tuple[Array, Array]:
@@ -73,10 +77,11 @@ class Transistor:
 
 @dataclass(frozen=True)
 class Selector:
-    """Two-terminal threshold selector: it conducts ``g_off`` below its threshold voltage and ``g_on`` above.
+    """Two-terminal threshold selector: it conducts ``g_off`` below its threshold voltage and
+    ``g_on`` above.
 
-    ``i = y (g_off + (g_on - g_off) / (1 + exp(-(y^2 - v^2) / (2 v w))))`` with the threshold ``v`` and the width ``w``: smooth, odd
-    and rising, the static envelope of a volatile threshold switch.
+    ``i = y (g_off + (g_on - g_off) / (1 + exp(-(y^2 - v^2) / (2 v w))))`` with the threshold ``v``
+    and the width ``w``: smooth, odd and rising, the static envelope of a volatile threshold switch.
     """
 
     v_threshold: float = 0.1
@@ -123,7 +128,8 @@ Access: TypeAlias = Transistor | Selector
 
 @dataclass(frozen=True)
 class Cell:
-    """A memristor programmed by its conductance at ``v_read``, with or without an access device in series.
+    """A memristor programmed by its conductance at ``v_read``, with or without an access device in
+    series.
 
     A conductance of 0 is an open device: it carries no current.
     """
@@ -153,7 +159,9 @@ class Cell:
     def sinh_state(
         cls, parameters: Mapping[str, float], v_read: float = 0.2, access: Access | None = None
     ) -> "Cell":
-        """Return the sinh cell whose curvature falls with its conductance; see the model's parameters."""
+        """Return the sinh cell whose curvature falls with its conductance; see the model's
+        parameters.
+        """
         return cls(_static("sinh_state", parameters), v_read, access)
 
     @property
@@ -162,7 +170,9 @@ class Cell:
         return self.access is None and self.device.model.name == "resistor"
 
     def state(self, g: ArrayLike) -> Array:
-        """Return the device state ``x`` that has the conductance ``g`` [S] at the read voltage; open devices keep 0."""
+        """Return the device state ``x`` that has the conductance ``g`` [S] at the read voltage;
+        open devices keep 0.
+        """
         g = np.asarray(g, float)
         if self.device.model.name == "resistor":
             return np.array(g)
@@ -172,7 +182,9 @@ class Cell:
         return x
 
     def current(self, v: ArrayLike, g: ArrayLike, b: ArrayLike = 0.0) -> Array:
-        """Return the current [A] at ``v`` [V] from word to bit line, the bit line at ``b`` [V]; all broadcast."""
+        """Return the current [A] at ``v`` [V] from word to bit line, the bit line at ``b`` [V]; all
+        broadcast.
+        """
         return self.law(v, self.state(g), np.asarray(g, float) > 0.0, b)[0]
 
     def didv(self, v: ArrayLike, g: ArrayLike, b: ArrayLike = 0.0) -> Array:
@@ -182,7 +194,9 @@ class Cell:
     def law(
         self, v: ArrayLike, x: ArrayLike, closed: ArrayLike = True, b: ArrayLike = 0.0
     ) -> tuple[Array, Array, Array]:
-        """Return current [A] and its derivatives by ``v`` and ``b`` [S] of devices in state ``x``; zeros where not ``closed``."""
+        """Return current [A] and its derivatives by ``v`` and ``b`` [S] of devices in state ``x``;
+        zeros where not ``closed``.
+        """
         v, x, closed, b = np.broadcast_arrays(
             np.asarray(v, float), np.asarray(x, float), closed, np.asarray(b, float)
         )
@@ -202,8 +216,8 @@ class Cell:
     def _series(self, access: Access, v: Array, x: Array, b: Array) -> tuple[Array, Array, Array]:
         """Solve for the voltage ``y`` across the access device, where both currents are equal.
 
-        Both currents rise with their own voltage, so ``y`` lies between 0 and ``v`` and Newton steps that leave the
-        bracket are replaced by bisection.
+        Both currents rise with their own voltage, so ``y`` lies between 0 and ``v`` and Newton
+        steps that leave the bracket are replaced by bisection.
         """
         low, high = np.minimum(v, 0.0), np.maximum(v, 0.0)
         y = 0.5 * v

@@ -1,4 +1,4 @@
-"""The one call that every engine answers: program conductances once, then read batches of voltages."""
+"""The one call that every engine answers: program conductances, then read batches of voltages."""
 
 __all__ = ["ENGINES", "Engine", "checked_conductances", "checked_voltages", "make_engine"]
 
@@ -24,8 +24,8 @@ V_MAX = 1e3
 class Engine(Protocol):
     """A stack of equal tiles that can be programmed and read.
 
-    All engines compute the same quantity, the static currents at the sense inputs; they differ in what they leave out and in
-    what they cost.
+    All engines compute the same quantity, the static currents at the sense inputs; they differ in
+    what they leave out and in what they cost.
     """
 
     @property
@@ -37,10 +37,13 @@ class Engine(Protocol):
         """The tile that all members of the stack share."""
 
     def program(self, g: ArrayLike) -> None:
-        """Set the conductances ``g`` [S], (..., rows, cols), of every tile of the stack; 0 is an open device."""
+        """Set the conductances ``g`` [S], (..., rows, cols), of every tile of the stack; 0 is an
+        open device.
+        """
 
     def read(self, v: ArrayLike) -> Array:
-        """Return the sensed currents [A], (..., batch, cols), for row voltages ``v`` [V], (..., batch, rows).
+        """Return the sensed currents [A], (..., batch, cols), for row voltages ``v`` [V], (...,
+        batch, rows).
 
         The leading dimensions equal those of the programmed conductances.
         """
@@ -49,8 +52,9 @@ class Engine(Protocol):
 def make_engine(name: str, tile: Tile, *, workers: int | None = None) -> Engine:
     """Return the engine called ``name`` for stacks of ``tile``.
 
-    ``workers`` is the number of ngspice processes, by default one per core. A surrogate made here takes the tile at its
-    word; one that was fitted to ngspice comes from its fit, ``SurrogateFit.engine``.
+    ``workers`` is the number of ngspice processes, by default one per core. A surrogate made here
+    takes the tile at its word; one that was fitted to ngspice comes from its fit,
+    ``SurrogateFit.engine``.
     """
     if name == "ideal":
         from .ideal import Ideal
@@ -92,7 +96,9 @@ def checked_conductances(tile: Tile, g: ArrayLike) -> Array:
 
 
 def checked_voltages(tile: Tile, stack: tuple[int, ...], v: ArrayLike) -> Array:
-    """Return ``v`` as a float array that fits a stack of tiles with leading dimensions ``stack``, or say what is wrong."""
+    """Return ``v`` as a float array that fits a stack of tiles with leading dimensions ``stack``,
+    or say what is wrong.
+    """
     v = np.asarray(v, float)
     if v.ndim != len(stack) + 2 or v.shape[:-2] != stack or v.shape[-1] != tile.rows:
         lead = "".join(f"{n}, " for n in stack)

@@ -1,17 +1,19 @@
 """One physical array: rows x cols cells, their wires, drivers and sense amplifiers.
 
-Row (word line) ``i`` runs through the nodes ``w{i}_{j}``, column (bit line) ``j`` through the nodes ``b{i}_{j}``, and the cell
-``(i, j)`` joins ``w{i}_{j}`` to ``b{i}_{j}``, all counted from 0::
+Row (word line) ``i`` runs through the nodes ``w{i}_{j}``, column (bit line) ``j`` through the nodes
+``b{i}_{j}``, and the cell ``(i, j)`` joins ``w{i}_{j}`` to ``b{i}_{j}``, all counted from 0::
 
-    v_i --r_driver-- w{i}_0 --r_row-- w{i}_1 --r_row-- ...          (and the same again from the right with drive="both")
+    v_i --r_driver-- w{i}_0 --r_row-- w{i}_1 --r_row-- ...
                        |cell            |cell
                      b{i}_0           b{i}_1
                        |r_col           |r_col
-                     b{i+1}_0           ...
-                       |
-                     b{rows-1}_0 --r_col-- --r_sense-- sense j      (and the same again at the top with sense="both")
+                     b{i+1}_0         b{i+1}_1
+                      ...
+                     b{rows-1}_0 --r_col-- --r_sense-- sense j
 
-The sense input is held at 0 V, or near it by the amplifier of :mod:`.periphery`; its current is the tile's output.
+and the same again at the other end with ``drive="both"`` or ``sense="both"``.
+The sense input is held at 0 V, or near it by the amplifier of :mod:`.periphery`; its current is the
+tile's output.
 """
 
 __all__ = ["Tile", "Wires"]
@@ -26,7 +28,9 @@ from ..data.types import Array
 from .cell import Cell
 
 R_MIN, R_MAX = 1e-3, 1e9
-"""Resistances accepted [ohm]: below, ngspice replaces a resistor by one of its own choice; above, gmin outweighs it."""
+"""Resistances accepted [ohm]: below, ngspice replaces a resistor by one of its own choice; above,
+gmin outweighs it.
+"""
 
 LINES_MAX = 1024
 
@@ -41,11 +45,11 @@ class Wires(NamedTuple):
     left: Array
     """From the driver to ``w{i}_0``, (rows,)."""
     right: Array
-    """From the second driver to ``w{i}_{cols-1}``, (rows,); zeros when driven from the left only."""
+    """From the second driver to ``w{i}_{cols-1}``, (rows,); zeros if driven from the left only."""
     bottom: Array
     """From ``b{rows-1}_{j}`` to the sense input, (cols,)."""
     top: Array
-    """From ``b{0}_{j}`` to the second sense input, (cols,); zeros when sensed at the bottom only."""
+    """From ``b0_{j}`` to the second sense input, (cols,); zeros if sensed at the bottom only."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,9 @@ class Tile:
     sense: Literal["bottom", "both"] = "bottom"
     """Where the bit lines are sensed; the currents of both ends are added."""
     wire_spread: float = 0.0
-    """Relative standard deviation of every wire segment's resistance (log-normal with median ``r_row`` or ``r_col``)."""
+    """Relative standard deviation of every wire segment's resistance (log-normal with median
+    ``r_row`` or ``r_col``).
+    """
     wire_seed: int = 0
     """Seed of that spread."""
 
