@@ -13,7 +13,7 @@ def info(json: Json = False) -> None:
 
     from .. import __version__
     from ..circuits import ngspice
-    from ..data.catalogue import cache
+    from ..data.catalogue import cache_folder
 
     found = ngspice.features() if ngspice.available() else None
     summary = {
@@ -25,7 +25,7 @@ def info(json: Json = False) -> None:
         "ngspice_library": found.library if found else None,
         "klu": found.klu if found else None,
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "data_cache": str(cache()),
-        "data_cache_exists": cache().is_dir(),
+        "data_cache": str(cache_folder()),
+        "data_cache_exists": cache_folder().is_dir(),
     }
     emit(summary, as_json=json, title="memtwin")
