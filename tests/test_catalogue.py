@@ -27,7 +27,7 @@ def shelf(tmp_path, monkeypatch):
     server = ThreadingHTTPServer(
         ("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path / "upstream"))
     )
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     digest = hashlib.sha256(CONTENT).hexdigest()
     entry = Dataset(
         name="toy",
@@ -109,7 +109,7 @@ def test_every_entry_is_whole():
 
 
 def test_cache_folder_without_the_variable(monkeypatch):
-    monkeypatch.delenv("MEMTWIN_DATA")
+    monkeypatch.delenv("MEMTWIN_DATA", raising=False)
     assert cache_folder().name == "memtwin"
 
 

@@ -16,6 +16,7 @@ __all__ = [
     "TrainingConfig",
     "ValidationConfig",
     "load_config",
+    "parse_config",
     "presets",
 ]
 

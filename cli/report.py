@@ -1,0 +1,312 @@
+"""``memtwin report RUN``: one self-contained HTML page made from a run's record.
+
+Everything on the page comes from the record; only the measured curve beside the fitted one is read from the data cache,
+and where it is not there the page says so.
+"""
+
+__all__ = ["report", "write_report"]
+
+import html
+import io
+import json as jsonlib
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .console import Json, emit
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PAGE = Template("""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
+<title>$title</title><style>
+:root{--ink:#1c2733;--soft:#5c6b7a;--line:#dfe5eb;--paper:#fff;--wash:#f4f7fa;--accent:#1f6fb4}
+*{box-sizing:border-box}
+body{margin:0;background:var(--wash);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
+main{max-width:1120px;margin:0 auto;padding:2.5rem 1.5rem 4rem}
+h1{font-size:1.9rem;margin:0 0 .25rem}h2{font-size:1.2rem;margin:2.6rem 0 .6rem}
+p{max-width:76ch;margin:.4rem 0}.soft{color:var(--soft)}
+.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(165px,1fr));gap:.8rem;margin:1.6rem 0}
+.card{background:var(--paper);border:1px solid var(--line);border-radius:10px;padding:.9rem 1rem}
+.card b{display:block;font-size:1.55rem;line-height:1.2;color:var(--accent);font-variant-numeric:tabular-nums}
+.card span{font-size:.82rem;color:var(--soft)}
+figure{margin:1rem 0;background:var(--paper);border:1px solid var(--line);border-radius:10px;padding:1rem}
+figure svg{display:block;width:100%;height:auto}
+figcaption{color:var(--soft);font-size:.88rem;margin-top:.5rem;max-width:90ch}
+table{border-collapse:collapse;background:var(--paper);border:1px solid var(--line);width:100%;font-size:.88rem}
+td,th{padding:.35rem .7rem;border-bottom:1px solid var(--line);text-align:left;vertical-align:top}
+td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
+th{background:var(--wash);font-weight:600}code{font-size:.85em}
+.two{display:grid;grid-template-columns:repeat(auto-fit,minmax(430px,1fr));gap:1rem}
+@media print{body{background:#fff}figure{break-inside:avoid}}
+</style></head><body><main>
+<h1>$title</h1><p class="soft">$subtitle</p>
+<div class="cards">$cards</div>
+$sections
+</main></body></html>
+""")
+
+
+def report(
+    run: Annotated[Path, typer.Argument(help="A run's folder or its run.h5.")],
+    out: Annotated[Path | None, typer.Option(help="Where to write the page; report.html beside the record.")] = None,
+    json: Json = False,
+) -> None:
+    """Draw the report of a finished run."""
+    from ..training.experiment import load_run, record_path
+
+    path = record_path(run)
+    page = write_report(load_run(path), out or path.with_name("report.html"))
+    emit({"report": str(page), "bytes": page.stat().st_size}, as_json=json)
+
+
+def write_report(record: Mapping[str, Any], path: Path) -> Path:
+    """Write the page for ``record`` at ``path``, whole or not at all."""
+    summary, config = record["summary"], jsonlib.loads(record["config"])
+    text = PAGE.substitute(
+        title=f"memtwin run: {html.escape(config['name'])}",
+        subtitle=_subtitle(record, config),
+        cards="".join(_card(value, label) for value, label in _headline(summary)),
+        sections="\n".join(_sections(record, config)),
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    finally:
+        Path(name).unlink(missing_ok=True)
+    return path
+
+
+def _subtitle(record: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    versions = record["versions"]
+    klu = "with KLU" if versions["klu"] else "without KLU"
+    return html.escape(
+        f"{record['network']} on {config['images']['name']}, {config['device']['levels']} levels of"
+        f" {record['device']['name']}, tiles of {config['tile']['rows']}×{config['tile']['cols']}; seed {config['seed']};"
+        f" memtwin {versions['memtwin']}, ngspice {versions['ngspice']} {klu}; everything on this page is simulated"
+    )
+
+
+def _headline(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    images = summary["spice_images"]
+    return [
+        (f"{100 * summary['memristor_accuracy']:.2f} %", "memristor twin, all test images"),
+        (f"{100 * summary['float_accuracy']:.2f} %", "float network, trained the same way"),
+        (f"{100 * summary['spice_accuracy']:.1f} %", f"{images} images read in {summary['validation_engine']}"),
+        (f"{summary['agreement']} of {images}", "predictions as the surrogate's"),
+        (f"{summary['surrogate_nrmse_percent']:.3f} %", "surrogate error on held-out ngspice vectors (NRMSE)"),
+        (f"{summary['writes_removed_first_epoch_percent']:.2f} %", "closed-loop writes removed, first epoch"),
+        (f"{summary['energy_removed_percent']:.2f} %", "write energy removed, whole run"),
+    ]
+
+
+def _card(value: str, label: str) -> str:
+    return f'<div class="card"><b>{html.escape(value)}</b><span>{html.escape(label)}</span></div>'
+
+
+def _sections(record: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:
+    return [
+        "<h2>The device</h2>",
+        _device_text(record),
+        f'<div class="two">{_figure(*_iv(record))}{_figure(*_levels(record))}</div>',
+        "<h2>The surrogate, held to ngspice</h2>",
+        _figure(*_surrogate(record)),
+        "<h2>Training</h2>",
+        f'<div class="two">{_figure(*_accuracy(record))}{_figure(*_writes(record))}</div>',
+        _ledger_table(record),
+        "<h2>The array after training</h2>",
+        _figure(*_maps(record, "g")),
+        _figure(*_maps(record, "writes")),
+        "<h2>Validation</h2>",
+        _validation_text(record),
+        "<h2>Configuration and provenance</h2>",
+        _table(_flat(config), ("key", "value")),
+        _table(_provenance(record), ("record", "value")),
+    ]
+
+
+def _figure(figure: "Figure", caption: str) -> str:
+    from matplotlib import rc_context
+
+    buffer = io.StringIO()
+    # A fixed salt and no date: the same record draws the same bytes.
+    with rc_context({"svg.hashsalt": "memtwin", "svg.fonttype": "path"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None}, dpi=160)
+    svg = buffer.getvalue()
+    return f"<figure>{svg[svg.index('<svg'):]}<figcaption>{html.escape(caption)}</figcaption></figure>"
+
+
+def _axes(count: int, *, width: float, height: float) -> tuple["Figure", Sequence[Any]]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, [figure.add_subplot(1, count, k + 1) for k in range(count)]
+
+
+def _surrogate(record: Mapping[str, Any]) -> tuple["Figure", str]:
+    from ..circuits.plots import error_histogram, scatter
+
+    part, summary = record["surrogate"], record["summary"]
+    figure, (left, right) = _axes(2, width=11, height=4.2)
+    scatter(left, part["spice"], part["predicted"], baseline=part["ideal"])
+    error_histogram(right, part["spice"], part["predicted"])
+    return figure, (
+        f"{part['spice'].shape[0]} held-out vectors that the fit never saw, every column a point."
+        f" NRMSE {summary['surrogate_nrmse_percent']:.4f} %, largest error"
+        f" {summary['surrogate_max_error_percent']:.3f} % of full scale (the largest held-out |I|)."
+        f" The device law without wires is off by {summary['ideal_nrmse_percent']:.1f} %."
+    )
+
+
+def _accuracy(record: Mapping[str, Any]) -> tuple["Figure", str]:
+    from ..training.plots import accuracy
+
+    epochs, summary = record["epochs"], record["summary"]
+    figure, (axes,) = _axes(1, width=5.6, height=4)
+    accuracy(
+        axes,
+        epochs["float_accuracy"],
+        epochs["test_accuracy"],
+        spice_accuracy=summary["spice_accuracy"],
+        spice_images=summary["spice_images"],
+    )
+    return figure, f"Test accuracy after every epoch; the memristor twin is read through the {record['engine']} engine."
+
+
+def _writes(record: Mapping[str, Any]) -> tuple["Figure", str]:
+    from ..training.plots import writes
+
+    epochs = record["epochs"]
+    figure, (axes,) = _axes(1, width=5.6, height=4)
+    writes(axes, epochs["writes"], epochs["closed_loop_writes"])
+    return figure, (
+        "Write operations per epoch, counted per device. The basic closed loop writes every device after every batch."
+    )
+
+
+def _maps(record: Mapping[str, Any], what: str) -> tuple["Figure", str]:
+    from ..training.plots import conductance_map, write_map
+
+    layers = [record["layers"][name] for name in sorted(record["layers"])]
+    figure, axes = _axes(len(layers), width=11, height=4.2)
+    for k, (axis, layer) in enumerate(zip(axes, layers, strict=True), start=1):
+        draw = conductance_map if what == "g" else write_map
+        draw(axis, layer[what], title=f"layer {k}")
+    caption = {
+        "g": "Conductance of every device after the last epoch, programming error included.",
+        "writes": "How often each device was written during training, its first programming not counted.",
+    }
+    return figure, caption[what]
+
+
+def _iv(record: Mapping[str, Any]) -> tuple["Figure", str]:
+    from ..devices.plots import sweep_fit
+
+    device = record["device"]
+    figure, (axes,) = _axes(1, width=5.6, height=4.2)
+    measured = device["measured_v"], device["measured_i"]
+    sweep_fit(axes, device["fit_v"], device["fit_i"], measured=measured if len(measured[0]) else None)
+    return figure, device["fit_caption"]
+
+
+def _levels(record: Mapping[str, Any]) -> tuple["Figure", str]:
+    levels = record["levels"]
+    figure, (axes,) = _axes(1, width=5.6, height=4.2)
+    shade = (levels["g"] - levels["g"].min()) / max(float(levels["g"].max() - levels["g"].min()), 1e-30)
+    from matplotlib import colormaps
+
+    for i, s in zip(levels["i"], shade, strict=True):
+        axes.plot(levels["v"], 1e6 * i, color=colormaps["viridis"](0.9 * float(s)), lw=1.2)
+    axes.set(xlabel="voltage [V]", ylabel="current [µA]", title=f"{len(levels['g'])} programmable levels")
+    axes.grid(alpha=0.25)
+    return figure, (
+        f"Read I–V of every level in the cell, {1e6 * levels['g'].min():.3g} to {1e6 * levels['g'].max():.3g} µS at"
+        f" {levels['v_read']:g} V. Curvature and all, this is what the circuit sees."
+    )
+
+
+def _device_text(record: Mapping[str, Any]) -> str:
+    return f"<p>{html.escape(record['device']['text'])}</p>"
+
+
+def _ledger_table(record: Mapping[str, Any]) -> str:
+    rows = []
+    for name, label in (
+        ("writes", "device writes"),
+        ("pulses", "programming pulses"),
+        ("energy", "write energy [J]"),
+        ("time", "write time, device by device [s]"),
+    ):
+        done, basic = record["epochs"][name], record["epochs"][f"closed_loop_{name}"]
+        cells = [done[0], basic[0], 100 * (1 - done[0] / basic[0]), done.sum(), basic.sum(), 100 * (1 - done.sum() / basic.sum())]
+        shown = "".join(
+            f'<td class="n">{value:.3f} %</td>' if k % 3 == 2 else f'<td class="n">{value:.4g}</td>'
+            for k, value in enumerate(cells)
+        )
+        rows.append(f"<tr><td>{label}</td>{shown}</tr>")
+    head = (
+        '<tr><th></th><th class="n">epoch 1</th><th class="n">closed loop</th><th class="n">removed</th>'
+        '<th class="n">all epochs</th><th class="n">closed loop</th><th class="n">removed</th></tr>'
+    )
+    source = html.escape(record["write_cost_source"])
+    return f"<table>{head}{''.join(rows)}</table><p class='soft'>Pulses, energies and times: {source}</p>"
+
+
+def _validation_text(record: Mapping[str, Any]) -> str:
+    part, summary = record["validation"], record["summary"]
+    differ = [
+        f"image {index} (label {label}): {engine} says {a}, surrogate {b}"
+        for index, label, a, b, engine in zip(
+            part["indices"],
+            part["labels"],
+            part["predictions"],
+            part["surrogate_predictions"],
+            [summary["validation_engine"]] * len(part["indices"]),
+            strict=True,
+        )
+        if a != b
+    ]
+    text = (
+        f"{summary['spice_images']} test images were read through every tile of every layer in"
+        f" {summary['validation_engine']}: {100 * summary['spice_accuracy']:.1f} % correct; through the surrogate, with"
+        f" the same conductances: {100 * summary['surrogate_accuracy_same_images']:.1f} %."
+        f" They agree on {summary['agreement']} of {summary['spice_images']} predictions."
+    )
+    listed = "".join(f"<li>{html.escape(line)}</li>" for line in differ)
+    return f"<p>{html.escape(text)}</p>" + (f"<p>They differ on:</p><ul>{listed}</ul>" if differ else "")
+
+
+def _provenance(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        **{f"version of {name}": value for name, value in record["versions"].items()},
+        **{f"device: {name}": value for name, value in record["device"]["provenance"].items()},
+        **{f"seconds, {name}": f"{value:.1f}" for name, value in record["seconds"].items()},
+    }
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = "all" if value is None else value
+    return flat
+
+
+def _table(rows: Mapping[str, Any], head: tuple[str, str]) -> str:
+    body = "".join(
+        f"<tr><td><code>{html.escape(name)}</code></td><td>{html.escape(str(value))}</td></tr>"
+        for name, value in rows.items()
+    )
+    return f"<table><tr><th>{head[0]}</th><th>{head[1]}</th></tr>{body}</table><br>"
