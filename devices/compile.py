@@ -1,0 +1,68 @@
+"""From a symbolic expression to a vectorised numpy function.
+
+SymPy's own printing of Max and Piecewise needs arguments of equal shape and its ``select`` is
+slow; here they become ``maximum`` and ``where``, which broadcast. Common subexpressions are
+computed once.
+"""
+
+__all__ = ["Numeric", "vectorised"]
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import sympy as sp
+from sympy.printing.numpy import NumPyPrinter
+
+from .functions import NUMPY
+
+Numeric: TypeAlias = Callable[..., Any]
+
+
+class _Printer(NumPyPrinter):  # type: ignore[misc]
+    def _print_Max(self, expr: sp.Max) -> str:
+        return self._nested("maximum", expr.args)
+
+    def _print_Min(self, expr: sp.Min) -> str:
+        return self._nested("minimum", expr.args)
+
+    def _nested(self, name: str, args: Sequence[sp.Expr]) -> str:
+        text = self._print(args[0])
+        for other in args[1:]:
+            text = f"numpy.{name}({text}, {self._print(other)})"
+        return str(text)
+
+    def _print_Piecewise(self, expr: sp.Piecewise) -> str:
+        *guarded, (last, condition) = expr.args
+        if condition != sp.true:
+            raise ValueError(
+                f"a Piecewise without a final (…, True) branch leaves values undefined: {expr}"
+            )
+        text = self._print(last)
+        for value, condition in reversed(guarded):
+            text = f"numpy.where({self._print(condition)}, {self._print(value)}, {text})"
+        return str(text)
+
+    def _print_Heaviside(self, expr: sp.Heaviside) -> str:
+        return f"numpy.heaviside({self._print(expr.args[0])}, 0.5)"
+
+    def _print_Function(self, expr: sp.Function) -> str:
+        name = type(expr).__name__
+        if name in NUMPY:
+            return f"{name}({', '.join(self._print(arg) for arg in expr.args)})"
+        return str(super()._print_Function(expr))
+
+
+def vectorised(args: Sequence[sp.Symbol], expr: sp.Expr | Sequence[sp.Expr]) -> Numeric:
+    """Return numpy code for ``expr`` (or a tuple of them) as a function of ``args`` by position."""
+    printer = _Printer(
+        {
+            "fully_qualified_modules": True,
+            "inline": True,
+            "allow_unknown_functions": True,
+            "user_functions": {},
+        }
+    )
+    compiled: Numeric = sp.lambdify(
+        args, expr, modules=[dict(NUMPY), "numpy"], printer=printer, cse=True
+    )
+    return compiled

@@ -1,0 +1,226 @@
+"""One device: a compact model with one parameter set, scaled to an area.
+
+A device of ``area`` a (relative to the one that was fitted) carries a times the current at the
+same voltage and state: current densities and the state's dynamics stay, its series resistance is
+divided by a.
+"""
+
+__all__ = ["Device", "load_device", "save_device", "shipped_devices"]
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..data.errors import InputError, MemtwinError, nearest
+from ..data.store import digest
+from ..data.types import Array
+from .model import CompactModel
+from .models import MODELS
+
+_LIBRARY = Path(__file__).parent / "library"
+
+
+@dataclass(frozen=True)
+class Device:
+    """A model with its parameters.
+
+    Attributes
+    ----------
+    name
+        What the device is called in reports.
+    model
+        Its equations.
+    parameters
+        Value of every parameter; what is left out takes the model's default.
+    stderr
+        Standard errors of the fitted ones.
+    area
+        Area relative to the device that the parameters describe.
+    meta
+        Provenance: source, stack, licence, fit record, and so on.
+    """
+
+    name: str
+    model: CompactModel
+    parameters: Mapping[str, float] = field(default_factory=dict)
+    stderr: Mapping[str, float] = field(default_factory=dict)
+    area: float = 1.0
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Fill in defaults and refuse what no device can have."""
+        for name, value in self.parameters.items():
+            self.model.parameter(name)
+            if not np.isfinite(value):
+                raise InputError(
+                    f"device {self.name}: parameter {name} is {value}, expected a number"
+                )
+        if not (np.isfinite(self.area) and self.area > 0):
+            raise InputError(f"device {self.name}: area is {self.area}, expected a number above 0")
+        complete = {**self.model.defaults, **{k: float(v) for k, v in self.parameters.items()}}
+        if complete["r_s"] < 0:
+            raise InputError(
+                f"device {self.name}: r_s is {complete['r_s']} ohm, expected 0 or more"
+            )
+        object.__setattr__(self, "parameters", complete)
+
+    @property
+    def r_s(self) -> float:
+        """Series resistance of the scaled device [ohm]."""
+        return self.parameters["r_s"] / self.area
+
+    @property
+    def dynamic(self) -> bool:
+        """Whether voltage changes the state at all."""
+        return self.model.rate_expr is not None
+
+    @property
+    def digest(self) -> str:
+        """Hash of all that the device's behaviour depends on."""
+        return digest(
+            self.model.name,
+            str(self.model.current_expr),
+            str(self.model.rate_expr),
+            dict(self.parameters),
+            self.area,
+        )
+
+    def scaled(self, area: float) -> "Device":
+        """Return the same device at ``area`` times the area it was fitted at."""
+        return replace(self, area=area)
+
+    def current(self, v: ArrayLike, x: ArrayLike) -> Array:
+        """Return the current [A] at terminal voltage v [V] and state x (broadcasting)."""
+        return self.area * self.model.current(v, x, self.parameters)
+
+    def didv(self, v: ArrayLike, x: ArrayLike) -> Array:
+        """Return di/dv [S] at constant state."""
+        return self.area * self.model.didv(v, x, self.parameters)
+
+    def didx(self, v: ArrayLike, x: ArrayLike) -> Array:
+        """Return di/dx [A] at constant voltage."""
+        return self.area * self.model.didx(v, x, self.parameters)
+
+    def rate(self, v: ArrayLike, x: ArrayLike) -> Array:
+        """Return dx/dt [1/s]; independent of the area."""
+        return self.model.rate(v, x, self.parameters)
+
+    def conductance(self, x: ArrayLike, v_read: float) -> Array:
+        """Return i/v at the read voltage [S]."""
+        return self.current(v_read, x) / v_read
+
+    def state(self, g: ArrayLike, v_read: float) -> Array:
+        """Return the state whose conductance i/v at ``v_read`` is g [S], of g's shape.
+
+        Raises
+        ------
+        InputError
+            If some g lies outside what the device reaches at that voltage.
+        """
+        if v_read == 0 or not np.isfinite(v_read):
+            raise InputError(f"read voltage is {v_read} V, expected a number other than 0")
+        g = np.asarray(g, float)
+        x = self.model.state(g * v_read / self.area, v_read, self.parameters)
+        low, high = self.model.state_range
+        slack = 1e-9 if np.isfinite(high) else 0.0
+        wrong = ~((x >= low - slack) & (x <= high + slack))
+        if wrong.any():
+            reach = (
+                self.conductance(np.array([low, min(high, 1e300)]), v_read)
+                if np.isfinite(high)
+                else None
+            )
+            span = "0 S and more" if reach is None else f"{min(reach):.4g} to {max(reach):.4g} S"
+            raise InputError(
+                f"device {self.name} can't have a conductance of {g[wrong].flat[0]:.4g} S"
+                f" at {v_read} V: it reaches {span}"
+            )
+        return np.clip(x, low, high)
+
+
+def shipped_devices() -> list[str]:
+    """Return the names of the devices that come with the package."""
+    return sorted(path.stem for path in _LIBRARY.glob("*.toml"))
+
+
+def load_device(name: str | Path) -> Device:
+    """Load a shipped device by name, or any device by the path of its TOML file.
+
+    Raises
+    ------
+    InputError
+        If there is no such device, or its file is not a device description.
+    """
+    path = Path(name) if str(name).endswith(".toml") else _LIBRARY / f"{name}.toml"
+    if not path.is_file():
+        if path.parent == _LIBRARY:
+            raise InputError(
+                f"there is no shipped device {str(name)!r}{nearest(str(name), shipped_devices())}"
+            )
+        raise InputError(f"there is no device file {path}")
+    try:
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is no TOML file: {error}") from error
+    for key in ("name", "model", "parameters"):
+        if key not in tree:
+            raise InputError(
+                f"{path}: key {key!r} is missing; expected name, model and [parameters]"
+            )
+    values, errors = {}, {}
+    for parameter, row in tree["parameters"].items():
+        row = row if isinstance(row, dict) else {"value": row}
+        if not isinstance(row.get("value"), int | float):
+            raise InputError(f"{path}: parameters.{parameter} has no number as its value")
+        values[parameter] = float(row["value"])
+        if "stderr" in row:
+            errors[parameter] = float(row["stderr"])
+    return Device(
+        str(tree["name"]),
+        MODELS[str(tree["model"])],
+        values,
+        errors,
+        float(tree.get("area", 1.0)),
+        tree.get("meta", {}),
+    )
+
+
+def save_device(device: Device, path: str | Path) -> Path:
+    """Write a device as TOML: parameters with units and standard errors, and its provenance."""
+    path = Path(path)
+    lines = [f"name = {_toml(device.name)}", f"model = {_toml(device.model.name)}"]
+    lines += [f"area = {device.area!r}", "", "[parameters]"]
+    for row in device.model.parameters:
+        cells = [f"value = {device.parameters[row.name]!r}"]
+        error = device.stderr.get(row.name)
+        if error is not None and np.isfinite(error):
+            cells.append(f"stderr = {float(error)!r}")
+        cells.append(f"unit = {_toml(row.unit)}")
+        lines.append(f"{row.name} = {{ {', '.join(cells)} }}")
+    if device.meta:
+        lines += ["", "[meta]"]
+        lines += [f"{_toml(key)} = {_toml(value)}" for key, value in device.meta.items()]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.part")
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise MemtwinError(f"can't write {path}: {error}") from error
+    return path
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_toml(item) for item in value)}]"
+    escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(f"\\u{ord(c):04x}" if ord(c) < 32 else c for c in escaped) + '"'

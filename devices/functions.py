@@ -1,0 +1,129 @@
+"""Functions that compact models are written with, safe at any argument and in every printing.
+
+Each is a SymPy function with an analytic derivative; :data:`NUMPY` has its vectorised meaning, and
+the printers of :mod:`memtwin.devices.spice` and :mod:`memtwin.devices.verilog_a` spell it out in
+their languages.
+
+=================  =====================================================================
+``limexp(u)``      exp(u), continued linearly above u = 80
+``limsinh(u)``     sinh(u), continued linearly beyond ``|u|`` = 80
+``limcosh(u)``     derivative of limsinh
+``softplus(u)``    ln(1 + exp(u)): a ramp without a kink, never zero, so any power of it is defined
+``logistic(u)``    1 / (1 + exp(-u)), derivative of softplus
+=================  =====================================================================
+"""
+
+__all__ = [
+    "LIMIT",
+    "NUMPY",
+    "above",
+    "by_sign",
+    "limcosh",
+    "limexp",
+    "limsinh",
+    "logistic",
+    "softplus",
+]
+
+from collections.abc import Callable
+
+import numpy as np
+import sympy as sp
+
+from ..data.types import Array
+
+LIMIT = 80.0
+"""Argument beyond which exponentials go on as straight lines: no overflow in products of several
+of them.
+"""
+
+
+class limexp(sp.Function):  # type: ignore[misc]
+    """Exponential, linear above :data:`LIMIT`."""
+
+    nargs = 1
+
+    def fdiff(self, argindex: int = 1) -> sp.Expr:
+        return sp.exp(sp.Min(self.args[0], sp.Float(LIMIT)))
+
+
+class limsinh(sp.Function):  # type: ignore[misc]
+    """Hyperbolic sine, linear beyond ±:data:`LIMIT`."""
+
+    nargs = 1
+
+    def fdiff(self, argindex: int = 1) -> sp.Expr:
+        return limcosh(self.args[0])
+
+
+class limcosh(sp.Function):  # type: ignore[misc]
+    """Hyperbolic cosine, constant beyond ±:data:`LIMIT`."""
+
+    nargs = 1
+
+    def fdiff(self, argindex: int = 1) -> sp.Expr:
+        (u,) = self.args
+        return sp.sinh(u) * sp.Heaviside(sp.Float(LIMIT) - sp.Abs(u))
+
+
+class softplus(sp.Function):  # type: ignore[misc]
+    """ln(1 + exp(u))."""
+
+    nargs = 1
+
+    def fdiff(self, argindex: int = 1) -> sp.Expr:
+        return logistic(self.args[0])
+
+
+class logistic(sp.Function):  # type: ignore[misc]
+    """1 / (1 + exp(-u))."""
+
+    nargs = 1
+
+    def fdiff(self, argindex: int = 1) -> sp.Expr:
+        (u,) = self.args
+        return logistic(u) * logistic(-u)
+
+
+def by_sign(v: sp.Symbol, positive: sp.Expr, negative: sp.Expr) -> sp.Expr:
+    """Return ``positive`` where v >= 0, else ``negative``; continuous models need both equal at v
+    = 0.
+    """
+    return sp.Piecewise((positive, v >= 0), (negative, True))
+
+
+def above(u: sp.Expr, softness: sp.Expr) -> sp.Expr:
+    """Return max(u, 0) with its kink rounded over about ``softness`` (in units of u): always
+    positive.
+    """
+    return softness * softplus(u / softness)
+
+
+def _limexp(u: Array) -> Array:
+    return np.asarray(np.exp(np.minimum(u, LIMIT)) * (1.0 + np.maximum(u - LIMIT, 0.0)))
+
+
+def _limsinh(u: Array) -> Array:
+    inside = np.clip(u, -LIMIT, LIMIT)
+    return np.asarray(np.sinh(inside) + np.cosh(LIMIT) * (u - inside))
+
+
+def _limcosh(u: Array) -> Array:
+    return np.asarray(np.cosh(np.clip(u, -LIMIT, LIMIT)))
+
+
+def _softplus(u: Array) -> Array:
+    return np.maximum(u, 0.0) + np.log1p(np.exp(-np.abs(u)))
+
+
+def _logistic(u: Array) -> Array:
+    return 0.5 * (1.0 + np.tanh(0.5 * u))
+
+
+NUMPY: dict[str, Callable[[Array], Array]] = {
+    "limexp": _limexp,
+    "limsinh": _limsinh,
+    "limcosh": _limcosh,
+    "softplus": _softplus,
+    "logistic": _logistic,
+}

@@ -1,0 +1,309 @@
+"""A compact model: symbolic equations declared once, evaluated here as vectorised numpy.
+
+A model is a current i(V, X; p) [A], a state rate dX/dt(V, X; p) [1/s], and a table of parameters.
+V is the voltage across the device behind its series resistance ``r_s`` (a parameter of every
+model), X the state, 1 in the LRS, and positive V moves X up. From the same expressions
+:mod:`memtwin.devices.spice` and :mod:`memtwin.devices.verilog_a` print simulator text.
+
+All methods take the *terminal* voltage v; where r_s > 0 they solve i = f(v - r_s i, x) and carry
+the derivatives through it by the implicit function theorem.
+"""
+
+__all__ = ["SERIES", "CompactModel", "Parameter", "symbols"]
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..data.errors import InputError, nearest
+from ..data.types import Array
+from .series import inner_voltage
+
+if TYPE_CHECKING:
+    import sympy as sp
+
+    from .compile import Numeric
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One row of a model's parameter table.
+
+    ``lower`` and ``upper`` bound a fit, ``log`` says that it should search on a logarithmic scale,
+    ``fixed`` that it is no fit parameter unless asked for (a temperature, a smoothing width).
+    """
+
+    name: str
+    unit: str
+    default: float
+    lower: float
+    upper: float
+    log: bool
+    meaning: str
+    fixed: bool = False
+
+
+SERIES = Parameter(
+    "r_s",
+    "ohm",
+    0.0,
+    0.0,
+    1e6,
+    False,
+    "series resistance of electrodes and wiring; 0 for none",
+    True,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class CompactModel:
+    """Equations and parameter table of one memristor model.
+
+    Attributes
+    ----------
+    name, title
+        Key of the model, and its name in words.
+    parameters
+        The table; the last row is always :data:`SERIES`.
+    current_expr
+        Current [A] in the symbols ``V`` [V], ``X`` and the parameters.
+    rate_expr
+        dX/dt [1/s] in the same symbols, or ``None`` for a device without dynamics.
+    doi
+        Where the equations come from; empty for our own.
+    state_range
+        Values that X can take; (0, 1) but for the plain resistor, whose X is a conductance.
+    smooth
+        Whether current and rate have continuous slopes (thresholds without kinks).
+    sets
+        Published parameter sets by name: ``{"oblea2010": {...}}``; see :func:`published`.
+    """
+
+    name: str
+    title: str
+    parameters: tuple[Parameter, ...]
+    current_expr: "sp.Expr"
+    rate_expr: "sp.Expr | None"
+    doi: str = ""
+    state_range: tuple[float, float] = (0.0, 1.0)
+    smooth: bool = True
+    notes: str = ""
+    _cache: dict[Any, "Numeric"] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse a declaration with symbols that the table does not explain."""
+        if not self.parameters or self.parameters[-1] != SERIES:
+            raise InputError(f"model {self.name}: the last parameter must be SERIES")
+        known = {"V", "X"} | {p.name for p in self.parameters[:-1]}
+        for label, expr in (("current", self.current_expr), ("rate", self.rate_expr)):
+            free = set() if expr is None else {str(s) for s in expr.free_symbols}
+            if free - known:
+                raise InputError(
+                    f"model {self.name}: its {label} uses {sorted(free - known)},"
+                    " not in its parameter table"
+                )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave compiled functions behind: another process makes its own."""
+        return {f.name: {} if f.name == "_cache" else getattr(self, f.name) for f in fields(self)}
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Parameter names in the order of the table."""
+        return tuple(p.name for p in self.parameters)
+
+    @cached_property
+    def defaults(self) -> dict[str, float]:
+        """Default value of every parameter."""
+        return {p.name: p.default for p in self.parameters}
+
+    @cached_property
+    def affine(self) -> bool:
+        """Whether the current (behind r_s) is affine in the state."""
+        import sympy as sp
+
+        slope = sp.diff(self.current_expr, sp.Symbol("X", real=True))
+        return not slope.has(sp.Symbol("X", real=True))
+
+    def parameter(self, name: str) -> Parameter:
+        """Return one row of the table.
+
+        Raises
+        ------
+        InputError
+            If the model has no such parameter; the nearest name is suggested.
+        """
+        for row in self.parameters:
+            if row.name == name:
+                return row
+        raise InputError(f"model {self.name} has no parameter {name!r}{nearest(name, self.names)}")
+
+    def complete(self, p: Mapping[str, ArrayLike]) -> dict[str, Array]:
+        """Return every parameter as an array, defaults where ``p`` has none; unknown names are
+        refused.
+        """
+        for name in p:
+            self.parameter(name)
+        return {r.name: np.asarray(p.get(r.name, r.default), float) for r in self.parameters}
+
+    def compiled(self, quantity: str, wrt: str = "") -> "Numeric":
+        """Return the numpy function of V, X and the parameters (by position, without r_s), made on
+        first use.
+
+        ``quantity`` is ``current`` or ``rate``; ``wrt`` is empty, ``V``, ``X`` or a parameter's
+        name. Behind r_s.
+        """
+        return self.compiled_many((quantity, wrt))
+
+    def compiled_many(self, *wanted: tuple[str, str]) -> "Numeric":
+        """Return one numpy function that yields a tuple of quantities, sharing their common
+        subexpressions.
+        """
+        if wanted not in self._cache:
+            from .compile import vectorised
+
+            expressions = [self._expression(quantity, wrt) for quantity, wrt in wanted]
+            self._cache[wanted] = vectorised(
+                symbols("V", "X", *self.names[:-1]),
+                expressions[0] if len(wanted) == 1 else tuple(expressions),
+            )
+        return self._cache[wanted]
+
+    def current(self, v: ArrayLike, x: ArrayLike, p: Mapping[str, ArrayLike]) -> Array:
+        """Return the current [A] at terminal voltage v [V] and state x; all arguments broadcast."""
+        return self._solve(v, x, p).i
+
+    def didv(self, v: ArrayLike, x: ArrayLike, p: Mapping[str, ArrayLike]) -> Array:
+        """Return di/dv [S] at constant state."""
+        s = self._solve(v, x, p)
+        return s.slope * s.gain
+
+    def didx(self, v: ArrayLike, x: ArrayLike, p: Mapping[str, ArrayLike]) -> Array:
+        """Return di/dx [A] at constant terminal voltage."""
+        s = self._solve(v, x, p)
+        return s.of(self.compiled("current", "X")) * s.gain
+
+    def didp(self, name: str, v: ArrayLike, x: ArrayLike, p: Mapping[str, ArrayLike]) -> Array:
+        """Return the current's derivative with respect to parameter ``name`` [A per its unit]."""
+        self.parameter(name)
+        s = self._solve(v, x, p)
+        if name == SERIES.name:
+            return -s.slope * s.gain * s.i
+        return s.of(self.compiled("current", name)) * s.gain
+
+    def rate(self, v: ArrayLike, x: ArrayLike, p: Mapping[str, ArrayLike]) -> Array:
+        """Return dx/dt [1/s]."""
+        return self._solve(v, x, p).of(self.compiled("rate"))
+
+    def drdv(self, v: ArrayLike, x: ArrayLike, p: Mapping[str, ArrayLike]) -> Array:
+        """Return the rate's derivative with respect to the terminal voltage [1/(V s)]."""
+        s = self._solve(v, x, p)
+        return s.of(self.compiled("rate", "V")) * s.gain
+
+    def drdx(self, v: ArrayLike, x: ArrayLike, p: Mapping[str, ArrayLike]) -> Array:
+        """Return the rate's derivative with respect to the state [1/s] at constant terminal
+        voltage.
+        """
+        s = self._solve(v, x, p)
+        drop = s.r_s * s.of(self.compiled("current", "X")) * s.gain
+        return s.of(self.compiled("rate", "X")) - s.of(self.compiled("rate", "V")) * drop
+
+    def drdp(self, name: str, v: ArrayLike, x: ArrayLike, p: Mapping[str, ArrayLike]) -> Array:
+        """Return the rate's derivative with respect to parameter ``name`` [1/s per its unit]."""
+        self.parameter(name)
+        s = self._solve(v, x, p)
+        inner = s.of(self.compiled("rate", "V"))
+        if name == SERIES.name:
+            return -inner * s.gain * s.i
+        drop = s.r_s * s.of(self.compiled("current", name)) * s.gain
+        return s.of(self.compiled("rate", name)) - inner * drop
+
+    def state(self, i: ArrayLike, v: ArrayLike, p: Mapping[str, ArrayLike]) -> Array:
+        """Return the state at which the device carries i [A] at v [V]: exact where the model is
+        affine in x.
+
+        No bounds are enforced here for affine models; for others x is searched within
+        ``state_range``, and NaN marks a current that no state in it gives.
+        """
+        values = self.complete(p)
+        i, v, *rest = np.broadcast_arrays(
+            np.asarray(i, float), np.asarray(v, float), *values.values()
+        )
+        u = v - rest[-1] * i
+        args = rest[:-1]
+        law = self.compiled("current")
+        if self.affine:
+            at_zero = law(u, np.zeros(u.shape), *args)
+            return np.asarray((i - at_zero) / (law(u, np.ones(u.shape), *args) - at_zero), float)
+        low, high = (np.full(u.shape, end) for end in self.state_range)
+        if np.isinf(self.state_range[1]):
+            # Such states are small-signal conductances: no law here grows slower than its tangent.
+            high = np.divide(i, u, out=np.zeros(u.shape), where=u != 0)
+        with np.errstate(invalid="ignore"):
+            below, over = law(u, low, *args) - i, law(u, high, *args) - i
+            outside = below * over > 0
+            for _ in range(60):
+                middle = 0.5 * (low + high)
+                same = (law(u, middle, *args) - i) * below > 0
+                low, high = np.where(same, middle, low), np.where(same, high, middle)
+        return np.where(outside, np.nan, 0.5 * (low + high))
+
+    def _expression(self, quantity: str, wrt: str) -> "sp.Expr":
+        expr = self.current_expr if quantity == "current" else self.rate_expr
+        if expr is None:
+            raise InputError(f"model {self.name} has no dynamics: its state never changes")
+        return expr.diff(symbols(wrt)[0]) if wrt else expr
+
+    def _solve(self, v: ArrayLike, x: ArrayLike, p: Mapping[str, ArrayLike]) -> "_Solution":
+        values = self.complete(p)
+        v, x, *rest = np.broadcast_arrays(
+            np.asarray(v, float), np.asarray(x, float), *values.values()
+        )
+        *args, r_s = rest
+        law = self.compiled_many(("current", ""), ("current", "V"))
+
+        def both(u: Array) -> tuple[Array, Array]:
+            i, slope = law(u, x, *args)
+            return _shaped(i, u.shape), _shaped(slope, u.shape)
+
+        if np.any(r_s):
+            u, i, slope = inner_voltage(both, v, r_s)
+        else:
+            u, (i, slope) = v, both(v)
+        return _Solution(u, x, args, r_s, i, slope)
+
+
+@dataclass(frozen=True)
+class _Solution:
+    """Everything known behind the series resistance at one set of points."""
+
+    u: Array
+    x: Array
+    args: list[Array]
+    r_s: Array
+    i: Array
+    slope: Array
+
+    @property
+    def gain(self) -> Array:
+        """du/dv, the share of a voltage change that reaches the device."""
+        return 1.0 / (1.0 + self.r_s * self.slope)
+
+    def of(self, function: "Numeric") -> Array:
+        return _shaped(function(self.u, self.x, *self.args), self.u.shape)
+
+
+def symbols(*names: str) -> list["sp.Symbol"]:
+    """Return the real SymPy symbols that declarations use: V, X and parameter names."""
+    import sympy as sp
+
+    return [sp.Symbol(name, real=True) for name in names]
+
+
+def _shaped(value: Any, shape: tuple[int, ...]) -> Array:
+    array = np.asarray(value, float)
+    return array if array.shape == shape else np.broadcast_to(array, shape).copy()

@@ -1,0 +1,74 @@
+"""The voltage behind a series resistor.
+
+A device of law f in series with r_s carries i = f(u, x) where u = v - r_s i. For a passive,
+non-decreasing f the residual u + r_s f(u) - v grows with u and changes sign between 0 and v, so
+Newton's step is taken inside a bracket that shrinks at every evaluation; where it would leave the
+bracket, the bracket is halved instead.
+"""
+
+__all__ = ["inner_voltage"]
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ..data.errors import NonConvergence
+from ..data.types import Array
+
+_STEPS = 120
+
+
+def inner_voltage(
+    law: Callable[[Array], tuple[Array, Array]],
+    v: Array,
+    r_s: Array,
+    *,
+    start: Array | None = None,
+    tolerance: float = 1e-13,
+) -> tuple[Array, Array, Array]:
+    """Solve u + r_s f(u) = v for every device at once.
+
+    Parameters
+    ----------
+    law
+        u [V] -> (f [A], df/du [S]), both of v's shape.
+    v
+        Terminal voltage [V], any shape.
+    r_s
+        Series resistance [ohm], same shape as v.
+    start
+        First guess of u [V]; without it, v.
+    tolerance
+        Newton step at which a device counts as solved, relative to ``|v|`` (plus 1e-16 V).
+
+    Returns
+    -------
+    tuple
+        u [V], f(u) [A], df/du [S], each of v's shape.
+
+    Raises
+    ------
+    NonConvergence
+        If the law is so irregular that 120 bracketed steps do not settle.
+    """
+    low, high = np.minimum(v, 0.0), np.maximum(v, 0.0)
+    u = v.copy() if start is None else np.clip(start, low, high)
+    limit = tolerance * np.abs(v) + 1e-16
+    for _ in range(_STEPS):
+        current, slope = law(u)
+        residual = u + r_s * current - v
+        low = np.where(residual < 0, u, low)
+        high = np.where(residual > 0, u, high)
+        step = residual / (1.0 + r_s * slope)
+        done = np.abs(step) <= limit
+        if done.all():
+            u = u - step
+            return u, current - slope * step, slope
+        following = u - step
+        inside = (following >= low) & (following <= high)
+        u = np.where(done, u, np.where(inside, following, 0.5 * (low + high)))
+    raise NonConvergence(
+        f"no current found through r_s at {int(np.sum(~done))} of {done.size} points after"
+        f" {_STEPS} steps;"
+        " the model's current must not fall with voltage"
+    )
