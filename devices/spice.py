@@ -9,6 +9,7 @@ V, charged by a current source.
 __all__ = [
     "TIGHT",
     "dynamic_elements",
+    "expression",
     "number",
     "static_current",
     "static_elements",
