@@ -127,6 +127,11 @@ class _NgspicePrinter(StrPrinter):  # type: ignore[misc]
         return f"({text})"
 
 
+def expression(expr: sp.Expr, names: dict[str, str], *, guarded: bool = False) -> str:
+    """Return ngspice text of ``expr``; ``names`` gives the text of every symbol."""
+    return str(_NgspicePrinter(names, guarded).doprint(expr))
+
+
 def _text(
     device: Device, expr: sp.Expr, v: str, x: str, *, guarded: bool, scale: float = 1.0
 ) -> str:
