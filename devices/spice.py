@@ -142,7 +142,7 @@ def _text(
         whole = value.is_integer() and abs(value) < 1e6
         values[symbols(name)[0]] = sp.Integer(int(value)) if whole else sp.Float(value)
     expr = expr.xreplace(values).doit() * (sp.Float(scale) if scale != 1.0 else sp.Integer(1))
-    return str(_NgspicePrinter({"V": v, "X": x}, guarded).doprint(expr))
+    return expression(expr, {"V": v, "X": x}, guarded=guarded)
 
 
 def static_current(device: Device, v: str, x: str | float, *, guarded: bool = False) -> str:
