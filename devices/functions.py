@@ -113,7 +113,8 @@ def _limcosh(u: Array) -> Array:
 
 
 def _softplus(u: Array) -> Array:
-    return np.maximum(u, 0.0) + np.log1p(np.exp(-np.abs(u)))
+    # Never 0, so that a power's derivative, which divides by it, stays defined.
+    return np.maximum(u, 0.0) + np.log1p(np.exp(-np.minimum(np.abs(u), LIMIT)))
 
 
 def _logistic(u: Array) -> Array:

@@ -262,8 +262,8 @@ def _staircase(levels: Levels, pulse: Pulse, rising: bool, limit: int) -> tuple[
         if np.abs(x - before).max() < 1e-9:
             break
     raise InputError(
-        f"device {device.name}: {len(path) - 1} pulses of {pulse.v:.4g} V and {pulse.width:.4g} s do not"
-        f" reach {goal:.4g} S; give a longer or higher pulse"
+        f"device {device.name}: {len(path) - 1} pulses of {pulse.v:.4g} V and"
+        f" {pulse.width:.4g} s do not reach {goal:.4g} S; give a longer or higher pulse"
     )
 
 
