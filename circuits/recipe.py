@@ -1,0 +1,222 @@
+"""How a device is written: ramps of SET and RESET pulses, a verify read after each, when to stop.
+
+:class:`Loop` is the controller, the same for a population of single devices and for a row of an
+array: it is told what was read and says which pulse comes next. A pulse that moved a device too
+little is followed by a stronger one, one rung up the ramp of its polarity (incremental step pulse
+programming, ISPP); one that moved it further than what is left is followed by a weaker one.
+"""
+
+__all__ = ["Loop", "Ramp", "Recipe", "Status"]
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..data.errors import InputError
+from ..data.types import Array
+
+Indices = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Ramp:
+    """Pulses of one polarity, from the gentlest to the strongest.
+
+    Rung ``k`` has the amplitude ``start + k step``, at most ``stop``, and the width
+    ``width growth^k``, at most ``width_max``; fixed pulses have ``step = 0`` and ``growth = 1``.
+    """
+
+    start: float
+    """Amplitude of the first rung [V]; its sign is the ramp's polarity."""
+    step: float
+    """Added to the amplitude from rung to rung [V], with the sign of ``start``, or 0."""
+    stop: float
+    """Amplitude that is not exceeded [V], with the sign of ``start``."""
+    width: float
+    """Width of the first rung, without edges [s]."""
+    growth: float = 1.0
+    """Factor of the width from rung to rung, at least 1."""
+    width_max: float = np.inf
+    """Width that is not exceeded [s]."""
+
+    def __post_init__(self) -> None:
+        numbers = (self.start, self.step, self.stop, self.width, self.growth)
+        if not np.all(np.isfinite(numbers)) or self.start == 0.0:
+            raise InputError(f"ramp: expected finite numbers, start other than 0 V, got {self}")
+        if np.sign(self.start) * self.step < 0.0 or abs(self.stop) < abs(self.start):
+            raise InputError(
+                f"ramp: expected amplitudes that grow from start to stop, got start {self.start} V,"
+                f" step {self.step} V, stop {self.stop} V"
+            )
+        if np.sign(self.start) * self.stop < 0.0:
+            raise InputError(f"ramp: start {self.start} V and stop {self.stop} V differ in sign")
+        if self.width <= 0.0 or self.growth < 1.0 or self.width_max < self.width:
+            raise InputError(
+                f"ramp: expected width > 0, growth >= 1 and width_max >= width, got width"
+                f" {self.width} s, growth {self.growth}, width_max {self.width_max} s"
+            )
+        if self.growth > 1.0 and not np.isfinite(self.width_max):
+            raise InputError("ramp: widths that grow need a width_max")
+
+    @property
+    def polarity(self) -> int:
+        """+1 for SET, -1 for RESET."""
+        return 1 if self.start > 0.0 else -1
+
+    @property
+    def rungs(self) -> int:
+        """Number of different pulses."""
+        by_step = np.ceil((self.stop - self.start) / self.step - 1e-9) if self.step else 0.0
+        by_growth = (
+            np.ceil(np.log(self.width_max / self.width) / np.log(self.growth) - 1e-9)
+            if self.growth > 1.0
+            else 0.0
+        )
+        return 1 + int(max(by_step, by_growth))
+
+    def amplitude(self, k: ArrayLike) -> Array:
+        """Return the amplitude of rungs ``k`` [V]."""
+        reached = self.start + np.asarray(k, float) * self.step
+        bounded: Array = np.where(np.abs(reached) > abs(self.stop), self.stop, reached)
+        return bounded
+
+    def duration(self, k: ArrayLike) -> Array:
+        """Return the width of rungs ``k`` [s]."""
+        # Beyond the last rung nothing changes; the bound also keeps the power finite.
+        last = np.minimum(np.asarray(k, float), self.rungs)
+        bounded: Array = np.minimum(self.width * self.growth**last, self.width_max)
+        return bounded
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A write-verify loop for devices of one kind."""
+
+    set: Ramp
+    """Pulses that raise the conductance."""
+    reset: Ramp
+    """Pulses that lower it."""
+    tolerance: float
+    """Half width of the accepted band around the target [S]."""
+    v_read: float = 0.2
+    """Voltage of the verify read [V]."""
+    read_time: float = 1e-7
+    """Duration of a verify read [s]."""
+    edge: float = 0.02
+    """Rise and fall time of a pulse, each, as a share of its width."""
+    max_pulses: int = 200
+    """Pulses after which a device is given up."""
+    patience: int = 8
+    """Pulses of the last rung, one after the other, that may move a device by less than a twentieth
+    of the tolerance before it is given up as stuck.
+    """
+    backoff: int = 3
+    """Rungs to step down when a pulse moved a device further than what is left to go."""
+
+    def __post_init__(self) -> None:
+        if self.set.polarity != 1 or self.reset.polarity != -1:
+            raise InputError("recipe: SET pulses must be positive and RESET pulses negative")
+        for name in ("tolerance", "read_time", "edge"):
+            value = getattr(self, name)
+            if not (np.isfinite(value) and value > 0.0):
+                raise InputError(f"recipe: {name} must be a positive number, got {value!r}")
+        if not np.isfinite(self.v_read) or self.v_read == 0.0:
+            raise InputError(f"recipe: v_read must be a number other than 0, got {self.v_read!r}")
+        if self.max_pulses < 1 or self.patience < 1 or self.backoff < 1:
+            raise InputError("recipe: max_pulses, patience and backoff must be at least 1")
+
+    def duration(self, width: ArrayLike) -> Array:
+        """Return the time a pulse of ``width`` takes with its edges [s]."""
+        whole: Array = np.asarray(width, float) * (1.0 + 2.0 * self.edge)
+        return whole
+
+
+class Status(IntEnum):
+    """Where a device's write-verify loop stands."""
+
+    RUNNING = 0
+    REACHED = 1
+    """Read within the tolerance of its target."""
+    EXHAUSTED = 2
+    """Still outside after ``max_pulses``."""
+    STUCK = 3
+    """The strongest pulses no longer move it."""
+
+
+@dataclass
+class Loop:
+    """State of many write-verify loops that run side by side, one per device.
+
+    Call :meth:`observe` with what was read and :meth:`following` for the pulses to apply, in turn,
+    until no device is :attr:`running`.
+    """
+
+    recipe: Recipe
+    target: Array
+    """Conductance to reach [S], (devices,)."""
+    status: NDArray[np.int8] = field(init=False)
+    pulses: NDArray[np.int64] = field(init=False)
+    """Pulses so far, (devices, 2): RESET and SET."""
+    reads: NDArray[np.int64] = field(init=False)
+
+    def __post_init__(self) -> None:
+        count = len(self.target)
+        self.status = np.zeros(count, np.int8)
+        self.pulses = np.zeros((count, 2), np.int64)
+        self.reads = np.zeros(count, np.int64)
+        # Rung of the next pulse per polarity; -1: not used yet.
+        self._rung = np.full((count, 2), -1)
+        self._side = np.full(count, -1)
+        self._last = np.full(count, np.nan)
+        self._still = np.zeros(count, np.int64)
+
+    @property
+    def running(self) -> Indices:
+        """Devices that still need a pulse, in order."""
+        return np.flatnonzero(self.status == Status.RUNNING)
+
+    def observe(self, g: Array) -> None:
+        """Take the verify reads ``g`` [S] of the :attr:`running` devices and settle who is done."""
+        on = self.running
+        recipe = self.recipe
+        self.reads[on] += 1
+        left = self.target[on] - g
+        moved = np.abs(g - self._last[on])  # nan before the first pulse
+        side = (left > 0.0).astype(int)
+        came_from = self._side[on]
+        started = came_from >= 0
+        same = started & (side == came_from)
+        old = np.where(started, self._rung[on, came_from], 0)
+        top = np.array([recipe.reset.rungs, recipe.set.rungs]) - 1
+        at_top = same & (old >= top[came_from])
+        idle = at_top & (moved < 0.05 * recipe.tolerance)
+        self._still[on] = np.where(idle, self._still[on] + 1, 0)
+        # The device's answer to the last pulse sets the rung of the next one of that polarity.
+        weak, strong = moved < 0.5 * np.abs(left), moved > np.abs(left)
+        rung = np.where(same & weak, old + 1, np.where(same & ~strong, old, old - recipe.backoff))
+        rows = np.arange(len(on))
+        rungs = self._rung[on]
+        rungs[rows[started], came_from[started]] = np.clip(rung, 0, top[came_from])[started]
+        rungs[rows, side] = np.maximum(rungs[rows, side], 0)
+        self._rung[on] = rungs
+        self._side[on], self._last[on] = side, g
+        inside = np.abs(left) <= recipe.tolerance
+        spent = self.pulses[on].sum(axis=1) >= recipe.max_pulses
+        self.status[on] = np.select(
+            [inside, self._still[on] >= recipe.patience, spent],
+            [Status.REACHED, Status.STUCK, Status.EXHAUSTED],
+            Status.RUNNING,
+        )
+
+    def following(self) -> tuple[Indices, Array, Array]:
+        """Return the running devices with the amplitude [V] and width [s] of their next pulse."""
+        on = self.running
+        side = self._side[on]
+        rung = self._rung[on, side]
+        self.pulses[on, side] += 1
+        up, down = self.recipe.set, self.recipe.reset
+        amplitude = np.where(side == 1, up.amplitude(rung), down.amplitude(rung))
+        width = np.where(side == 1, up.duration(rung), down.duration(rung))
+        return on, amplitude, width
