@@ -1,0 +1,108 @@
+"""Write costs and the ledger against sums done by hand."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memtwin.data.errors import InputError
+from memtwin.training.ledger import Cost, Ledger, WriteCosts
+from memtwin.training.mapping import Placement
+from memtwin.training.siamese import Writes
+
+LEVELS = 5
+UP, DOWN = 3.0, 2.0
+
+
+def linear_costs():
+    """Three pulses per level up, two down; 1 J and 1 s per pulse, 0.1 J and 0.5 s per read."""
+    step = np.subtract.outer(np.arange(LEVELS), np.arange(LEVELS))
+    pulses = np.where(step < 0, -step * UP, step * DOWN)
+    return WriteCosts(pulses, pulses, pulses, 0.1, 0.5)
+
+
+def writes(device, before, level, weights=0):
+    return Writes(
+        np.array(device), np.array(before, np.float32), np.array(level, np.float32), weights
+    )
+
+
+def test_an_update_costs_what_a_hand_counts():
+    # One tile row holds weights (i, 0) and (i, 1): devices 4 i .. 4 i + 3.
+    ledger = Ledger([Placement(2, 2, 2, 4)], linear_costs())
+    cost = ledger.record(0, writes([0, 1, 2, 4], [0, 3, 1, 2], [2, 0, 2, 0], 3))
+    pulses = [2 * UP, 3 * DOWN, UP, 2 * DOWN]
+    times = [p + 0.5 * (p + 1) for p in pulses]
+    assert cost.writes == 4
+    assert cost.weights == 3
+    assert cost.pulses == sum(pulses)
+    assert cost.reads == sum(pulses) + 4
+    assert cost.energy == pytest.approx(sum(p + 0.1 * (p + 1) for p in pulses))
+    assert cost.time == pytest.approx(sum(times))
+    # Row 0 moves up (devices 0, 2) and down (1); row 1 down (4).
+    assert cost.row_time == pytest.approx(max(times[0], times[2]) + times[1] + times[3])
+    assert ledger.device_writes[0].tolist() == [1, 1, 1, 0, 1, 0, 0, 0]
+    assert ledger.close_epoch() == cost
+    assert ledger.epoch == Cost()
+
+
+@given(st.floats(0.0, 4.0), st.floats(0.0, 4.0))
+def test_fractional_levels_cost_their_share_of_pulses_but_at_least_one(before, after):
+    costs = linear_costs()
+    pulses, energy, time = costs.of(
+        np.array([before, 0.25], np.float32), np.array([after, 0.3], np.float32)
+    )
+    change = float(np.float32(after)) - float(np.float32(before))
+    exact = change * UP if change > 0 else -change * DOWN
+    assert max(exact, 1.0) - 1e-6 <= pulses[0] <= max(exact + 1.0, 1.0)
+    assert pulses[1] == 1.0
+    assert energy[0] == pytest.approx(pulses[0] + 0.1 * (pulses[0] + 1))
+    assert time[0] == pytest.approx(pulses[0] + 0.5 * (pulses[0] + 1))
+
+
+def test_whole_levels_are_looked_up():
+    table = np.arange(9.0).reshape(3, 3)
+    costs = WriteCosts(table, 10 * table, 100 * table, 0.0, 0.0)
+    pulses, energy, time = costs.of(np.array([0, 2], np.float32), np.array([2, 1], np.float32))
+    assert pulses.tolist() == [2.0, 7.0]
+    assert energy.tolist() == [20.0, 70.0]
+    assert time.tolist() == [200.0, 700.0]
+
+
+def test_nominal_costs_say_so_and_rise_with_the_distance():
+    costs = WriteCosts.nominal(16)
+    assert "no device data" in costs.source
+    assert costs.pulses[0, 15] == 100
+    assert np.all(np.diff(costs.pulses[0]) > 0)
+    assert np.all(np.diff(costs.pulses[15]) < 0)
+    assert not costs.pulses.diagonal().any()
+
+
+def test_costs_add_and_compare():
+    cost = Cost(1, 2, 3, 4, 5, 6, 7)
+    assert cost + cost == cost.times(2.0)
+    removed = cost.removed(cost.times(4.0))
+    assert set(removed.values()) == {75.0}
+    assert cost.removed(Cost())["writes"] == 0.0
+
+
+def test_endurance_projection_looks_at_the_most_written():
+    ledger = Ledger([Placement(10, 10, 10, 20)], linear_costs())
+    assert ledger.epochs_to_limit(1e6, 1) == float("inf")
+    for _ in range(4):
+        ledger.record(0, writes([7], [0], [1], 1))
+    # 0.1 % of 200 devices is one device, written 4 times in 2 epochs.
+    assert ledger.epochs_to_limit(1e6, 2) == pytest.approx(5e5)
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        (np.zeros((2, 3)), "square"),
+        (np.array([[0.0, np.nan], [1.0, 0.0]]), "pulse response that reaches"),
+        (np.array([[0.0, -1.0], [1.0, 0.0]]), "not negative"),
+    ],
+)
+def test_bad_tables_are_said(table, words):
+    with pytest.raises(InputError, match=words):
+        WriteCosts(table, table, table, 0.0, 0.0)

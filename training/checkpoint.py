@@ -1,0 +1,68 @@
+"""Trainings on disk: one HDF5 record that is replaced whole after every epoch."""
+
+__all__ = ["load_checkpoint", "save_checkpoint"]
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ..data.errors import InputError
+from ..data.store import digest, read_record, write_record
+from .ledger import Cost
+from .trainer import EpochRecord, Trainer
+
+KIND = "training checkpoint"
+
+
+def save_checkpoint(path: str | Path, trainer: Trainer) -> Path:
+    """Write the state of ``trainer`` between two epochs to ``path``, atomically."""
+    records = [asdict(record) for record in trainer.records]
+    tree = {
+        "identity": _identity(trainer),
+        "records": json.dumps(records),
+        "state": trainer.state(),
+    }
+    return write_record(path, KIND, tree)
+
+
+def load_checkpoint(path: str | Path, trainer: Trainer) -> None:
+    """Continue ``trainer`` from the checkpoint at ``path``.
+
+    Raises
+    ------
+    InputError
+        If it is no checkpoint, or one of another network, data set or configuration.
+    """
+    tree = read_record(path, KIND)
+    if tree["identity"] != _identity(trainer):
+        raise InputError(
+            f"{path} was saved by a training with another configuration, network or data:"
+            " resume with the same ones, or start anew with another file"
+        )
+    trainer.restore(tree["state"], [_record(row) for row in json.loads(tree["records"])])
+
+
+def _identity(trainer: Trainer) -> str:
+    twin, images, options = trainer.twin, trainer.images, asdict(trainer.options)
+    # More epochs of the same training are no other training.
+    del options["epochs"]
+    return digest(
+        repr(twin.network),
+        repr(twin.tile),
+        twin.levels,
+        [matrix.clip for matrix in twin.matrices],
+        [matrix.v_read for matrix in twin.matrices],
+        asdict(twin.effects),
+        asdict(twin.options),
+        repr(options),
+        images.name,
+        len(images.x_train),
+        len(images.x_test),
+    )
+
+
+def _record(row: dict[str, Any]) -> EpochRecord:
+    return EpochRecord(
+        **{**row, "siamese": Cost(**row["siamese"]), "closed_loop": Cost(**row["closed_loop"])}
+    )

@@ -1,0 +1,277 @@
+"""What writing costs: counts per device, and pulses, reads, joules and seconds per epoch.
+
+A *device write* is one closed-loop write of one device: address it, apply pulses, verify by reads
+between them; its costs come from a table of the device's own pulse response. Elimination is counted
+against the basic closed loop, which writes every device to its new target after every mini-batch;
+per device and per weight (a level step touches one device of a pair, so that the weight figure is
+the more conservative one). Serial time writes one device after the other. In row-parallel time all
+devices of a row that move the same way share their pulses, so that a row takes as long as its
+slowest device, once upwards and once downwards.
+"""
+
+__all__ = ["Cost", "Ledger", "WriteCosts"]
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data.errors import InputError
+from ..data.types import Array, Array32
+from .mapping import Placement
+from .siamese import Writes
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Sums over writes; two costs add."""
+
+    writes: float = 0.0
+    """Device writes."""
+    weights: float = 0.0
+    """Weights changed."""
+    pulses: float = 0.0
+    reads: float = 0.0
+    """Verify reads, of one device each."""
+    energy: float = 0.0
+    """Pulses and verify reads [J]."""
+    time: float = 0.0
+    """One device after the other [s]."""
+    row_time: float = 0.0
+    """One row after the other [s]."""
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(*(a + b for a, b in zip(self.values(), other.values(), strict=True)))
+
+    def times(self, factor: float) -> "Cost":
+        """Return ``factor`` times this cost."""
+        return Cost(*(factor * a for a in self.values()))
+
+    def values(self) -> tuple[float, ...]:
+        """Return the sums in the order of the fields."""
+        return tuple(asdict(self).values())
+
+    def removed(self, other: "Cost") -> dict[str, float]:
+        """Return by how many percent this cost is below ``other``, per field; 0 where ``other`` has
+        none.
+        """
+        mine, theirs = asdict(self), asdict(other)
+        return {
+            key: 100.0 * (1.0 - mine[key] / theirs[key]) if theirs[key] else 0.0 for key in mine
+        }
+
+
+@dataclass(frozen=True)
+class WriteCosts:
+    """Pulse response of a device between its L levels, and what one verify read costs.
+
+    Parameters
+    ----------
+    pulses, energy, time
+        Number of pulses, their energy [J] and their duration [s] from the row's to the column's
+        level, (L, L).
+    read_energy, read_time
+        Of one verify read [J], [s]; a write makes one more read than pulses.
+    source
+        How the table was obtained; the report repeats it.
+    """
+
+    pulses: Array
+    energy: Array
+    time: Array
+    read_energy: float
+    read_time: float
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("pulses", "energy", "time"):
+            table = np.asarray(getattr(self, name), float)
+            object.__setattr__(self, name, table)
+            if (
+                table.ndim != 2
+                or table.shape[0] != table.shape[1]
+                or table.shape != self.pulses.shape
+            ):
+                raise InputError(
+                    f"write costs: {name} must be a square table over levels, got {table.shape}"
+                )
+            if not (np.isfinite(table).all() and table.min() >= 0.0):
+                raise InputError(
+                    f"write costs: {name} must be finite and not negative for every pair of levels;"
+                    " give the device a pulse response that reaches all levels"
+                )
+        if not (self.read_energy >= 0.0 and self.read_time >= 0.0):
+            raise InputError("write costs: energy and time of a read must not be negative")
+
+    @classmethod
+    def nominal(
+        cls,
+        levels: int,
+        *,
+        pulses: int = 100,
+        nonlinearity: float = 2.0,
+        pulse_energy: float = 20e-12,
+        pulse_time: float = 100e-9,
+        read_energy: float = 2e-12,
+        read_time: float = 50e-9,
+    ) -> "WriteCosts":
+        """Return a stand-in for devices without pulse data: ``g(n) = (1 - exp(-a n / N)) / (1 -
+        exp(-a))``, down mirrored.
+
+        It says so in its source; for a fitted device use that device's own pulse response.
+        """
+        level = np.linspace(0.0, 1.0, levels)
+        up = -np.log1p(-level * -np.expm1(-nonlinearity)) * pulses / nonlinearity
+        down = up[::-1]
+        rise = np.maximum(up[None, :] - up[:, None], 0.0)
+        fall = np.maximum(down[None, :] - down[:, None], 0.0)
+        count = np.ceil(rise + fall - 1e-9)
+        source = (
+            f"no device data: nominal exponential pulse response of {pulses} pulses,"
+            f" nonlinearity {nonlinearity:g}"
+        )
+        return cls(count, count * pulse_energy, count * pulse_time, read_energy, read_time, source)
+
+    @property
+    def levels(self) -> int:
+        """Number of levels."""
+        return len(self.pulses)
+
+    def of(self, before: Array32, after: Array32) -> tuple[Array, Array, Array]:
+        """Return pulses, energy [J] and time [s], verify reads included, of every write between
+        levels.
+
+        Whole levels are looked up. Fractional ones, as continuous rules write them, are read off
+        the running sum of single steps; a write needs at least one pulse. Its energy and time
+        follow the pulses, at the cost of one pulse around there.
+        """
+        whole = bool(np.all(before == np.rint(before)) and np.all(after == np.rint(after)))
+        if whole:
+            at = (before.astype(np.intp), after.astype(np.intp))
+            pulses, energy, time = self.pulses[at], self.energy[at], self.time[at]
+        else:
+            pulses, energy, time = self._between(
+                np.asarray(before, float), np.asarray(after, float)
+            )
+        reads = pulses + 1.0
+        return pulses, energy + reads * self.read_energy, time + reads * self.read_time
+
+    @cached_property
+    def _steps(self) -> tuple[Array, Array, Array]:
+        """Running sum of pulses, and energy and time of one pulse per step; for the ways up and
+        down, (2, ...).
+        """
+        k = np.arange(self.levels - 1)
+        up, down = (k, k + 1), (k + 1, k)
+        pulses = np.stack([self.pulses[up], self.pulses[down]])
+        each = np.maximum(pulses, 1e-300)
+        sums = np.concatenate([np.zeros((2, 1)), np.cumsum(pulses, axis=1)], axis=1)
+        energy = np.stack([self.energy[up], self.energy[down]]) / each
+        time = np.stack([self.time[up], self.time[down]]) / each
+        return sums, energy, time
+
+    def _between(self, before: Array, after: Array) -> tuple[Array, Array, Array]:
+        sums, energy, time = self._steps
+        way = (after < before).astype(np.intp)
+        step = np.minimum(np.maximum(0.5 * (before + after), 0.0).astype(np.intp), self.levels - 2)
+        levels = np.arange(self.levels)
+        distance = np.empty(before.shape)
+        for k in (0, 1):
+            on = way == k
+            distance[on] = np.abs(
+                np.interp(after[on], levels, sums[k]) - np.interp(before[on], levels, sums[k])
+            )
+        pulses = np.maximum(np.ceil(distance - 1e-9), 1.0)
+        return pulses, pulses * energy[way, step], pulses * time[way, step]
+
+
+class Ledger:
+    """Counts the writes of all matrices; the per-device counters cover the whole run, the costs one
+    epoch.
+    """
+
+    def __init__(self, placements: Sequence[Placement], costs: WriteCosts) -> None:
+        self.placements, self.costs = placements, costs
+        self.device_writes = [np.zeros(p.places.size, np.int32) for p in placements]
+        """Writes of every device so far, in the order of :class:`.siamese.Writes`."""
+        self.epoch = Cost()
+        self._rows = [p.places // p.tile_cols for p in placements]
+        self._slowest = [np.zeros(2 * int(np.prod(p.shape[:3]))) for p in placements]
+
+    def record(self, matrix: int, writes: Writes) -> Cost:
+        """Count the writes of one update of one matrix."""
+        cost = self.estimate(
+            matrix, writes.device, writes.before, writes.level, weights=writes.weights
+        )
+        # A device occurs at most once in an update, so that fancy indexing counts it right.
+        self.device_writes[matrix][writes.device] += 1
+        self.epoch = self.epoch + cost
+        return cost
+
+    def estimate(
+        self,
+        matrix: int,
+        device: NDArray[np.int64],
+        before: Array32,
+        after: Array32,
+        *,
+        weights: int,
+    ) -> Cost:
+        """Return the cost of writing ``device`` from level ``before`` to ``after`` without counting
+        it.
+        """
+        if not device.size:
+            return Cost()
+        pulses, energy, time = self.costs.of(before, after)
+        slowest = self._slowest[matrix]
+        key = 2 * self._rows[matrix][device] + (after < before)
+        np.maximum.at(slowest, key, time)
+        row_time = float(slowest.sum())
+        slowest[key] = 0.0
+        total = float(pulses.sum())
+        return Cost(
+            float(device.size),
+            float(weights),
+            total,
+            total + device.size,
+            float(energy.sum()),
+            float(time.sum()),
+            row_time,
+        )
+
+    def close_epoch(self) -> Cost:
+        """Return the sums of the epoch and start a new one."""
+        epoch, self.epoch = self.epoch, Cost()
+        return epoch
+
+    def maps(self) -> list[NDArray[np.int32]]:
+        """Return the writes of every device where it sits: one (row blocks, column blocks, rows,
+        cols) stack per matrix.
+        """
+        result = []
+        for placement, counts in zip(self.placements, self.device_writes, strict=True):
+            stack = np.zeros(placement.shape, np.int32)
+            stack.reshape(-1)[placement.places] = counts
+            result.append(stack)
+        return result
+
+    def epochs_to_limit(self, endurance: float, epochs: int, share: float = 1e-3) -> float:
+        """Return after how many epochs like the ``epochs`` so far the most-written ``share`` of
+        devices reach ``endurance`` writes.
+        """
+        counts = np.concatenate(self.device_writes)
+        worst = max(1, round(share * counts.size))
+        rate = float(np.partition(counts, -worst)[-worst:].mean()) / max(epochs, 1)
+        return endurance / rate if rate > 0.0 else float("inf")
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint must keep; it is taken between epochs."""
+        return {str(k): counts.copy() for k, counts in enumerate(self.device_writes)}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from what :meth:`state` returned."""
+        for k, counts in enumerate(self.device_writes):
+            counts[...] = state[str(k)]

@@ -1,0 +1,401 @@
+"""Matrices on stacks of tiles: the memristor twin.
+
+A matrix (rows, cols) is cut into tiles of ``tile.rows`` inputs and ``tile.cols / 2`` outputs.
+Weight ``(i, j)`` is a pair of devices in neighbouring columns of one tile, plus in the even and
+minus in the odd one, so that both see nearly the same wires. Row blocks of a matrix are read by
+different tiles and their differences ``I+ - I-`` added digitally. Inputs are scaled per vector,
+digitally, so that the largest is the read voltage; unused rows are held at 0 V and unused devices
+at the lowest level.
+"""
+
+__all__ = ["MappedMatrix", "MappingOptions", "MemristorTwin", "Placement"]
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..circuits.engine import Engine
+from ..circuits.tile import Tile
+from ..data.errors import InputError
+from ..data.types import Array, Array32
+from .effects import Devices, Effects
+from .network import Network, Tape
+
+EngineFactory: TypeAlias = Callable[[], Engine]
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where the weights of a (rows, cols) matrix sit on tiles of (tile_rows, tile_cols) devices."""
+
+    rows: int
+    cols: int
+    tile_rows: int
+    tile_cols: int
+
+    def __post_init__(self) -> None:
+        if self.tile_cols < 2 or self.tile_cols % 2:
+            raise InputError(
+                f"differential pairs need an even number of tile columns, got {self.tile_cols}"
+            )
+
+    @property
+    def outputs(self) -> int:
+        """Outputs per tile."""
+        return self.tile_cols // 2
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Number of row blocks and of column blocks."""
+        return -(-self.rows // self.tile_rows), -(-self.cols // self.outputs)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Shape of the stack: (row blocks, column blocks, tile rows, tile columns)."""
+        return (*self.grid, self.tile_rows, self.tile_cols)
+
+    @cached_property
+    def places(self) -> NDArray[np.int64]:
+        """Place in the flattened stack of every device, in the order of :class:`.siamese.Writes`,
+        (2 * rows * cols,).
+        """
+        i, j = np.arange(self.rows)[:, None, None], np.arange(self.cols)[:, None]
+        place = np.ravel_multi_index(
+            (
+                i // self.tile_rows,
+                j // self.outputs,
+                i % self.tile_rows,
+                2 * (j % self.outputs) + np.arange(2),
+            ),
+            self.shape,
+        )
+        return place.reshape(-1)
+
+    def rows_of(self, x: Array32) -> Array32:
+        """Return vectors (n, rows) as the inputs of all tiles, (row blocks, column blocks, n, tile
+        rows).
+        """
+        blocks, columns = self.grid
+        padded = np.zeros((len(x), blocks * self.tile_rows), np.float32)
+        padded[:, : self.rows] = x
+        split = padded.reshape(len(x), blocks, 1, self.tile_rows).transpose(1, 2, 0, 3)
+        return np.broadcast_to(split, (blocks, columns, len(x), self.tile_rows))
+
+    def gather(self, outputs: Array) -> Array:
+        """Return pair outputs (row blocks, column blocks, n, outputs) summed over row blocks as (n,
+        cols).
+        """
+        total = outputs.sum(axis=0) if len(outputs) > 1 else outputs[0]
+        result: Array = total.transpose(1, 0, 2).reshape(total.shape[1], -1)[:, : self.cols]
+        return result
+
+
+@dataclass(frozen=True)
+class MappingOptions:
+    """What is digital around the tiles."""
+
+    bias: Literal["device", "digital"] = "device"
+    """Biases as one more row of devices, or added digitally."""
+    gain: Literal["none", "matrix", "column", "tile"] = "matrix"
+    """Calibrated digital factor against wire drops and nonlinear devices: none, one per matrix, per
+    output, or per output and tile.
+    """
+    dac_bits: int | None = None
+    """Resolution of the input voltages; ``None`` for analog."""
+    adc_bits: int | None = None
+    """Resolution of the column currents over the full scale of the calibration; ``None`` for
+    analog.
+    """
+
+    def __post_init__(self) -> None:
+        for name, bits in (("dac_bits", self.dac_bits), ("adc_bits", self.adc_bits)):
+            if bits is not None and not 1 <= bits <= 24:
+                raise InputError(f"mapping: {name} must be from 1 to 24, got {bits}")
+
+
+class MappedMatrix:
+    """One matrix on its tiles.
+
+    Parameters
+    ----------
+    shape
+        (rows, cols) of the matrix, bias row included.
+    tile
+        The tile; its engine is asked from ``engine``.
+    g_levels
+        Conductance of every level [S], (levels,), equally spaced.
+    v_read
+        Voltage of the largest input [V].
+    clip
+        Weight that the highest level stands for.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        *,
+        tile: Tile,
+        engine: EngineFactory,
+        g_levels: ArrayLike,
+        v_read: float,
+        clip: float,
+        effects: Effects,
+        options: MappingOptions,
+        rng: np.random.Generator,
+    ) -> None:
+        g = _checked_levels(g_levels)
+        digital = options.bias == "digital"
+        self.placement = Placement(shape[0] - digital, shape[1], tile.rows, tile.cols)
+        self.engine, self.options, self.effects = engine(), options, effects
+        self.devices = Devices(
+            self.placement.shape, low=g[0], high=g[-1], levels=len(g), effects=effects, rng=rng
+        )
+        self.v_read, self.clip = v_read, clip
+        self.bias: Array32 | None = np.zeros(shape[1], np.float32) if digital else None
+        self.gain: Array32 = np.ones((), np.float32)
+        """Calibrated factor on the pair outputs; its shape depends on the option."""
+        self.full_scale = float(tile.rows * g[-1] * v_read)
+        """Column current at which an ADC saturates [A]."""
+        self._per_ampere = clip / (v_read * float(g[-1] - g[0]))
+        self._stale = True
+
+    def write(
+        self, device: NDArray[np.int64], level: Array32, rng: np.random.Generator, *, now: int = 0
+    ) -> Array32:
+        """Program devices, numbered as in :class:`.siamese.Writes`; return the levels that verify
+        reads find.
+        """
+        if not device.size:
+            return level
+        self._stale = True
+        return self.devices.write(self.placement.places[device], level, rng, now=now)
+
+    def levels(self) -> Array32:
+        """Return the present, fractional level of every device in the order of
+        :class:`.siamese.Writes`.
+        """
+        return self.devices.levels(self.placement.places)
+
+    def weights(self) -> Array32:
+        """Return the weights that the devices really hold, in units of weights, (rows, cols)."""
+        pairs = self.levels().reshape(self.placement.rows, self.placement.cols, 2)
+        return (pairs[..., 0] - pairs[..., 1]) * np.float32(self.clip / self.devices.top)
+
+    def age(self, now: int) -> None:
+        """Let the devices drift until update ``now``."""
+        self._stale |= self.devices.age(now)
+
+    def multiply(self, a: Array32, rng: np.random.Generator | None) -> Array32:
+        """Return ``a @ w`` (n, cols) as the tiles compute it; noisy if ``rng`` is given."""
+        x = a if self.bias is None else a[:, : self.placement.rows]
+        scale = _scale(x)
+        unit = x / scale
+        y = self.placement.gather(self._pairs(unit) * self.gain)
+        y = y * (scale * np.float32(self._per_ampere))
+        if rng is not None and self.effects.read > 0.0:
+            power = np.sqrt(np.einsum("ij,ij->i", x, x))[:, None]
+            # Both devices of a pair are noisy; the noise of many devices adds up in the current.
+            sigma = np.float32(self.clip * self.effects.read * 2.0**0.5) * power
+            y = y + sigma * rng.standard_normal(y.shape, np.float32)
+        if self.bias is not None:
+            y = y + self.bias
+        return np.asarray(y, np.float32)
+
+    def calibrate(self, a: Array32) -> None:
+        """Set the digital gain from one noiseless read of ``a`` (n, rows) against the devices' own
+        weights.
+        """
+        if self.options.gain == "none":
+            return
+        self._program()
+        x = a[:, : self.placement.rows]
+        x = x / _scale(x)
+        ideal, found = self._ideal_pairs(x), self._pairs(x)
+        if self.options.gain == "tile":
+            axes: tuple[int, ...] = (2,)
+        else:
+            ideal, found = self.placement.gather(ideal)[None], self.placement.gather(found)[None]
+            axes = (1, 2) if self.options.gain == "matrix" else (1,)
+        cross, power = (
+            (ideal * found).sum(axis=axes, keepdims=True),
+            (found * found).sum(axis=axes, keepdims=True),
+        )
+        gain = np.divide(cross, power, out=np.ones_like(power), where=power > 0.0)
+        if self.options.gain == "column":
+            columns = np.ones(self.placement.grid[1] * self.placement.outputs)
+            columns[: self.placement.cols] = gain.ravel()
+            gain = columns.reshape(1, self.placement.grid[1], 1, self.placement.outputs)
+        elif self.options.gain == "matrix":
+            gain = gain.reshape(())
+        self.gain = gain.astype(np.float32)
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint must keep."""
+        return {"gain": self.gain, "bias": self.bias, "devices": self.devices.state()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from what :meth:`state` returned."""
+        self.gain = np.asarray(state["gain"], np.float32)
+        if self.bias is not None:
+            self.bias[...] = state["bias"]
+        self.devices.restore(state["devices"])
+        self._stale = True
+
+    def _program(self) -> None:
+        if self._stale:
+            self.engine.program(self.devices.g)
+            self._stale = False
+
+    def _pairs(self, x: Array32) -> Array:
+        """Return ``I+ - I-`` [A] of every pair of every tile, (row blocks, column blocks, n,
+        outputs), for inputs in 0..1.
+        """
+        self._program()
+        if self.options.dac_bits is not None:
+            steps = np.float32(2**self.options.dac_bits - 1)
+            x = np.rint(x * steps) / steps
+        i = self.engine.read(self.placement.rows_of(x * np.float32(self.v_read)))
+        if self.options.adc_bits is not None:
+            step = self.full_scale / (2**self.options.adc_bits - 1)
+            i = np.rint(np.clip(i, -self.full_scale, self.full_scale) / step) * step
+        difference: Array = i[..., 0::2] - i[..., 1::2]
+        return difference
+
+    def _ideal_pairs(self, x: Array32) -> Array:
+        pairs = self.devices.g[..., 0::2] - self.devices.g[..., 1::2]
+        result: Array = self.placement.rows_of(x * np.float32(self.v_read)) @ pairs
+        return result
+
+
+class MemristorTwin:
+    """A network whose matrices sit on tiles.
+
+    Parameters
+    ----------
+    network
+        Architecture.
+    tile
+        The tile that every matrix is cut into.
+    engine
+        Makes one engine per matrix, e.g. ``lambda: make_engine("line", tile)``.
+    g_levels, v_read
+        Conductance of every level at the read voltage [S], (levels,), equally spaced, and that
+        voltage [V].
+    clip
+        Largest weight in standard deviations of a layer's initial weights.
+    rng
+        Draws what is fixed per device.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        tile: Tile,
+        engine: EngineFactory,
+        g_levels: ArrayLike,
+        v_read: float,
+        clip: float = 8.0,
+        effects: Effects | None = None,
+        options: MappingOptions | None = None,
+        rng: np.random.Generator,
+    ) -> None:
+        if not (np.isfinite(clip) and clip > 0.0):
+            raise InputError(f"clip must be positive and finite, got {clip!r}")
+        self.network, self.tile, self.levels = network, tile, len(np.asarray(g_levels))
+        self.options = options or MappingOptions()
+        self.effects = effects or Effects()
+        self.matrices = [
+            MappedMatrix(
+                shape,
+                tile=tile,
+                engine=engine,
+                g_levels=g_levels,
+                v_read=v_read,
+                clip=clip * deviation,
+                effects=self.effects,
+                options=self.options,
+                rng=rng,
+            )
+            for shape, deviation in zip(network.matrices, network.deviations, strict=True)
+        ]
+
+    @property
+    def devices(self) -> int:
+        """Number of devices that hold weights."""
+        return sum(matrix.placement.places.size for matrix in self.matrices)
+
+    @property
+    def tiles(self) -> int:
+        """Number of tiles."""
+        return sum(int(np.prod(matrix.placement.grid)) for matrix in self.matrices)
+
+    def forward(
+        self,
+        x: Array32,
+        rng: np.random.Generator | None,
+        scales: Sequence[Array32 | None] | None = None,
+    ) -> tuple[Array32, Tape]:
+        """Return the outputs (n, classes) for images (n, ...), and the tape; ``scales`` multiply
+        the columns of every matrix.
+        """
+
+        def product(k: int, a: Array32) -> Array32:
+            y = self.matrices[k].multiply(a, rng)
+            scale = None if scales is None else scales[k]
+            return y if scale is None else y * scale
+
+        return self.network.forward(x, product)
+
+    def calibrate(self, x: Array32) -> None:
+        """Calibrate the gains of all matrices, first to last, on images ``x``."""
+
+        def product(k: int, a: Array32) -> Array32:
+            self.matrices[k].calibrate(a[:CALIBRATION_VECTORS])
+            return self.matrices[k].multiply(a, None)
+
+        self.network.forward(x, product)
+
+    def use(self, engine: EngineFactory) -> None:
+        """Read through another engine from now on; devices, weights and gains stay as they are."""
+        for matrix in self.matrices:
+            matrix.engine, matrix._stale = engine(), True
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint must keep."""
+        return {str(k): matrix.state() for k, matrix in enumerate(self.matrices)}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from what :meth:`state` returned."""
+        for k, matrix in enumerate(self.matrices):
+            matrix.restore(state[str(k)])
+
+
+CALIBRATION_VECTORS = 256
+"""Vectors per matrix that a calibration reads; more gain nothing."""
+
+
+def _scale(x: Array32) -> Array32:
+    """Return the largest input of every vector, (n, 1); 1 for vectors of zeros."""
+    scale: Array32 = x.max(axis=1, keepdims=True)
+    lowest = float(x.min()) if x.size else 0.0
+    if lowest < 0.0:
+        scale = np.maximum(scale, -x.min(axis=1, keepdims=True))
+    scale[scale <= 0.0] = 1.0
+    return scale
+
+
+def _checked_levels(g_levels: ArrayLike) -> Array:
+    g = np.asarray(g_levels, float)
+    if g.ndim != 1 or g.size < 2:
+        raise InputError(f"expected at least 2 conductance levels, got {g.size}")
+    steps = np.diff(g)
+    if not np.isfinite(g).all() or steps.min() <= 0.0 or np.ptp(steps) > 1e-3 * steps.mean():
+        raise InputError(
+            "conductance levels must rise in equal steps [S]: weights are whole numbers of them"
+        )
+    return g
