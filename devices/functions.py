@@ -10,6 +10,7 @@ their languages.
 ``limcosh(u)``     derivative of limsinh
 ``softplus(u)``    ln(1 + exp(u)): a ramp without a kink, never zero, so any power of it is defined
 ``logistic(u)``    1 / (1 + exp(-u)), derivative of softplus
+``power(u, a)``    max(u, 0)^a, whose derivative a power(u, a - 1) divides by nothing; a >= 1
 =================  =====================================================================
 """
 
@@ -22,6 +23,7 @@ __all__ = [
     "limexp",
     "limsinh",
     "logistic",
+    "power",
     "softplus",
 ]
 
@@ -36,6 +38,9 @@ LIMIT = 80.0
 """Argument beyond which exponentials go on as straight lines: no overflow in products of several
 of them.
 """
+
+
+_TINY = 1e-300
 
 
 class limexp(sp.Function):  # type: ignore[misc]
@@ -85,6 +90,18 @@ class logistic(sp.Function):  # type: ignore[misc]
         return logistic(u) * logistic(-u)
 
 
+class power(sp.Function):  # type: ignore[misc]
+    """max(u, 0)^a for a >= 1."""
+
+    nargs = 2
+
+    def fdiff(self, argindex: int = 1) -> sp.Expr:
+        u, a = self.args
+        if argindex == 1:
+            return a * power(u, a - 1)
+        return power(u, a) * sp.log(sp.Max(u, sp.Float(_TINY)))
+
+
 def by_sign(v: sp.Symbol, positive: sp.Expr, negative: sp.Expr) -> sp.Expr:
     """Return ``positive`` where v >= 0, else ``negative``; continuous models need both equal at v
     = 0.
@@ -97,6 +114,10 @@ def above(u: sp.Expr, softness: sp.Expr) -> sp.Expr:
     positive.
     """
     return softness * softplus(u / softness)
+
+
+def _power(u: Array, a: Array) -> Array:
+    return np.asarray(np.power(np.maximum(u, 0.0), a))
 
 
 def _limexp(u: Array) -> Array:
@@ -121,10 +142,11 @@ def _logistic(u: Array) -> Array:
     return 0.5 * (1.0 + np.tanh(0.5 * u))
 
 
-NUMPY: dict[str, Callable[[Array], Array]] = {
+NUMPY: dict[str, Callable[..., Array]] = {
     "limexp": _limexp,
     "limsinh": _limsinh,
     "limcosh": _limcosh,
     "softplus": _softplus,
     "logistic": _logistic,
+    "power": _power,
 }

@@ -276,9 +276,11 @@ def _rosenbrock(system: _System, x: Array, v: Array, slope: Array, h: Array) -> 
     f_t = f_v * slope
     w = 1.0 / (2.0 / h - f_x)
     k1 = (f + h * 0.5 * f_t) * w
-    f = system.rate(v + slope * h, x + 2.0 * k1)
+    # A stage may overshoot into states that do not exist; its error then asks for smaller steps.
+    low, high = system.bounds
+    f = system.rate(v + slope * h, np.clip(x + 2.0 * k1, low, high))
     k2 = (f - h * 1.5 * f_t - 8.0 / h * k1) * w
-    f = system.rate(v + 0.6 * slope * h, x + 1.92 * k1 + 0.24 * k2)
+    f = system.rate(v + 0.6 * slope * h, np.clip(x + 1.92 * k1 + 0.24 * k2, low, high))
     k3 = (f + h * 2.42 * f_t + (14.88 * k1 + 2.4 * k2) / h) * w
     k4 = (f + h * 0.116 * f_t + (-0.896 * k1 - 0.432 * k2 - 0.4 * k3) / h) * w
     new = x + 19.0 / 9.0 * k1 + 0.5 * k2 + 25.0 / 108.0 * k3 + 125.0 / 108.0 * k4

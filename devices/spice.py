@@ -122,6 +122,9 @@ class _NgspicePrinter(StrPrinter):  # type: ignore[misc]
     def _print_logistic(self, expr: sp.Expr) -> str:
         return f"(0.5 + 0.5*tanh(0.5*({self._print(expr.args[0])})))"
 
+    def _print_power(self, expr: sp.Expr) -> str:
+        return str(self._print_Pow(expr))
+
     def _print_Mul(self, expr: sp.Mul) -> str:
         text = "*".join(self.parenthesize(arg, precedence(expr), strict=False) for arg in expr.args)
         return f"({text})"

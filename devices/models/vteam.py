@@ -20,7 +20,7 @@ __all__ = ["declare"]
 
 import sympy as sp
 
-from ..functions import above, by_sign, limexp
+from ..functions import above, by_sign, limexp, power
 from ..model import SERIES, CompactModel, Parameter, symbols
 
 _WINDOWS = {"biolek": "Biolek", "asymmetric": "asymmetric", "kvatinsky": "double-exponential"}
@@ -49,15 +49,17 @@ def declare(name: str) -> CompactModel:
     v_set, v_reset, k_set, k_reset = symbols("v_set", "v_reset", "k_set", "k_reset")
     a_set, a_reset = symbols("a_set", "a_reset")
     f_set, f_reset = _window(window)
+    # Clipped, because just above x = 1 the linear resistance falls to 0.
+    inside = sp.Min(sp.Max(x, 0), 1)
     current = (
         v / r_off * limexp(x * sp.log(r_off / r_on))
         if exponential
-        else v / (r_off + (r_on - r_off) * x)
+        else v / (r_off + (r_on - r_off) * inside)
     )
     rate = by_sign(
         v,
-        k_set * above(v / v_set - 1, smooth) ** a_set * f_set,
-        -k_reset * above(-v / v_reset - 1, smooth) ** a_reset * f_reset,
+        k_set * power(above(v / v_set - 1, smooth), a_set) * f_set,
+        -k_reset * power(above(-v / v_reset - 1, smooth), a_reset) * f_reset,
     )
     shape = "exponential" if exponential else "linear"
     return CompactModel(
@@ -73,7 +75,7 @@ def declare(name: str) -> CompactModel:
 def _window(name: str) -> tuple[sp.Expr, sp.Expr]:
     x, p, w = symbols("X", "p", "w")
     if name == "biolek":  # squared first: an even power of any base, also just outside [0, 1]
-        return 1 - (x**2) ** p, 1 - ((1 - x) ** 2) ** p
+        return 1 - power(x**2, p), 1 - power((1 - x) ** 2, p)
     if name == "asymmetric":
         return sp.tanh((1 - x) / w), sp.tanh(x / w)
     return sp.exp(-limexp((x - 1) / w + 3)), sp.exp(-limexp(3 - x / w))
