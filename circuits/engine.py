@@ -5,7 +5,7 @@ __all__ = ["ENGINES", "Engine", "checked_conductances", "checked_voltages", "mak
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, DTypeLike
 
 from ..data.errors import InputError, nearest
 from ..data.types import Array
@@ -79,15 +79,15 @@ def make_engine(name: str, tile: Tile, *, workers: int | None = None) -> Engine:
     raise InputError(f"there is no engine {name!r}{nearest(name, ENGINES)}")
 
 
-def checked_conductances(tile: Tile, g: ArrayLike) -> Array:
-    """Return ``g`` as a new float array, or say what is wrong with it."""
-    g = np.array(g, float)
+def checked_conductances(tile: Tile, g: ArrayLike, *, dtype: DTypeLike = float) -> Array:
+    """Return ``g`` as a new array of ``dtype``, or say what is wrong with it."""
+    g = np.array(g, dtype)
     if g.shape[-2:] != tile.shape:
         raise InputError(
             f"expected conductances of shape (..., {tile.rows}, {tile.cols}), got {g.shape}"
         )
-    bad = ~((g >= 0.0) & (g <= G_MAX))
-    if bad.any():
+    if g.size and not (g.min() >= 0.0 and g.max() <= G_MAX):
+        bad = ~((g >= 0.0) & (g <= G_MAX))
         place = tuple(int(k) for k in np.argwhere(bad)[0])
         raise InputError(
             f"conductance at {place} is {g[place]!r}, expected a number from 0 to {G_MAX:g} S"
@@ -95,16 +95,19 @@ def checked_conductances(tile: Tile, g: ArrayLike) -> Array:
     return g
 
 
-def checked_voltages(tile: Tile, stack: tuple[int, ...], v: ArrayLike) -> Array:
-    """Return ``v`` as a float array that fits a stack of tiles with leading dimensions ``stack``,
-    or say what is wrong.
+def checked_voltages(
+    tile: Tile, stack: tuple[int, ...], v: ArrayLike, *, dtype: DTypeLike = float
+) -> Array:
+    """Return ``v`` as an array of ``dtype`` that fits a stack of tiles with leading dimensions
+    ``stack``, or say what is wrong.
     """
-    v = np.asarray(v, float)
+    v = np.asarray(v, dtype)
     if v.ndim != len(stack) + 2 or v.shape[:-2] != stack or v.shape[-1] != tile.rows:
         lead = "".join(f"{n}, " for n in stack)
         raise InputError(f"expected voltages of shape ({lead}batch, {tile.rows}), got {v.shape}")
-    bad = ~(np.abs(v) <= V_MAX)
-    if bad.any():
+    # Extremes first: they are NaN if anything is, and cost no temporary array.
+    if v.size and not (v.max() <= V_MAX and v.min() >= -V_MAX):
+        bad = ~(np.abs(v) <= V_MAX)
         place = tuple(int(k) for k in np.argwhere(bad)[0])
         raise InputError(
             f"voltage at {place} is {v[place]!r}, expected a number within ±{V_MAX:g} V"

@@ -26,14 +26,18 @@ class Ideal:
 
     def program(self, g: ArrayLike) -> None:
         """Set the conductances ``g`` [S], (..., rows, cols)."""
-        self._g = checked_conductances(self.tile, g)
-        self._x = self.tile.cell.state(self._g)
+        linear = self.tile.cell.linear
+        # Linear tiles are one matrix product, which keeps the precision it is given.
+        single = linear and getattr(g, "dtype", None) == np.float32
+        self._g = checked_conductances(self.tile, g, dtype=np.float32 if single else float)
+        if not linear:
+            self._x = self.tile.cell.state(self._g)
 
     def read(self, v: ArrayLike) -> Array:
         """Return the currents [A], (..., batch, cols), for ``v`` [V], (..., batch, rows)."""
         if self._g is None:
             raise InputError("program the ideal engine before reading it")
-        v = checked_voltages(self.tile, self._g.shape[:-2], v)
+        v = checked_voltages(self.tile, self._g.shape[:-2], v, dtype=self._g.dtype)
         cell = self.tile.cell
         if cell.linear:
             return np.matmul(v, self._g)

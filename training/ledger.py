@@ -52,7 +52,15 @@ class Cost:
 
     def values(self) -> tuple[float, ...]:
         """Return the sums in the order of the fields."""
-        return tuple(asdict(self).values())
+        return (
+            self.writes,
+            self.weights,
+            self.pulses,
+            self.reads,
+            self.energy,
+            self.time,
+            self.row_time,
+        )
 
     def removed(self, other: "Cost") -> dict[str, float]:
         """Return by how many percent this cost is below ``other``, per field; 0 where ``other`` has

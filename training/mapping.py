@@ -75,22 +75,20 @@ class Placement:
         )
         return place.reshape(-1)
 
-    def rows_of(self, x: Array32) -> Array32:
-        """Return vectors (n, rows) as the inputs of all tiles, (row blocks, column blocks, n, tile
-        rows).
+    def rows_of(self, x: Array32, factor: Array32) -> Array32:
+        """Return ``factor`` (n, 1) times vectors (n, rows) as the inputs of all tiles, (row blocks,
+        column blocks, n, tile rows).
         """
         blocks, columns = self.grid
         padded = np.zeros((len(x), blocks * self.tile_rows), np.float32)
-        padded[:, : self.rows] = x
+        np.multiply(x, factor, out=padded[:, : self.rows])
         split = padded.reshape(len(x), blocks, 1, self.tile_rows).transpose(1, 2, 0, 3)
         return np.broadcast_to(split, (blocks, columns, len(x), self.tile_rows))
 
     def gather(self, outputs: Array) -> Array:
-        """Return pair outputs (row blocks, column blocks, n, outputs) summed over row blocks as (n,
-        cols).
-        """
+        """Return (row blocks, column blocks, n, width) summed over row blocks as (n, columns)."""
         total = outputs.sum(axis=0) if len(outputs) > 1 else outputs[0]
-        result: Array = total.transpose(1, 0, 2).reshape(total.shape[1], -1)[:, : self.cols]
+        result: Array = total.transpose(1, 0, 2).reshape(total.shape[1], -1)
         return result
 
 
@@ -193,45 +191,37 @@ class MappedMatrix:
         """Return ``a @ w`` (n, cols) as the tiles compute it; noisy if ``rng`` is given."""
         x = a if self.bias is None else a[:, : self.placement.rows]
         scale = _scale(x)
-        unit = x / scale
-        y = self.placement.gather(self._pairs(unit) * self.gain)
-        y = y * (scale * np.float32(self._per_ampere))
+        y = self._sums(self._read(x, scale), self.gain) * (scale * np.float32(self._per_ampere))
         if rng is not None and self.effects.read > 0.0:
             power = np.sqrt(np.einsum("ij,ij->i", x, x))[:, None]
             # Both devices of a pair are noisy; the noise of many devices adds up in the current.
             sigma = np.float32(self.clip * self.effects.read * 2.0**0.5) * power
-            y = y + sigma * rng.standard_normal(y.shape, np.float32)
+            y += sigma * rng.standard_normal(y.shape, np.float32)
         if self.bias is not None:
-            y = y + self.bias
+            y += self.bias
         return np.asarray(y, np.float32)
 
     def calibrate(self, a: Array32) -> None:
-        """Set the digital gain from one noiseless read of ``a`` (n, rows) against the devices' own
-        weights.
+        """Set the digital gain by least squares, from one noiseless read of ``a`` (n, rows) against
+        what ideal tiles would give for the conductances that are there.
         """
-        if self.options.gain == "none":
+        option = self.options.gain
+        if option == "none":
             return
-        self._program()
         x = a[:, : self.placement.rows]
-        x = x / _scale(x)
-        ideal, found = self._ideal_pairs(x), self._pairs(x)
-        if self.options.gain == "tile":
-            axes: tuple[int, ...] = (2,)
+        scale = _scale(x)
+        found: Any = self._read(x, scale)
+        ideal: Any = self.placement.rows_of(x, np.float32(self.v_read) / scale) @ self.devices.g
+        if option == "tile":
+            found, ideal = _differences(found), _differences(ideal)
         else:
-            ideal, found = self.placement.gather(ideal)[None], self.placement.gather(found)[None]
-            axes = (1, 2) if self.options.gain == "matrix" else (1,)
-        cross, power = (
-            (ideal * found).sum(axis=axes, keepdims=True),
-            (found * found).sum(axis=axes, keepdims=True),
-        )
+            found, ideal = (self._sums(stack, np.ones((), np.float32)) for stack in (found, ideal))
+        axis = {"matrix": None, "column": 0, "tile": 2}[option]
+        cross = np.sum(ideal * found, axis=axis, keepdims=option == "tile")
+        power = np.sum(found * found, axis=axis, keepdims=option == "tile")
+        # Columns without current, as in unused ones, keep the gain 1.
         gain = np.divide(cross, power, out=np.ones_like(power), where=power > 0.0)
-        if self.options.gain == "column":
-            columns = np.ones(self.placement.grid[1] * self.placement.outputs)
-            columns[: self.placement.cols] = gain.ravel()
-            gain = columns.reshape(1, self.placement.grid[1], 1, self.placement.outputs)
-        elif self.options.gain == "matrix":
-            gain = gain.reshape(())
-        self.gain = gain.astype(np.float32)
+        self.gain = np.asarray(gain, np.float32)
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint must keep."""
@@ -250,25 +240,27 @@ class MappedMatrix:
             self.engine.program(self.devices.g)
             self._stale = False
 
-    def _pairs(self, x: Array32) -> Array:
-        """Return ``I+ - I-`` [A] of every pair of every tile, (row blocks, column blocks, n,
-        outputs), for inputs in 0..1.
+    def _read(self, x: Array32, scale: Array32) -> Array:
+        """Return all column currents [A], (row blocks, column blocks, n, tile columns), for inputs
+        (n, rows), of which ``scale`` (n, 1) is read at the read voltage.
         """
         self._program()
         if self.options.dac_bits is not None:
             steps = np.float32(2**self.options.dac_bits - 1)
-            x = np.rint(x * steps) / steps
-        i = self.engine.read(self.placement.rows_of(x * np.float32(self.v_read)))
+            x, scale = np.rint(x * (steps / scale)), np.full_like(scale, steps)
+        i = self.engine.read(self.placement.rows_of(x, np.float32(self.v_read) / scale))
         if self.options.adc_bits is not None:
             step = self.full_scale / (2**self.options.adc_bits - 1)
             i = np.rint(np.clip(i, -self.full_scale, self.full_scale) / step) * step
-        difference: Array = i[..., 0::2] - i[..., 1::2]
-        return difference
+        return i
 
-    def _ideal_pairs(self, x: Array32) -> Array:
-        pairs = self.devices.g[..., 0::2] - self.devices.g[..., 1::2]
-        result: Array = self.placement.rows_of(x * np.float32(self.v_read)) @ pairs
-        return result
+    def _sums(self, i: Array, gain: Array32) -> Array:
+        """Return ``gain`` times ``I+ - I-`` [A] summed over row blocks, (n, cols)."""
+        if gain.ndim == 4:
+            y = self.placement.gather(_differences(i) * gain)
+            return y[:, : self.placement.cols]
+        y = _differences(self.placement.gather(i))
+        return y[:, : self.placement.cols] * gain
 
 
 class MemristorTwin:
@@ -387,6 +379,12 @@ def _scale(x: Array32) -> Array32:
         scale = np.maximum(scale, -x.min(axis=1, keepdims=True))
     scale[scale <= 0.0] = 1.0
     return scale
+
+
+def _differences(i: Array) -> Array:
+    """Return ``I+ - I-`` of neighbouring columns, (..., columns) to (..., columns / 2)."""
+    difference: Array = i[..., 0::2] - i[..., 1::2]
+    return difference
 
 
 def _checked_levels(g_levels: ArrayLike) -> Array:

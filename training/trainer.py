@@ -47,7 +47,7 @@ EVALUATION_BATCH = 500
 noise draws.
 """
 
-SAMPLE_EVERY = 50
+SAMPLE_EVERY = 100
 """Batches between those on which the closed loop's pulses are counted; its writes need no sampling.
 """
 
