@@ -49,7 +49,7 @@ def test_an_update_costs_what_a_hand_counts():
 @given(st.floats(0.0, 4.0), st.floats(0.0, 4.0))
 def test_fractional_levels_cost_their_share_of_pulses_but_at_least_one(before, after):
     costs = linear_costs()
-    pulses, energy, time = costs.of(
+    pulses, _, energy, time = costs.of(
         np.array([before, 0.25], np.float32), np.array([after, 0.3], np.float32)
     )
     change = float(np.float32(after)) - float(np.float32(before))
@@ -63,7 +63,7 @@ def test_fractional_levels_cost_their_share_of_pulses_but_at_least_one(before, a
 def test_whole_levels_are_looked_up():
     table = np.arange(9.0).reshape(3, 3)
     costs = WriteCosts(table, 10 * table, 100 * table, 0.0, 0.0)
-    pulses, energy, time = costs.of(np.array([0, 2], np.float32), np.array([2, 1], np.float32))
+    pulses, _, energy, time = costs.of(np.array([0, 2], np.float32), np.array([2, 1], np.float32))
     assert pulses.tolist() == [2.0, 7.0]
     assert energy.tolist() == [20.0, 70.0]
     assert time.tolist() == [200.0, 700.0]

@@ -24,7 +24,7 @@ def matrix_of(codes, rng, *, tile=None, effects=EXACT, **options):
     matrix = MappedMatrix(
         (rows, codes.shape[1]),
         tile=tile,
-        engine=lambda: Ideal(tile),
+        engine=Ideal,
         g_levels=LEVELS,
         v_read=0.2,
         clip=1.4,
@@ -187,7 +187,7 @@ def test_twin_counts_devices_and_tiles(rng):
     twin = MemristorTwin(
         mlp(784, 100, 10),
         tile=tile,
-        engine=lambda: Ideal(tile),
+        engine=Ideal,
         g_levels=LEVELS,
         v_read=0.2,
         rng=rng,
@@ -213,6 +213,4 @@ def test_bad_options_are_said(make, words, rng):
 def test_levels_must_rise_in_equal_steps(g, rng):
     tile = Tile(4, 4, cell=Cell.resistor(0.2))
     with pytest.raises(InputError, match="conductance levels"):
-        MemristorTwin(
-            mlp(3, 2), tile=tile, engine=lambda: Ideal(tile), g_levels=g, v_read=0.2, rng=rng
-        )
+        MemristorTwin(mlp(3, 2), tile=tile, engine=Ideal, g_levels=g, v_read=0.2, rng=rng)

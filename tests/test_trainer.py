@@ -38,7 +38,7 @@ def twin(network=None, **changes):
     return build_twin(
         network or mlp(64, 32, 10),
         tile=TILE,
-        engine=lambda: Ideal(TILE),
+        engine=Ideal,
         g_levels=np.linspace(5e-6, 50e-6, 16),
         v_read=0.2,
         clip=5.0,

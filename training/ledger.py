@@ -19,8 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..circuits.write_table import WriteTable
 from ..data.errors import InputError
 from ..data.types import Array, Array32
+from ..devices.pulses import WriteCost
 from .mapping import Placement
 from .siamese import Writes
 
@@ -82,7 +84,9 @@ class WriteCosts:
         Number of pulses, their energy [J] and their duration [s] from the row's to the column's
         level, (L, L).
     read_energy, read_time
-        Of one verify read [J], [s]; a write makes one more read than pulses.
+        Of one verify read [J], [s].
+    reads
+        Verify reads, (L, L); one more than pulses if not given.
     source
         How the table was obtained; the report repeats it.
     """
@@ -93,9 +97,12 @@ class WriteCosts:
     read_energy: float
     read_time: float
     source: str = ""
+    reads: Array | None = None
 
     def __post_init__(self) -> None:
-        for name in ("pulses", "energy", "time"):
+        if self.reads is None:
+            object.__setattr__(self, "reads", np.asarray(self.pulses, float) + 1.0)
+        for name in ("pulses", "energy", "time", "reads"):
             table = np.asarray(getattr(self, name), float)
             object.__setattr__(self, name, table)
             if (
@@ -143,14 +150,39 @@ class WriteCosts:
         )
         return cls(count, count * pulse_energy, count * pulse_time, read_energy, read_time, source)
 
+    @classmethod
+    def of_device(cls, cost: WriteCost, *, read_time: float = 100e-9) -> "WriteCosts":
+        """Return the costs of a device's own open-loop pulses, a verify read after each.
+
+        Reads last ``read_time`` [s], at the device's read voltage and middle conductance.
+        """
+        g, v = cost.levels.g, cost.levels.v_read
+        energy = float(v * v * 0.5 * (g[0] + g[-1]) * read_time)
+        return cls(cost.pulses, cost.energy, cost.time, energy, read_time, cost.source)
+
+    @classmethod
+    def of_table(cls, table: WriteTable) -> "WriteCosts":
+        """Return the costs that write-verify loops had on sampled devices."""
+        reads, read_time = table.reads, table.recipe.read_time
+        return cls(
+            table.pulses,
+            table.energy - table.read_energy,
+            np.maximum(table.time - reads * read_time, 0.0),
+            float(table.read_energy.sum() / reads.sum()),
+            read_time,
+            f"write-verify of {table.error.shape[-1]} sampled devices per pair of levels,"
+            f" {table.device}",
+            reads,
+        )
+
     @property
     def levels(self) -> int:
         """Number of levels."""
         return len(self.pulses)
 
-    def of(self, before: Array32, after: Array32) -> tuple[Array, Array, Array]:
-        """Return pulses, energy [J] and time [s], verify reads included, of every write between
-        levels.
+    def of(self, before: Array32, after: Array32) -> tuple[Array, Array, Array, Array]:
+        """Return pulses, reads, energy [J] and time [s] of every write between levels; the last two
+        with the verify reads.
 
         Whole levels are looked up. Fractional ones, as continuous rules write them, are read off
         the running sum of single steps; a write needs at least one pulse. Its energy and time
@@ -160,12 +192,13 @@ class WriteCosts:
         if whole:
             at = (before.astype(np.intp), after.astype(np.intp))
             pulses, energy, time = self.pulses[at], self.energy[at], self.time[at]
+            reads: Array = self.reads[at]  # type: ignore[index]
         else:
             pulses, energy, time = self._between(
                 np.asarray(before, float), np.asarray(after, float)
             )
-        reads = pulses + 1.0
-        return pulses, energy + reads * self.read_energy, time + reads * self.read_time
+            reads = pulses + 1.0
+        return pulses, reads, energy + reads * self.read_energy, time + reads * self.read_time
 
     @cached_property
     def _steps(self) -> tuple[Array, Array, Array]:
@@ -233,18 +266,17 @@ class Ledger:
         """
         if not device.size:
             return Cost()
-        pulses, energy, time = self.costs.of(before, after)
+        pulses, reads, energy, time = self.costs.of(before, after)
         slowest = self._slowest[matrix]
         key = 2 * self._rows[matrix][device] + (after < before)
         np.maximum.at(slowest, key, time)
         row_time = float(slowest.sum())
         slowest[key] = 0.0
-        total = float(pulses.sum())
         return Cost(
             float(device.size),
             float(weights),
-            total,
-            total + device.size,
+            float(pulses.sum()),
+            float(reads.sum()),
             float(energy.sum()),
             float(time.sum()),
             row_time,

@@ -1,17 +1,17 @@
 """Matrices on stacks of tiles: the memristor twin.
 
-A matrix (rows, cols) is cut into tiles of ``tile.rows`` inputs and ``tile.cols / 2`` outputs.
-Weight ``(i, j)`` is a pair of devices in neighbouring columns of one tile, plus in the even and
-minus in the odd one, so that both see nearly the same wires. Row blocks of a matrix are read by
-different tiles and their differences ``I+ - I-`` added digitally. Inputs are scaled per vector,
-digitally, so that the largest is the read voltage; unused rows are held at 0 V and unused devices
-at the lowest level.
+A matrix (rows, cols) is cut into tiles of ``tile.rows`` inputs and ``tile.cols / 2`` outputs; one
+that needs less gets a smaller tile. Weight ``(i, j)`` is a pair of devices in neighbouring columns
+of one tile, plus in the even and minus in the odd one, so that both see nearly the same wires. Row
+blocks are read by different tiles and their differences ``I+ - I-`` added digitally. Inputs are
+scaled per vector, digitally, so that the largest is the read voltage; unused rows are held at 0 V
+and unused devices at the lowest level.
 """
 
 __all__ = ["MappedMatrix", "MappingOptions", "MemristorTwin", "Placement"]
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
@@ -25,7 +25,8 @@ from ..data.types import Array, Array32
 from .effects import Devices, Effects
 from .network import Network, Tape
 
-EngineFactory: TypeAlias = Callable[[], Engine]
+EngineFactory: TypeAlias = Callable[[Tile], Engine]
+"""Makes the engine of one matrix, for a tile no larger than the twin's."""
 
 
 @dataclass(frozen=True)
@@ -122,8 +123,8 @@ class MappedMatrix:
     ----------
     shape
         (rows, cols) of the matrix, bias row included.
-    tile
-        The tile; its engine is asked from ``engine``.
+    tile, engine
+        The largest tile, and what makes an engine for the tile that the matrix gets.
     g_levels
         Conductance of every level [S], (levels,), equally spaced.
     v_read
@@ -146,17 +147,18 @@ class MappedMatrix:
         rng: np.random.Generator,
     ) -> None:
         g = _checked_levels(g_levels)
-        digital = options.bias == "digital"
-        self.placement = Placement(shape[0] - digital, shape[1], tile.rows, tile.cols)
-        self.engine, self.options, self.effects = engine(), options, effects
+        rows, cols = shape[0] - (options.bias == "digital"), shape[1]
+        self.tile = replace(tile, rows=min(tile.rows, rows), cols=min(tile.cols, 2 * cols))
+        self.placement = Placement(rows, cols, self.tile.rows, self.tile.cols)
+        self.engine, self.options, self.effects = engine(self.tile), options, effects
         self.devices = Devices(
             self.placement.shape, low=g[0], high=g[-1], levels=len(g), effects=effects, rng=rng
         )
         self.v_read, self.clip = v_read, clip
-        self.bias: Array32 | None = np.zeros(shape[1], np.float32) if digital else None
+        self.bias: Array32 | None = None if rows == shape[0] else np.zeros(cols, np.float32)
         self.gain: Array32 = np.ones((), np.float32)
         """Calibrated factor on the pair outputs; its shape depends on the option."""
-        self.full_scale = float(tile.rows * g[-1] * v_read)
+        self.full_scale = float(self.tile.rows * g[-1] * v_read)
         """Column current at which an ADC saturates [A]."""
         self._per_ampere = clip / (v_read * float(g[-1] - g[0]))
         self._stale = True
@@ -183,6 +185,10 @@ class MappedMatrix:
         pairs = self.levels().reshape(self.placement.rows, self.placement.cols, 2)
         return (pairs[..., 0] - pairs[..., 1]) * np.float32(self.clip / self.devices.top)
 
+    def use(self, engine: EngineFactory) -> None:
+        """Read through another engine from now on."""
+        self.engine, self._stale = engine(self.tile), True
+
     def age(self, now: int) -> None:
         """Let the devices drift until update ``now``."""
         self._stale |= self.devices.age(now)
@@ -190,7 +196,7 @@ class MappedMatrix:
     def multiply(self, a: Array32, rng: np.random.Generator | None) -> Array32:
         """Return ``a @ w`` (n, cols) as the tiles compute it; noisy if ``rng`` is given."""
         x = a if self.bias is None else a[:, : self.placement.rows]
-        scale = _scale(x)
+        scale = self._scale(x)
         y = self._sums(self._read(x, scale), self.gain) * (scale * np.float32(self._per_ampere))
         if rng is not None and self.effects.read > 0.0:
             power = np.sqrt(np.einsum("ij,ij->i", x, x))[:, None]
@@ -209,7 +215,7 @@ class MappedMatrix:
         if option == "none":
             return
         x = a[:, : self.placement.rows]
-        scale = _scale(x)
+        scale = self._scale(x)
         found: Any = self._read(x, scale)
         ideal: Any = self.placement.rows_of(x, np.float32(self.v_read) / scale) @ self.devices.g
         if option == "tile":
@@ -239,6 +245,18 @@ class MappedMatrix:
         if self._stale:
             self.engine.program(self.devices.g)
             self._stale = False
+
+    def _scale(self, x: Array32) -> Array32:
+        """Return the largest input of every vector, (n, 1), or (1, 1) where all are alike."""
+        highest, lowest = (float(x.max()), float(x.min())) if x.size else (1.0, 0.0)
+        if self.bias is None and highest <= 1.0 and lowest >= -1.0:
+            # Every vector holds the bias' own input of 1, so that no search per vector is needed.
+            return np.ones((1, 1), np.float32)
+        scale: Array32 = x.max(axis=1, keepdims=True)
+        if lowest < 0.0:
+            scale = np.maximum(scale, -x.min(axis=1, keepdims=True))
+        scale[scale <= 0.0] = 1.0
+        return scale
 
     def _read(self, x: Array32, scale: Array32) -> Array:
         """Return all column currents [A], (row blocks, column blocks, n, tile columns), for inputs
@@ -271,9 +289,10 @@ class MemristorTwin:
     network
         Architecture.
     tile
-        The tile that every matrix is cut into.
+        The largest tile; every matrix is cut into such tiles.
     engine
-        Makes one engine per matrix, e.g. ``lambda: make_engine("line", tile)``.
+        Makes one engine per matrix, given its tile: ``Ideal``, ``fit.engine``, ``lambda tile:
+        make_engine("line", tile)``.
     g_levels, v_read
         Conductance of every level at the read voltage [S], (levels,), equally spaced, and that
         voltage [V].
@@ -355,7 +374,7 @@ class MemristorTwin:
     def use(self, engine: EngineFactory) -> None:
         """Read through another engine from now on; devices, weights and gains stay as they are."""
         for matrix in self.matrices:
-            matrix.engine, matrix._stale = engine(), True
+            matrix.use(engine)
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint must keep."""
@@ -369,16 +388,6 @@ class MemristorTwin:
 
 CALIBRATION_VECTORS = 256
 """Vectors per matrix that a calibration reads; more gain nothing."""
-
-
-def _scale(x: Array32) -> Array32:
-    """Return the largest input of every vector, (n, 1); 1 for vectors of zeros."""
-    scale: Array32 = x.max(axis=1, keepdims=True)
-    lowest = float(x.min()) if x.size else 0.0
-    if lowest < 0.0:
-        scale = np.maximum(scale, -x.min(axis=1, keepdims=True))
-    scale[scale <= 0.0] = 1.0
-    return scale
 
 
 def _differences(i: Array) -> Array:
