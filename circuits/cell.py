@@ -8,6 +8,7 @@ gate voltage is counted.
 
 __all__ = ["Cell", "Selector", "Transistor"]
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -18,6 +19,7 @@ from numpy.typing import ArrayLike
 from ..data.errors import InputError
 from ..data.types import Array
 from ..devices.device import Device
+from ..devices.model import CompactModel, symbols
 from ..devices.models import MODELS
 
 NEWTON_STEPS = 100
@@ -148,12 +150,12 @@ class Cell:
     @classmethod
     def resistor(cls, v_read: float = 0.2, access: Access | None = None) -> "Cell":
         """Return the cell whose device is ``i = g v``."""
-        return cls(_static("resistor", {}), v_read, access)
+        return cls(Device("resistor", MODELS["resistor"]), v_read, access)
 
     @classmethod
     def sinh(cls, b: float, v_read: float = 0.2, access: Access | None = None) -> "Cell":
         """Return the cell whose device is ``i = x sinh(b v) / b``, with ``b`` in 1/V."""
-        return cls(_static("sinh", {"b": b}), v_read, access)
+        return cls(Device("sinh", MODELS["sinh"], {"b": b}), v_read, access)
 
     @classmethod
     def sinh_state(
@@ -162,20 +164,18 @@ class Cell:
         """Return the sinh cell whose curvature falls with its conductance; see the model's
         parameters.
         """
-        return cls(_static("sinh_state", parameters), v_read, access)
+        return cls(Device("sinh_state", MODELS["sinh_state"], parameters), v_read, access)
 
     @property
     def linear(self) -> bool:
         """Whether the current is ``g v``, whatever ``v``."""
-        return self.access is None and self.device.model.name == "resistor"
+        return self.access is None and _ohmic(self.device.model)
 
     def state(self, g: ArrayLike) -> Array:
         """Return the device state ``x`` that has the conductance ``g`` [S] at the read voltage;
-        open devices keep 0.
+        open devices get 0.
         """
         g = np.asarray(g, float)
-        if self.device.model.name == "resistor":
-            return np.array(g)
         closed = g > 0.0
         x = np.zeros(g.shape)
         x[closed] = self.device.state(g[closed], self.v_read)
@@ -201,17 +201,10 @@ class Cell:
             np.asarray(v, float), np.asarray(x, float), closed, np.asarray(b, float)
         )
         if self.access is None:
-            (i, didv), didb = self._memristor(v, x), np.zeros(v.shape)
+            i, didv, didb = self.device.current(v, x), self.device.didv(v, x), np.zeros(v.shape)
         else:
             i, didv, didb = self._series(self.access, v, x, b)
         return np.where(closed, i, 0.0), np.where(closed, didv, 0.0), np.where(closed, didb, 0.0)
-
-    def _memristor(self, v: Array, x: Array) -> tuple[Array, Array]:
-        if (
-            self.device.model.name == "resistor"
-        ):  # its state is its conductance, whatever its parameters
-            return x * v, np.array(x)
-        return self.device.current(v, x), self.device.didv(v, x)
 
     def _series(self, access: Access, v: Array, x: Array, b: Array) -> tuple[Array, Array, Array]:
         """Solve for the voltage ``y`` across the access device, where both currents are equal.
@@ -222,7 +215,7 @@ class Cell:
         low, high = np.minimum(v, 0.0), np.maximum(v, 0.0)
         y = 0.5 * v
         for _ in range(NEWTON_STEPS):
-            i, g_memristor = self._memristor(v - y, x)
+            i, g_memristor = self.device.current(v - y, x), self.device.didv(v - y, x)
             excess = access.current(y, b) - i
             low, high = np.where(excess < 0.0, y, low), np.where(excess > 0.0, y, high)
             didy, _ = access.slopes(y, b)
@@ -234,7 +227,7 @@ class Cell:
             y = new
             if np.all(moved <= 1e-15 + 4e-16 * np.abs(v)):
                 break
-        i, g_memristor = self._memristor(v - y, x)
+        i, g_memristor = self.device.current(v - y, x), self.device.didv(v - y, x)
         didy, didb = access.slopes(y, b)
         total = didy + g_memristor
         # An access device that is off lets nothing through: no current, no slope.
@@ -242,15 +235,10 @@ class Cell:
         return i, didy * share, didb * share
 
 
-def _static(name: str, parameters: Mapping[str, float]) -> Device:
-    model = MODELS[name]
-    known = {parameter.name: parameter.default for parameter in model.parameters}
-    unknown = set(parameters) - set(known)
-    if unknown:
-        raise InputError(
-            f"model {name} has no parameter {sorted(unknown)[0]!r}, it has {sorted(known)}"
-        )
-    return Device(name=name, model=model, parameters={**known, **parameters}, stderr={}, meta={})
+@functools.cache
+def _ohmic(model: CompactModel) -> bool:
+    v, _ = symbols("V", "X")
+    return v not in model.current_expr.diff(v).free_symbols
 
 
 def _finite(owner: str, **values: float) -> None:

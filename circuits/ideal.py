@@ -40,7 +40,8 @@ class Ideal:
         v = checked_voltages(self.tile, self._g.shape[:-2], v, dtype=self._g.dtype)
         cell = self.tile.cell
         if cell.linear:
-            return np.matmul(v, self._g)
+            product: Array = np.matmul(v, self._g)
+            return product
         closed = self._g > 0.0
         out = np.empty((*v.shape[:-1], self.tile.cols))
         step = max(1, BLOCK // max(self._g.size, 1))

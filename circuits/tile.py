@@ -12,8 +12,8 @@ Row (word line) ``i`` runs through the nodes ``w{i}_{j}``, column (bit line) ``j
                      b{rows-1}_0 --r_col-- --r_sense-- sense j
 
 and the same again at the other end with ``drive="both"`` or ``sense="both"``.
-The sense input is held at 0 V, or near it by the amplifier of :mod:`.periphery`; its current is the
-tile's output.
+The sense input is held at 0 V, or near it by an :mod:`.amplifier`; its current is the tile's
+output.
 """
 
 __all__ = ["Tile", "Wires"]
@@ -25,6 +25,7 @@ import numpy as np
 
 from ..data.errors import InputError
 from ..data.types import Array
+from .amplifier import Amplifier
 from .cell import Cell
 
 R_MIN, R_MAX = 1e-3, 1e9
@@ -77,6 +78,8 @@ class Tile:
     """Where the word lines are driven."""
     sense: Literal["bottom", "both"] = "bottom"
     """Where the bit lines are sensed; the currents of both ends are added."""
+    amplifier: Amplifier | None = None
+    """Amplifier at each sensed end; without one the sense input is held at 0 V exactly."""
     wire_spread: float = 0.0
     """Relative standard deviation of every wire segment's resistance (log-normal with median
     ``r_row`` or ``r_col``).

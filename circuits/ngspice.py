@@ -1,0 +1,313 @@
+"""libngspice through PySpice, repaired.
+
+PySpice 1.5 takes every line on stderr for a failure, misses errors that are on stdout or come while
+a circuit is loaded, never removes an old circuit, and so can return the results of the circuit
+before. :class:`Ng` is its shared-library wrapper with those parts replaced; :func:`available` and
+:func:`features` tell what is installed without loading the library into the calling process. One
+process holds one instance, and only worker processes make one.
+"""
+
+__all__ = ["Features", "Ng", "available", "features", "find_library"]
+
+import ctypes.util
+import functools
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from PySpice.Spice.NgSpice import Shared as shared
+
+from ..data.errors import EngineError, EngineMissing, InputError, NonConvergence
+from ..data.types import Array
+from .worker import Lost
+
+OLDEST = 39
+"""First major version whose B-sources and callbacks behave as the decks need."""
+
+INSTALL = "install it (Debian, Ubuntu: apt install libngspice0 ngspice) or set NGSPICE_LIBRARY_PATH"
+
+FATAL = re.compile(
+    r"^\s*(fatal )?error|doanalyses|aborted|no such|unknown |can't find|not parsed|"
+    r"too many parameters|not enough|incorrect|undefined|singular matrix|no circuit|syntax|"
+    r"could not|cannot open|mismatch",
+    re.IGNORECASE,
+)
+BENIGN = re.compile(
+    r"^\s*(note|warning|using (sparse|klu)|trying|supplies reduced|reducing trtol|original line)",
+    re.IGNORECASE,
+)
+DIVERGED = re.compile(
+    r"timestep too small|no convergence|iteration limit|singular matrix|gmin stepping failed|"
+    r"source stepping failed|did not converge|trouble with",
+    re.IGNORECASE,
+)
+GONE = re.compile(r"cannot recover|awaits to be (detached|reset)", re.IGNORECASE)
+
+
+class Features(NamedTuple):
+    """What the installed ngspice can do."""
+
+    version: str
+    """Version as ngspice gives it, ``"44.2"``."""
+    klu: bool
+    """Whether it has the KLU solver."""
+    library: str
+    """Path of the shared library."""
+
+    @property
+    def major(self) -> int:
+        """Major version."""
+        return int(re.match(r"\d+", self.version)[0])  # type: ignore[index]
+
+
+def find_library() -> str | None:
+    """Return the path (or loadable name) of libngspice, or ``None``; ``NGSPICE_LIBRARY_PATH`` comes
+    first.
+    """
+    given = os.environ.get("NGSPICE_LIBRARY_PATH")
+    if given:
+        return given if Path(given).exists() else None
+    folders = [*os.environ.get("LD_LIBRARY_PATH", "").split(":"), f"{sys.prefix}/lib"]
+    for root in ("/usr/local", "/usr", "/opt/homebrew", "/opt/local"):
+        folders += [
+            f"{root}/lib64",
+            *map(str, Path(f"{root}/lib").glob("*-linux-*")),
+            f"{root}/lib",
+        ]
+    for folder in filter(None, folders):
+        for name in ("libngspice.so.0", "libngspice.so", "libngspice.dylib"):
+            if (Path(folder) / name).exists():
+                return str(Path(folder) / name)
+    return ctypes.util.find_library("ngspice")
+
+
+def available() -> bool:
+    """Return whether an ngspice library is installed; nothing is loaded."""
+    return find_library() is not None
+
+
+@functools.cache
+def features() -> Features:
+    """Ask the installed library for its version and solvers, in a process of its own.
+
+    Raises
+    ------
+    EngineMissing
+        If there is no library, it can't be loaded, or it is too old.
+    """
+    library = find_library()
+    if library is None:
+        raise EngineMissing(f"ngspice's shared library was not found: {INSTALL}")
+    code = "from memtwin.circuits.ngspice import Ng; Ng.get().print_features()"
+    with tempfile.TemporaryDirectory() as folder:
+        asked = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", code],
+            capture_output=True,
+            text=True,
+            cwd=folder,
+            timeout=60,
+        )
+    try:
+        found = Features(**json.loads(asked.stdout.splitlines()[-1]), library=library)
+    except (IndexError, ValueError, TypeError) as error:
+        last = (asked.stderr.strip().splitlines() or [f"exit status {asked.returncode}"])[-1]
+        raise EngineMissing(f"the ngspice library {library} can't be used: {last}") from error
+    if found.major < OLDEST:
+        raise EngineMissing(
+            f"ngspice {found.version} at {library} is too old, {OLDEST} is needed: {INSTALL}"
+        )
+    return found
+
+
+class Ng(shared.NgSpiceShared):  # type: ignore[misc]
+    """The process's ngspice: load one circuit, run analyses, read vectors; every failure is an
+    exception by type.
+    """
+
+    _number_of_exec_calls: int
+    _lost = ""
+    _loaded = False
+    _kept: tuple[str, ...] = ()
+
+    @classmethod
+    def get(cls) -> "Ng":
+        """Return this process's instance, made at the first call."""
+        instance: Ng | None = cls._instances.get(0)
+        if instance is None:
+            library = find_library()
+            if library is None:
+                raise EngineMissing(f"ngspice's shared library was not found: {INSTALL}")
+            shared.NgSpiceShared.LIBRARY_PATH = library
+            try:
+                instance = cls()
+            except (OSError, NameError) as error:
+                raise EngineMissing(f"{library} can't be loaded: {error}") from error
+            cls._instances[0] = instance
+            # A user's .spiceinit may have asked for another dialect, in which (-2)**3 is -8 instead
+            # of 8.
+            for command in ("unset ngbehavior", "unset interactive", "set num_threads=1"):
+                instance.exec_command(command)
+        return instance
+
+    # Callbacks. PySpice binds them by name when it starts the library.
+
+    @staticmethod
+    def _send_char(message_c: Any, ngspice_id: int, user_data: Any) -> int:
+        self = shared.ffi.from_handle(user_data)
+        stream, _, text = shared.ffi.string(message_c).decode("utf8", "replace").partition(" ")
+        (self._stderr if stream == "stderr" else self._stdout).append(text)
+        return 0
+
+    @staticmethod
+    def _send_stat(message: Any, ngspice_id: int, user_data: Any) -> int:
+        return 0
+
+    @staticmethod
+    def _exit(status: int, unload: bool, quit: bool, ngspice_id: int, user_data: Any) -> int:
+        self = shared.ffi.from_handle(user_data)
+        self._lost = f"ngspice asked to exit with status {status}"
+        return 0
+
+    @staticmethod
+    def _background_thread_running(is_running: bool, ngspice_id: int, user_data: Any) -> int:
+        shared.ffi.from_handle(user_data)._is_running = not is_running
+        return 0
+
+    def _get_version(self) -> None:
+        text = "\n".join(self.exec_command("version -f", join_lines=False))
+        found = re.search(r"ngspice-(\d+)(\.\d+)*", text)
+        if found is None:
+            raise NameError("its version command answers nothing")
+        self._version_text, self._ngspice_version = found[0].removeprefix("ngspice-"), int(found[1])
+        self._klu = "KLU" in text
+        types = shared.SIMULATION_TYPE
+        types.setdefault(self._ngspice_version, types["last"])
+
+    def print_features(self) -> None:
+        """Print version and solvers as one line of JSON."""
+        print(json.dumps({"version": self._version_text, "klu": self._klu}))
+
+    @property
+    def log(self) -> str:
+        """What the last command said."""
+        return "\n".join([*self._stdout, *self._stderr])
+
+    def exec_command(self, command: str, join_lines: bool = True) -> Any:
+        """Run one ngspice command and return its output.
+
+        Raises
+        ------
+        NonConvergence, Lost, EngineError
+            By what ngspice said.
+        """
+        if self._lost:
+            raise Lost(self._lost)
+        if len(command) > self.MAX_COMMAND_LENGTH:
+            limit = self.MAX_COMMAND_LENGTH
+            raise InputError(f"ngspice takes commands up to {limit} characters: {command[:40]}...")
+        self._number_of_exec_calls += 1
+        if self._number_of_exec_calls > self.NUMBER_OF_EXEC_CALLS_TO_RELEASE_MEMORY:
+            self._ngspice_shared.ngSpice_Command(shared.FFI.NULL)
+            self._number_of_exec_calls = 0
+        self.clear_output()
+        failed = self._ngspice_shared.ngSpice_Command(command.encode("ascii"))
+        self._check(f"ngspice command {command[:60]!r}", bool(failed))
+        return self.stdout if join_lines else self._stdout
+
+    def _check(self, doing: str, failed: bool) -> None:
+        said = [line for line in self._stderr if not BENIGN.search(line)]
+        if self._lost or GONE.search(self.log):
+            self._lost = self._lost or "ngspice can't recover from an error"
+            raise Lost(f"{doing}: {self._lost}\n{self.log[-2000:]}")
+        wrong = [line for line in said if FATAL.search(line)]
+        if any(DIVERGED.search(line) for line in said) and (failed or wrong):
+            raise NonConvergence(f"{doing}: no operating point was found\n{self.log[-2000:]}")
+        if failed or wrong:
+            reason = (wrong or said or ["no reason given"])[0].strip()
+            raise EngineError(f"{doing} failed: {reason}")
+
+    def load_circuit(self, circuit: object) -> None:
+        """Replace whatever was loaded by ``circuit`` (text, or a PySpice circuit).
+
+        Raises
+        ------
+        EngineError
+            If ngspice can't read it; then nothing is loaded.
+        """
+        if self._lost:
+            raise Lost(self._lost)
+        self.drop()
+        lines = [line for line in str(circuit).splitlines() if line.strip()]
+        if not lines:
+            raise InputError("the netlist is empty")
+        if lines[-1].strip().lower() != ".end":
+            lines.append(".end")  # without it ngspice silently keeps the circuit before
+        keep = [shared.ffi.new("char[]", line.encode("utf8")) for line in [*lines, ""]]
+        array = shared.ffi.new("char *[]", [*keep, shared.FFI.NULL])
+        self.clear_output()
+        failed = self._ngspice_shared.ngSpice_Circ(array)
+        self._loaded = True
+        try:
+            self._check("loading the netlist", bool(failed))
+        except Lost:
+            raise
+        except EngineError:
+            self.drop()
+            raise
+
+    def drop(self) -> None:
+        """Forget the circuit and all results; ngspice leaks a megabyte per load otherwise."""
+        self.exec_command("destroy all")
+        if self._loaded:
+            self.exec_command("delete all")
+            self.exec_command("remcirc")
+            self._loaded, self._kept = False, ()
+
+    def keep(self, vectors: Sequence[str]) -> None:
+        """Keep only ``vectors`` in the analyses that follow."""
+        if self._kept != tuple(vectors):
+            self.exec_command("delete all")
+            for line in _packed("save", vectors, self.MAX_COMMAND_LENGTH):
+                self.exec_command(line)
+            self._kept = tuple(vectors)
+
+    def points(self, vectors: Sequence[str]) -> int:
+        """Return how many points of ``vectors`` a failed analysis left behind."""
+        if not vectors:
+            return 0
+        info = self._ngspice_shared.ngGet_Vec_Info(vectors[0].encode("ascii"))
+        return 0 if info == shared.FFI.NULL else int(info.v_length)
+
+    def vector(self, name: str) -> Array:
+        """Return a copy of a result of the last analysis, real.
+
+        Raises
+        ------
+        EngineError
+            If the last analysis made no such vector.
+        """
+        info = self._ngspice_shared.ngGet_Vec_Info(name.encode("ascii"))
+        if info == shared.FFI.NULL or info.v_realdata == shared.FFI.NULL:
+            raise EngineError(f"ngspice returned no vector {name!r}")
+        return np.frombuffer(
+            shared.ffi.buffer(info.v_realdata, 8 * info.v_length), dtype=np.float64
+        ).copy()
+
+
+def _packed(verb: str, words: Iterable[str], limit: int = 1000) -> Iterable[str]:
+    """Yield commands ``verb word word ...`` of at most ``limit`` characters."""
+    line = verb
+    for word in words:
+        if len(line) + 1 + len(word) > limit:
+            yield line
+            line = verb
+        line += f" {word}"
+    if line != verb:
+        yield line

@@ -1,0 +1,279 @@
+"""Every node of a tile solved exactly with scipy: the check on all other engines, and a fast one
+for linear tiles.
+
+The unknowns are the potentials of the nodes of :mod:`.tile`. A linear tile is one symmetric
+positive-definite system per conductance matrix, factored once; a nonlinear one is solved by damped
+Newton steps, vector by vector. Both factor with SuperLU in a nested-dissection order made for two
+layers of lines: cutting the grid between two columns meets only word lines, between two rows only
+bit lines, so that a separator has half the nodes it has in a grid (George 1973,
+doi:10.1137/0710032).
+"""
+
+__all__ = ["Fields", "Nodal"]
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.sparse import csc_matrix
+from scipy.sparse.linalg import splu
+
+from ..data.errors import InputError, NonConvergence
+from ..data.types import Array
+from .engine import checked_conductances, checked_voltages
+from .tile import Tile
+
+STEPS = 100
+"""Newton steps before a solve is given up."""
+
+
+@dataclass(frozen=True)
+class Fields:
+    """What happens inside a tile while it is read; leading dimensions are those of the read
+    voltages.
+    """
+
+    v: Array
+    """Row voltages at the drivers [V], (..., rows)."""
+    w: Array
+    """Potentials of the word lines at the cells [V], (..., rows, cols)."""
+    b: Array
+    """Potentials of the bit lines at the cells [V], (..., rows, cols)."""
+    i: Array
+    """Currents through the cells [A], (..., rows, cols)."""
+    sensed: Array
+    """Sensed currents [A], (..., cols)."""
+    row: Array
+    """Currents along the word-line segments [A], (..., rows, cols - 1), left to right."""
+    col: Array
+    """Currents along the bit-line segments [A], (..., rows - 1, cols), downward."""
+
+    @property
+    def power(self) -> Array:
+        """Power dissipated in each cell [W], (..., rows, cols)."""
+        return (self.w - self.b) * self.i
+
+    @property
+    def drop(self) -> Array:
+        """Voltage lost on the wires on the way to each cell and back [V], (..., rows, cols)."""
+        return self.v[..., :, None] - (self.w - self.b)
+
+    @property
+    def worst_drop(self) -> Array:
+        """Largest loss of any cell [V], (...)."""
+        worst: Array = np.abs(self.drop).max(axis=(-2, -1))
+        return worst
+
+
+class Nodal:
+    """Exact solve of all nodes."""
+
+    name = "nodal"
+
+    def __init__(self, tile: Tile) -> None:
+        self.tile = tile
+        self._net = _Net(tile)
+        self._g: Array | None = None
+
+    def program(self, g: ArrayLike) -> None:
+        """Set the conductances ``g`` [S], (..., rows, cols)."""
+        g = checked_conductances(self.tile, g)
+        self._x = self.tile.cell.state(g)
+        self._g = g
+
+    def read(self, v: ArrayLike) -> Array:
+        """Return the currents [A], (..., batch, cols), for ``v`` [V], (..., batch, rows)."""
+        u, v = self._solve(v, transfer=True)
+        return self._net.sensed(u).reshape(*v.shape[:-1], self.tile.cols)
+
+    def fields(self, v: ArrayLike) -> Fields:
+        """Return potentials and currents everywhere for ``v`` [V], (..., batch, rows)."""
+        u, v = self._solve(v)
+        assert self._g is not None
+        shape = (*v.shape[:-1], *self.tile.shape)
+        w, b = (part.reshape(shape) for part in self._net.potentials(u))
+        closed = self._g[..., None, :, :] > 0.0
+        i = self.tile.cell.law(w - b, self._x[..., None, :, :], closed, b)[0]
+        return fields_of(self.tile, v, w, b, i, self._net.sensed(u).reshape(*v.shape[:-1], -1))
+
+    def _solve(self, v: ArrayLike, transfer: bool = False) -> tuple[Array, Array]:
+        if self._g is None:
+            raise InputError("program the nodal engine before reading it")
+        v = checked_voltages(self.tile, self._g.shape[:-2], v)
+        m, n = self.tile.shape
+        g, x = self._g.reshape(-1, m, n), self._x.reshape(-1, m, n)
+        flat = v.reshape(len(g), v.shape[-2], m)
+        out = np.empty((*flat.shape[:2], self._net.size))
+        for t in range(len(flat)):
+            if self._net.linear:
+                out[t] = self._net.linear_solve(g[t], flat[t])
+            else:
+                out[t] = self._net.newton(g[t], x[t], flat[t], t)
+        return out, v
+
+
+def fields_of(tile: Tile, v: Array, w: Array, b: Array, i: Array, sensed: Array) -> Fields:
+    """Complete :class:`Fields` from the potentials and currents at the cells."""
+    wires = tile.wires()
+    row = (w[..., :, :-1] - w[..., :, 1:]) * wires.row
+    col = (b[..., :-1, :] - b[..., 1:, :]) * wires.col
+    return Fields(v=v, w=w, b=b, i=i, sensed=sensed, row=row, col=col)
+
+
+class _Net:
+    """Pattern and constant part of a tile's nodal matrix, in elimination order."""
+
+    def __init__(self, tile: Tile) -> None:
+        m, n = tile.shape
+        self.tile, self.wires = tile, tile.wires()
+        ends = [(m - 1, self.wires.bottom)]
+        if tile.sense == "both":
+            ends.append((0, self.wires.top))
+        amplified = len(ends) * n if tile.amplifier is not None else 0
+        self.linear = tile.cell.linear and not amplified
+        self.size = 2 * m * n + amplified
+        place = np.arange(self.size)
+        place[_dissection(m, n)] = np.arange(2 * m * n)
+        self.w, self.b = place[: 2 * m * n].reshape(2, m, n)
+        self.inputs = place[2 * m * n :].reshape(-1, n)
+        self.end_nodes = np.array([self.b[row] for row, _ in ends])
+        self.end_gains = np.array([gain for _, gain in ends])
+        stamps = [
+            (self.w[:, :-1], self.w[:, 1:], self.wires.row),
+            (self.b[:-1], self.b[1:], self.wires.col),
+        ]
+        if amplified:
+            stamps.append((self.end_nodes, self.inputs, self.end_gains))
+        p = np.concatenate([a.ravel() for a, _, _ in stamps])
+        q = np.concatenate([a.ravel() for _, a, _ in stamps])
+        c = np.concatenate([a.ravel() for _, _, a in stamps])
+        grounded = [(self.w[:, 0], self.wires.left), (self.w[:, -1], self.wires.right)]
+        if not amplified:
+            grounded += list(zip(self.end_nodes, self.end_gains, strict=True))
+        d = np.concatenate([nodes for nodes, _ in grounded])
+        e = np.concatenate([gain for _, gain in grounded])
+        w, b, s = self.w.ravel(), self.b.ravel(), self.inputs.ravel()
+        rows = np.concatenate([p, q, p, q, d, w, w, b, b, s])
+        cols = np.concatenate([p, q, q, p, d, w, b, w, b, s])
+        self.constant = np.concatenate([c, c, -c, -c, e])
+        keys, self.slot = np.unique(cols * self.size + rows, return_inverse=True)
+        self.indices = (keys % self.size).astype(np.int32)
+        self.indptr = np.searchsorted(keys, np.arange(self.size + 1) * self.size).astype(np.int32)
+        zeros = np.zeros(4 * m * n + s.size)
+        self.matrix = csc_matrix(
+            (self._data(zeros), self.indices, self.indptr), shape=(self.size, self.size)
+        ).tocsr()
+
+    def _data(self, changing: Array) -> Array:
+        values = np.concatenate([self.constant, changing])
+        return np.bincount(self.slot, values, len(self.indices)).astype(float)
+
+    def factor(self, by_w: Array, by_b: Array, by_s: Array) -> Any:
+        """Factor the matrix with the cells' derivatives by their two nodes, and the amplifiers' by
+        theirs.
+        """
+        changing = np.concatenate([by_w, by_b, -by_w, -by_b, by_s], axis=None)
+        data = self._data(changing)
+        matrix = csc_matrix((data, self.indices, self.indptr), shape=(self.size, self.size))
+        # Diagonally dominant, and already in elimination order.
+        options = {"SymmetricMode": True, "Equil": False}
+        return splu(matrix, permc_spec="NATURAL", diag_pivot_thresh=0.0, options=options)
+
+    def injected(self, v: Array) -> Array:
+        """Return the drivers' currents into all nodes [A], (batch, size)."""
+        out = np.zeros((len(v), self.size))
+        out[:, self.w[:, 0]] += v * self.wires.left
+        out[:, self.w[:, -1]] += v * self.wires.right
+        return out
+
+    def linear_solve(self, g: Array, v: Array) -> Array:
+        """Return all potentials, (batch, size)."""
+        solved: Array = self.factor(g, -g, np.zeros(0)).solve(self.injected(v).T).T
+        return solved
+
+    def newton(self, g: Array, x: Array, v: Array, t: int) -> Array:
+        """Return all potentials, (batch, size), by damped Newton steps from the linear solution."""
+        amplifier, closed = self.tile.amplifier, g > 0.0
+        slope = np.zeros(0) if amplifier is None else amplifier.slope(np.zeros(self.inputs.size))
+        u: Array = self.factor(g, -g, slope).solve(self.injected(v).T).T
+        drive = self.injected(v)
+
+        def residual(u: Array, k: int) -> tuple[Array, Array, Array, Array]:
+            b = u[self.b]
+            i, didv, didb = self.tile.cell.law(u[self.w] - b, x, closed, b)
+            r = self.matrix @ u - drive[k]
+            r[self.w] += i
+            r[self.b] -= i
+            by_s = np.zeros(0)
+            if amplifier is not None:
+                r[self.inputs] += amplifier.current(u[self.inputs])
+                by_s = amplifier.slope(u[self.inputs]).ravel()
+            return r, didv, didb - didv, by_s
+
+        for k in range(len(v)):
+            scale = max(float(np.abs(drive[k]).max()), 1e-12)
+            r, by_w, by_b, by_s = residual(u[k], k)
+            for _ in range(STEPS):
+                norm = float(np.abs(r).max())
+                if norm <= 1e-13 * scale:
+                    break
+                step = self.factor(by_w, by_b, by_s).solve(r)
+                length = 1.0
+                while True:
+                    new = u[k] - length * step
+                    r, by_w, by_b, by_s = residual(new, k)
+                    if np.abs(r).max() < norm or length < 1e-4:
+                        break
+                    length *= 0.5
+                u[k] = new
+                if length == 1.0 and np.abs(step).max() <= 1e-15 + 1e-14 * np.abs(new).max():
+                    break
+            else:
+                raise NonConvergence(
+                    f"tile {t}, vector {k}: Newton's method left {norm:.3g} A"
+                    f" of {scale:.3g} A after {STEPS} steps"
+                )
+        return u
+
+    def potentials(self, u: Array) -> tuple[Array, Array]:
+        """Split the unknowns into word and bit lines, (..., rows, cols) each."""
+        return u[..., self.w], u[..., self.b]
+
+    def sensed(self, u: Array) -> Array:
+        """Return the sensed currents [A], (..., cols)."""
+        amplifier = self.tile.amplifier
+        if amplifier is not None:
+            read: Array = amplifier.reading(u[..., self.inputs]).sum(axis=-2)
+            return read
+        total: Array = (u[..., self.end_nodes] * self.end_gains).sum(axis=-2)
+        return total
+
+
+@functools.lru_cache(maxsize=8)
+def _dissection(m: int, n: int) -> Any:
+    """Return node numbers (word lines first, then bit lines) in elimination order."""
+    w = np.arange(m * n).reshape(m, n)
+    b = w + m * n
+    order: list[Any] = []
+
+    def part(w: Any, b: Any) -> None:
+        rows, cols = max(len(w), len(b)), max(w.shape[1], b.shape[1])
+        if rows * cols <= 6:
+            order.append(np.concatenate([w.ravel(), b.ravel()]))
+        elif cols >= rows:
+            # A column of word-line nodes separates; its bit line hangs on it alone and goes to the
+            # left.
+            mid = cols // 2
+            part(w[:, :mid], b[:, : mid + 1])
+            part(w[:, mid + 1 :], b[:, mid + 1 :])
+            order.append(w[:, mid : mid + 1].ravel())
+        else:
+            mid = rows // 2
+            part(w[: mid + 1], b[:mid])
+            part(w[mid + 1 :], b[mid + 1 :])
+            order.append(b[mid : mid + 1].ravel())
+
+    part(w, b)
+    return np.concatenate(order)

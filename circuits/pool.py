@@ -1,0 +1,211 @@
+"""Worker processes that load ngspice, and may die without taking the run along.
+
+:func:`call` runs one job in a worker process of the calling process, and looks after that process:
+a time limit, one new start after a crash, a hang or a lost ngspice, and a fresh process before
+memory grows. It is an ordinary function of plain data, so any ``concurrent.futures.Executor`` can
+spread it: threads here by default (the work is in the worker processes), or
+``dask.distributed.Client.get_executor()`` on a cluster. Idle workers are kept for the next call.
+"""
+
+__all__ = ["WorkerDied", "WorkerHung", "call", "close_idle", "map_jobs"]
+
+import atexit
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterable
+from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
+from typing import IO
+
+from ..data.errors import EngineError, MemtwinError, WorkerCrash
+from ..data.types import Progress
+from .worker import Job, Lost, Outcome, receive, send
+
+TIMEOUT = 600.0
+"""Time limit of a job [s]."""
+JOBS_MAX = 500
+"""Jobs after which a worker is replaced."""
+MEMORY_MAX = 2e9
+"""Resident memory after which a worker is replaced [byte]."""
+
+START = "from memtwin.circuits.worker import main; main()"
+
+
+class WorkerDied(WorkerCrash):
+    """A worker process ended in the middle of a job."""
+
+
+class WorkerHung(WorkerCrash):
+    """A worker process did not answer within the time limit and was killed."""
+
+
+class Worker:
+    """The parent's end of one worker process."""
+
+    def __init__(self) -> None:
+        self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the worker)
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+        self._process: subprocess.Popen[bytes] = subprocess.Popen(
+            [sys.executable, "-P", "-W", "ignore", "-c", START],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._said,
+            env=environment,
+        )
+        self.pid = self._process.pid
+        self._jobs = 0
+        self._memory = 0.0
+
+    @property
+    def worn(self) -> bool:
+        """Whether it is time to replace this process."""
+        return self._jobs >= JOBS_MAX or self._memory > MEMORY_MAX
+
+    def run(self, job: Job, timeout: float = TIMEOUT) -> Outcome:
+        """Run ``job``; after any exception but a rejected or diverging job the process is gone."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        expired = threading.Event()
+
+        def expire() -> None:
+            expired.set()
+            self._process.kill()
+
+        timer = threading.Timer(timeout, expire)
+        timer.daemon = True
+        timer.start()
+        try:
+            send(self._process.stdin, job)
+            answer = receive(self._process.stdout)
+        except (EOFError, OSError) as error:
+            if expired.is_set():
+                text = f"ngspice did not answer within {timeout:g} s and was killed"
+                raise WorkerHung(text) from error
+            raise WorkerDied(f"the ngspice process {self._epitaph()}") from error
+        finally:
+            timer.cancel()
+        self._jobs += 1
+        if isinstance(answer, Outcome):
+            self._memory = answer.memory
+            return answer
+        assert isinstance(answer, MemtwinError)
+        raise answer
+
+    def close(self) -> None:
+        """End the process; it holds nothing worth saving."""
+        self._process.kill()
+        for stream in (self._process.stdin, self._process.stdout, self._said):
+            if stream is not None:
+                try:
+                    stream.close()
+                except OSError:
+                    continue  # unsent bytes for a process that has gone
+        self._process.wait()
+
+    def _epitaph(self) -> str:
+        status = self._process.wait()
+        self._said.seek(max(0, self._said.seek(0, os.SEEK_END) - 500))
+        last = self._said.read().decode("utf8", "replace").strip()
+        name = signal.Signals(-status).name if status < 0 else f"exit status {status}"
+        return f"died ({name}){': ' + last if last else ''}"
+
+
+_idle: list[Worker] = []
+_guard = threading.Lock()
+
+
+def borrow() -> Worker:
+    """Take an idle worker, or start one."""
+    with _guard:
+        if _idle:
+            return _idle.pop()
+    return Worker()
+
+
+def give_back(worker: Worker) -> None:
+    """Keep a healthy worker for the next :func:`borrow`."""
+    if worker.worn:
+        worker.close()
+        return
+    with _guard:
+        _idle.append(worker)
+
+
+@atexit.register
+def close_idle() -> None:
+    """End the idle workers of this process."""
+    with _guard:
+        idle, _idle[:] = list(_idle), []
+    for worker in idle:
+        worker.close()
+
+
+def call(job: Job, timeout: float = TIMEOUT) -> Outcome:
+    """Run one job in a worker process of this process.
+
+    Raises
+    ------
+    WorkerHung, WorkerDied, Lost
+        If the worker hangs, dies, or loses its ngspice, and a second one does too.
+    NonConvergence, EngineError
+        As :func:`.worker.run`.
+    """
+    for attempt in (1, 2):
+        worker = borrow()
+        try:
+            outcome = worker.run(job, timeout)
+        except (WorkerCrash, Lost) as error:
+            worker.close()
+            if attempt == 2:
+                raise type(error)(f"{error} (and so did a second worker)") from error
+        except EngineError:
+            give_back(worker)
+            raise
+        except BaseException:  # Ctrl-C: the worker is in the middle of something
+            worker.close()
+            raise
+        else:
+            give_back(worker)
+            return outcome
+    raise AssertionError("unreachable")
+
+
+def map_jobs(
+    jobs: Iterable[Job],
+    *,
+    workers: int | None = None,
+    executor: Executor | None = None,
+    timeout: float = TIMEOUT,
+    progress: Progress | None = None,
+) -> list[Outcome]:
+    """Run ``jobs``, at most ``workers`` at a time (by default one per core), and return outcomes in
+    their order.
+
+    ``executor`` runs them elsewhere instead: anything with ``submit``. The first failure ends the
+    rest and is raised.
+    """
+    jobs = list(jobs)
+    own = None
+    if executor is None:
+        count = max(1, min(workers or os.cpu_count() or 1, len(jobs)))
+        executor = own = ThreadPoolExecutor(count, thread_name_prefix="memtwin-spice")
+    try:
+        futures = {executor.submit(call, job, timeout): k for k, job in enumerate(jobs)}
+        outcomes: dict[int, Outcome] = {}
+        try:
+            for done, future in enumerate(as_completed(futures), start=1):
+                outcomes[futures[future]] = future.result()
+                if progress is not None:
+                    progress(done, len(jobs))
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            raise
+        return [outcomes[k] for k in range(len(jobs))]
+    finally:
+        if own is not None:
+            own.shutdown(wait=True, cancel_futures=True)

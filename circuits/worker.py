@@ -1,0 +1,196 @@
+"""A simulator process: it loads a deck, changes values, runs analyses and returns vectors.
+
+A :class:`Job` is plain text and numbers, so that it can be sent to any process, hashed, cached, or
+written out. It runs in the libngspice of a worker process (:mod:`.pool`) or in an ``ngspice -b`` of
+its own (:mod:`.isolated`).
+
+:func:`main` is such a process: pickled jobs come on its standard input and pickled outcomes leave
+on its standard output, each after its length. It ends with its input, and when its parent has gone.
+"""
+
+__all__ = ["Job", "Lost", "Outcome", "Step", "main", "run", "with_options"]
+
+import os
+import pickle
+import resource
+import signal
+import struct
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING
+
+import numpy as np
+
+from ..data.errors import EngineError, MemtwinError, NonConvergence
+from ..data.types import Array
+
+if TYPE_CHECKING:
+    from .ngspice import Ng
+
+LENGTH = struct.Struct("<Q")
+
+
+class Lost(EngineError):
+    """A process's ngspice can't be used any more; the process must be replaced."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One analysis of a loaded deck."""
+
+    analysis: str
+    """ngspice command: ``"dc vsel 0 99 1"``, ``"op"``, ``"tran 1n 100n uic"``; empty for none."""
+    vectors: tuple[str, ...] = ()
+    """Results to return: ``"v(b31_0)"``, ``"time"``."""
+    alter: tuple[str, ...] = ()
+    """Commands to run before: ``"alter r.xa.r3_4 = 1e4"``, ``"alter c.xa.cx ic = 0.2"``."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A deck and analyses to run on it in order; what a step alters stays altered in the next."""
+
+    deck: str
+    """Netlist text without analyses or control section; empty to go on with the one that is loaded.
+    """
+    steps: tuple[Step, ...]
+    ladder: tuple[str, ...] = ("",)
+    """Words for a line of ``.options``, tried one after another until the job converges."""
+    keep: bool = False
+    """Leave the circuit loaded for a job without a deck."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a job returned."""
+
+    values: tuple[Array, ...]
+    """Per step, (points, vectors)."""
+    rung: int = 0
+    """Which entry of the ladder converged."""
+    seconds: float = field(compare=False, default=0.0)
+    """CPU time that the job took [s]."""
+    memory: float = field(compare=False, default=0.0)
+    """Largest resident memory of the process so far [byte]."""
+
+
+def run(job: Job) -> Outcome:
+    """Run ``job`` in this process's libngspice.
+
+    Raises
+    ------
+    NonConvergence
+        If no entry of the ladder converges; the text says at which step and point, and holds
+        ngspice's log.
+    EngineError
+        If ngspice rejects the deck or a command.
+    Lost
+        If this process's ngspice can't be used any more.
+    """
+    from .ngspice import Ng
+
+    ng = Ng.get()
+    began = time.process_time()
+    said = []
+    for rung, options in enumerate(job.ladder):
+        try:
+            if job.deck:
+                ng.load_circuit(with_options(job.deck, options))
+            values = tuple(_analyse(ng, k, step) for k, step in enumerate(job.steps))
+        except NonConvergence as error:
+            said.append(f"with options {options!r}: {error}" if options else str(error))
+            ng.drop()
+        except Lost:
+            raise
+        except EngineError:
+            ng.drop()
+            raise
+        else:
+            if not job.keep:
+                ng.drop()
+            memory = 1024.0 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            return Outcome(values, rung, time.process_time() - began, memory)
+    raise NonConvergence("\n".join(said))
+
+
+def _analyse(ng: "Ng", number: int, step: Step) -> Array:
+    for command in step.alter:
+        ng.exec_command(command)
+    if not step.analysis:
+        return np.empty((0, 0))
+    ng.keep(step.vectors)
+    try:
+        ng.exec_command(step.analysis)
+    except NonConvergence as error:
+        raise NonConvergence(f"step {number}, point {ng.points(step.vectors)}: {error}") from error
+    found = [ng.vector(name) for name in step.vectors]
+    if len({len(column) for column in found}) > 1:
+        raise EngineError(f"{step.analysis!r} returned vectors of different lengths")
+    ng.exec_command("destroy all")
+    return np.stack(found, axis=-1) if found else np.empty((0, 0))
+
+
+def with_options(deck: str, options: str) -> str:
+    """Return ``deck`` with a line of ``.options`` after its title."""
+    if not options:
+        return deck
+    title, _, rest = deck.partition("\n")
+    return f"{title}\n.options {options}\n{rest}"
+
+
+def send(stream: IO[bytes], item: object) -> None:
+    """Write ``item`` to a pipe between worker and parent."""
+    data = pickle.dumps(item, protocol=pickle.HIGHEST_PROTOCOL)
+    stream.write(LENGTH.pack(len(data)))
+    stream.write(data)
+    stream.flush()
+
+
+def receive(stream: IO[bytes]) -> object:
+    """Read an item from such a pipe; ``EOFError`` when the other end has gone."""
+    head = stream.read(LENGTH.size)
+    if len(head) < LENGTH.size:
+        raise EOFError
+    (length,) = LENGTH.unpack(head)
+    data = stream.read(length)
+    if len(data) < length:
+        raise EOFError
+    return pickle.loads(data)
+
+
+def main() -> None:
+    """Answer jobs until the input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
+    threading.Thread(target=_leave_with_parent, args=(os.getppid(),), daemon=True).start()
+    incoming, outgoing = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever ngspice prints must not get between the outcomes
+    # ngspice reads .spiceinit from the current folder: let that be an empty one.
+    folder = tempfile.mkdtemp(prefix="memtwin-")
+    os.chdir(folder)
+    os.rmdir(folder)
+    while True:
+        try:
+            job = receive(incoming)
+        except EOFError:
+            break
+        assert isinstance(job, Job)
+        answer: object
+        try:
+            answer = run(job)
+        except MemtwinError as error:
+            answer = error
+        except Exception as error:
+            answer = EngineError(f"the ngspice worker failed: {type(error).__name__}: {error}")
+        send(outgoing, answer)
+        if isinstance(answer, Lost):
+            break
+    os._exit(0)  # ngspice's own exit handlers may crash
+
+
+def _leave_with_parent(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
