@@ -5,7 +5,7 @@ parameters that differ from device to device (D2D), a state that answers every p
 differently (C2C), and a read that is noisy.
 """
 
-__all__ = ["Population", "Pulsed", "Spread", "law"]
+__all__ = ["Behaviour", "Population", "Pulsed", "Spread"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -96,6 +96,10 @@ class Population:
             for name in self.device.model.names
         ]
 
+    def behaviour(self, which: Indices | slice = slice(None)) -> "Behaviour":
+        """Return rate and current of devices ``which``, as the inner loops need them."""
+        return Behaviour(self.device, [a[which] for a in self._args])
+
     def conductance(self, x: Array, v_read: float, which: Indices | slice = slice(None)) -> Array:
         """Return the noise-free conductances at ``v_read`` [S] of ``which`` in states ``x``."""
         values = dict(zip(self.device.model.names, (a[which] for a in self._args), strict=True))
@@ -164,7 +168,7 @@ class Population:
         pace = np.ones(n)
         if rng is not None and self.spread.c2c:
             pace = np.exp(self.spread.c2c * rng.standard_normal(n))
-        behaviour = law(self.device, [a[which] for a in self._args])
+        behaviour = self.behaviour(which)
         y = np.stack([x, np.zeros(n)], axis=1)
         low, high = self.device.model.state_range
         for begins, ends, share in ((0.0, 1.0, edge), (1.0, 1.0, 1.0), (1.0, 0.0, edge)):
@@ -175,7 +179,7 @@ class Population:
             def motion(part: Indices, tau: Array, y: Array) -> Array:
                 # Loop variables are read before the loop goes on: integrate() runs to its end.
                 v = amplitude[part] * (begins + (ends - begins) * tau)  # noqa: B023
-                rate, i = behaviour(v, np.clip(y[:, 0], low, high), part)
+                rate, i = behaviour.rate(v, np.clip(y[:, 0], low, high), part)
                 span = time[part]  # noqa: B023
                 return np.stack([span * pace[part] * rate, span * v * i], axis=1)
 
@@ -184,8 +188,8 @@ class Population:
         return Pulsed(y[:, 0], y[:, 1])
 
 
-class law:
-    """Rate [1/s] and current [A] of devices in one evaluation.
+class Behaviour:
+    """Rate and current of devices, in one evaluation.
 
     The voltage behind a series resistance is searched from where it was found the time before.
     """
@@ -195,19 +199,33 @@ class law:
         self._args, self._r_s = args[:-1], args[-1]
         self._series = bool(np.any(self._r_s))
         self._u = np.zeros(len(self._r_s))
-        self._both = device.model.compiled_many(("rate", ""), ("current", ""))
+        self._rate = device.model.compiled_many(("rate", ""), ("current", ""))
         self._law = device.model.compiled_many(("current", ""), ("current", "V"))
 
-    def __call__(self, v: Array, x: Array, which: Indices | slice) -> tuple[Array, Array]:
-        """Return rate and current of ``which`` at terminal voltages ``v`` [V], in states ``x``."""
+    def rate(self, v: Array, x: Array, which: Indices | slice) -> tuple[Array, Array]:
+        """Return dx/dt [1/s] and i [A] of ``which`` at terminal voltages ``v``, in states ``x``."""
         args = [a[which] for a in self._args]
-        if self._series:
-
-            def slope(u: Array) -> tuple[Array, Array]:
-                i, didu = self._law(u, x, *args)
-                return np.broadcast_to(i, u.shape), np.broadcast_to(didu, u.shape)
-
-            v = inner_voltage(slope, v, self._r_s[which], start=self._u[which], tolerance=1e-10)[0]
-            self._u[which] = v
-        rate, i = self._both(v, x, *args)
+        rate, i = self._rate(self._inner(v, x, which, args), x, *args)
         return np.broadcast_to(rate, v.shape), self._area * np.broadcast_to(i, v.shape)
+
+    def current(self, v: Array, x: Array, which: Indices | slice) -> tuple[Array, Array]:
+        """Return i [A] and di/dv [S] of ``which`` at terminal voltages ``v``, in states ``x``."""
+        args = [a[which] for a in self._args]
+        i, slope = self._law(self._inner(v, x, which, args), x, *args)
+        if self._series:
+            slope = slope / (1.0 + self._r_s[which] * slope)
+        return self._area * np.broadcast_to(i, v.shape), self._area * np.broadcast_to(
+            slope, v.shape
+        )
+
+    def _inner(self, v: Array, x: Array, which: Indices | slice, args: list[Array]) -> Array:
+        if not self._series:
+            return v
+
+        def law(u: Array) -> tuple[Array, Array]:
+            i, slope = self._law(u, x, *args)
+            return np.broadcast_to(i, u.shape), np.broadcast_to(slope, u.shape)
+
+        u = inner_voltage(law, v, self._r_s[which], start=self._u[which], tolerance=1e-12)[0]
+        self._u[which] = u
+        return u

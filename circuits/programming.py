@@ -57,7 +57,8 @@ class Outcome:
     @property
     def reached(self) -> NDArray[np.bool_]:
         """Devices whose last read was within the tolerance."""
-        return self.status == Status.REACHED
+        reached: NDArray[np.bool_] = self.status == Status.REACHED
+        return reached
 
     @property
     def success(self) -> float:
@@ -240,5 +241,5 @@ def check_targets(device: Device, target: Array, recipe: Recipe, read_noise: flo
     if recipe.tolerance < 2.0 * noise:
         raise InputError(
             f"the tolerance of {recipe.tolerance:.3g} S is below twice the read noise,"
-            f" {2 * noise:.3g} S at the largest target: verify reads could not tell success from failure"
+            f" {2 * noise:.3g} S at the largest target: a verify read could not tell success"
         )

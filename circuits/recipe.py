@@ -6,7 +6,7 @@ little is followed by a stronger one, one rung up the ramp of its polarity (incr
 programming, ISPP); one that moved it further than what is left is followed by a weaker one.
 """
 
-__all__ = ["Loop", "Ramp", "Recipe", "Status"]
+__all__ = ["Indices", "Loop", "Ramp", "Recipe", "Status"]
 
 from dataclasses import dataclass, field
 from enum import IntEnum

@@ -158,10 +158,10 @@ def load_table(path: str | Path) -> WriteTable:
     tree = read_record(path, KIND)
     try:
         recipe = json.loads(tree["recipe"])
-        ramps = {side: Ramp(**recipe.pop(side)) for side in ("set", "reset")}
+        recipe |= {side: Ramp(**recipe[side]) for side in ("set", "reset")}
         known = {f.name: tree[f.name] for f in fields(WriteTable)}
         known["staircase"] = History(**tree["staircase"])
-        known["recipe"] = Recipe(**ramps, **recipe)
+        known["recipe"] = Recipe(**recipe)
         known["spread"] = Spread(**json.loads(tree["spread"]))
         known["notes"] = tuple(tree["notes"])
     except (KeyError, TypeError, ValueError) as error:

@@ -1,0 +1,290 @@
+"""Pulses on devices in their array: wires, drivers and neighbours, in vectorised numpy.
+
+At every instant the voltages of all nodes follow from Kirchhoff's law with the devices' present
+states (quasi-static: no charge is stored on the lines); the states of all devices, selected or not,
+move with the voltage that reaches each of them. A cell's transistor adds one inner node, which is
+eliminated from the Newton system cell by cell.
+"""
+
+__all__ = ["ArrayPulse", "ArrayWriter", "WriteArray"]
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import scipy.sparse as sparse
+from scipy.sparse.linalg import splu
+
+from ..data.errors import InputError, NonConvergence
+from ..data.types import Array
+from .cell import Selector, Transistor
+from .integrate import integrate
+from .population import Behaviour, Indices, Population
+from .schemes import bias, check_scheme
+from .tile import Tile
+
+NEWTON_STEPS = 60
+
+SETTLED = 1e-11
+"""Newton step at which a network counts as solved, relative to the largest line voltage."""
+
+
+class ArrayPulse(NamedTuple):
+    """What a pulse on an array did."""
+
+    x: Array
+    """States after it, (rows, cols)."""
+    energy: Array
+    """Energy taken by each memristor [J], (rows, cols)."""
+    source_energy: float
+    """Energy delivered by all line drivers [J]."""
+
+
+class ArrayWriter(Protocol):
+    """Something that can pulse the cells of an array: :class:`WriteArray`, or ngspice."""
+
+    @property
+    def tile(self) -> Tile:
+        """The array."""
+
+    @property
+    def scheme(self) -> str:
+        """How its lines are biased."""
+
+    @property
+    def population(self) -> Population:
+        """Its devices in row-major order."""
+
+    def pulse(
+        self, x: Array, row: int, amplitude: Array, width: float, edge: float, pace: Array
+    ) -> ArrayPulse:
+        """Apply one pulse to cells of ``row``.
+
+        Parameters
+        ----------
+        x
+            States before, (rows, cols).
+        row, amplitude
+            The row, and the voltage for each of its cells [V], (cols,); 0: not written.
+        width
+            Length of the flat part [s].
+        edge
+            Rise and fall time, each, as a share of the width.
+        pace
+            Factor of each device's speed during this pulse, (rows, cols).
+        """
+
+
+class WriteArray:
+    """A tile that is written in numpy.
+
+    Parameters
+    ----------
+    tile
+        The array; while it is written, its bit lines end in drivers with the sense resistance.
+    scheme
+        One of :data:`~.schemes.SCHEMES`.
+    population
+        The devices in row-major order, if they differ; by default all are the cell's device.
+    rtol
+        Relative tolerance of the states per step.
+    """
+
+    def __init__(
+        self,
+        tile: Tile,
+        scheme: str,
+        population: Population | None = None,
+        *,
+        rtol: float = 1e-6,
+    ) -> None:
+        check_scheme(tile, scheme)
+        count = tile.rows * tile.cols
+        self.tile, self.scheme, self.rtol = tile, scheme, rtol
+        self.population = population or Population(tile.cell.device, count)
+        if self.population.count != count:
+            raise InputError(
+                f"expected {count} devices for a {tile.rows}x{tile.cols} tile, got"
+                f" {self.population.count}"
+            )
+
+    def pulse(
+        self, x: Array, row: int, amplitude: Array, width: float, edge: float, pace: Array
+    ) -> ArrayPulse:
+        """Apply one pulse to cells of ``row``; see :class:`ArrayWriter`."""
+        network = _Network(self.tile, self.population.behaviour())
+        lines = bias(self.scheme, self.tile.shape, row, amplitude)
+        on = np.repeat(lines.gates, self.tile.cols)
+        size = x.size
+        low, high = self.population.device.model.state_range
+        y = np.concatenate([x.ravel(), np.zeros(size + 1)])[None]
+        for begins, ends, share in ((0.0, 1.0, edge), (1.0, 1.0, 1.0), (1.0, 0.0, edge)):
+            time = share * width
+
+            def motion(which: Indices, tau: Array, y: Array) -> Array:
+                scale = begins + (ends - begins) * float(tau[0])  # noqa: B023
+                state = np.clip(y[0, :size], low, high)
+                at = network.solve(scale * lines.rows, scale * lines.cols, state, on)
+                moved = pace.ravel() * at.rate
+                return time * np.concatenate([moved, at.power, [at.source]])[None]  # noqa: B023
+
+            y = integrate(motion, y, controlled=size, rtol=self.rtol)
+            y[0, :size] = np.clip(y[0, :size], low, high)
+        return ArrayPulse(
+            y[0, :size].reshape(x.shape), y[0, size:-1].reshape(x.shape), float(y[0, -1])
+        )
+
+
+class _Operating(NamedTuple):
+    """A solved network."""
+
+    rate: Array
+    """dx/dt of every device [1/s]."""
+    power: Array
+    """Power taken by every memristor [W]."""
+    source: float
+    """Power delivered by the drivers [W]."""
+
+
+@dataclass
+class _Factor:
+    """A factorised Jacobian that later solves reuse while it still converges quickly."""
+
+    solve: Any
+    on: Array
+
+
+class _Network:
+    """Node voltages of a tile by Newton's method, each solve starting from the one before."""
+
+    def __init__(self, tile: Tile, behaviour: Behaviour) -> None:
+        self._access, self._behaviour = tile.cell.access, behaviour
+        self._wires = tile.wires()
+        rows, cols = tile.shape
+        self._size = size = rows * cols
+        self._matrix = _wire_matrix(tile)
+        self._word, self._bit = np.arange(size), size + np.arange(size)
+        self._v = np.zeros(2 * size)
+        self._y = np.zeros(size)
+        self._shape = tile.shape
+        self._factor: _Factor | None = None
+
+    def solve(self, rows: Array, cols: Array, x: Array, on: Any) -> _Operating:
+        """Return rates and powers for driver voltages ``rows`` and ``cols`` [V] and states ``x``;
+        cells that are not ``on`` are cut off.
+        """
+        supply = self._supply(rows, cols)
+        scale = max(float(np.abs(rows).max()), float(np.abs(cols).max()))
+        moved = np.inf
+        for _ in range(NEWTON_STEPS):
+            i, by_w, by_b = self._cells(x, on)
+            residual = self._matrix @ self._v - supply
+            residual[: self._size] += i
+            residual[self._size :] -= i
+            if self._factor is None:
+                self._factor = self._factorised(by_w, by_b, on)
+            step = -self._factor.solve(residual)
+            self._step(step)
+            before, moved = moved, float(np.abs(step).max(initial=0.0))
+            if moved <= SETTLED * scale + 1e-15:
+                return self._operating(rows, cols, x, on)
+            if moved > 0.1 * before or np.isinf(before):
+                self._factor = None  # stale: the next step uses the conductances of its own point
+        raise NonConvergence(
+            f"the write network of {self._shape[0]}x{self._shape[1]} cells did not settle: its last"
+            f" Newton step was {moved:.2g} V"
+        )
+
+    def _cells(self, x: Array, on: Any) -> tuple[Array, Array, Array]:
+        """Return every cell's current, linearised with its inner node eliminated, and its
+        derivatives by the voltages of its word and bit line.
+        """
+        w, b = self._v[: self._size], self._v[self._size :]
+        everyone = slice(None)
+        if self._access is None:
+            i, slope = self._behaviour.current(w - b, x, everyone)
+            return i, slope, -slope
+        i, slope = self._behaviour.current(w - b - self._y, x, everyone)
+        i_a, by_y, by_b = self._transfer()
+        excess, total = i_a - i, slope + by_y
+        share = np.divide(slope, total, out=np.zeros_like(total), where=on & (total > 0.0))
+        self._local = (excess, total, slope, by_b)
+        through = np.where(on, i + share * excess, 0.0)
+        return through, share * by_y, share * (by_b - by_y)
+
+    def _transfer(self) -> tuple[Array, Array, Array]:
+        assert isinstance(self._access, Transistor | Selector)
+        b = self._v[self._size :]
+        return (self._access.current(self._y, b), *self._access.slopes(self._y, b))
+
+    def _step(self, step: Array) -> None:
+        if self._access is not None:
+            # The inner node follows from the same linearised balance, cell by cell.
+            excess, total, slope, by_b = self._local
+            by_ends = slope * (step[: self._size] - step[self._size :]) - by_b * step[self._size :]
+            self._y = self._y + np.divide(
+                by_ends - excess, total, out=np.zeros_like(total), where=total > 0.0
+            )
+        self._v = self._v + step
+
+    def _operating(self, rows: Array, cols: Array, x: Array, on: Any) -> _Operating:
+        w, b = self._v[: self._size], self._v[self._size :]
+        v = w - b if self._access is None else np.where(on, w - b - self._y, 0.0)
+        rate, i = self._behaviour.rate(v, x, slice(None))
+        return _Operating(rate, v * i, self._source(rows, cols))
+
+    def _supply(self, rows: Array, cols: Array) -> Array:
+        """Return the Norton currents of the line drivers at every node [A]."""
+        wires = self._wires
+        word, bit = np.zeros(self._shape), np.zeros(self._shape)
+        word[:, 0] += wires.left * rows
+        word[:, -1] += wires.right * rows
+        bit[-1] += wires.bottom * cols
+        bit[0] += wires.top * cols
+        return np.concatenate([word.ravel(), bit.ravel()])
+
+    def _source(self, rows: Array, cols: Array) -> float:
+        wires = self._wires
+        w, b = (half.reshape(self._shape) for half in np.split(self._v, 2))
+        into_rows = wires.left * (rows - w[:, 0]) + wires.right * (rows - w[:, -1])
+        into_cols = wires.bottom * (cols - b[-1]) + wires.top * (cols - b[0])
+        return float(rows @ into_rows + cols @ into_cols)
+
+    def _factorised(self, by_w: Array, by_b: Array, on: Any) -> _Factor:
+        word, bit = self._word, self._bit
+        stamps = sparse.coo_matrix(
+            (
+                np.concatenate([by_w, by_b, -by_w, -by_b]),
+                (
+                    np.concatenate([word, word, bit, bit]),
+                    np.concatenate([word, bit, word, bit]),
+                ),
+            ),
+            shape=self._matrix.shape,
+        )
+        return _Factor(splu((self._matrix + stamps).tocsc(), permc_spec="MMD_AT_PLUS_A").solve, on)
+
+
+def _wire_matrix(tile: Tile) -> Any:
+    """Return the nodal matrix of wires and drivers, word-line nodes first, (2 cells, 2 cells)."""
+    wires = tile.wires()
+    rows, cols = tile.shape
+    size = rows * cols
+    node = np.arange(size).reshape(rows, cols)
+    ends = [
+        (node[:, :-1].ravel(), node[:, 1:].ravel(), wires.row.ravel()),
+        (size + node[:-1].ravel(), size + node[1:].ravel(), wires.col.ravel()),
+    ]
+    diagonal = np.zeros(2 * size)
+    for place, conductance in (
+        (node[:, 0], wires.left),
+        (node[:, -1], wires.right),
+        (size + node[-1], wires.bottom),
+        (size + node[0], wires.top),
+    ):
+        diagonal[place] += conductance
+    a, b, g = (np.concatenate(parts) for parts in zip(*ends, strict=True))
+    np.add.at(diagonal, a, g)
+    np.add.at(diagonal, b, g)
+    coupling = sparse.coo_matrix((-g, (a, b)), shape=(2 * size, 2 * size))
+    return (sparse.diags(diagonal) + coupling + coupling.T).tocsr()
