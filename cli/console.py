@@ -16,7 +16,14 @@ from typing import Annotated, Any, ParamSpec, TypeVar
 import numpy as np
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from ..data.errors import InputError, MemtwinError
@@ -25,7 +32,9 @@ from ..data.types import Progress as Report
 _stderr = Console(stderr=True, highlight=False)
 _stdout = Console(highlight=False)
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -87,7 +96,9 @@ def emit(summary: Mapping[str, Any], *, as_json: bool, title: str = "") -> None:
         sys.stdout.write(json.dumps(_jsonable(summary), allow_nan=False) + "\n")
         sys.stdout.flush()
         return
-    table = Table(title=title or None, show_header=False, title_justify="left", box=None, pad_edge=False)
+    table = Table(
+        title=title or None, show_header=False, title_justify="left", box=None, pad_edge=False
+    )
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in summary.items():

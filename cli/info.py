@@ -24,7 +24,9 @@ def info(json: Json = False) -> None:
         "ngspice": found.version if found else None,
         "ngspice_library": found.library if found else None,
         "klu": found.klu if found else None,
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
         "data_cache": str(cache_folder()),
         "data_cache_exists": cache_folder().is_dir(),
     }

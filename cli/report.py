@@ -12,6 +12,7 @@ import json as jsonlib
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
+from importlib.resources import files
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,43 +24,17 @@ from .console import Json, emit
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PAGE = Template("""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
-<title>$title</title><style>
-:root{--ink:#1c2733;--soft:#5c6b7a;--line:#dfe5eb;--paper:#fff;--wash:#f4f7fa;--accent:#1f6fb4}
-*{box-sizing:border-box}
-body{margin:0;background:var(--wash);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
-main{max-width:1120px;margin:0 auto;padding:2.5rem 1.5rem 4rem}
-h1{font-size:1.9rem;margin:0 0 .25rem}h2{font-size:1.2rem;margin:2.6rem 0 .6rem}
-p{max-width:76ch;margin:.4rem 0}.soft{color:var(--soft)}
-.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(165px,1fr));gap:.8rem;margin:1.6rem 0}
-.card{background:var(--paper);border:1px solid var(--line);border-radius:10px;padding:.9rem 1rem}
-.card b{display:block;font-size:1.55rem;line-height:1.2;color:var(--accent);font-variant-numeric:tabular-nums}
-.card span{font-size:.82rem;color:var(--soft)}
-figure{margin:1rem 0;background:var(--paper);border:1px solid var(--line);border-radius:10px;padding:1rem}
-figure svg{display:block;width:100%;height:auto}
-figcaption{color:var(--soft);font-size:.88rem;margin-top:.5rem;max-width:90ch}
-table{border-collapse:collapse;background:var(--paper);border:1px solid var(--line);width:100%;font-size:.88rem}
-td,th{padding:.35rem .7rem;border-bottom:1px solid var(--line);text-align:left;vertical-align:top}
-td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
-th{background:var(--wash);font-weight:600}code{font-size:.85em}
-.two{display:grid;grid-template-columns:repeat(auto-fit,minmax(430px,1fr));gap:1rem}
-@media print{body{background:#fff}figure{break-inside:avoid}}
-</style></head><body><main>
-<h1>$title</h1><p class="soft">$subtitle</p>
-<div class="cards">$cards</div>
-$sections
-</main></body></html>
-""")
 
 
 def report(
     run: Annotated[Path, typer.Argument(help="A run's folder or its run.h5.")],
-    out: Annotated[Path | None, typer.Option(help="Where to write the page; report.html beside the record.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write the page; report.html beside the record.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Draw the report of a finished run."""
-    from ..training.experiment import load_run, record_path
+    from ..training.record import load_run, record_path
 
     path = record_path(run)
     page = write_report(load_run(path), out or path.with_name("report.html"))
@@ -69,7 +44,8 @@ def report(
 def write_report(record: Mapping[str, Any], path: Path) -> Path:
     """Write the page for ``record`` at ``path``, whole or not at all."""
     summary, config = record["summary"], jsonlib.loads(record["config"])
-    text = PAGE.substitute(
+    page = Template(files(__package__).joinpath("page.html").read_text(encoding="utf-8"))
+    text = page.substitute(
         title=f"memtwin run: {html.escape(config['name'])}",
         subtitle=_subtitle(record, config),
         cards="".join(_card(value, label) for value, label in _headline(summary)),
@@ -92,7 +68,8 @@ def _subtitle(record: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     klu = "with KLU" if versions["klu"] else "without KLU"
     return html.escape(
         f"{record['network']} on {config['images']['name']}, {config['device']['levels']} levels of"
-        f" {record['device']['name']}, tiles of {config['tile']['rows']}×{config['tile']['cols']}; seed {config['seed']};"
+        f" {record['device']['name']}, tiles of {config['tile']['rows']}×{config['tile']['cols']};"
+        f" seed {config['seed']};"
         f" memtwin {versions['memtwin']}, ngspice {versions['ngspice']} {klu}; everything on this page is simulated"
     )
 
@@ -102,10 +79,19 @@ def _headline(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
         (f"{100 * summary['memristor_accuracy']:.2f} %", "memristor twin, all test images"),
         (f"{100 * summary['float_accuracy']:.2f} %", "float network, trained the same way"),
-        (f"{100 * summary['spice_accuracy']:.1f} %", f"{images} images read in {summary['validation_engine']}"),
+        (
+            f"{100 * summary['spice_accuracy']:.1f} %",
+            f"{images} images read in {summary['validation_engine']}",
+        ),
         (f"{summary['agreement']} of {images}", "predictions as the surrogate's"),
-        (f"{summary['surrogate_nrmse_percent']:.3f} %", "surrogate error on held-out ngspice vectors (NRMSE)"),
-        (f"{summary['writes_removed_first_epoch_percent']:.2f} %", "closed-loop writes removed, first epoch"),
+        (
+            f"{summary['surrogate_nrmse_percent']:.3f} %",
+            "surrogate error on held-out ngspice vectors (NRMSE)",
+        ),
+        (
+            f"{summary['writes_removed_first_epoch_percent']:.2f} %",
+            "closed-loop writes removed, first epoch",
+        ),
         (f"{summary['energy_removed_percent']:.2f} %", "write energy removed, whole run"),
     ]
 
@@ -143,7 +129,7 @@ def _figure(figure: "Figure", caption: str) -> str:
     with rc_context({"svg.hashsalt": "memtwin", "svg.fonttype": "path"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None}, dpi=160)
     svg = buffer.getvalue()
-    return f"<figure>{svg[svg.index('<svg'):]}<figcaption>{html.escape(caption)}</figcaption></figure>"
+    return f"<figure>{svg[svg.index('<svg') :]}<figcaption>{html.escape(caption)}</figcaption></figure>"
 
 
 def _axes(count: int, *, width: float, height: float) -> tuple["Figure", Sequence[Any]]:
@@ -180,7 +166,10 @@ def _accuracy(record: Mapping[str, Any]) -> tuple["Figure", str]:
         spice_accuracy=summary["spice_accuracy"],
         spice_images=summary["spice_images"],
     )
-    return figure, f"Test accuracy after every epoch; the memristor twin is read through the {record['engine']} engine."
+    return (
+        figure,
+        f"Test accuracy after every epoch; the memristor twin is read through the {record['engine']} engine.",
+    )
 
 
 def _writes(record: Mapping[str, Any]) -> tuple["Figure", str]:
@@ -215,19 +204,25 @@ def _iv(record: Mapping[str, Any]) -> tuple["Figure", str]:
     device = record["device"]
     figure, (axes,) = _axes(1, width=5.6, height=4.2)
     measured = device["measured_v"], device["measured_i"]
-    sweep_fit(axes, device["fit_v"], device["fit_i"], measured=measured if len(measured[0]) else None)
+    sweep_fit(
+        axes, device["fit_v"], device["fit_i"], measured=measured if len(measured[0]) else None
+    )
     return figure, device["fit_caption"]
 
 
 def _levels(record: Mapping[str, Any]) -> tuple["Figure", str]:
     levels = record["levels"]
     figure, (axes,) = _axes(1, width=5.6, height=4.2)
-    shade = (levels["g"] - levels["g"].min()) / max(float(levels["g"].max() - levels["g"].min()), 1e-30)
+    shade = (levels["g"] - levels["g"].min()) / max(
+        float(levels["g"].max() - levels["g"].min()), 1e-30
+    )
     from matplotlib import colormaps
 
     for i, s in zip(levels["i"], shade, strict=True):
         axes.plot(levels["v"], 1e6 * i, color=colormaps["viridis"](0.9 * float(s)), lw=1.2)
-    axes.set(xlabel="voltage [V]", ylabel="current [µA]", title=f"{len(levels['g'])} programmable levels")
+    axes.set(
+        xlabel="voltage [V]", ylabel="current [µA]", title=f"{len(levels['g'])} programmable levels"
+    )
     axes.grid(alpha=0.25)
     return figure, (
         f"Read I–V of every level in the cell, {1e6 * levels['g'].min():.3g} to {1e6 * levels['g'].max():.3g} µS at"
@@ -248,7 +243,14 @@ def _ledger_table(record: Mapping[str, Any]) -> str:
         ("time", "write time, device by device [s]"),
     ):
         done, basic = record["epochs"][name], record["epochs"][f"closed_loop_{name}"]
-        cells = [done[0], basic[0], 100 * (1 - done[0] / basic[0]), done.sum(), basic.sum(), 100 * (1 - done.sum() / basic.sum())]
+        cells = [
+            done[0],
+            basic[0],
+            100 * (1 - done[0] / basic[0]),
+            done.sum(),
+            basic.sum(),
+            100 * (1 - done.sum() / basic.sum()),
+        ]
         shown = "".join(
             f'<td class="n">{value:.3f} %</td>' if k % 3 == 2 else f'<td class="n">{value:.4g}</td>'
             for k, value in enumerate(cells)
@@ -283,7 +285,9 @@ def _validation_text(record: Mapping[str, Any]) -> str:
         f" They agree on {summary['agreement']} of {summary['spice_images']} predictions."
     )
     listed = "".join(f"<li>{html.escape(line)}</li>" for line in differ)
-    return f"<p>{html.escape(text)}</p>" + (f"<p>They differ on:</p><ul>{listed}</ul>" if differ else "")
+    return f"<p>{html.escape(text)}</p>" + (
+        f"<p>They differ on:</p><ul>{listed}</ul>" if differ else ""
+    )
 
 
 def _provenance(record: Mapping[str, Any]) -> dict[str, Any]:

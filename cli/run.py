@@ -29,18 +29,32 @@ class Terminal:
 
 def run(
     preset: Annotated[
-        str | None, typer.Argument(help="A shipped configuration: demo, mnist, … See memtwin info.", show_default=False)
+        str | None,
+        typer.Argument(
+            help="A shipped configuration: demo, mnist, … See memtwin info.", show_default=False
+        ),
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="A configuration file (TOML) instead of a preset.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="A configuration file (TOML) instead of a preset.")
+    ] = None,
     change: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key, e.g. training.epochs=2.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a key, e.g. training.epochs=2."),
     ] = None,
-    engine: Annotated[str | None, typer.Option(help="Engine for training: ideal, surrogate, line, spice.")] = None,
-    validate_engine: Annotated[str | None, typer.Option(help="Engine for the validation, by default spice.")] = None,
+    engine: Annotated[
+        str | None, typer.Option(help="Engine for training: ideal, surrogate, line, spice.")
+    ] = None,
+    validate_engine: Annotated[
+        str | None, typer.Option(help="Engine for the validation, by default spice.")
+    ] = None,
     images: Annotated[int | None, typer.Option(help="Test images read in the validation.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of every random draw.")] = None,
-    workers: Annotated[int | None, typer.Option(help="ngspice processes; the result does not depend on it.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the run; runs/NAME-SEED when absent.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="ngspice processes; the result does not depend on it.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the run; runs/NAME-SEED when absent.")
+    ] = None,
     resume: Annotated[Path | None, typer.Option(help="Continue the run in this folder.")] = None,
     json: Json = False,
 ) -> None:
@@ -57,10 +71,15 @@ def run(
         "seed": seed,
         "workers": workers,
     }
-    changes = [*(change or []), *(f"{key}={value}" for key, value in given.items() if value is not None)]
+    changes = [
+        *(change or []),
+        *(f"{key}={value}" for key, value in given.items() if value is not None),
+    ]
     if resume is not None:
         if preset or config or changes or out:
-            raise InputError("--resume continues a run as it was configured; give the folder and nothing else")
+            raise InputError(
+                "--resume continues a run as it was configured; give the folder and nothing else"
+            )
         folder, settings = resume, experiment.stored_config(resume)
     else:
         if (preset is None) == (config is None):
@@ -74,5 +93,8 @@ def run(
         note(f"continue with: memtwin run --resume {folder}")
         raise
     page = write_report(record, folder / "report.html")
-    summary = dict(record["summary"]) | {"record": str(experiment.record_path(folder)), "report": str(page)}
+    summary = dict(record["summary"]) | {
+        "record": str(experiment.record_path(folder)),
+        "report": str(page),
+    }
     emit(summary, as_json=json, title=f"run {settings.name}")

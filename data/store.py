@@ -51,7 +51,9 @@ def write_record(path: str | Path, kind: str, tree: Tree, *, format: int = 1) ->
         temporary.chmod(0o644)
         temporary.replace(path)
     except (OSError, RuntimeError) as error:  # h5py reports a full disk as either
-        raise MemtwinError(f"can't write {path}: {error}; what was there before is unchanged") from error
+        raise MemtwinError(
+            f"can't write {path}: {error}; what was there before is unchanged"
+        ) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -73,9 +75,13 @@ def read_record(path: str | Path, kind: str, *, format: int = 1) -> dict[str, An
         with h5py.File(path, "r") as file:
             found, version = file.attrs.get("kind"), file.attrs.get("format", 0)
             if found != kind:
-                raise InputError(f"{path} holds a {found or 'foreign'} record, expected a {kind} record")
+                raise InputError(
+                    f"{path} holds a {found or 'foreign'} record, expected a {kind} record"
+                )
             if version > format:
-                raise InputError(f"{path} has format {version}, this memtwin reads up to {format}: update memtwin")
+                raise InputError(
+                    f"{path} has format {version}, this memtwin reads up to {format}: update memtwin"
+                )
             tree = _read(file)
     except (OSError, RuntimeError) as error:
         raise InputError(f"{path} is not a readable HDF5 record: {error}") from error
@@ -119,11 +125,15 @@ def _write(group: Any, tree: Tree) -> None:
         elif isinstance(value, (str, bool, int, float, np.generic)):
             group.attrs[key] = value
         elif isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
-            group.create_dataset(key, data=list(value), dtype=h5py.string_dtype(), shape=(len(value),))
+            group.create_dataset(
+                key, data=list(value), dtype=h5py.string_dtype(), shape=(len(value),)
+            )
         else:
             array = np.asarray(value)
             large = array.size > 1024
-            group.create_dataset(key, data=array, **({"compression": "gzip", "shuffle": True} if large else {}))
+            group.create_dataset(
+                key, data=array, **({"compression": "gzip", "shuffle": True} if large else {})
+            )
 
 
 def _read(group: Any) -> dict[str, Any]:

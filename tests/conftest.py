@@ -13,7 +13,9 @@ matplotlib.use("Agg")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="run the slow tests too")
-    parser.addoption("--require-ngspice", action="store_true", help="fail, not skip, without ngspice")
+    parser.addoption(
+        "--require-ngspice", action="store_true", help="fail, not skip, without ngspice"
+    )
 
 
 def _data_is_there() -> bool:

@@ -1,6 +1,7 @@
 """Configurations: presets load, changes apply, and every typo gets one sentence."""
 
 import pytest
+
 from memtwin.data.errors import InputError
 from memtwin.training.config import RunConfig, load_config, presets
 

@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 import typer
+
 from memtwin.cli import console
 from memtwin.data.errors import FitError, InputError
 
@@ -16,7 +17,11 @@ from memtwin.data.errors import FitError, InputError
         (InputError("column 'I' is missing in a.csv"), 2, "error: column 'I' is missing in a.csv"),
         (FitError("did not converge"), 1, "error: did not converge"),
         (KeyboardInterrupt(), 1, "error: interrupted; what was finished is on disk"),
-        (OSError(errno.ENOSPC, "No space left on device", "a.h5"), 1, "error: a.h5: No space left on device"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "a.h5"),
+            1,
+            "error: a.h5: No space left on device",
+        ),
         (MemoryError(), 1, "error: out of memory"),
     ],
 )
@@ -42,7 +47,10 @@ def test_our_own_bugs_are_not_hidden():
 
 
 def test_json_is_one_object_with_null_for_what_is_no_number(capsys):
-    console.emit({"a": np.float64("nan"), "b": np.arange(2), "c": {"d": np.int64(3)}, "e": None}, as_json=True)
+    console.emit(
+        {"a": np.float64("nan"), "b": np.arange(2), "c": {"d": np.int64(3)}, "e": None},
+        as_json=True,
+    )
     out, err = capsys.readouterr()
     assert json.loads(out) == {"a": None, "b": [0, 1], "c": {"d": 3}, "e": None}
     assert out.count("\n") == 1

@@ -6,8 +6,9 @@ import tomllib
 import zipfile
 from pathlib import Path
 
-import memtwin
 import pytest
+
+import memtwin
 
 ROOT = Path(__file__).parents[1]
 PACKAGE_FOLDERS = ("circuits", "cli", "data", "devices", "training")
@@ -21,7 +22,9 @@ def sources() -> set[str]:
 
 
 def test_every_folder_with_code_is_a_listed_package():
-    listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
+    listed = set(
+        tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    )
     assert {Path(name).parent.as_posix().replace("/", ".") for name in sources()} == listed
 
 
@@ -32,12 +35,17 @@ def test_only_the_two_modules_lie_at_the_root():
 @pytest.mark.slow
 def test_the_wheel_holds_the_tree(tmp_path):
     subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(tmp_path), str(ROOT)], check=True
+        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(tmp_path), str(ROOT)],
+        check=True,
     )
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {name for name in names if name.endswith(".py")} == sources()
-    assert {"memtwin/py.typed", "memtwin/data/digits.csv.gz", "memtwin/data/catalogue.toml"} <= names
+    assert {
+        "memtwin/py.typed",
+        "memtwin/data/digits.csv.gz",
+        "memtwin/data/catalogue.toml",
+    } <= names
     assert {f"memtwin/training/presets/{name}.toml" for name in ("demo", "mnist")} <= names
     assert "memtwin/devices/library/nbsto_32um.toml" in names
 
@@ -55,7 +63,9 @@ def test_version_is_one():
 
 def test_nothing_names_a_machine():
     marks = ("/work" + "/", "/root" + "/", "pypi" + ".org")
-    tracked = subprocess.run(["git", "-C", str(ROOT), "ls-files"], capture_output=True, text=True).stdout.split("\n")
+    tracked = subprocess.run(
+        ["git", "-C", str(ROOT), "ls-files"], capture_output=True, text=True
+    ).stdout.split("\n")
     for name in filter(None, tracked):
         try:
             text = (ROOT / name).read_text(encoding="utf-8")

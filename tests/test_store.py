@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+
 from memtwin.data import store
 from memtwin.data.errors import InputError, MemtwinError
 
@@ -95,6 +96,20 @@ def test_newer_formats_are_refused(tmp_path):
 
 def test_digest_tells_apart():
     a = np.arange(6.0)
-    parts = [a, a.reshape(2, 3), a.astype("f4"), "a", b"a", 1, 1.0, ["a", "b"], ["ab"], {"a": 1}, {"a": 2}, {"b": 1}, None]
+    parts = [
+        a,
+        a.reshape(2, 3),
+        a.astype("f4"),
+        "a",
+        b"a",
+        1,
+        1.0,
+        ["a", "b"],
+        ["ab"],
+        {"a": 1},
+        {"a": 2},
+        {"b": 1},
+        None,
+    ]
     assert len({store.digest(part) for part in parts}) == len(parts)
     assert store.digest({"a": 1, "b": a}) == store.digest({"b": a.copy(), "a": 1})

@@ -26,7 +26,15 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 from ..data.errors import InputError, nearest
 
@@ -152,7 +160,9 @@ class RunConfig(_Section):
 def presets() -> list[str]:
     """Return the names of the shipped configurations."""
     return sorted(
-        Path(item.name).stem for item in (files(__package__) / "presets").iterdir() if item.name.endswith(".toml")
+        Path(item.name).stem
+        for item in (files(__package__) / "presets").iterdir()
+        if item.name.endswith(".toml")
     )
 
 
@@ -183,9 +193,13 @@ def parse_config(tree: Mapping[str, Any], where: str) -> RunConfig:
         first = error.errors()[0]
         path = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            raise InputError(f"{where}: unknown key {path!r}{nearest(path.split('.')[-1], _keys(first['loc'][:-1]))}") from error
+            raise InputError(
+                f"{where}: unknown key {path!r}{nearest(path.split('.')[-1], _keys(first['loc'][:-1]))}"
+            ) from error
         message = first["msg"].removeprefix("Value error, ")
-        raise InputError(f"{where}: {path or 'configuration'}: {message}, got {first['input']!r}") from error
+        raise InputError(
+            f"{where}: {path or 'configuration'}: {message}, got {first['input']!r}"
+        ) from error
 
 
 def _read(source: str | Path) -> tuple[str, str]:
@@ -198,8 +212,12 @@ def _read(source: str | Path) -> tuple[str, str]:
         except UnicodeDecodeError as error:
             raise InputError(f"{path} is no text file: {error.reason}") from error
     if str(source) not in presets():
-        raise InputError(f"there is no preset {str(source)!r}{nearest(str(source), presets())}; or give a .toml file")
-    return (files(__package__) / "presets" / f"{source}.toml").read_text(encoding="utf-8"), f"preset {source}"
+        raise InputError(
+            f"there is no preset {str(source)!r}{nearest(str(source), presets())}; or give a .toml file"
+        )
+    return (files(__package__) / "presets" / f"{source}.toml").read_text(
+        encoding="utf-8"
+    ), f"preset {source}"
 
 
 def _apply(tree: dict[str, Any], change: str) -> None:

@@ -10,7 +10,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from ..data.types import Array
+from .validate import wilson
 
 INK, FLOAT, MEMRISTOR, SPICE = "#222222", "#8a8a8a", "#1f6fb4", "#d1495b"
 
@@ -29,9 +29,16 @@ def accuracy(
     """
     twin, memristor = np.asarray(float_accuracy, float), np.asarray(memristor_accuracy, float)
     epochs = np.arange(1, len(memristor) + 1)
-    axes.plot(epochs, 100 * twin, "o-", ms=3, color=FLOAT, label=f"float twin, {100 * twin[-1]:.2f} %")
     axes.plot(
-        epochs, 100 * memristor, "o-", ms=4, color=MEMRISTOR, label=f"memristor twin, {100 * memristor[-1]:.2f} %"
+        epochs, 100 * twin, "o-", ms=3, color=FLOAT, label=f"float twin, {100 * twin[-1]:.2f} %"
+    )
+    axes.plot(
+        epochs,
+        100 * memristor,
+        "o-",
+        ms=4,
+        color=MEMRISTOR,
+        label=f"memristor twin, {100 * memristor[-1]:.2f} %",
     )
     if spice_accuracy is not None and spice_images:
         low, high = wilson(round(spice_accuracy * spice_images), spice_images)
@@ -85,13 +92,20 @@ def write_map(axes: Axes, counts: ArrayLike, *, title: str) -> Axes:
         cmap="magma_r",
         norm=LogNorm(1, max(2.0, float(shown.max()))),
     )
-    _label(axes, image, f"{title}: {int(shown.sum()):,} writes, {100 * np.mean(shown == 0):.0f} % never written", "writes")
+    _label(
+        axes,
+        image,
+        f"{title}: {int(shown.sum()):,} writes, {100 * np.mean(shown == 0):.0f} % never written",
+        "writes",
+    )
     return axes
 
 
 def conductance_map(axes: Axes, g: ArrayLike, *, title: str) -> Axes:
     """Draw the conductances of a layer in µS; ``g`` [S] has shape (inputs, 2 × outputs)."""
-    image = axes.imshow(1e6 * np.asarray(g, float), aspect="auto", interpolation="nearest", cmap="viridis")
+    image = axes.imshow(
+        1e6 * np.asarray(g, float), aspect="auto", interpolation="nearest", cmap="viridis"
+    )
     _label(axes, image, title, "conductance [µS]")
     return axes
 
@@ -99,19 +113,3 @@ def conductance_map(axes: Axes, g: ArrayLike, *, title: str) -> Axes:
 def _label(axes: Axes, image: Any, title: str, quantity: str) -> None:
     axes.set(title=title, xlabel="bit line (pairs: I⁺, I⁻)", ylabel="word line")
     axes.figure.colorbar(image, ax=axes, label=quantity, fraction=0.05, pad=0.02)
-
-
-def wilson(hits: int, count: int, z: float = 1.959964) -> tuple[float, float]:
-    """Return the Wilson score interval of a proportion, by default at 95 % (doi:10.1080/01621459.1927.10502953)."""
-    p, spread = hits / count, z * z / count
-    centre = (p + spread / 2) / (1 + spread)
-    half = z / (1 + spread) * np.sqrt(p * (1 - p) / count + spread / (4 * count))
-    return float(max(0.0, centre - half)), float(min(1.0, centre + half))
-
-
-def layer_image(stack: Array, grid: tuple[int, int], shape: tuple[int, int]) -> Array:
-    """Lay a stack of tiles (tiles, rows, cols), in row-major order of ``grid``, out as one layer cut to ``shape``."""
-    down, across = grid
-    _, rows, cols = stack.shape
-    whole = stack.reshape(down, across, rows, cols).swapaxes(1, 2).reshape(down * rows, across * cols)
-    return whole[: shape[0], : shape[1]]

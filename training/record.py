@@ -1,0 +1,162 @@
+"""The record of a run: what it holds, how it is built, and the summary that users see first.
+
+See docs/records.md for the layout.
+"""
+
+__all__ = [
+    "KIND",
+    "device_tree",
+    "epochs_tree",
+    "layers_tree",
+    "levels_tree",
+    "load_run",
+    "record_path",
+    "summarise",
+    "versions",
+]
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import __version__
+from ..circuits.cell import Cell
+from ..circuits.ngspice import Features
+from ..data.store import read_record
+from ..data.types import Array
+from ..devices.device import Device
+from ..devices.levels import Levels
+from .mapping import MemristorTwin
+from .trainer import EpochRecord, TrainResult
+from .validate import wilson
+
+KIND = "run"
+
+
+def record_path(run: str | Path) -> Path:
+    """Return the path of a run's record, given its folder or the record itself."""
+    run = Path(run)
+    return run if run.suffix == ".h5" else run / "run.h5"
+
+
+def load_run(run: str | Path) -> dict[str, Any]:
+    """Read the record of a finished run, given its folder or the record itself."""
+    return read_record(record_path(run), KIND)
+
+
+def versions(features: Features) -> dict[str, Any]:
+    """Return what the run was made with."""
+    return {
+        "memtwin": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "ngspice": features.version,
+        "klu": features.klu,
+    }
+
+
+def device_tree(device: Device) -> dict[str, Any]:
+    """Return parameters, errors, area and provenance of the cell's device."""
+    return {
+        "name": device.name,
+        "model": device.model.name,
+        "title": device.model.title,
+        "area": device.area,
+        "parameters": dict(device.parameters),
+        "stderr": dict(device.stderr),
+        "provenance": {
+            key: value if isinstance(value, (int, float)) else str(value)
+            for key, value in device.meta.items()
+        },
+    }
+
+
+def levels_tree(levels: Levels, cell: Cell) -> dict[str, Any]:
+    """Return the levels and the read I-V of each, ``i`` of shape (levels, voltages)."""
+    v = np.linspace(0.0, levels.v_read, 41)
+    return {
+        "g": levels.g,
+        "x": levels.x,
+        "v_read": levels.v_read,
+        "v": v,
+        "i": cell.current(v, levels.g[:, None]),
+    }
+
+
+def epochs_tree(
+    records: Sequence[EpochRecord], float_accuracy: Sequence[float]
+) -> dict[str, Array]:
+    """Return one array (epochs,) per figure of the epochs' records; wall times are left out."""
+    rows = [record.summary() for record in records]
+    names = [
+        name for name in rows[0] if name != "seconds" and not name.endswith("_removed_percent")
+    ]
+    tree = {name: np.array([row[name] for row in rows]) for name in names}
+    return tree | {"float_accuracy": np.asarray(float_accuracy)}
+
+
+def layers_tree(twin: MemristorTwin, result: TrainResult) -> dict[str, Any]:
+    """Return conductances [S] and write counts per device, laid out as (inputs, 2 × outputs), and the float weights."""
+    tree = {}
+    for k, (matrix, writes, weights) in enumerate(
+        zip(twin.matrices, result.ledger.maps(), result.weights, strict=True), start=1
+    ):
+        place = matrix.placement
+        tree[f"layer_{k}"] = {
+            "g": _laid_out(matrix.devices.g, place.rows, 2 * place.cols),
+            "writes": _laid_out(writes, place.rows, 2 * place.cols),
+            "weights": weights,
+        }
+    return tree
+
+
+def summarise(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the figures that a user asks for first, as flat names and numbers."""
+    config, epochs = json.loads(record["config"]), record["epochs"]
+    validation, check = record["validation"], record["surrogate"]
+    said, reference = validation["outputs"].argmax(axis=1), validation["reference"].argmax(axis=1)
+    right = said == validation["labels"]
+    low, high = wilson(int(right.sum()), len(right))
+    return {
+        "float_accuracy": float(epochs["float_accuracy"][-1]),
+        "memristor_accuracy": float(epochs["test_accuracy"][-1]),
+        "spice_accuracy": float(right.mean()),
+        "spice_accuracy_low": low,
+        "spice_accuracy_high": high,
+        "spice_images": len(right),
+        "surrogate_accuracy_same_images": float(np.mean(reference == validation["labels"])),
+        "agreement": int(np.sum(said == reference)),
+        "training_engine": config["training"]["engine"],
+        "validation_engine": validation["engine"],
+        "surrogate_nrmse_percent": check["nrmse_percent"],
+        "surrogate_max_error_percent": check["max_error_percent"],
+        "ideal_nrmse_percent": check["ideal_nrmse_percent"],
+        "writes": int(epochs["writes"].sum()),
+        "writes_closed_loop": int(epochs["closed_loop_writes"].sum()),
+        "writes_removed_percent": _removed(epochs, "writes"),
+        "writes_removed_first_epoch_percent": _removed(epochs, "writes", 1),
+        "weights_removed_first_epoch_percent": _removed(epochs, "weights", 1),
+        "energy_removed_percent": _removed(epochs, "energy"),
+        "energy_removed_first_epoch_percent": _removed(epochs, "energy", 1),
+        "time_removed_percent": _removed(epochs, "time"),
+        "seed": config["seed"],
+        "epochs": len(epochs["writes"]),
+        "seconds": record["seconds"]["all"],
+        "ngspice_version": record["versions"]["ngspice"],
+        "klu": bool(record["versions"]["klu"]),
+    }
+
+
+def _removed(epochs: Mapping[str, Array], name: str, count: int | None = None) -> float:
+    done, basic = epochs[name][:count].sum(), epochs[f"closed_loop_{name}"][:count].sum()
+    return float(100.0 * (1.0 - done / basic))
+
+
+def _laid_out(stack: Any, rows: int, cols: int) -> Any:
+    """Lay a stack of tiles (row blocks, column blocks, rows, cols) out as one matrix, unused places cut off."""
+    down, across, tile_rows, tile_cols = stack.shape
+    return stack.swapaxes(1, 2).reshape(down * tile_rows, across * tile_cols)[:rows, :cols]

@@ -1,0 +1,163 @@
+"""Test images read through another engine than the one that trained, image by image.
+
+The trained twin keeps its conductances and its digital gains; only the engine changes. No read noise is drawn, so that
+the two engines see the same array and differ only in how they compute it. Images are taken in a random order fixed by
+the seed: the first n of it are a fair sample of the test set, and a validation can be extended later.
+"""
+
+__all__ = ["Validation", "validate", "wilson"]
+
+from dataclasses import dataclass
+from math import sqrt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data.errors import InputError
+from ..data.images import ImageSet
+from ..data.store import digest, read_record, write_record
+from ..data.types import Array, Progress
+from .mapping import EngineFactory, MemristorTwin
+from .trainer import predict
+
+KIND = "validation"
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What two engines say about the same images and the same conductances."""
+
+    engine: str
+    """The engine that validates."""
+    indices: NDArray[np.int64]
+    """Places of the images in the test set, (n,)."""
+    labels: NDArray[np.int64]
+    """True classes, (n,)."""
+    outputs: Array
+    """Network outputs through the validating engine, (n, classes)."""
+    reference: Array
+    """Network outputs through the engine that trained, (n, classes)."""
+
+    @property
+    def predictions(self) -> NDArray[np.int64]:
+        """Classes according to the validating engine, (n,)."""
+        return self.outputs.argmax(axis=1)
+
+    @property
+    def reference_predictions(self) -> NDArray[np.int64]:
+        """Classes according to the engine that trained, (n,)."""
+        return self.reference.argmax(axis=1)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of images that the validating engine gets right."""
+        return float(np.mean(self.predictions == self.labels))
+
+    @property
+    def reference_accuracy(self) -> float:
+        """Share of images that the engine that trained gets right."""
+        return float(np.mean(self.reference_predictions == self.labels))
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % confidence interval of the accuracy over all test images."""
+        return wilson(int(np.sum(self.predictions == self.labels)), len(self.labels))
+
+    @property
+    def agreement(self) -> int:
+        """Number of images on which both engines predict the same class."""
+        return int(np.sum(self.predictions == self.reference_predictions))
+
+    @property
+    def differing(self) -> NDArray[np.int64]:
+        """Places in the test set of the images on which they do not."""
+        return self.indices[self.predictions != self.reference_predictions]
+
+    def tree(self) -> dict[str, Any]:
+        """Return the validation as a record's tree."""
+        return {
+            "engine": self.engine,
+            "indices": self.indices,
+            "labels": self.labels,
+            "outputs": self.outputs,
+            "reference": self.reference,
+        }
+
+
+def validate(
+    twin: MemristorTwin,
+    images: ImageSet,
+    count: int,
+    *,
+    engine: EngineFactory,
+    name: str,
+    reference: EngineFactory,
+    seed: int = 0,
+    path: str | Path | None = None,
+    chunk: int = 20,
+    progress: Progress | None = None,
+) -> Validation:
+    """Read ``count`` test images through ``engine`` and through ``reference``.
+
+    Parameters
+    ----------
+    twin
+        The trained twin; it is left with the ``reference`` engine.
+    engine, name, reference
+        Makers of the validating engine, with its name, and of the one that trained.
+    path
+        Record of what has been read so far, written after every ``chunk`` images; a validation of the same array that
+        finds it there goes on from it, and extends it where ``count`` is larger.
+    chunk
+        Images read at a time.
+
+    Raises
+    ------
+    InputError
+        If there are fewer test images than ``count``.
+    """
+    total = len(images.x_test)
+    if not 1 <= count <= total:
+        raise InputError(f"{count} images asked for, the test set of {images.name} has {total}")
+    order = np.random.default_rng([seed, 11]).permutation(total)
+    indices = order[:count]
+    identity = digest(name, seed, images.name, images.x_test[indices[:1]], twin.state())
+    outputs = _read_so_far(path, identity, images.classes)
+    twin.use(engine)
+    try:
+        while len(outputs) < count:
+            if progress is not None:
+                progress(len(outputs), count)
+            part = indices[len(outputs) : len(outputs) + chunk]
+            outputs = np.concatenate([outputs, predict(twin, images.x_test[part])])
+            if path is not None:
+                write_record(path, KIND, {"identity": identity, "outputs": outputs})
+    finally:
+        twin.use(reference)
+    if progress is not None:
+        progress(count, count)
+    return Validation(
+        name,
+        indices,
+        images.y_test[indices],
+        outputs[:count],
+        predict(twin, images.x_test[indices]),
+    )
+
+
+def wilson(hits: int, count: int, z: float = 1.959964) -> tuple[float, float]:
+    """Return the Wilson score interval of a proportion, by default at 95 % (doi:10.1080/01621459.1927.10502953)."""
+    p, spread = hits / count, z * z / count
+    centre = (p + spread / 2) / (1 + spread)
+    half = z / (1 + spread) * sqrt(p * (1 - p) / count + spread / (4 * count))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def _read_so_far(path: str | Path | None, identity: str, classes: int) -> Array:
+    if path is not None and Path(path).exists():
+        tree = read_record(path, KIND)
+        if tree["identity"] == identity:
+            return np.asarray(tree["outputs"], float)
+    return np.empty((0, classes))
