@@ -1,0 +1,227 @@
+"""``memtwin fit``: a compact model for measured sweeps."""
+
+__all__ = ["find_files", "fit"]
+
+import multiprocessing
+import os
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..data.errors import InputError
+from .console import Json, bar, emit, note
+
+
+def fit(
+    data: Annotated[
+        list[str],
+        typer.Argument(
+            help="Sweeps: files, measurement records, or DATASET:PATTERN of the catalogue."
+        ),
+    ],
+    model: Annotated[
+        str, typer.Option(help="Compact model, or 'auto' to compare several.")
+    ] = "yakopcic",
+    loss: Annotated[str, typer.Option(help="linear, log, hybrid or error.")] = "hybrid",
+    floor: Annotated[
+        float | None, typer.Option(help="Current below which differences do not count [A].")
+    ] = None,
+    robust: Annotated[bool, typer.Option(help="Bend large residuals.")] = False,
+    fix: Annotated[list[str] | None, typer.Option(help="NAME=VALUE to hold; repeatable.")] = None,
+    bound: Annotated[list[str] | None, typer.Option(help="NAME=LOW:HIGH; repeatable.")] = None,
+    prior: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=MEAN:SIGMA (sigma of ln where logarithmic); repeatable."),
+    ] = None,
+    series: Annotated[bool, typer.Option(help="Fit a series resistance.")] = True,
+    sweep_rate: Annotated[
+        float | None, typer.Option(help="|dv/dt| of files without a time column [V/s].")
+    ] = None,
+    polarity: Annotated[
+        int, typer.Option(help="-1 for a device that SETs at negative voltage.")
+    ] = 1,
+    starts: Annotated[int, typer.Option(help="Starts that descend.")] = 32,
+    candidates: Annotated[int, typer.Option(help="Candidates that they are chosen from.")] = 256,
+    seed: Annotated[int, typer.Option(help="Seed of the candidates.")] = 0,
+    workers: Annotated[int, typer.Option(help="Processes; 0: as many as cores.")] = 0,
+    record: Annotated[Path | None, typer.Option(help="Where to keep the fit (HDF5).")] = None,
+    device: Annotated[Path | None, typer.Option(help="Where to write the device (TOML).")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the device.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Where to draw the fit.")] = None,
+    json: Json = False,
+) -> dict[str, Any]:
+    """Fit a compact model to measured sweeps, with standard errors."""
+    from ..devices.fit import fit as run
+    from ..devices.fit_compare import CANDIDATES, compare
+    from ..devices.fit_loss import Loss
+    from ..devices.fit_record import save_fit
+    from ..devices.fit_space import Prior
+    from ..devices.models import MODELS
+
+    sweeps, origin = _sweeps(data, sweep_rate, polarity)
+    settings: dict[str, Any] = {
+        "loss": Loss(loss, floor=floor, robust=robust),
+        "fixed": {key: values[0] for key, values in _pairs(fix, 1, "--fix").items()},
+        "bounds": {key: (low, high) for key, (low, high) in _pairs(bound, 2, "--bound").items()},
+        "priors": {key: Prior(*values) for key, values in _pairs(prior, 2, "--prior").items()},
+        "series": series,
+        "starts": starts,
+        "candidates": candidates,
+        "seed": seed,
+    }
+    held_out = None
+    with _pool(workers) as pool, bar(f"fitting {model}") as progress:
+        if model == "auto":
+            comparison = compare(CANDIDATES, sweeps, executor=pool, progress=progress, **settings)
+            best, held_out = comparison.best, comparison.scores
+        else:
+            best = run(MODELS[model], sweeps, executor=pool, progress=progress, **settings)
+    for warning in best.warnings:
+        note(f"warning: {warning}")
+    for key, reason in best.unidentified.items():
+        note(f"the data do not pin down {key}: {reason}")
+    if record is not None:
+        save_fit(best, record)
+    label = name or Path(sweeps[0].name).stem
+    if device is not None:
+        from ..devices.device import save_device
+
+        if not best.converged:
+            save_fit(best, device)  # says why, and writes nothing
+        save_device(
+            best.device(label, meta={**origin, "command": _command(data, best, settings)}), device
+        )
+    if plot is not None:
+        from ..devices.plots import save_fit_figure
+
+        save_fit_figure(best, plot)
+    summary = {
+        "model": best.model.name,
+        "converged": best.converged,
+        "message": best.message,
+        "sweeps": [sweep.name for sweep in sweeps],
+        "nrmse_percent": [quality.nrmse_percent for quality in best.quality],
+        "decades": [quality.decades for quality in best.quality],
+        "relative_rms_percent": [quality.relative_rms_percent for quality in best.quality],
+        "aic": best.aic,
+        "bic": best.bic,
+        "parameters": {
+            row.name: _with_error(best.parameters[row.name], best.stderr.get(row.name), row.unit)
+            if not json
+            else {
+                "value": best.parameters[row.name],
+                "stderr": best.stderr.get(row.name),
+                "unit": row.unit,
+            }
+            for row in best.model.parameters
+        },
+        "x0": list(best.x0),
+        "unidentified": dict(best.unidentified),
+        "warnings": list(best.warnings),
+        "held_out": held_out,
+        "starts_cost": [float(best.starts[0]), float(best.starts[-1])],
+        "seconds": best.seconds,
+        "seed": seed,
+        "record": record,
+        "device": device,
+    }
+    emit(summary, as_json=json, title=f"{best.model.title}, fitted to {label}")
+    return summary
+
+
+def find_files(data: str) -> tuple[list[Path], dict[str, str | float]]:
+    """Return the files that one argument means, and what the catalogue knows of them."""
+    from ..data.catalogue import datasets, fetch
+
+    dataset, _, pattern = data.partition(":")
+    if dataset in datasets() and not Path(data).exists():
+        entry = datasets()[dataset]
+        facts: dict[str, str | float] = {
+            "dataset": dataset,
+            "device": entry.device,
+            "licence": entry.licence,
+            "doi": entry.doi,
+            "source": entry.source,
+        }
+        return fetch(dataset, pattern or "*"), facts
+    if not Path(data).is_file():
+        raise InputError(f"there is no file {data}, and no dataset of that name in the catalogue")
+    return [Path(data)], {}
+
+
+def _sweeps(
+    data: list[str], sweep_rate: float | None, polarity: int
+) -> tuple[list[Any], dict[str, Any]]:
+    from ..data.importers import read_sweep
+    from ..data.measurement import Sweep, load_measurement
+
+    sweeps: list[Any] = []
+    origin: dict[str, Any] = {}
+    for item in data:
+        paths, facts = find_files(item)
+        origin |= facts
+        for path in paths:
+            if path.suffix in (".h5", ".hdf5"):
+                measured = load_measurement(path)
+                if not isinstance(measured, Sweep):
+                    raise InputError(f"{path} holds no current-voltage sweep")
+                sweeps.append(measured)
+            else:
+                sweeps.append(
+                    read_sweep(path, sweep_rate=sweep_rate, polarity=polarity, meta=facts)
+                )
+    return sweeps, origin
+
+
+def _pairs(items: list[str] | None, count: int, option: str) -> dict[str, tuple[float, ...]]:
+    pairs = {}
+    for item in items or []:
+        key, _, text = item.partition("=")
+        try:
+            values = tuple(float(word) for word in text.split(":"))
+        except ValueError:
+            values = ()
+        if len(values) != count:
+            form = "NAME=VALUE" if count == 1 else "NAME=NUMBER:NUMBER"
+            raise InputError(f"{option} {item!r}: expected {form}")
+        pairs[key.strip()] = values
+    return pairs
+
+
+@contextmanager
+def _pool(workers: int) -> Iterator[Executor | None]:
+    """Yield processes for the search, or None where one core has to do."""
+    if workers < 0:
+        raise InputError(f"workers must be 0 or more, got {workers}")
+    count = workers or os.cpu_count() or 1
+    if count == 1:
+        yield None
+        return
+    # spawned: a forked child would inherit whatever threads this process runs
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(count, mp_context=context) as pool:
+        yield pool
+
+
+def _command(data: list[str], best: Any, settings: dict[str, Any]) -> str:
+    """Return the command line that makes this fit again."""
+    words = ["memtwin fit", *(f"'{item}'" for item in data), f"--model {best.model.name}"]
+    loss = settings["loss"]
+    words += [f"--loss {loss.kind}"]
+    words += [f"--floor {loss.floor:g}"] if loss.floor is not None else []
+    words += ["--robust"] if loss.robust else []
+    words += [f"--fix {key}={value:g}" for key, value in settings["fixed"].items()]
+    words += [f"--bound {key}={low:g}:{high:g}" for key, (low, high) in settings["bounds"].items()]
+    words += [f"--prior {key}={p.mean:g}:{p.sigma:g}" for key, p in settings["priors"].items()]
+    words += [] if settings["series"] else ["--no-series"]
+    words += [f"--{key} {settings[key]}" for key in ("starts", "candidates", "seed")]
+    return " ".join(words)
+
+
+def _with_error(value: float, error: float | None, unit: str) -> str:
+    text = f"{value:.5g}" if error is None else f"{value:.5g} ± {error:.2g}"
+    return text if unit == "1" else f"{text} {unit}"

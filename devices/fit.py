@@ -1,0 +1,403 @@
+"""Fit a compact model to measured sweeps: staged guesses, many starts, honest error bars.
+
+A fit runs in four stages. Ranges for the parameters are read off the data; a seeded Latin hypercube
+of candidates in these ranges is simulated at once; the best of them descend in lock step
+(Levenberg-Marquardt with analytic derivatives, in chunks that an Executor may spread over
+processes, with the same result for any number of workers); the winner is polished by lmfit, whose
+covariance gives standard errors and correlations.
+"""
+
+__all__ = ["Fit", "fit"]
+
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor, as_completed
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import lmfit
+import numpy as np
+
+from ..data.errors import FitError, InputError
+from ..data.measurement import Sweep
+from ..data.types import Array, Progress
+from .device import Device
+from .fit_checks import check_sweeps
+from .fit_guess import guess_ranges
+from .fit_loss import Loss
+from .fit_response import respond
+from .fit_search import Descent, descend, latin_hypercube
+from .fit_space import Prior, Space, make_space
+from .fit_statistics import Quality, information, judge, quality, spread_of
+from .model import SERIES, CompactModel
+
+_CHUNK = (
+    16  # starts that descend together; fixed, so that the result does not depend on the workers
+)
+_STEPS = 60
+_FINE = 4  # integration steps per interval once the search is over
+_FACE = 1e-7  # this close to a face of the cube is on it
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted model.
+
+    Attributes
+    ----------
+    model
+        The model.
+    sweeps
+        The measurements.
+    loss
+        What was minimised.
+    parameters
+        Value of every parameter of the model.
+    x0
+        Initial state in each sweep.
+    stderr
+        Standard error of the free ones, initial states too, by name; infinite where the data do not
+        know it. They assume independent residuals: where the model's own error dominates, they are
+        too small.
+    names
+        Free parameters, in the order of ``correlation``.
+    correlation
+        Shape (parameters, parameters); NaN where a standard error is infinite.
+    quality
+        One entry per sweep.
+    traces
+        Modelled current [A] of each sweep at its samples.
+    states
+        Modelled state of each sweep at its samples.
+    cost
+        Half the sum of squared residuals.
+    aic, bic
+        Information criteria of that sum.
+    starts
+        Cost that each start reached, rising.
+    unidentified
+        Parameters that the data do not pin down, with the reason.
+    converged
+        Whether the search stopped by itself.
+    message
+        How it ended.
+    warnings
+        What is odd about data or result, one sentence each.
+    seed, seconds
+        Seed of the starts; time taken.
+    """
+
+    model: CompactModel
+    sweeps: tuple[Sweep, ...]
+    loss: Loss
+    parameters: Mapping[str, float]
+    x0: tuple[float, ...]
+    stderr: Mapping[str, float]
+    names: tuple[str, ...]
+    correlation: Array
+    quality: tuple[Quality, ...]
+    traces: tuple[Array, ...]
+    states: tuple[Array, ...]
+    cost: float
+    aic: float
+    bic: float
+    starts: Array
+    unidentified: Mapping[str, str]
+    converged: bool
+    message: str
+    warnings: tuple[str, ...]
+    seed: int
+    seconds: float
+
+    def device(self, name: str, *, meta: Mapping[str, Any] | None = None) -> Device:
+        """Return the fitted device, its provenance taken from the sweeps' ``meta``."""
+        facts: dict[str, Any] = {}
+        for key in ("device", "licence", "doi", "source", "area"):
+            values = {sweep.meta[key] for sweep in self.sweeps if key in sweep.meta}
+            if len(values) == 1:
+                facts[key] = values.pop()
+        facts["data"] = [sweep.name for sweep in self.sweeps]
+        facts["data_sha256"] = [sweep.digest for sweep in self.sweeps]
+        facts["nrmse_percent"] = [round(q.nrmse_percent, 4) for q in self.quality]
+        facts["decades"] = [round(q.decades, 4) for q in self.quality]
+        errors = {n: e for n, e in self.stderr.items() if n in self.parameters and np.isfinite(e)}
+        return Device(name, self.model, self.parameters, errors, meta={**facts, **(meta or {})})
+
+    def save(self, path: str | Path) -> Path:
+        """Write the fit as a record; see :func:`memtwin.devices.fit_record.save_fit`."""
+        from .fit_record import save_fit
+
+        return save_fit(self, path)
+
+    def predict(self, sweep: Sweep, x0: float | None = None) -> Array:
+        """Return the current that the fitted device carries through another sweep [A], shape
+        (points,).
+
+        Without ``x0`` the initial state is the one that suits the sweep best, the parameters kept.
+        """
+        p = {name: np.array([value]) for name, value in self.parameters.items()}
+        tester = float(sweep.meta.get("r_tester", 0.0))
+        p[SERIES.name] = p[SERIES.name] + tester
+        if x0 is None:
+            x0 = _best_state(self.model, p, sweep, self.loss)
+        return respond(self.model, sweep.t, sweep.v, p, np.array([x0]), substeps=_FINE).i[:, 0]
+
+
+def fit(
+    model: CompactModel,
+    sweeps: Sweep | Sequence[Sweep],
+    *,
+    loss: Loss | str = "hybrid",
+    fixed: Mapping[str, float] | None = None,
+    free: Sequence[str] = (),
+    bounds: Mapping[str, tuple[float, float]] | None = None,
+    priors: Mapping[str, Prior] | None = None,
+    start: Mapping[str, float] | None = None,
+    series: bool = True,
+    starts: int = 32,
+    candidates: int = 256,
+    seed: int = 0,
+    executor: Executor | None = None,
+    progress: Progress | None = None,
+) -> Fit:
+    """Fit a model to one sweep, or one set of parameters to several sweeps together.
+
+    Parameters
+    ----------
+    model
+        The model, as in :data:`memtwin.devices.models.MODELS`.
+    sweeps
+        The measurements; each gets an initial state of its own.
+    loss
+        What to minimise: a :class:`~memtwin.devices.fit_loss.Loss` or its kind.
+    fixed, free, bounds, priors, series
+        See :func:`~memtwin.devices.fit_space.make_space`.
+    start
+        Values of one more start, besides those drawn.
+    starts, candidates
+        How many descend, and among how many simulated candidates they are chosen.
+    seed
+        Seed of the candidates.
+    executor
+        Where chunks of starts run; default: here, one after the other.
+    progress
+        Called with (done, total) search steps.
+
+    Raises
+    ------
+    InputError
+        If the data or the settings can't be used: too few points, no current, everything censored,
+        a current against its voltage, a start outside its bounds, an unknown name.
+    FitError
+        If no start leads anywhere.
+    """
+    begin = time.perf_counter()
+    given = (sweeps,) if isinstance(sweeps, Sweep) else tuple(sweeps)
+    warnings = check_sweeps(given, dynamic=model.rate_expr is not None)
+    loss = Loss(loss) if isinstance(loss, str) else loss
+    if starts < 1 or candidates < starts:
+        raise InputError(
+            f"{starts} starts of {candidates} candidates: expected 1 or more of as many or more"
+        )
+    space = make_space(
+        model, given, loss, fixed=fixed, free=free, bounds=bounds, priors=priors, series=series
+    )
+    points = _starts(space, start, starts, candidates, np.random.default_rng(seed))
+    descent = _search(space, points, executor, progress)
+    best = int(np.argmin(descent.costs))
+    if not np.isfinite(descent.costs[best]):
+        raise FitError(f"{given[0].name}: no start of model {model.name} gives finite currents")
+    space = replace(space, substeps=_FINE)
+    z, message, polished = _polish(space, descent.points[best])
+    return _finish(
+        space,
+        z,
+        np.sort(descent.costs),
+        bool(descent.converged[best]) or polished,
+        message,
+        warnings,
+        seed,
+        time.perf_counter() - begin,
+    )
+
+
+def _starts(
+    space: Space,
+    start: Mapping[str, float] | None,
+    count: int,
+    candidates: int,
+    rng: np.random.Generator,
+) -> Array:
+    """Return the most promising points of a Latin hypercube, shape (starts, parameters)."""
+    ranges = guess_ranges(space.model, space.sweeps)
+    spans = [ranges[name if not name.startswith("x0_") else "x0"] for name in space.names]
+    # an axis that starts at 0 has no logarithm: its draw is linear, like its coordinate
+    low = space.points(np.array([span[0] for span in spans]))
+    high = space.points(np.array([span[1] for span in spans]))
+    drawn = low + latin_hypercube(candidates, len(low), rng) * (high - low)
+    residual = np.concatenate(
+        [
+            space.residuals(part, False)[0]
+            for part in np.array_split(drawn, max(candidates // 64, 1))
+        ],
+        1,
+    )
+    with np.errstate(over="ignore", invalid="ignore"):
+        cost = (residual**2).sum(0)
+    order = np.argsort(np.where(np.isfinite(cost), cost, np.inf), kind="stable")
+    points = drawn[order[:count]]
+    if start:
+        values = space.values(points[0])
+        for name, value in start.items():
+            if name not in space.names:
+                raise InputError(
+                    f"the start names {name!r}, which is not free ({', '.join(space.names)})"
+                )
+            k = space.names.index(name)
+            if not space.lower[k] <= value <= space.upper[k]:
+                raise InputError(
+                    f"the start of {name} is {value:g}, outside its bounds"
+                    f" {space.lower[k]:g} to {space.upper[k]:g}: widen the bounds"
+                )
+            values[k] = value
+        points = np.concatenate([space.points(values)[None], points[: max(count - 1, 0)]])
+    return points
+
+
+def _search(
+    space: Space, points: Array, executor: Executor | None, progress: Progress | None
+) -> Descent:
+    chunks = [points[k : k + _CHUNK] for k in range(0, len(points), _CHUNK)]
+    total, done = len(chunks) * _STEPS, 0
+    results: dict[int, Descent] = {}
+    if executor is None:
+        for k, chunk in enumerate(chunks):
+            results[k] = descend(space.residuals, chunk, steps=_STEPS)
+            if progress is not None:
+                progress((k + 1) * _STEPS, total)
+    else:
+        jobs = {executor.submit(_descend, space, chunk): k for k, chunk in enumerate(chunks)}
+        for job in as_completed(jobs):
+            results[jobs[job]] = job.result()
+            done += _STEPS
+            if progress is not None:
+                progress(done, total)
+    parts = [results[k] for k in range(len(chunks))]
+    return Descent(
+        np.concatenate([part.points for part in parts]),
+        np.concatenate([part.costs for part in parts]),
+        np.concatenate([part.converged for part in parts]),
+    )
+
+
+def _descend(space: Space, points: Array) -> Descent:
+    return descend(space.residuals, points, steps=_STEPS)
+
+
+def _polish(space: Space, z: Array) -> tuple[Array, str, bool]:
+    """Run lmfit's leastsq from the winner; coordinates on a face stay there."""
+    parameters = lmfit.Parameters()
+    for k, name in enumerate(space.names):
+        on_face = z[k] < _FACE or z[k] > 1.0 - _FACE
+        parameters.add(name, value=float(z[k]), min=0.0, max=1.0, vary=not on_face)
+    moving = [k for k, name in enumerate(space.names) if parameters[name].vary]
+    if not moving:
+        return z, "every parameter ended on a bound", False
+
+    def point(values: lmfit.Parameters) -> Array:
+        return np.array([[values[name].value for name in space.names]])
+
+    def residual(values: lmfit.Parameters) -> Array:
+        return space.residuals(point(values), False)[0][:, 0]
+
+    def jacobian(values: lmfit.Parameters) -> Array:
+        return space.residuals(point(values))[1][moving, :, 0]
+
+    minimizer = lmfit.Minimizer(residual, parameters, nan_policy="raise", calc_covar=False)
+    result = minimizer.leastsq(Dfun=jacobian, col_deriv=1, max_nfev=400)
+    end = point(result.params)[0]
+    before = float((space.residuals(z[None], False)[0] ** 2).sum())
+    if not np.isfinite(result.chisqr) or result.chisqr > before:
+        return z, f"lmfit did not improve on the search ({result.message})", False
+    return end, str(result.message), bool(result.success)
+
+
+def _finish(
+    space: Space,
+    z: Array,
+    starts: Array,
+    converged: bool,
+    message: str,
+    warnings: tuple[str, ...],
+    seed: int,
+    seconds: float,
+) -> Fit:
+    residual, jacobian = (a[..., 0] for a in space.residuals(z[None]))
+    at_bound = (z < _FACE) | (z > 1.0 - _FACE)
+    moving = ~at_bound
+    covariance = np.full((len(z), len(z)), np.nan)
+    covariance[np.ix_(moving, moving)], _ = spread_of(jacobian[moving], residual)
+    deviation = np.sqrt(np.where(at_bound, np.inf, np.diag(covariance)))
+    values, slopes = space.values(z), space.slopes(z)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        correlation = covariance / (deviation[:, None] * deviation[None, :])
+        correlation[~np.isfinite(correlation)] = np.nan
+        stderr = deviation * np.abs(slopes)
+        relative = stderr / np.abs(values)
+    np.fill_diagonal(correlation, 1.0)
+    p, x0 = space.split(values[None])
+    answers = [
+        respond(
+            space.model,
+            sweep.t,
+            sweep.v,
+            {**p, SERIES.name: p[SERIES.name] + float(sweep.meta.get("r_tester", 0.0))},
+            start,
+            substeps=space.substeps,
+        )
+        for sweep, start in zip(space.sweeps, x0, strict=True)
+    ]
+    traces = tuple(answer.i[:, 0] for answer in answers)
+    cost = 0.5 * float(residual @ residual)
+    aic, bic = information(cost, len(residual), len(z))
+    judged = tuple(quality(i, s, space.loss) for i, s in zip(traces, space.sweeps, strict=True))
+    return Fit(
+        model=space.model,
+        sweeps=space.sweeps,
+        loss=space.loss,
+        parameters={name: float(value[0]) for name, value in p.items()},
+        x0=tuple(float(start[0]) for start in x0),
+        stderr=dict(zip(space.names, map(float, stderr), strict=True)),
+        names=space.names,
+        correlation=correlation,
+        quality=judged,
+        traces=traces,
+        states=tuple(answer.x[:, 0] for answer in answers),
+        cost=cost,
+        aic=aic,
+        bic=bic,
+        starts=starts,
+        unidentified=judge(space.names, relative, correlation, at_bound),
+        converged=converged,
+        message=" ".join(message.split()),
+        warnings=warnings,
+        seed=seed,
+        seconds=seconds,
+    )
+
+
+def _best_state(model: CompactModel, p: dict[str, Array], sweep: Sweep, loss: Loss) -> float:
+    """Return the initial state that suits a sweep best, by a fine scan on a logarithmic and a
+    linear grid.
+    """
+    low, high = model.state_range
+    high = high if np.isfinite(high) else 10.0
+    scan = np.unique(np.concatenate([np.geomspace(1e-5, 1.0, 81), np.linspace(0.0, 1.0, 41)]))
+    for _ in range(3):
+        x0 = low + (high - low) * scan
+        sets = {name: np.repeat(value, len(x0)) for name, value in p.items()}
+        residual, _ = loss.residuals(respond(model, sweep.t, sweep.v, sets, x0).i, sweep)
+        best = int(np.argmin((residual**2).sum(0)))
+        scan = np.linspace(scan[max(best - 1, 0)], scan[min(best + 1, len(scan) - 1)], 21)
+    return float(x0[best])

@@ -1,0 +1,86 @@
+"""What to say about sweeps before they are fitted."""
+
+__all__ = ["check_sweeps", "loop_area"]
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..data.errors import InputError
+from ..data.measurement import Sweep
+from .fit_loss import current_floor
+
+_AGAINST = (
+    0.3  # share of the points whose current flows against the voltage, above which a sign is wrong
+)
+_FLAT = 0.02  # decades between the branches below which a loop is none
+
+
+def check_sweeps(sweeps: Sequence[Sweep], *, dynamic: bool) -> tuple[str, ...]:
+    """Refuse sweeps that no model can be fitted to, and return a warning for each that hardly can.
+
+    Raises
+    ------
+    InputError
+        If there is no sweep, or one has no voltage, no current, only censored points, or currents
+        against its voltage.
+    """
+    if not sweeps:
+        raise InputError("there is no sweep to fit")
+    warnings = []
+    for sweep in sweeps:
+        v, i = sweep.v[sweep.kept], sweep.i[sweep.kept]
+        if not len(i):
+            raise InputError(
+                f"{sweep.name}: every point is censored; give a higher compliance or range, or"
+                " measure again"
+            )
+        if np.ptp(v) == 0.0:
+            raise InputError(f"{sweep.name}: the voltage does not change, there is nothing to fit")
+        if np.ptp(i) <= 1e-12 * max(abs(float(i.max())), abs(float(i.min())), 1e-300):
+            raise InputError(
+                f"{sweep.name}: the current is constant; check the current column and its unit"
+            )
+        large = np.abs(i) > 3.0 * current_floor(sweep)
+        if large.any() and float(np.mean((v * i)[large] < 0.0)) > _AGAINST:
+            raise InputError(
+                f"{sweep.name}: the current flows against the voltage; turn the sign of one of"
+                " the two columns"
+            )
+        if dynamic and loop_area(sweep) < _FLAT:
+            warnings.append(
+                f"{sweep.name}: the device does not switch in this sweep (its branches coincide),"
+                " so that nothing is"
+                " known of thresholds and rates; use a larger voltage, or fix them"
+            )
+        share = float(np.mean(sweep.censored))
+        if share > 0.3:
+            warnings.append(
+                f"{sweep.name}: {100 * share:.0f} % of the points are censored and left out"
+            )
+    return tuple(warnings)
+
+
+def loop_area(sweep: Sweep) -> float:
+    """Return how far the branches of a sweep lie apart: mean spread of log10|i| at equal voltage
+    [decades].
+    """
+    v, i = sweep.v[sweep.kept], np.abs(sweep.i[sweep.kept])
+    seen = i > 10.0 * current_floor(sweep)
+    if seen.sum() < 8:
+        return 0.0
+    v, size = v[seen], np.log10(i[seen])
+    edges = np.linspace(v.min(), v.max() + 1e-9, 61)
+    place = np.digitize(v, edges)
+    spreads = []
+    for k in np.unique(place):
+        inside = place == k
+        if inside.sum() >= 2:
+            # what remains after the slope within the bin is the distance of the branches
+            slope = (
+                np.polyfit(v[inside], size[inside], 1)
+                if np.ptp(v[inside]) > 0
+                else (0.0, size[inside].mean())
+            )
+            spreads.append(np.ptp(size[inside] - np.polyval(slope, v[inside])))
+    return float(np.mean(spreads)) if spreads else 0.0

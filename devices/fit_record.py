@@ -1,0 +1,104 @@
+"""Fits on disk: one HDF5 record each, with the data that were fitted and their hashes."""
+
+__all__ = ["load_fit", "save_fit"]
+
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..data.errors import FitError, InputError
+from ..data.measurement import Sweep
+from ..data.store import read_record, write_record
+from .fit import Fit
+from .fit_loss import Loss
+from .fit_statistics import Quality
+from .models import MODELS
+
+_PLAIN = ("cost", "aic", "bic", "converged", "message", "seed", "seconds")
+
+
+def save_fit(fit: Fit, path: str | Path) -> Path:
+    """Write a fit as a record.
+
+    Raises
+    ------
+    FitError
+        If the fit did not converge: it is not kept as a good one.
+    """
+    if not fit.converged:
+        raise FitError(
+            f"the fit of {fit.model.name} to {fit.sweeps[0].name} did not converge"
+            f" ({fit.message}) and is not"
+            " saved; give it more starts, or fix what the data do not know"
+        )
+    tree: dict[str, Any] = {name: getattr(fit, name) for name in _PLAIN}
+    tree |= {
+        "model": fit.model.name,
+        "equations": f"i = {fit.model.current_expr}; dx/dt = {fit.model.rate_expr}",
+        "loss": {name: value for name, value in asdict(fit.loss).items() if value is not None},
+        "names": list(fit.names),
+        "parameters": dict(fit.parameters),
+        "units": {row.name: row.unit for row in fit.model.parameters},
+        "stderr": dict(fit.stderr),
+        "unidentified": dict(fit.unidentified),
+        "warnings": list(fit.warnings),
+        "correlation": fit.correlation,
+        "starts": fit.starts,
+        "sweeps": {
+            f"{k:03d}": {
+                "name": sweep.name,
+                "sha256": sweep.digest,
+                "t": sweep.t,
+                "v": sweep.v,
+                "i": sweep.i,
+                "censored": sweep.censored,
+                "meta": dict(sweep.meta),
+                "i_model": trace,
+                "x_model": state,
+                "x0": x0,
+                "quality": asdict(quality),
+            }
+            for k, (sweep, trace, state, x0, quality) in enumerate(
+                zip(fit.sweeps, fit.traces, fit.states, fit.x0, fit.quality, strict=True), start=1
+            )
+        },
+    }
+    return write_record(path, "fit", tree)
+
+
+def load_fit(path: str | Path) -> Fit:
+    """Read what :func:`save_fit` wrote.
+
+    Raises
+    ------
+    InputError
+        If it is no fit record, its data are damaged, or its model is unknown.
+    """
+    tree = read_record(path, "fit")
+    rows = [tree["sweeps"][key] for key in sorted(tree["sweeps"])]
+    sweeps = []
+    for row in rows:
+        meta = row.get("meta", {})
+        sweep = Sweep(row["name"], row["t"], row["v"], row["i"], row["censored"], meta)
+        if sweep.digest != row["sha256"]:
+            raise InputError(f"{path} is damaged: sweep {sweep.name} does not have its hash")
+        sweeps.append(sweep)
+    return Fit(
+        model=MODELS[tree["model"]],
+        sweeps=tuple(sweeps),
+        loss=Loss(**{item.name: tree["loss"].get(item.name) for item in fields(Loss)}),
+        parameters=tree["parameters"],
+        x0=tuple(float(row["x0"]) for row in rows),
+        stderr=tree["stderr"],
+        names=tuple(tree["names"]),
+        correlation=tree["correlation"],
+        quality=tuple(Quality(**row["quality"]) for row in rows),
+        traces=tuple(np.asarray(row["i_model"]) for row in rows),
+        states=tuple(np.asarray(row["x_model"]) for row in rows),
+        starts=tree["starts"],
+        unidentified=tree["unidentified"],
+        warnings=tuple(tree["warnings"]),
+        **{name: tree[name] for name in _PLAIN},
+    )
