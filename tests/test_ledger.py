@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from memtwin.data.errors import InputError
 from memtwin.training.ledger import Cost, Ledger, WriteCosts
 from memtwin.training.mapping import Placement
-from memtwin.training.siamese import Writes
+from memtwin.training.rules import Writes
 
 LEVELS = 5
 UP, DOWN = 3.0, 2.0

@@ -13,6 +13,7 @@ from memtwin.training.effects import Devices, Effects
 from memtwin.training.mapping import MappedMatrix, MappingOptions, MemristorTwin, Placement
 from memtwin.training.network import mlp
 from memtwin.training.quantise import pair
+from memtwin.training.rules import Writes
 
 EXACT = Effects(programming=0.0, read=0.0)
 LEVELS = np.linspace(5e-6, 50e-6, 8)
@@ -33,7 +34,7 @@ def matrix_of(codes, rng, *, tile=None, effects=EXACT, **options):
         rng=rng,
     )
     level = np.stack(pair(codes.ravel()), axis=-1).ravel()
-    matrix.write(np.arange(level.size), level, rng)
+    matrix.write(Writes(np.arange(level.size), np.zeros_like(level), level, codes.size), rng)
     return matrix
 
 

@@ -10,6 +10,7 @@ from memtwin.circuits.ideal import Ideal
 from memtwin.circuits.tile import Tile
 from memtwin.data.errors import InputError, MemtwinError
 from memtwin.data.images import load_images
+from memtwin.training.baselines import BASELINES, BlindOptions, ClosedLoopOptions
 from memtwin.training.checkpoint import load_checkpoint, save_checkpoint
 from memtwin.training.effects import Effects
 from memtwin.training.ledger import WriteCosts
@@ -53,7 +54,7 @@ def test_digits_train_like_float_and_write_little(digits):
     assert result.accuracy > accuracies[-1] - 0.02
     assert result.accuracy > 0.88
     first = result.records[0]
-    removed = first.siamese.removed(first.closed_loop)
+    removed = first.cost.removed(first.closed_loop)
     assert removed["writes"] > 97.0
     assert removed["weights"] > 94.0
     assert removed["energy"] > 85.0
@@ -66,6 +67,25 @@ def test_without_compensation_training_stalls(digits):
         twin(), digits, replace(options, siamese=SiameseOptions(compensation="none")), COSTS
     )
     assert none.accuracy < carry.accuracy - 0.05
+
+
+@pytest.mark.parametrize("name", sorted(BASELINES))
+def test_every_baseline_trains_and_is_counted(digits, name):
+    options = replace(OPTIONS, epochs=4, baseline=BASELINES[name])
+    result = train(twin(), digits, options, COSTS)
+    assert result.accuracy > (0.7 if name == "sign" else 0.83)
+    cost, batches = result.records[0].cost, -(-len(digits.x_train) // 20)
+    devices = result.ledger.device_writes[0].size + result.ledger.device_writes[1].size
+    if name == "closed loop":
+        assert cost.writes == devices * batches
+        # The estimate from sampled batches is that of the real thing.
+        estimate = result.records[0].closed_loop
+        assert cost.pulses == pytest.approx(estimate.pulses, rel=0.1)
+    elif name == "verify-first":
+        assert cost.reads > devices * batches > 5 * cost.writes
+    else:
+        assert cost.reads == 0.0
+        assert cost.pulses >= cost.writes > 0.0
 
 
 @pytest.mark.parametrize("compensation", ["sd", "readback", "damp", "scale"])
@@ -81,7 +101,7 @@ def test_the_ledger_adds_up(digits):
     assert trainer.initial.writes == devices
     for _ in range(2):
         trainer.run_epoch()
-    writes = sum(record.siamese.writes for record in trainer.records)
+    writes = sum(record.cost.writes for record in trainer.records)
     counted = sum(int(counts.sum()) for counts in trainer.ledger.device_writes)
     assert counted == writes + devices
     maps = trainer.ledger.maps()
@@ -90,7 +110,7 @@ def test_the_ledger_adds_up(digits):
     for record in trainer.records:
         batches = -(-len(digits.x_train) // 20)
         assert record.closed_loop.writes == devices * batches
-        cost = record.siamese
+        cost = record.cost
         assert cost.weights <= cost.writes <= 2 * cost.weights
         assert cost.reads == cost.pulses + cost.writes
         assert 0.0 < cost.row_time < cost.time
@@ -119,16 +139,18 @@ def test_the_same_seed_gives_the_same_run_and_another_gives_another(digits):
     assert not np.array_equal(first.weights[0], other.weights[0])
 
 
-@pytest.mark.parametrize("optimiser", ["sgd", "adam"])
-def test_resumed_training_is_the_uninterrupted_one(digits, tmp_path, optimiser):
-    rate = 0.1 if optimiser == "sgd" else 3e-3
-    options = replace(
-        OPTIONS,
-        epochs=3,
-        optimiser=optimiser,
-        learning_rate=rate,
-        siamese=SiameseOptions(accumulate=2, compensation="sd", write_limit=50),
-    )
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"siamese": SiameseOptions(accumulate=2, compensation="sd", write_limit=50)},
+        {"optimiser": "adam", "learning_rate": 3e-3},
+        {"baseline": ClosedLoopOptions(tolerance=0.02)},
+        {"baseline": BlindOptions()},
+    ],
+    ids=["sd", "adam", "closed loop", "blind"],
+)
+def test_resumed_training_is_the_uninterrupted_one(digits, tmp_path, changes):
+    options = replace(OPTIONS, epochs=3, **changes)
     whole = train(twin(effects=EFFECTS), digits, options, COSTS)
     file = tmp_path / "run.h5"
     trainer = Trainer(twin(effects=EFFECTS), digits, options, COSTS)

@@ -64,5 +64,5 @@ def _identity(trainer: Trainer) -> str:
 
 def _record(row: dict[str, Any]) -> EpochRecord:
     return EpochRecord(
-        **{**row, "siamese": Cost(**row["siamese"]), "closed_loop": Cost(**row["closed_loop"])}
+        **{**row, "cost": Cost(**row["cost"]), "closed_loop": Cost(**row["closed_loop"])}
     )

@@ -102,22 +102,39 @@ class Devices:
         """Program the devices at ``index`` to ``level``; return the levels that the verify reads
         find, (n,).
         """
-        top = np.float32(self.top)
-        reached = level + np.float32(self.effects.programming * self.top) * rng.standard_normal(
-            level.size, np.float32
-        )
-        np.clip(
-            reached,
-            np.float32(0.0),
-            top if self._reach is None else self._reach[index],
-            out=reached,
-        )
+        return self._put(index, level + self._draw(self.effects.programming, level, rng), rng, now)
+
+    def nudge(
+        self,
+        index: NDArray[np.int64],
+        change: Array32,
+        rng: np.random.Generator,
+        *,
+        noise: float,
+        now: int = 0,
+    ) -> Array32:
+        """Change levels by pulses without verification, each off by the relative ``noise``; return
+        the levels that are reached, (n,).
+        """
+        made = change * (1.0 + np.float32(noise) * rng.standard_normal(change.size, np.float32))
+        return self._put(index, self.levels(index) + made, rng, now)
+
+    def levels(self, index: NDArray[np.int64]) -> Array32:
+        """Return the present, fractional levels of the devices at ``index``."""
+        result: Array32 = (self._flat[index] - self.low) / self.step
+        return result
+
+    def _draw(self, share: float, like: Array32, rng: np.random.Generator) -> Array32:
+        return np.float32(share * self.top) * rng.standard_normal(like.size, np.float32)
+
+    def _put(
+        self, index: NDArray[np.int64], reached: Array32, rng: np.random.Generator, now: int
+    ) -> Array32:
+        bottom, top = np.float32(0.0), np.float32(self.top)
+        reached = np.clip(reached, bottom, top if self._reach is None else self._reach[index])
         held = reached
         if self.effects.relaxation > 0.0:
-            jump = np.float32(self.effects.relaxation * self.top) * rng.standard_normal(
-                level.size, np.float32
-            )
-            held = np.clip(reached + jump, np.float32(0.0), top)
+            held = np.clip(held + self._draw(self.effects.relaxation, held, rng), bottom, top)
         g = self.low + held * self.step
         if self._stuck is not None:
             stuck = self._stuck[index]
@@ -127,11 +144,6 @@ class Devices:
         if self._fresh is not None and self._written_at is not None:
             self._fresh[index], self._written_at[index] = g, now
         return reached
-
-    def levels(self, index: NDArray[np.int64]) -> Array32:
-        """Return the present, fractional levels of the devices at ``index``."""
-        result: Array32 = (self._flat[index] - self.low) / self.step
-        return result
 
     def age(self, now: int) -> bool:
         """Let all devices drift until update ``now``; return whether any conductance changed."""

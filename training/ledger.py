@@ -24,7 +24,7 @@ from ..data.errors import InputError
 from ..data.types import Array, Array32
 from ..devices.pulses import WriteCost
 from .mapping import Placement
-from .siamese import Writes
+from .rules import Writes
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,9 @@ class WriteCosts:
         """Number of levels."""
         return len(self.pulses)
 
-    def of(self, before: Array32, after: Array32) -> tuple[Array, Array, Array, Array]:
+    def of(
+        self, before: Array32, after: Array32, *, verify: bool = True
+    ) -> tuple[Array, Array, Array, Array]:
         """Return pulses, reads, energy [J] and time [s] of every write between levels; the last two
         with the verify reads.
 
@@ -198,6 +200,8 @@ class WriteCosts:
                 np.asarray(before, float), np.asarray(after, float)
             )
             reads = pulses + 1.0
+        if not verify:
+            reads = np.zeros_like(pulses)
         return pulses, reads, energy + reads * self.read_energy, time + reads * self.read_time
 
     @cached_property
@@ -237,49 +241,52 @@ class Ledger:
     def __init__(self, placements: Sequence[Placement], costs: WriteCosts) -> None:
         self.placements, self.costs = placements, costs
         self.device_writes = [np.zeros(p.places.size, np.int32) for p in placements]
-        """Writes of every device so far, in the order of :class:`.siamese.Writes`."""
+        """Writes of every device so far, in the order of :class:`.rules.Writes`."""
         self.epoch = Cost()
         self._rows = [p.places // p.tile_cols for p in placements]
         self._slowest = [np.zeros(2 * int(np.prod(p.shape[:3]))) for p in placements]
 
     def record(self, matrix: int, writes: Writes) -> Cost:
         """Count the writes of one update of one matrix."""
-        cost = self.estimate(
-            matrix, writes.device, writes.before, writes.level, weights=writes.weights
-        )
+        cost = self.estimate(matrix, writes)
         # A device occurs at most once in an update, so that fancy indexing counts it right.
         self.device_writes[matrix][writes.device] += 1
         self.epoch = self.epoch + cost
         return cost
 
-    def estimate(
-        self,
-        matrix: int,
-        device: NDArray[np.int64],
-        before: Array32,
-        after: Array32,
-        *,
-        weights: int,
-    ) -> Cost:
-        """Return the cost of writing ``device`` from level ``before`` to ``after`` without counting
-        it.
-        """
-        if not device.size:
-            return Cost()
-        pulses, reads, energy, time = self.costs.of(before, after)
+    def estimate(self, matrix: int, writes: Writes) -> Cost:
+        """Return the cost of the writes of one update of one matrix without counting it."""
+        looking = self._looking(matrix, writes.reads)
+        if not len(writes):
+            return looking
+        pulses, reads, energy, time = self.costs.of(
+            writes.before, writes.level, verify=writes.blind is None
+        )
         slowest = self._slowest[matrix]
-        key = 2 * self._rows[matrix][device] + (after < before)
+        key = 2 * self._rows[matrix][writes.device] + (writes.level < writes.before)
         np.maximum.at(slowest, key, time)
         row_time = float(slowest.sum())
         slowest[key] = 0.0
-        return Cost(
-            float(device.size),
-            float(weights),
+        return looking + Cost(
+            float(len(writes)),
+            float(writes.weights),
             float(pulses.sum()),
             float(reads.sum()),
             float(energy.sum()),
             float(time.sum()),
             row_time,
+        )
+
+    def _looking(self, matrix: int, reads: int) -> Cost:
+        """Return the cost of reading devices to find out what to write; whole rows at a time."""
+        if not reads:
+            return Cost()
+        costs = self.costs
+        return Cost(
+            reads=float(reads),
+            energy=reads * costs.read_energy,
+            time=reads * costs.read_time,
+            row_time=len(np.unique(self._rows[matrix])) * costs.read_time,
         )
 
     def close_epoch(self) -> Cost:

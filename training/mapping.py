@@ -24,6 +24,7 @@ from ..data.errors import InputError
 from ..data.types import Array, Array32
 from .effects import Devices, Effects
 from .network import Network, Tape
+from .rules import Writes
 
 EngineFactory: TypeAlias = Callable[[Tile], Engine]
 """Makes the engine of one matrix, for a tile no larger than the twin's."""
@@ -61,7 +62,7 @@ class Placement:
 
     @cached_property
     def places(self) -> NDArray[np.int64]:
-        """Place in the flattened stack of every device, in the order of :class:`.siamese.Writes`,
+        """Place in the flattened stack of every device, in the order of :class:`.rules.Writes`,
         (2 * rows * cols,).
         """
         i, j = np.arange(self.rows)[:, None, None], np.arange(self.cols)[:, None]
@@ -163,27 +164,28 @@ class MappedMatrix:
         self._per_ampere = clip / (v_read * float(g[-1] - g[0]))
         self._stale = True
 
-    def write(
-        self, device: NDArray[np.int64], level: Array32, rng: np.random.Generator, *, now: int = 0
-    ) -> Array32:
-        """Program devices, numbered as in :class:`.siamese.Writes`; return the levels that verify
-        reads find.
-        """
-        if not device.size:
-            return level
+    def write(self, writes: Writes, rng: np.random.Generator, *, now: int = 0) -> Array32:
+        """Program devices; return the levels that verify reads find, (n,)."""
+        if not len(writes):
+            return writes.level
         self._stale = True
-        return self.devices.write(self.placement.places[device], level, rng, now=now)
+        places = self.placement.places[writes.device]
+        if writes.blind is None:
+            return self.devices.write(places, writes.level, rng, now=now)
+        change = writes.level - writes.before
+        return self.devices.nudge(places, change, rng, noise=writes.blind, now=now)
 
     def levels(self) -> Array32:
         """Return the present, fractional level of every device in the order of
-        :class:`.siamese.Writes`.
+        :class:`.rules.Writes`.
         """
         return self.devices.levels(self.placement.places)
 
     def weights(self) -> Array32:
-        """Return the weights that the devices really hold, in units of weights, (rows, cols)."""
+        """Return the weights that the devices really hold, and a digital bias, (rows, cols)."""
         pairs = self.levels().reshape(self.placement.rows, self.placement.cols, 2)
-        return (pairs[..., 0] - pairs[..., 1]) * np.float32(self.clip / self.devices.top)
+        held = (pairs[..., 0] - pairs[..., 1]) * np.float32(self.clip / self.devices.top)
+        return held if self.bias is None else np.vstack([held, self.bias])
 
     def use(self, engine: EngineFactory) -> None:
         """Read through another engine from now on."""

@@ -21,20 +21,19 @@ public here; these are ours (docs/siamese.md). Compensations:
   why compensation is needed).
 """
 
-__all__ = ["COMPENSATIONS", "Siamese", "SiameseOptions", "Writes"]
+__all__ = ["COMPENSATIONS", "Siamese", "SiameseOptions"]
 
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..data.errors import InputError, nearest
 from ..data.types import Array32
 from .optim import Optimiser
 from .quantise import Quantiser, pair
+from .rules import Writes
 
-Indices: TypeAlias = NDArray[np.int64]
 Compensation: TypeAlias = Literal["carry", "sd", "readback", "damp", "scale", "none"]
 
 COMPENSATIONS: tuple[str, ...] = get_args(Compensation)
@@ -70,26 +69,6 @@ class SiameseOptions:
             raise InputError(f"a write limit must be at least 1, got {self.write_limit}")
 
 
-@dataclass(frozen=True)
-class Writes:
-    """Devices to be programmed; device ``2 k`` is the plus device of weight ``k`` in row-major
-    order, ``2 k + 1`` the minus device.
-    """
-
-    device: Indices
-    """(n,)"""
-    before: Array32
-    """Level that the device was last programmed to, (n,)."""
-    level: Array32
-    """Level to program, 0..L-1; whole for level-coded rules, fractional for continuous ones, (n,).
-    """
-    weights: int
-    """How many weights change."""
-
-    def __len__(self) -> int:
-        return len(self.device)
-
-
 class Siamese:
     """Float twin and level codes of one matrix.
 
@@ -104,6 +83,8 @@ class Siamese:
     digital_rows
         Last rows (a digital bias) that no device holds.
     """
+
+    transposed = False
 
     def __init__(
         self,

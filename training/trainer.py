@@ -32,13 +32,15 @@ from ..circuits.tile import Tile
 from ..data.errors import InputError, MemtwinError
 from ..data.images import ImageSet
 from ..data.types import Array32
+from .baselines import Baseline, start_rule
 from .effects import Effects
 from .ledger import Cost, Ledger, WriteCosts
 from .mapping import EngineFactory, MappingOptions, MemristorTwin
 from .network import Network, cross_entropy
 from .optim import make_optimiser, schedule
 from .quantise import Quantiser, pair
-from .siamese import Siamese, SiameseOptions
+from .rules import Writes
+from .siamese import SiameseOptions
 
 Labels: TypeAlias = NDArray[np.int64]
 
@@ -65,6 +67,8 @@ class TrainOptions:
     decay: float = 0.8
     """Factor on the learning rate after every epoch, for ``exponential``."""
     siamese: SiameseOptions = field(default_factory=SiameseOptions)
+    baseline: Baseline | None = None
+    """Another update rule instead of the Siamese one."""
     calibration: int = 100
     """Training images on which the digital gains are calibrated before every epoch."""
     seed: int = 0
@@ -90,8 +94,8 @@ class EpochRecord:
     train_loss: float
     test_accuracy: float
     """Share of the test images that the memristor twin, as it is, classifies right."""
-    siamese: Cost
-    """Writes of this epoch."""
+    cost: Cost
+    """What this epoch's writes cost."""
     closed_loop: Cost
     """What the basic closed loop would have cost: writes exactly, the rest from sampled batches."""
     seconds: float
@@ -106,9 +110,9 @@ class EpochRecord:
             "test_accuracy": self.test_accuracy,
             "seconds": self.seconds,
         }
-        row |= asdict(self.siamese)
+        row |= asdict(self.cost)
         row |= {f"closed_loop_{key}": value for key, value in asdict(self.closed_loop).items()}
-        removed = self.siamese.removed(self.closed_loop)
+        removed = self.cost.removed(self.closed_loop)
         return row | {f"{key}_removed_percent": value for key, value in removed.items()}
 
 
@@ -189,11 +193,11 @@ class Trainer:
         self.ledger = Ledger([matrix.placement for matrix in twin.matrices], costs)
         start = weights or twin.network.initial(_generator(options.seed, "weights"))
         self.updates = [
-            Siamese(
+            start_rule(
+                options.baseline or options.siamese,
                 w,
                 Quantiser(twin.levels, matrix.clip),
                 make_optimiser(options.optimiser, w.shape, options.momentum),
-                options.siamese,
                 digital_rows=int(matrix.bias is not None),
             )
             for w, matrix in zip(start, twin.matrices, strict=True)
@@ -204,7 +208,7 @@ class Trainer:
         for k, update in enumerate(self.updates):
             writes = update.first()
             first = first + self.ledger.record(k, writes)
-            update.verify(writes, twin.matrices[k].write(writes.device, writes.level, rng))
+            update.verify(writes, twin.matrices[k].write(writes, rng))
         self.initial = first
         """Cost of programming the initial weights; no epoch's record holds it."""
         self.ledger.close_epoch()
@@ -233,7 +237,7 @@ class Trainer:
             self._check_loss(batch_loss, epoch, b, tape)
             loss += batch_loss * len(chosen)
             weights = [update.weights for update in self.updates]
-            gradients = self.twin.network.backward(tape, error, weights)
+            gradients = self.twin.network.backward(tape, error, self._backward_weights())
             sample = b % SAMPLE_EVERY == 0
             before = [w.copy() for w in weights] if sample else []
             self._update(gradients, rate, writing)
@@ -247,7 +251,7 @@ class Trainer:
             learning_rate=rate,
             train_loss=loss / len(x),
             test_accuracy=self.evaluate(),
-            siamese=self.ledger.close_epoch(),
+            cost=self.ledger.close_epoch(),
             closed_loop=closed.times(total / sampled),
             seconds=seconds,
         )
@@ -290,10 +294,15 @@ class Trainer:
             update.restore(state["updates"][str(k)])
         self.records = list(records)
 
+    def _backward_weights(self) -> list[Array32]:
+        return [
+            matrix.weights() if update.transposed else update.weights
+            for update, matrix in zip(self.updates, self.twin.matrices, strict=True)
+        ]
+
     def _scales(self) -> list[Array32 | None] | None:
-        if self.options.siamese.compensation != "scale":
-            return None
-        return [update.column_scale() for update in self.updates]
+        scales = [update.column_scale() for update in self.updates]
+        return None if all(scale is None for scale in scales) else scales
 
     def _update(self, gradients: list[Array32], rate: float, rng: np.random.Generator) -> None:
         self._updates_done += 1
@@ -303,12 +312,9 @@ class Trainer:
             writes = update.step(gradient, rate)
             if matrix.bias is not None:
                 matrix.bias[...] = update.weights[-1]
-            if writes is None or not len(writes):
-                continue
-            self.ledger.record(k, writes)
-            update.verify(
-                writes, matrix.write(writes.device, writes.level, rng, now=self._updates_done)
-            )
+            if writes is not None:
+                self.ledger.record(k, writes)
+                update.verify(writes, matrix.write(writes, rng, now=self._updates_done))
 
     def _closed_loop(self, before: list[Array32], rng: np.random.Generator) -> Cost:
         """Return what writing every device to its new continuous target would cost after this
@@ -320,16 +326,17 @@ class Trainer:
         total = Cost()
         spread = np.float32(self.twin.effects.programming * (self.twin.levels - 1))
         for k, (old, update) in enumerate(zip(before, self.updates, strict=True)):
-            scale = np.float32(1.0 / update.quantiser.step)
-            rows = self.twin.matrices[k].placement.rows
+            matrix = self.twin.matrices[k]
+            scale = np.float32(matrix.devices.top / matrix.clip)
+            rows = matrix.placement.rows
             start, target = (
                 np.stack(pair(w[:rows].ravel() * scale), axis=-1).ravel()
                 for w in (old, update.weights)
             )
             start = start + spread * rng.standard_normal(start.size, np.float32)
             np.clip(start, 0.0, self.twin.levels - 1, out=start)
-            device = np.arange(start.size)
-            total = total + self.ledger.estimate(k, device, start, target, weights=start.size // 2)
+            writes = Writes(np.arange(start.size), start, target, start.size // 2)
+            total = total + self.ledger.estimate(k, writes)
         return total
 
     def _check_loss(self, loss: float, epoch: int, batch: int, tape: list[Any]) -> None:
