@@ -1,0 +1,239 @@
+"""The line closure: what a tile with wires and nonlinear devices does, as a handful of matrices.
+
+Every word line and every bit line is solved exactly (:mod:`.ladder`). What is approximated is how
+they feel each other: the potential along bit line ``l`` is taken as a fixed profile times its
+sensed current, ``b_kl = beta_kl I_l``. That closes the circuit with one matrix of (cols, cols) per
+tile::
+
+    I = v T + M I,   M_jl = sum_i (q g)_ij W_i[j, l] (g beta)_il
+
+with ``W_i`` the inverse of word line ``i``, ``P`` its response to its driver, and ``q`` the share
+of a current injected into a bit line that its sense input receives.
+
+Devices that are not linear carry ``N(u, b)`` beside ``g u``, with ``u`` the voltage across the
+device. The current that row ``i`` sends to column ``j`` because of it depends on ``v_i`` and on the
+column currents alone. It is computed at a few row voltages (collocation), each word line solved
+with its nonlinear devices, at a typical column current ``I0``; there also its first and second
+derivative by the column current. Powers of ``v_i`` run through the nodes, so that a batch of
+vectors is a few products of matrices::
+
+    I' = v T + D + sum_p v^p A_p
+    I  = I' + [(I' - I0) (s + v^2 S) + (I' - I0)^2 (v C)] R,   R = (I - M)^-T
+
+The law of the device enters only through values at the nodes, so transistors that feel ``b``, and
+curvature that depends on the conductance, cost nothing more. ``D`` is what an exact linear solve
+(:mod:`.transfer`) adds; it ages slowly while conductances change.
+
+Voltages here are counted in units of the full swing and currents in siemens times that unit.
+"""
+
+__all__ = ["Closure", "Expansion", "Operating", "Stack", "apply", "close", "operate"]
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..data.errors import InputError
+from ..data.types import Array
+from .ladder import Field, Lines, Profiles, column_profiles, column_solve, row_profiles, row_solve
+from .law import Terms, beyond, evaluate
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """Where the nonlinear part is collocated, and on which powers of the row voltage."""
+
+    nodes: tuple[float, ...] = (0.4, 0.75, 1.0)
+    """Row voltages, as shares of the full swing, that the powers run through."""
+    value: tuple[int, ...] = (1, 3, 5)
+    """Powers for the nonlinear current."""
+    slope: tuple[int, ...] = (0, 2)
+    """Powers for its derivative by the column current."""
+    bend: tuple[int, ...] = (1,)
+    """Powers for half its second derivative."""
+    load: float = 0.5
+    """Column current of the expansion, as a share of that at full swing on all rows."""
+
+    def __post_init__(self) -> None:
+        if len(self.nodes) < max(len(self.value), len(self.slope), len(self.bend)):
+            raise InputError(
+                f"an expansion on {len(self.value)} powers needs as many nodes, got {self.nodes}"
+            )
+
+    @classmethod
+    def unipolar(cls) -> "Expansion":
+        """Row voltages between 0 and the full swing."""
+        return cls()
+
+    @classmethod
+    def odd(cls) -> "Expansion":
+        """Row voltages of both signs on devices whose current is odd in their voltage."""
+        return cls(load=0.0)
+
+    @classmethod
+    def bipolar(cls) -> "Expansion":
+        """Row voltages of both signs on devices that conduct differently in both directions."""
+        return cls(
+            nodes=(-1.0, -0.7, -0.3, 0.3, 0.7, 1.0),
+            value=(1, 2, 3, 4, 5),
+            slope=(0, 1, 2, 3),
+            bend=(0, 1),
+            load=0.0,
+        )
+
+    def weights(self, powers: tuple[int, ...]) -> Array:
+        """Return what turns values at the nodes into coefficients of ``powers``, (powers, nodes)."""
+        table = np.array([[node**power for power in powers] for node in self.nodes])
+        inverse: Array = np.linalg.pinv(table)
+        return inverse
+
+
+class Operating(NamedTuple):
+    """A stack of tiles linearised at small signal; everything here is (tiles, rows, cols) but the
+    last three.
+    """
+
+    rows: Profiles
+    cols: Profiles
+    p: Field
+    """Word-line response to its driver."""
+    q: Field
+    """Share of a current into a bit line that is sensed."""
+    beta: Field
+    """Bit-line potential per sensed current [ohm]."""
+    r: Any
+    """``(I - M)^-T``, (tiles, cols, cols)."""
+    t: Any
+    """Transfer matrix of the closure [S], (tiles, rows, cols)."""
+    full: Any
+    """Sensed currents with all rows at full swing, (tiles, 1, cols)."""
+
+
+class Stack(NamedTuple):
+    """A polynomial of the row voltages: matrices of its powers below each other."""
+
+    matrix: Any
+    """(tiles, powers * rows, cols); the power 0 left out."""
+    constant: Any
+    """Its power 0, summed over the rows, (tiles, 1, cols), or ``None``."""
+
+
+class Closure(NamedTuple):
+    """What :func:`apply` needs of a stack of tiles."""
+
+    value: Stack
+    """``T + D`` and ``A_p``."""
+    slope: Stack | None
+    """``s`` and ``S``; ``None`` if the devices are linear."""
+    bend: Stack | None
+    """``C``."""
+    r: Any
+    """(tiles, cols, cols)."""
+    load: Any
+    """``I0``, (tiles, 1, cols)."""
+
+
+def operate(lines: Lines, g: Field) -> Operating:
+    """Linearise a stack of tiles whose devices have the conductances ``g`` [S]."""
+    xp = lines.xp
+    rows, cols = row_profiles(lines, g), column_profiles(lines, g)
+    p = lines.left[:, None] * rows.y
+    if lines.driven_right:
+        p = p + lines.right[:, None] * rows.x * rows.y[..., -1:]
+    q = lines.bottom * cols.x * cols.y[..., -1:, :]
+    if lines.sensed_top:
+        q = q + lines.top * cols.y
+    driven = g * p
+    b = column_solve(lines, cols, driven)
+    # The column's current to ground is what flows in: q shares it out, so this is I without M.
+    beta = b / (q * driven).sum(-2, keepdims=True)
+    qg, gb = q * g, g * beta
+    x, y = rows
+    m = (
+        xp.swapaxes(qg * x, -1, -2) @ (y * gb) * lines.upper
+        + xp.swapaxes(qg * y, -1, -2) @ (x * gb) * lines.before.T
+    )
+    r = xp.swapaxes(xp.linalg.inv(lines.eye - m), -1, -2)
+    t = (p * qg) @ r
+    return Operating(rows, cols, p, q, beta, r, t, t.sum(-2, keepdims=True))
+
+
+def close(
+    lines: Lines, terms: Terms, point: Operating, expansion: Expansion, residual: Any = 0.0
+) -> Closure:
+    """Return the matrices that read a stack of tiles.
+
+    ``residual`` is what the exact linear transfer matrix adds to the closure's, ``D`` above.
+    """
+    g, q, transfer = terms[0][1], point.q, point.t + residual
+    rest = beyond(terms)
+    if not rest:
+        return Closure(Stack(transfer, None), None, None, point.r, 0.0 * point.full)
+    full, b_full = point.full, point.beta * point.full
+    # By how much the column currents at full swing lower the voltage across every device.
+    shift = b_full - row_solve(lines, point.rows, g * b_full)
+    b = expansion.load * b_full
+    values, slopes, bends = [], [], []
+    drop: Any = 0.0
+    last = 0.0
+    for node in expansion.nodes:
+        base = node * point.p - expansion.load * shift
+        # The drop that nonlinear currents make along the word line: the last node's, scaled with
+        # the cube of the voltage, then one step of the fixed point.
+        drop = drop * (node / last) ** 3 if node * last > 0.0 else 0.0
+        drop = row_solve(lines, point.rows, evaluate(rest, base - drop, b))
+        u, last = base - drop, node
+        n, n_u = evaluate(rest, u, b), evaluate(rest, u, b, by="u")
+        n_b = evaluate(rest, u, b, by="b") * b_full
+        du = -shift - row_solve(lines, point.rows, n_b - n_u * shift)
+        dn = n_u * du + n_b
+        values.append(q * (n - g * row_solve(lines, point.rows, n)))
+        slopes.append(q * (dn - g * row_solve(lines, point.rows, dn)) / full)
+        bends.append(q * evaluate(rest, u, b, by="uu") * (du / full) ** 2)
+    value = [part @ point.r for part in _combine(expansion, expansion.value, values)]
+    value[0] = value[0] + transfer
+    xp = lines.xp
+    return Closure(
+        Stack(xp.concatenate(value, -2), None),
+        _stack(xp, expansion.slope, _combine(expansion, expansion.slope, slopes)),
+        _stack(xp, expansion.bend, _combine(expansion, expansion.bend, bends)),
+        point.r,
+        expansion.load * full,
+    )
+
+
+def apply(closure: Closure, expansion: Expansion, v: Any, xp: Any) -> Any:
+    """Return the sensed currents, (tiles, batch, cols), for row voltages ``v``, (tiles, batch,
+    rows).
+    """
+    if closure.slope is None or closure.bend is None:
+        return v @ closure.value.matrix
+    powers = {1: v}
+    for p in range(2, max(expansion.value + expansion.slope + expansion.bend) + 1):
+        powers[p] = powers[p // 2] * powers[p - p // 2]
+    first = _product(xp, closure.value, expansion.value, powers)
+    change = first - closure.load
+    slope = _product(xp, closure.slope, expansion.slope, powers)
+    bend = _product(xp, closure.bend, expansion.bend, powers)
+    return first + (change * (slope + change * bend)) @ closure.r
+
+
+def _product(xp: Any, stack: Stack, powers: tuple[int, ...], of: dict[int, Any]) -> Any:
+    parts = [of[p] for p in powers if p]
+    product = (parts[0] if len(parts) == 1 else xp.concatenate(parts, -1)) @ stack.matrix
+    return product if stack.constant is None else product + stack.constant
+
+
+def _combine(expansion: Expansion, powers: tuple[int, ...], parts: list[Any]) -> list[Any]:
+    """Return the coefficients of ``powers`` from values at the nodes."""
+    return [
+        sum((float(w) * part for w, part in zip(row[1:], parts[1:], strict=True)), row[0] * parts[0])
+        for row in expansion.weights(powers).tolist()
+    ]
+
+
+def _stack(xp: Any, powers: tuple[int, ...], parts: list[Any]) -> Stack:
+    constant = parts[0].sum(-2, keepdims=True) if powers[0] == 0 else None
+    matrices = parts[1:] if powers[0] == 0 else parts
+    return Stack(matrices[0] if len(matrices) == 1 else xp.concatenate(matrices, -2), constant)

@@ -1,0 +1,137 @@
+"""The line solver: the tile's own equations solved to a stated tolerance, without SPICE.
+
+It serves every topology a tile can have (drivers and sense amplifiers at both ends, spread of the
+wires, transistors, selectors), is the surrogate's fallback, and certifies it.
+"""
+
+__all__ = ["LineSolver"]
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..data.errors import FitError, InputError, NonConvergence
+from ..data.types import Array
+from .engine import checked_conductances, checked_voltages
+from .ladder import Lines
+from .law import TOLERANCE, Law, law_over
+from .response import Response, exact, polynomial
+from .sweeps import factor, solve
+from .tile import Tile
+
+VECTORS = 48
+"""Vectors solved at a time: their fields should stay in the cache."""
+
+
+class LineSolver:
+    """Alternating exact solves of word and bit lines.
+
+    Parameters
+    ----------
+    tile
+        Any tile.
+    law
+        Polynomials of the cell's current, as a surrogate has them; by default they are fitted to
+        the cell's own equations over the conductances and voltages that come.
+    exact
+        Use the cell's own equations in every sweep, about three times as slow; so does a solver
+        without ``law`` whose cell no polynomial follows to ``tolerance``.
+    tolerance
+        Largest error of a sensed current, relative to the largest one of its tile and batch.
+    sweeps
+        How many sweeps may be taken to get there.
+    dtype
+        ``"float64"`` or ``"float32"``; the latter stops at about 5e-7.
+
+    Raises
+    ------
+    NonConvergence
+        From :meth:`read`, if the sweeps don't reach the tolerance.
+    """
+
+    name = "line"
+
+    def __init__(
+        self,
+        tile: Tile,
+        *,
+        law: Law | None = None,
+        exact: bool = False,
+        tolerance: float = 1e-7,
+        sweeps: int = 200,
+        dtype: str = "float64",
+    ) -> None:
+        if dtype not in ("float32", "float64"):
+            raise InputError(f"line solver: dtype must be float32 or float64, got {dtype!r}")
+        if not 0.0 < tolerance < 1.0:
+            raise InputError(f"line solver: tolerance must be between 0 and 1, got {tolerance!r}")
+        self.tile = tile
+        self.tolerance = tolerance if dtype == "float64" else max(tolerance, 1e-6)
+        self.sweeps = sweeps
+        self._given, self._law, self._exact = law, law, exact
+        self._dtype = np.dtype(dtype)
+        self._lines = Lines.of(tile, self._array, np)
+        self._g: Array | None = None
+
+    def program(self, g: ArrayLike) -> None:
+        """Set the conductances ``g`` [S], (..., rows, cols)."""
+        self._g = checked_conductances(self.tile, g)
+
+    def read(self, v: ArrayLike) -> Array:
+        """Return the currents [A], (..., batch, cols), for ``v`` [V], (..., batch, rows)."""
+        if self._g is None:
+            raise InputError("program the line solver before reading it")
+        v = checked_voltages(self.tile, self._g.shape[:-2], v)
+        out = np.zeros((*v.shape[:-1], self.tile.cols))
+        if v.any():
+            tiles = self._g.reshape((-1, *self.tile.shape))
+            batches = v.reshape((-1, *v.shape[-2:]))
+            flat = out.reshape((-1, *out.shape[-2:]))
+            for k, g in enumerate(tiles):
+                flat[k] = self.solve(g, batches[k], place=f" of tile {k}" * (len(tiles) > 1))
+        return out
+
+    def solve(self, g: Array, v: Array, *, start: Array | None = None, place: str = "") -> Array:
+        """Return the currents [A], (batch, cols), of one tile with conductances ``g`` [S] at the
+        row voltages ``v`` [V], (batch, rows).
+
+        ``start`` are currents to start from; ``place`` names the tile in errors.
+        """
+        full = float(v.flat[np.abs(v).argmax()]) or 1.0
+        response, full = self._response(g, v, full)
+        circuit = factor(self._lines, response.chord)
+        out = np.empty((len(v), self.tile.cols))
+        for k in range(0, len(v), VECTORS):
+            part = slice(k, k + VECTORS)
+            solution = solve(
+                circuit,
+                self._array(v[part].T / full),
+                response.rest,
+                tolerance=self.tolerance,
+                sweeps=self.sweeps,
+                start=None if start is None else self._array(start[part].T / full),
+            )
+            if not solution.error <= self.tolerance:
+                raise NonConvergence(
+                    f"the line solver came to {solution.error:.1e} of full scale{place} in "
+                    f"{solution.sweeps} sweeps, expected {self.tolerance:.1e}: allow more sweeps, "
+                    f"or read this tile with ngspice"
+                )
+            out[part] = full * solution.i.T
+        return out
+
+    def _response(self, g: Array, v: Array, full: float) -> tuple[Response, float]:
+        if not self._exact and self._given is None:
+            try:
+                self._law = law_over(self.tile.cell, g, v, self._law)
+            except FitError:
+                self._exact = True
+            else:
+                self._exact = self._law.residual_max > max(self.tolerance, 2.0 * TOLERANCE)
+        if self._exact or self._law is None:
+            return exact(self.tile.cell, g, full, self._dtype), full
+        return polynomial(self._law, self._array(g), np), self._law.v_full
+
+    def _array(self, values: ArrayLike) -> Any:
+        return np.asarray(values, self._dtype)

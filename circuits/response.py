@@ -1,0 +1,80 @@
+"""What the devices of one tile carry, split into a fixed chord conductance and the rest.
+
+Line sweeps factor the chords into the lines once and iterate on the rest. A response comes from the
+polynomials of a :class:`.law.Law`, or from the cell's own equations. Voltages are in units of the
+full swing, fields are (rows, cols, vectors).
+"""
+
+__all__ = ["Response", "exact", "polynomial"]
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..data.types import Array
+from .cell import Cell
+from .ladder import Field
+from .law import Law, beyond, evaluate
+from .sweeps import Current
+
+
+class Response(NamedTuple):
+    """The devices of one tile."""
+
+    chord: Field
+    """Conductances that stand for the devices in the lines [S], (rows, cols)."""
+    rest: Current
+    """What the devices carry beyond their chords."""
+    slopes: Callable[[Field, Field], tuple[Field, Field]]
+    """Derivatives of the devices' current by ``u`` and by ``b`` [S]."""
+
+
+def polynomial(law: Law, g: Any, xp: Any) -> Response:
+    """Return the response of devices with conductances ``g`` [S], (rows, cols), by ``law``."""
+    terms = law.terms(g[:, :, None], xp)
+    low, high = (bound / law.v_full for bound in law.v_range)
+    slopes = [
+        evaluate(terms, xp.full_like(terms[0][1], u), 0.0, by="u") for u in (0.5, high, low)
+    ]
+    chord = _chord(slopes[0], slopes[1:], xp)
+    rest = beyond(terms, chord)
+
+    def by(u: Field, b: Field) -> tuple[Field, Field]:
+        return evaluate(terms, u, b, by="u"), evaluate(terms, u, b, by="b") + 0.0 * u
+
+    return Response(chord[:, :, 0], lambda u, b: evaluate(rest, u, b), by)
+
+
+def exact(cell: Cell, g: Array, v_full: float, dtype: Any) -> Response:
+    """Return the response of devices with conductances ``g`` [S], (rows, cols), by the cell's own
+    equations.
+    """
+    closed = (g > 0.0)[:, :, None]
+    x = cell.state(g)[:, :, None]
+
+    def law(u: Field, b: Field) -> tuple[Array, Array, Array]:
+        return cell.law(v_full * np.asarray(u, float), x, closed, v_full * np.asarray(b, float))
+
+    steps = [law(np.full(x.shape, u), np.zeros(x.shape))[1] for u in np.linspace(-0.2, 1.0, 13)]
+    chord = _chord(law(np.full(x.shape, 0.5), np.zeros(x.shape))[1], steps, np).astype(dtype)
+
+    def rest(u: Field, b: Field) -> Field:
+        return (law(u, b)[0] / v_full - chord * u).astype(dtype)
+
+    def by(u: Field, b: Field) -> tuple[Field, Field]:
+        _, by_u, by_b = law(u, b)
+        return by_u.astype(dtype), by_b.astype(dtype)
+
+    return Response(chord[:, :, 0], rest, by)
+
+
+def _chord(half: Any, others: list[Any], xp: Any) -> Any:
+    """Return the slope at half swing, or half the largest slope if that is more.
+
+    With at least half the largest slope, the fixed point contracts whatever the wires.
+    """
+    chord = half
+    for slope in others:
+        chord = xp.maximum(chord, 0.5 * slope)
+    return chord

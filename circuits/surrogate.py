@@ -1,0 +1,337 @@
+"""The surrogate: a stack of tiles read by the line closure, with an eye on its own error.
+
+Programming refreshes the tiles that changed (a third of a millisecond each at 64 x 64), reading is a
+few products of matrices. What keeps it honest:
+
+- ranges: conductances and voltages outside those its device law was made for are never read by it;
+- a self-check: some vectors of every read are taken further by line sweeps, and the difference is
+  the error estimate, kept for every tile;
+- a policy: a tile whose estimate exceeds the bar, or that is out of range, is read by the line
+  solver; where that doesn't converge, by the engine given as ``fallback``, or it is an error.
+
+:meth:`Surrogate.report` says what happened.
+"""
+
+__all__ = ["Surrogate", "SurrogateReport"]
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..data.errors import InputError, NonConvergence
+from ..data.types import Array
+from .closure import Closure, Expansion, apply, close, operate
+from .engine import Engine, checked_conductances, checked_voltages
+from .ladder import Lines
+from .law import Law, law_over
+from .line import LineSolver
+from .tile import Tile
+from .transfer import transfer
+
+REFRESHED, READ = 13, 4
+"""Tiles refreshed and read at a time: few enough to stay in the cache, enough to hide the cost of
+a call, and not a power of two, which makes transposed copies collide in the cache.
+"""
+
+CHECKED = 16
+"""Vectors of one tile that a self-check takes at most."""
+
+
+@dataclass(frozen=True)
+class SurrogateReport:
+    """What a surrogate has done since it was programmed with a stack of this shape."""
+
+    tiles: int
+    reads: int
+    vectors: int
+    """Vectors read, counted per tile."""
+    checked: int
+    """Vectors that went through the self-check, counted per tile."""
+    estimate: float
+    """Estimated error of the currents: root mean square over the tiles checked last, relative to
+    each one's largest current.
+    """
+    estimate_worst: float
+    """The same of the worst tile."""
+    on_line_solver: int
+    """Tiles that are read by the line solver because their estimate exceeded the bar."""
+    out_of_range: int
+    """Reads of single tiles that the line solver took because of their conductances or voltages."""
+    by_fallback: int
+    """Reads of single tiles that the fallback engine took."""
+    refreshed: int
+    """Refreshes of single tiles."""
+    renewed: int
+    """Exact linear solves of single tiles."""
+
+
+class Surrogate:
+    """The line closure as an engine.
+
+    Parameters
+    ----------
+    tile
+        Any tile; wires with spread and lines driven or sensed at both ends are welcome.
+    law
+        Device law from a fit to ngspice; by default made from the cell's own equations over the
+        conductances and voltages that come.
+    dtype
+        ``"float32"`` or ``"float64"``.
+    expansion
+        Where the nonlinear part is collocated; by default as the law and the voltages ask.
+    residual
+        Whether to add the exact linear transfer matrix.
+    renew
+        Share of a tile's devices that may change before that matrix is computed anew.
+    check
+        Share of all vectors that go through the self-check.
+    bar
+        Estimated error, relative to the tile's largest current, beyond which the line solver takes
+        over.
+    fallback
+        Engine for tiles where the line solver doesn't converge; it is programmed with one tile.
+    xp, array
+        Array namespace, and what turns a numpy array into one of it (on a GPU, say); numpy by
+        default. Namespaces that resemble numpy in names and arguments will do, such as torch's.
+    """
+
+    name = "surrogate"
+
+    def __init__(
+        self,
+        tile: Tile,
+        *,
+        law: Law | None = None,
+        dtype: str = "float32",
+        expansion: Expansion | None = None,
+        residual: bool = True,
+        renew: float = 0.5,
+        check: float = 0.005,
+        bar: float = 0.005,
+        fallback: Engine | None = None,
+        xp: Any = np,
+        array: Callable[[Array], Any] | None = None,
+    ) -> None:
+        if dtype not in ("float32", "float64"):
+            raise InputError(f"surrogate: dtype must be float32 or float64, got {dtype!r}")
+        for name, value in (("renew", renew), ("check", check), ("bar", bar)):
+            if not value >= 0.0:
+                raise InputError(f"surrogate: {name} must be 0 or more, got {value!r}")
+        self.tile = tile
+        self.law = law
+        self.residual, self.renew, self.check, self.bar = residual, renew, check, bar
+        self.fallback = fallback
+        self._own_law, self._expansion = law is None, expansion
+        self._xp = xp
+        self._array = array or (lambda values: np.asarray(values, dtype))
+        self._lines = Lines.of(tile, self._array, xp)
+        self._stack: tuple[int, ...] | None = None
+
+    def program(self, g: ArrayLike) -> None:
+        """Set the conductances ``g`` [S], (..., rows, cols); only changed tiles are refreshed."""
+        g = checked_conductances(self.tile, g)
+        flat = g.reshape((-1, *self.tile.shape))
+        if self._stack != g.shape[:-2]:
+            self._start(g.shape[:-2], len(flat))
+            stale = np.arange(len(flat))
+        else:
+            share = (flat != self._g).mean((1, 2))
+            self._age += share
+            stale = np.flatnonzero(share)
+        self._g = flat
+        if self._own_law:
+            law = law_over(self.tile.cell, flat, np.array([0.0, self.tile.cell.v_read]), self.law)
+            if law is not self.law:
+                self._adopt(law)
+                return
+        self._refresh(stale)
+
+    def renew_residual(self) -> None:
+        """Compute the exact linear transfer matrix of all tiles anew.
+
+        What a surrogate returns depends, within its error, on when that was done last. Doing it at
+        every checkpoint lets a resumed run repeat an uninterrupted one to the last bit.
+        """
+        self._age[:] = np.inf
+        self._refresh(np.arange(len(self._g)))
+
+    def read(self, v: ArrayLike) -> Array:
+        """Return the currents [A], (..., batch, cols), for ``v`` [V], (..., batch, rows)."""
+        if self._stack is None:
+            raise InputError("program the surrogate before reading it")
+        v = checked_voltages(self.tile, self._stack, v)
+        batch = v.reshape((-1, *v.shape[-2:]))
+        if self._own_law:
+            law = law_over(self.tile.cell, self._g, batch, self.law)
+            if law is not self.law:
+                self._adopt(law)
+        out = self._apply(batch)
+        self._reads += 1
+        self._vectors += batch.shape[0] * batch.shape[1]
+        outside = self._outside | self._beyond(batch)
+        for k in np.flatnonzero(outside):
+            out[k] = self._solve(self._exact, k, batch[k], None)
+            self._out_of_range += 1
+        for k in np.flatnonzero(self._on_line & ~outside):
+            solved = self._solve(self._solver, k, batch[k], out[k])
+            # With hysteresis, so that a tile at the bar doesn't change sides with every batch.
+            self._on_line[k] = self._judge(k, out[k], solved, out[k]) > 0.5 * self.bar
+            out[k] = solved
+        if self.check and batch.size:
+            self._self_check(batch, out, outside)
+        return out.reshape((*v.shape[:-1], self.tile.cols))
+
+    def report(self) -> SurrogateReport:
+        """Return what happened since a stack of this shape was first programmed."""
+        if self._stack is None:
+            raise InputError("program the surrogate before asking for its report")
+        known = self._estimate[np.isfinite(self._estimate)]
+        return SurrogateReport(
+            tiles=len(self._g),
+            reads=self._reads,
+            vectors=self._vectors,
+            checked=self._checked,
+            estimate=float(np.sqrt(np.mean(known**2))) if known.size else float("nan"),
+            estimate_worst=float(known.max()) if known.size else float("nan"),
+            on_line_solver=int(self._on_line.sum()),
+            out_of_range=self._out_of_range,
+            by_fallback=self._by_fallback,
+            refreshed=self._refreshed,
+            renewed=self._renewed,
+        )
+
+    # ---- state ---------------------------------------------------------------------------------
+
+    def _start(self, stack: tuple[int, ...], tiles: int) -> None:
+        self._stack = stack
+        self._closure: Closure | None = None
+        self._residual = self._array(np.zeros((tiles, *self.tile.shape)))
+        self._age = np.full(tiles, np.inf)
+        self._outside = np.zeros(tiles, bool)
+        self._on_line = np.zeros(tiles, bool)
+        self._estimate = np.full(tiles, np.nan)
+        self._next = 0
+        self._reads = self._vectors = self._checked = 0
+        self._out_of_range = self._by_fallback = self._refreshed = self._renewed = 0
+        if self.law is not None:
+            self._adopt_law(self.law)
+
+    def _adopt(self, law: Law) -> None:
+        """Take a new device law and refresh all tiles with it."""
+        self._adopt_law(law)
+        self._closure = None
+        self._age[:] = np.inf
+        self._refresh(np.arange(len(self._g)))
+
+    def _adopt_law(self, law: Law) -> None:
+        self.law = law
+        low, high = sorted(bound / law.v_full for bound in law.v_range)
+        one_sided = low > -0.2
+        self.expansion = self._expansion or (
+            Expansion.unipolar() if one_sided else Expansion.odd() if law.odd else Expansion.bipolar()
+        )
+        self._solver = LineSolver(self.tile, law=law, tolerance=1e-5, dtype="float32")
+        self._exact = LineSolver(self.tile, exact=True, tolerance=1e-6)
+
+    def _refresh(self, stale: Array) -> None:
+        for k in range(0, len(stale), REFRESHED):
+            self._refresh_block(stale[k : k + REFRESHED])
+
+    def _refresh_block(self, block: Array) -> None:
+        assert self.law is not None
+        g, lines = self._g[block], self._lines
+        if not self._own_law:
+            low, high = self.law.g_range
+            slack = 1e-9 * high
+            closed = g > 0.0
+            fits = ~closed | ((g >= low - slack) & (g <= high + slack))
+            self._outside[block] = ~fits.all((1, 2))
+        terms = self.law.terms(self._array(g), self._xp)
+        point = operate(lines, terms[0][1])
+        old = self._age[block] > self.renew
+        if self.residual and old.any():
+            due = block[old]
+            exact = self._array(transfer(self.tile, self.law.terms(self._g[due])[0][1]))
+            self._residual[due] = exact - point.t[old]
+            self._age[due] = 0.0
+            self._renewed += len(due)
+        closure = close(lines, terms, point, self.expansion, self._residual[block])
+        if self._closure is None:
+            self._closure = _map(lambda part: self._empty(part), closure)
+        _map(lambda whole, part: whole.__setitem__(block, part), self._closure, closure)
+        self._refreshed += len(block)
+
+    def _empty(self, part: Any) -> Any:
+        return self._xp.concatenate([part[:1]] * len(self._g))
+
+    # ---- reading -------------------------------------------------------------------------------
+
+    def _apply(self, batch: Array) -> Array:
+        assert self.law is not None and self._closure is not None
+        out = np.empty((*batch.shape[:2], self.tile.cols))
+        for k in range(0, len(batch), READ):
+            part = slice(k, k + READ)
+            closure = _map(lambda whole: whole[part], self._closure)  # noqa: B023
+            v = self._array(batch[part] * (1.0 / self.law.v_full))
+            out[part] = apply(closure, self.expansion, v, self._xp)
+        out *= self.law.v_full
+        return out
+
+    def _beyond(self, batch: Array) -> Array:
+        """Return which tiles get voltages that the law was not made for, (tiles,)."""
+        assert self.law is not None
+        low, high = self.law.v_range
+        slack = 1e-9 * (high - low)
+        beyond: Array = (batch.min((1, 2)) < low - slack) | (batch.max((1, 2)) > high + slack)
+        return beyond
+
+    def _solve(self, solver: LineSolver, k: int, v: Array, start: Array | None) -> Array:
+        try:
+            return solver.solve(self._g[k], v, start=start, place=f" of tile {k}")
+        except NonConvergence:
+            if self.fallback is None:
+                raise
+            self._by_fallback += 1
+            self.fallback.program(self._g[k])
+            return self.fallback.read(v)
+
+    def _self_check(self, batch: Array, out: Array, outside: Array) -> None:
+        """Take some vectors of some tiles, in turn, further by line sweeps."""
+        tiles, vectors = batch.shape[:2]
+        budget = max(1, round(self.check * tiles * vectors))
+        each = min(vectors, CHECKED, budget)
+        for _ in range(max(1, budget // each)):
+            k, self._next = self._next % tiles, self._next + 1
+            if outside[k] or self._on_line[k]:
+                continue
+            pick = (self._next + np.arange(each) * (vectors // each)) % vectors
+            try:
+                solved = self._solver.solve(self._g[k], batch[k, pick], start=out[k, pick])
+                over = self._judge(k, out[k, pick], solved, out[k]) > self.bar
+            except NonConvergence:
+                over = True
+            self._checked += each
+            if over:
+                self._on_line[k] = True
+                out[k] = self._solve(self._solver, k, batch[k], out[k])
+
+    def _judge(self, k: int, read: Array, solved: Array, whole: Array) -> float:
+        """Return, and keep, the estimated error of tile ``k``."""
+        assert self.law is not None
+        scale = float(np.abs(whole).max()) or 1.0
+        wires = float(np.sqrt(np.mean((read - solved) ** 2))) / scale
+        self._estimate[k] = np.hypot(wires, self.law.residual)
+        return float(self._estimate[k])
+
+
+def _map(function: Callable[..., Any], first: Any, *others: Any) -> Any:
+    """Apply ``function`` to every array of nested tuples of arrays."""
+    if first is None:
+        return None
+    if isinstance(first, tuple):
+        parts = (_map(function, *part) for part in zip(first, *others, strict=True))
+        return type(first)(*parts) if hasattr(first, "_fields") else tuple(parts)
+    return function(first, *others)
