@@ -1,0 +1,215 @@
+"""Pictures of measurements, fits and devices: matplotlib axes in, the same axes out.
+
+``save_fit_figure`` and ``save_measurement_figure`` lay the usual ones out on a page.
+"""
+
+__all__ = [
+    "correlation",
+    "pulse_ramps",
+    "relaxation",
+    "residuals",
+    "save_fit_figure",
+    "save_measurement_figure",
+    "starts",
+    "state",
+    "sweep",
+    "sweep_fit",
+    "table",
+]
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..data.errors import MemtwinError
+from ..data.measurement import Measurement, PulseTrain, Relaxation, Sweep, Table
+from ..data.types import Array
+from .fit import Fit
+from .fit_loss import current_floor
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_MEASURED = "#4c5a67"
+_MODEL = "#c2452d"
+_SECOND = "#2a7f9e"
+
+
+def sweep(axes: "Axes", measured: Sweep) -> "Axes":
+    """Draw the size of a sweep's current against voltage, censored points in another colour."""
+    size = _visible(measured.i)
+    axes.semilogy(measured.v, size, ".", ms=3, color=_MEASURED, label="measured")
+    cut = measured.censored
+    if cut.any():
+        axes.semilogy(measured.v[cut], size[cut], ".", ms=4, color=_SECOND, label="censored")
+        axes.legend(frameon=False)
+    axes.set(xlabel="voltage [V]", ylabel="|current| [A]", title=measured.name[:40])
+    axes.grid(alpha=0.25)
+    return axes
+
+
+def sweep_fit(
+    axes: "Axes", v: Array, i: Array, *, measured: tuple[Array, Array] | None = None
+) -> "Axes":
+    """Draw a modelled current [A] against voltage [V], over the measured pair if given."""
+    if measured is not None:
+        axes.semilogy(
+            measured[0], _visible(measured[1]), ".", ms=3, color=_MEASURED, label="measured"
+        )
+    axes.semilogy(v, _visible(i), color=_MODEL, lw=1.3, label="model")
+    axes.set(xlabel="voltage [V]", ylabel="|current| [A]")
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False)
+    return axes
+
+
+def residuals(axes: "Axes", fit: Fit, k: int = 0) -> "Axes":
+    """Draw the error of sweep ``k`` in time: in percent of the range, and in decades."""
+    measured, model = fit.sweeps[k], fit.traces[k]
+    floor = current_floor(measured) if fit.loss.floor is None else fit.loss.floor
+    percent = 100.0 * (model - measured.i) / np.ptp(measured.i[measured.kept])
+    gap = np.arcsinh(model / (2 * floor)) - np.arcsinh(measured.i / (2 * floor))
+    axes.plot(measured.t, percent, color=_MODEL, lw=1, label="% of range")
+    axes.set(xlabel="time [s]", ylabel="error [% of range]")
+    right = axes.twinx()
+    right.plot(measured.t, gap / np.log(10.0), color=_SECOND, lw=1)
+    right.set_ylabel("error [decades]", color=_SECOND)
+    axes.axhline(0.0, color="black", lw=0.5)
+    return axes
+
+
+def state(axes: "Axes", fit: Fit, k: int = 0) -> "Axes":
+    """Draw the modelled state of sweep ``k`` over time, with the voltage that drove it."""
+    axes.plot(fit.sweeps[k].t, fit.states[k], color=_MODEL, lw=1.3)
+    axes.set(xlabel="time [s]", ylabel="state x", ylim=(-0.03, 1.03))
+    right = axes.twinx()
+    right.plot(fit.sweeps[k].t, fit.sweeps[k].v, color=_MEASURED, lw=0.8, alpha=0.6)
+    right.set_ylabel("voltage [V]", color=_MEASURED)
+    return axes
+
+
+def starts(axes: "Axes", fit: Fit) -> "Axes":
+    """Draw the cost that each start reached, best first."""
+    axes.semilogy(np.arange(1, len(fit.starts) + 1), fit.starts, "o-", ms=4, color=_MODEL, lw=0.8)
+    axes.set(xlabel="start, best first", ylabel="cost reached", title="spread of starts")
+    axes.grid(alpha=0.25)
+    return axes
+
+
+def correlation(axes: "Axes", fit: Fit) -> "Axes":
+    """Draw the correlation matrix of the free parameters; grey where the data know nothing."""
+    image = axes.imshow(
+        np.ma.masked_invalid(fit.correlation), cmap="RdBu_r", vmin=-1, vmax=1, aspect="equal"
+    )
+    axes.set_facecolor("0.85")
+    ticks = range(len(fit.names))
+    axes.set_xticks(ticks, fit.names, rotation=90, fontsize=7)
+    axes.set_yticks(ticks, fit.names, fontsize=7)
+    axes.set_title("correlation")
+    axes.figure.colorbar(image, ax=axes, shrink=0.8)
+    return axes
+
+
+def pulse_ramps(axes: "Axes", train: PulseTrain) -> "Axes":
+    """Draw every ramp of a pulse train, early ones dark, late ones light."""
+    from matplotlib import colormaps
+
+    scale, unit = (1e6, "µS") if train.unit == "S" else (1.0, "normalised")
+    for k, ramp in enumerate(train.g):
+        axes.plot(
+            scale * ramp, color=colormaps["viridis"](0.9 * k / max(len(train.g) - 1, 1)), lw=0.8
+        )
+    axes.set(xlabel="pulse", ylabel=f"conductance [{unit}]", title=train.name[:40])
+    axes.grid(alpha=0.25)
+    return axes
+
+
+def relaxation(axes: "Axes", cells: Relaxation) -> "Axes":
+    """Draw quantiles of the change since programming against time."""
+    change = 1e6 * cells.change[:, 1:]
+    for low, high, shade in ((5, 95, 0.2), (25, 75, 0.4)):
+        edges = np.nanpercentile(change, (low, high), axis=0)
+        axes.fill_between(
+            cells.t[1:], *edges, color=_SECOND, alpha=shade, lw=0, label=f"{low}–{high} %"
+        )
+    axes.semilogx(cells.t[1:], np.nanmedian(change, 0), "o-", ms=4, color=_MODEL, label="median")
+    axes.set(xlabel="time after programming [s]", ylabel="change [µS]", title=cells.name[:40])
+    axes.legend(frameon=False)
+    axes.grid(alpha=0.25)
+    return axes
+
+
+def table(axes: "Axes", columns: Table) -> "Axes":
+    """Draw the distribution of every column, each over its own range."""
+    names = list(columns.columns)
+    for k, name in enumerate(names):
+        values = columns[name][np.isfinite(columns[name])]
+        low, high = np.percentile(values, (0.5, 99.5)) if len(values) else (0.0, 1.0)
+        counts, _ = np.histogram(values, 60, (low, high if high > low else low + 1.0))
+        height = 0.8 * counts / max(int(counts.max()), 1)
+        axes.bar(np.linspace(0, 1, 60), height, 1 / 60, k, color=_SECOND)
+        axes.text(1.02, k, f"{low:.3g} … {high:.3g} {columns.units[name]}", fontsize=8)
+    axes.set_yticks(range(len(names)), names)
+    axes.set(xticks=[], title=columns.name[:40])
+    return axes
+
+
+def save_fit_figure(fit: Fit, path: str | Path) -> Path:
+    """Draw a fit on one page: curves, errors, state, correlation, starts."""
+    figure = _figure(11.0, 7.5)
+    grid = figure.subplots(2, 3)
+    first = fit.sweeps[0]
+    sweep_fit(grid[0, 0], first.v, fit.traces[0], measured=(first.v, first.i))
+    good = fit.quality[0]
+    grid[0, 0].set_title(
+        f"{fit.model.name}: {good.nrmse_percent:.2f} %, {good.decades:.3f} decades"
+    )
+    linear = grid[0, 1]
+    linear.plot(first.v, 1e3 * first.i, ".", ms=3, color=_MEASURED)
+    linear.plot(first.v, 1e3 * fit.traces[0], color=_MODEL, lw=1.3)
+    linear.set(xlabel="voltage [V]", ylabel="current [mA]")
+    linear.grid(alpha=0.25)
+    residuals(grid[0, 2], fit)
+    state(grid[1, 0], fit)
+    correlation(grid[1, 1], fit)
+    starts(grid[1, 2], fit)
+    return _save(figure, path)
+
+
+def save_measurement_figure(measurement: Measurement, path: str | Path) -> Path:
+    """Draw a measurement, whatever it is, on one page."""
+    figure = _figure(6.5, 4.5)
+    axes = figure.subplots()
+    if isinstance(measurement, Sweep):
+        sweep(axes, measurement)
+    elif isinstance(measurement, PulseTrain):
+        pulse_ramps(axes, measurement)
+    elif isinstance(measurement, Relaxation):
+        relaxation(axes, measurement)
+    else:
+        table(axes, measurement)
+    return _save(figure, path)
+
+
+def _figure(width: float, height: float) -> "Figure":
+    from matplotlib.figure import Figure  # no pyplot: nothing global, no display needed
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _save(figure: "Figure", path: str | Path) -> Path:
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=130)
+    except (OSError, ValueError) as error:
+        raise MemtwinError(f"can't draw to {path}: {error}") from error
+    return path
+
+
+def _visible(i: Array) -> Array:
+    """Return |i|, without what a logarithmic axis would dwell on: the dip where it crosses zero."""
+    size = np.abs(np.asarray(i, float))
+    return np.where(size > 1e-9 * size.max(initial=0.0), size, np.nan)
