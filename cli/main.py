@@ -11,7 +11,10 @@ import typer
 
 from .. import __version__
 from .console import verb
+from .fit import fit
 from .info import info
+from .report import report
+from .run import run
 
 app = typer.Typer(
     name="memtwin",
@@ -38,7 +41,8 @@ def _root(
     """Memristor devices in SPICE, and the networks that train on them."""
 
 
-app.command()(verb(info))
+for command in (fit, run, report, info):
+    app.command()(verb(command))
 
 
 def main() -> None:

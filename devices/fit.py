@@ -121,6 +121,13 @@ class Fit:
         facts["data_sha256"] = [sweep.digest for sweep in self.sweeps]
         facts["nrmse_percent"] = [round(q.nrmse_percent, 4) for q in self.quality]
         facts["decades"] = [round(q.decades, 4) for q in self.quality]
+        # What a programmer of the device must stay within, and what draws the fitted curve again.
+        facts["v_min"] = float(min(sweep.v.min() for sweep in self.sweeps))
+        facts["v_max"] = float(max(sweep.v.max() for sweep in self.sweeps))
+        facts["t_step"] = float(max(np.median(np.diff(sweep.t)) for sweep in self.sweeps))
+        facts["x0"] = [float(x0) for x0 in self.x0]
+        facts["x_min"] = float(min(x.min() for x in self.states))
+        facts["x_max"] = float(max(x.max() for x in self.states))
         errors = {n: e for n, e in self.stderr.items() if n in self.parameters and np.isfinite(e)}
         return Device(name, self.model, self.parameters, errors, meta={**facts, **(meta or {})})
 
