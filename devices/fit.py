@@ -125,6 +125,9 @@ class Fit:
         facts["v_min"] = float(min(sweep.v.min() for sweep in self.sweeps))
         facts["v_max"] = float(max(sweep.v.max() for sweep in self.sweeps))
         facts["t_step"] = float(max(np.median(np.diff(sweep.t)) for sweep in self.sweeps))
+        facts["sweep_rate"] = float(
+            np.median(np.concatenate([np.abs(np.diff(s.v)) / np.diff(s.t) for s in self.sweeps]))
+        )
         facts["x0"] = [float(x0) for x0 in self.x0]
         facts["x_min"] = float(min(x.min() for x in self.states))
         facts["x_max"] = float(max(x.max() for x in self.states))
