@@ -20,6 +20,13 @@ _MODULES = {
     "vteam_exp_kvatinsky": "vteam",
     "yakopcic": "yakopcic",
     "yakopcic2020": "yakopcic",
+    "stanford": "stanford",
+    "mms": "mms",
+    "knowm": "knowm",
+    "drift_joglekar": "drift",
+    "drift_biolek": "drift",
+    "drift_prodromakis": "drift",
+    "drift_zha": "drift",
 }
 
 
