@@ -36,7 +36,7 @@ import numpy as np
 
 from ..data.errors import InputError
 from ..data.types import Array
-from .ladder import Field, Lines, Profiles, column_profiles, column_solve, row_profiles, row_solve
+from .ladder import Field, Lines, Profiles, column_solve, line_profiles, row_solve
 from .law import Terms, beyond, evaluate
 
 
@@ -137,7 +137,7 @@ class Closure(NamedTuple):
 def operate(lines: Lines, g: Field) -> Operating:
     """Linearise a stack of tiles whose devices have the conductances ``g`` [S]."""
     xp = lines.xp
-    rows, cols = row_profiles(lines, g), column_profiles(lines, g)
+    rows, cols = line_profiles(lines, g)
     p = lines.left[:, None] * rows.y
     if lines.driven_right:
         p = p + lines.right[:, None] * rows.x * rows.y[..., -1:]
@@ -152,7 +152,7 @@ def operate(lines: Lines, g: Field) -> Operating:
     x, y = rows
     m = (
         xp.swapaxes(qg * x, -1, -2) @ (y * gb) * lines.upper
-        + xp.swapaxes(qg * y, -1, -2) @ (x * gb) * lines.before.T
+        + xp.swapaxes(qg * y, -1, -2) @ (x * gb) * lines.lower
     )
     r = xp.swapaxes(xp.linalg.inv(lines.eye - m), -1, -2)
     t = (p * qg) @ r
@@ -181,15 +181,17 @@ def close(
         base = node * point.p - expansion.load * shift
         # The drop that nonlinear currents make along the word line: the last node's, scaled with
         # the cube of the voltage, then one step of the fixed point.
-        drop = drop * (node / last) ** 3 if node * last > 0.0 else 0.0
-        drop = row_solve(lines, point.rows, evaluate(rest, base - drop, b))
-        u, last = base - drop, node
-        n, n_u = evaluate(rest, u, b), evaluate(rest, u, b, by="u")
-        n_b = evaluate(rest, u, b, by="b") * b_full
-        du = -shift - row_solve(lines, point.rows, n_b - n_u * shift)
-        dn = n_u * du + n_b
-        values.append(q * (n - g * row_solve(lines, point.rows, n)))
-        slopes.append(q * (dn - g * row_solve(lines, point.rows, dn)) / full)
+        u = base - drop * (node / last) ** 3 if node * last > 0.0 else base
+        drop, last = row_solve(lines, point.rows, evaluate(rest, u, b)), node
+        u = base - drop
+        n = evaluate(rest, u, b) - g * drop
+        # The same for a growth of all column currents in the proportions of full swing.
+        n_u, n_b = evaluate(rest, u, b, by="u"), evaluate(rest, u, b, by="b") * b_full
+        extra = row_solve(lines, point.rows, n_b - n_u * shift)
+        du = -shift - extra
+        dn = n_b + n_u * du - g * extra
+        values.append(q * n)
+        slopes.append(q * dn / full)
         bends.append(q * evaluate(rest, u, b, by="uu") * (du / full) ** 2)
     value = [part @ point.r for part in _combine(expansion, expansion.value, values)]
     value[0] = value[0] + transfer

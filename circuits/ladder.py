@@ -13,10 +13,12 @@ Every function takes arrays of one namespace ``xp`` (numpy, or torch and others 
 functions), in one precision, and returns the same.
 """
 
-__all__ = ["Lines", "Profiles", "column_profiles", "column_solve", "row_profiles", "row_solve"]
+__all__ = ["Field", "Lines", "Profiles", "column_solve", "line_profiles", "row_solve"]
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from .tile import Tile
 
@@ -56,11 +58,17 @@ class Lines:
     """Identity, (cols, cols)."""
     upper: Any
     """Ones where ``l >= j``, (cols, cols)."""
+    lower: Any
+    """Ones where ``l < j``, (cols, cols)."""
     before: Any
     """Ones where ``j < l``: ``f @ before`` sums what lies left of each node, (cols, cols)."""
+    from_right: Any
+    """Ones where ``j >= l``: ``f @ from_right`` sums what lies at or right of each node."""
     above: Any
     """Ones where ``k < i``: ``above @ f`` sums what lies above each node, (rows, rows)."""
 
+    from_below: Any
+    """Ones where ``k >= i``: ``from_below @ f`` sums what lies at or below each node."""
     driven_right: bool
     """Whether there is a driver at the right end too."""
     sensed_top: bool
@@ -69,8 +77,6 @@ class Lines:
     @classmethod
     def of(cls, tile: Tile, array: Any, xp: Any) -> "Lines":
         """Return the lines of ``tile``; ``array`` turns a numpy array into one of ``xp``."""
-        import numpy as np
-
         wires = tile.wires()
         # One number for all lines spares the recurrences a broadcast in every step.
         lines = 1 if tile.uniform else None
@@ -84,70 +90,99 @@ class Lines:
             bottom=array(wires.bottom),
             eye=array(np.eye(tile.cols)),
             upper=array(np.triu(np.ones((tile.cols, tile.cols)))),
+            lower=array(np.tril(np.ones((tile.cols, tile.cols)), -1)),
             before=array(np.triu(np.ones((tile.cols, tile.cols)), 1)),
+            from_right=array(np.tril(np.ones((tile.cols, tile.cols)))),
             above=array(np.tril(np.ones((tile.rows, tile.rows)), -1)),
+            from_below=array(np.triu(np.ones((tile.rows, tile.rows)))),
             driven_right=tile.drive == "both",
             sensed_top=tile.sense == "both",
         )
 
 
-def row_profiles(lines: Lines, g: Field) -> Profiles:
-    """Return the profiles of all word lines whose nodes have the conductances ``g`` [S]."""
+def line_profiles(lines: Lines, g: Field) -> tuple[Profiles, Profiles]:
+    """Return the profiles of all word lines and of all bit lines of tiles whose devices have the
+    conductances ``g`` [S], (..., rows, cols).
+    """
     xp = lines.xp
-    along = xp.moveaxis(g, -1, 0)
-    x, y = _profiles(xp, along, lines.row, lines.left, lines.right)
-    return Profiles(_settle(xp.moveaxis(x, 0, -1)), _settle(xp.moveaxis(y, 0, -1)))
-
-
-def column_profiles(lines: Lines, g: Field) -> Profiles:
-    """Return the profiles of all bit lines whose nodes have the conductances ``g`` [S]."""
-    xp = lines.xp
-    along = xp.moveaxis(g, -2, 0)
-    x, y = _profiles(xp, along, lines.col, lines.top, lines.bottom)
-    return Profiles(_settle(xp.moveaxis(x, 0, -2)), _settle(xp.moveaxis(y, 0, -2)))
+    ladders = [
+        (xp.moveaxis(g, -1, 0), lines.row, lines.left, lines.right),
+        (xp.moveaxis(g, -2, 0), lines.col, lines.top, lines.bottom),
+    ]
+    if g.shape[-1] == g.shape[-2]:
+        rows, cols = _profiles(xp, ladders)
+    else:
+        (rows,), (cols,) = (_profiles(xp, [ladder]) for ladder in ladders)
+    return (
+        Profiles(*(_settle(xp.moveaxis(part, 0, -1)) for part in rows)),
+        Profiles(*(_settle(xp.moveaxis(part, 0, -2)) for part in cols)),
+    )
 
 
 def row_solve(lines: Lines, rows: Profiles, f: Field) -> Field:
     """Return the potentials of word lines into whose nodes the currents ``f`` flow."""
     x, y = rows
-    left, right = x * f, y * f
-    # What lies at or right of a node is the whole less what lies left of it; the product with the
-    # transposed matrix gives it without that subtraction, so without cancellation.
-    right = right @ lines.before.T + right
-    return x * right + y * (left @ lines.before)
+    solved = (y * f) @ lines.from_right
+    solved *= x
+    left = (x * f) @ lines.before
+    left *= y
+    solved += left
+    return solved
 
 
 def column_solve(lines: Lines, cols: Profiles, f: Field) -> Field:
     """Return the potentials of bit lines into whose nodes the currents ``f`` flow."""
     x, y = cols
-    above, below = x * f, y * f
-    below = lines.above.T @ below + below
-    return x * below + y * (lines.above @ above)
+    solved = lines.from_below @ (y * f)
+    solved *= x
+    above = lines.above @ (x * f)
+    above *= y
+    solved += above
+    return solved
 
 
-def _profiles(xp: Any, g: Any, r: Any, first: Any, last: Any) -> tuple[Any, Any]:
-    """Run both recurrences at once, the second one from the far end; ``g`` is (nodes, ..., lines).
+def _profiles(xp: Any, ladders: list[tuple[Any, Any, Any, Any]]) -> list[tuple[Any, Any]]:
+    """Run the recurrences of all ladders at once, and of each from both ends.
 
-    One step takes five array operations on all lines of all tiles; those, not the arithmetic, are
-    what a refresh of few tiles costs.
+    A ladder is ``g``, (nodes, ..., lines), the resistances between nodes, and the conductances at
+    both ends. One step takes a few array operations on all lines of all tiles; those, not the
+    arithmetic, are what a refresh of few tiles costs.
     """
-    nodes = g.shape[0]
-    g = xp.stack([g, xp.flip(g, (0,))], 1)
-    stack = (1,) * (len(g.shape) - 3)
-    r = xp.stack([r, xp.flip(r, (0,))], 1).reshape((nodes - 1, 2, *stack, r.shape[-1]))
-    ends = xp.stack([first, last]).reshape((2, *stack, g.shape[-1]))
-    if r.shape[-1] == 1:
-        r = r[:, :1]
+
+    def both(first: Any, second: Any) -> list[Any]:
+        return [first, xp.flip(second, (0,))]
+
+    g = xp.stack([part for ladder in ladders for part in both(ladder[0], ladder[0])], 1)
+    nodes, ways = g.shape[:2]
+    middle = (1,) * (len(g.shape) - 3)
+    r = xp.stack([part for ladder in ladders for part in both(ladder[1], ladder[1])], 1)
+    r = r.reshape((nodes - 1, ways, *middle, r.shape[-1]))
+    near = xp.stack([end for ladder in ladders for end in (ladder[2], ladder[3])])
+    far = xp.stack([end for ladder in ladders for end in (ladder[3], ladder[2])])
+    near, far = (ends.reshape((ways, *middle, g.shape[-1])) for ends in (near, far))
+    # The excess is counted in units of the next segment's conductance.
+    ratio = r[1:] / r[:-1]
+    even = bool((ratio == 1.0).all())
     profile = xp.ones_like(g)
-    excess = g[0] + ends
-    for k in range(1, nodes):
-        growth = excess * r[k - 1]
-        growth += 1.0
-        xp.multiply(profile[k - 1], growth, out=profile[k])
-        excess /= growth
-        excess += g[k]
-    x, y = profile[:, 0], xp.flip(profile[:, 1], (0,))
-    return x, y / (x[-1] * (excess[0] + ends[1]))
+    excess = g[0] + near
+    if nodes > 1:
+        excess *= r[0]
+        g[1:-1] *= r[1:]
+        for k in range(1, nodes):
+            growth = excess + 1.0
+            xp.multiply(profile[k - 1], growth, out=profile[k])
+            excess /= growth
+            if k == nodes - 1:
+                excess /= r[-1]
+            elif not even:
+                excess *= ratio[k - 1]
+            excess += g[k]
+    excess += far
+    pairs = []
+    for way in range(0, ways, 2):
+        x, y = profile[:, way], xp.flip(profile[:, way + 1], (0,))
+        pairs.append((x, y / (x[-1] * excess[way])))
+    return pairs
 
 
 def _settle(array: Any) -> Any:

@@ -282,7 +282,8 @@ def _pinv(columns: Array) -> Array:
 def _horner(coefficients: list[float], t: Any) -> Any:
     value = coefficients[-1] + 0.0 * t
     for c in coefficients[-2::-1]:
-        value = value * t + c
+        value *= t
+        value += c
     return value
 
 

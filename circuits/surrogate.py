@@ -1,7 +1,7 @@
 """The surrogate: a stack of tiles read by the line closure, with an eye on its own error.
 
-Programming refreshes the tiles that changed (a third of a millisecond each at 64 x 64), reading is a
-few products of matrices. What keeps it honest:
+Programming refreshes the tiles that changed (half a millisecond each at 64 x 64), reading is a few
+products of matrices. What keeps it honest:
 
 - ranges: conductances and voltages outside those its device law was made for are never read by it;
 - a self-check: some vectors of every read are taken further by line sweeps, and the difference is
@@ -85,7 +85,8 @@ class Surrogate:
     residual
         Whether to add the exact linear transfer matrix.
     renew
-        Share of a tile's devices that may change before that matrix is computed anew.
+        How far a tile's conductances may go, summed over all changes and relative to their sum,
+        before that matrix is computed anew.
     check
         Share of all vectors that go through the self-check.
     bar
@@ -108,7 +109,7 @@ class Surrogate:
         dtype: str = "float32",
         expansion: Expansion | None = None,
         residual: bool = True,
-        renew: float = 0.5,
+        renew: float = 0.25,
         check: float = 0.005,
         bar: float = 0.005,
         fallback: Engine | None = None,
@@ -138,9 +139,9 @@ class Surrogate:
             self._start(g.shape[:-2], len(flat))
             stale = np.arange(len(flat))
         else:
-            share = (flat != self._g).mean((1, 2))
-            self._age += share
-            stale = np.flatnonzero(share)
+            moved = np.abs(flat - self._g).sum((1, 2))
+            self._age += moved / (self._g.sum((1, 2)) + 1e-300)
+            stale = np.flatnonzero(moved)
         self._g = flat
         if self._own_law:
             law = law_over(self.tile.cell, flat, np.array([0.0, self.tile.cell.v_read]), self.law)

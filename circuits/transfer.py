@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..data.types import Array
-from .ladder import Lines, column_profiles
+from .ladder import Lines, line_profiles
 from .tile import Tile
 
 
@@ -49,7 +49,7 @@ def _transfer(tile: Tile, g: Array) -> Array:
     m, n = tile.shape
     wires = tile.wires()
     lines = Lines.of(tile, np.asarray, np)
-    x, y = column_profiles(lines, g)
+    _, (x, y) = line_profiles(lines, g)
     share = wires.bottom * x * y[..., -1:, :] + wires.top * y
     eye = np.eye(m)
     admittance = np.zeros((len(g), m, m)) + np.diag(wires.right)
