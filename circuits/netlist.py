@@ -8,17 +8,19 @@ circuit around it; the array is its element ``xa``, so that ngspice knows an inn
 ``xa.w3_1``.
 
 A batch of K vectors is one sweep ``.dc vsel 0 K-1 1``: every driver is a current source
-``pwl(v(sel), ...) / r_driver`` beside its resistance. Norton drivers and a sensed voltage instead
+``pwl(v(sel), ...) / r_driver`` beside its resistance. (A single vector is an ``.op`` with constant
+sources, which any SPICE can read.) Norton drivers and a sensed voltage instead
 of a sensed branch leave a matrix with a dominant diagonal, which costs half the factorisation and
 one Newton iteration less than voltage sources do; creating the nodes in nested-dissection order
 saves another fifth of it with the SPARSE solver.
 """
 
-__all__ = ["Netlist", "alterations", "build", "dissection"]
+__all__ = ["Netlist", "alterations", "build", "dissection", "nodes"]
 
 import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -63,8 +65,16 @@ class Netlist:
 
     def standalone(self) -> str:
         """Return the deck with its analysis and a table of sensed voltages, for ``ngspice -b``."""
-        body = self.text.removesuffix(".end\n")
-        return f"{body}.{self.analysis}\n.print dc {' '.join(self.sense)}\n.end\n"
+        title, _, body = self.text.removesuffix(".end\n").partition("\n")
+        notes = [
+            f"* sensed current {j} of end {end} = {self.sense[end * self.gains.shape[1] + j]} * {gain!r} S"
+            for end, row in enumerate(self.gains.tolist())
+            for j, gain in enumerate(row)
+        ]
+        lines = [title, *notes, body.rstrip(), f".{self.analysis}"]
+        if self.vectors > 1:  # an .op lists all nodes anyway
+            lines.append(f".print dc {' '.join(self.sense)}")
+        return "\n".join([*lines, ".end", ""])
 
 
 def build(tile: Tile, g: ArrayLike, v: ArrayLike, *, alterable: bool = False) -> Netlist:
@@ -79,8 +89,9 @@ def build(tile: Tile, g: ArrayLike, v: ArrayLike, *, alterable: bool = False) ->
     v
         Input vectors [V], (batch, rows).
     alterable
-        Keep the states of nonlinear devices as voltages ``vx{i}_{j}``, so that they can be altered
-        in a loaded circuit, at about a fifth more time per vector. Resistors can always be altered.
+        Write nonlinear devices so that :func:`alterations` can change them in a loaded circuit: a
+        state that is more than a factor becomes voltages ``vc{k}_{i}_{j}``, which costs about a
+        fifth more time per vector. Resistors can always be altered.
     """
     g = checked_conductances(tile, g)
     v = checked_voltages(tile, (), v)
@@ -92,16 +103,19 @@ def build(tile: Tile, g: ArrayLike, v: ArrayLike, *, alterable: bool = False) ->
     circuit.subcircuit(array)
     circuit.raw_spice = f".options {OPTIONS}\n{_models(tile.cell)}"
     circuit.X("a", "array", *ports)
-    circuit.V("sel", "sel", circuit.gnd, 0)
+    if len(v) > 1:
+        circuit.V("sel", "sel", circuit.gnd, 0)
     if isinstance(tile.cell.access, Transistor):
         circuit.V("gate", "gate", circuit.gnd, tile.cell.access.v_gate)
-    points = np.arange(max(len(v), 2))
-    swept = v[np.minimum(points, len(v) - 1)]  # a table needs two points
     for side, column, conductance in (("l", 0, wires.left), ("r", tile.cols - 1, wires.right)):
         for i in np.flatnonzero(conductance):
-            table = _interleaved(points, swept[:, i] * conductance[i])
-            node = f"w{i}_{column}"
-            circuit.B(f"d{side}{i}", circuit.gnd, node, current_expression=f"pwl(v(sel),{table})")
+            node, currents = f"w{i}_{column}", (v[:, i] * conductance[i]).tolist()
+            if len(v) > 1:
+                table = ",".join(f"{k},{x!r}" for k, x in enumerate(currents))
+                law = f"pwl(v(sel),{table})"
+                circuit.B(f"d{side}{i}", circuit.gnd, node, current_expression=law)
+            else:
+                circuit.I(f"d{side}{i}", circuit.gnd, node, currents[0])
             circuit.R(f"d{side}{i}", node, circuit.gnd, float(1.0 / conductance[i]))
     sense, gains = [], []
     for side, row, conductance in (("b", tile.rows - 1, wires.bottom), ("t", 0, wires.top)):
@@ -122,11 +136,22 @@ def build(tile: Tile, g: ArrayLike, v: ArrayLike, *, alterable: bool = False) ->
         )
     return Netlist(
         text=f"{circuit}.end\n",
-        analysis=f"dc vsel 0 {len(v) - 1} 1",
+        analysis=f"dc vsel 0 {len(v) - 1} 1" if len(v) > 1 else "op",
         sense=tuple(sense),
         gains=np.array(gains),
         vectors=len(v),
     )
+
+
+def nodes(tile: Tile) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return ngspice's names of the potentials at all cells, word lines and bit lines, row by row."""
+    ports = set(_ports(tile))
+
+    def names(line: str) -> tuple[str, ...]:
+        local = [f"{line}{i}_{j}" for i in range(tile.rows) for j in range(tile.cols)]
+        return tuple(f"v({name})" if name in ports else f"v(xa.{name})" for name in local)
+
+    return names("w"), names("b")
 
 
 def _amplifier(circuit: Circuit, amplifier: Amplifier, tag: str, node: str, through: float) -> None:
@@ -134,10 +159,6 @@ def _amplifier(circuit: Circuit, amplifier: Amplifier, tag: str, node: str, thro
     circuit.R(f"s{tag}", node, f"s{tag}", through)
     circuit.R(f"f{tag}", f"s{tag}", f"o{tag}", amplifier.r_feedback)
     circuit.B(f"o{tag}", f"o{tag}", circuit.gnd, voltage_expression=law)
-
-
-def _interleaved(points: Any, values: Array) -> str:
-    return ",".join(f"{k},{x!r}" for k, x in zip(points.tolist(), values.tolist(), strict=True))
 
 
 def _ports(tile: Tile) -> list[str]:
@@ -164,12 +185,15 @@ def _array(tile: Tile, g: Array, alterable: bool) -> str:
     """Return the lines of all cells, filled into a text that is made once per kind of cell."""
     lines, law = _cell(tile.cell, alterable)
     order, texts = _texts(tile.shape, lines)
-    g = g.ravel()[order]
-    if not g.all():
-        texts = tuple(text for text, closed in zip(texts, g > 0.0, strict=True) if closed)
-        g = g[g > 0.0]
+    closed = g.ravel()[order] > 0.0
+    g = g.ravel()[order][closed]
     values = 1.0 / g[:, None] if law is None else law.constants(tile.cell.state(g))
-    return "".join(texts) % tuple(values.ravel().tolist())
+    text = "".join(compress(texts, closed)) % tuple(values.ravel().tolist())
+    if law is not None and tile.cell.device.r_s > 0.0:
+        # After all others: SPARSE then factors a fifth faster than with each beside its device.
+        _, series = _texts(tile.shape, f"rs@ w@ s@ {number(tile.cell.device.r_s)}\n")
+        text += "".join(compress(series, closed))
+    return text
 
 
 def _cell(cell: Cell, alterable: bool) -> tuple[str, FrozenLaw | None]:
@@ -181,7 +205,7 @@ def _cell(cell: Cell, alterable: bool) -> tuple[str, FrozenLaw | None]:
     start = "s@" if cell.device.r_s > 0.0 else "w@"
     end = "b@" if cell.access is None else "t@"
     law = frozen_law(cell.device, f"v({start},{end})")
-    lines = [f"rs@ w@ s@ {number(cell.device.r_s)}"] if cell.device.r_s > 0.0 else []
+    lines = []
     if alterable and law.factor is not None:
         lines.append(f"b@ {start} {end} i={law.factor} m=%r")
     elif alterable:

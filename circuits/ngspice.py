@@ -11,12 +11,12 @@ __all__ = ["Features", "Ng", "available", "features", "find_library"]
 
 import ctypes.util
 import functools
-import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,31 +24,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from PySpice.Spice.NgSpice import Shared as shared
 
-from ..data.errors import EngineError, EngineMissing, InputError, NonConvergence
+from ..data.errors import EngineError, EngineMissing, InputError
 from ..data.types import Array
+from . import isolated
+from .messages import INSTALL, gone, verdict
 from .worker import Lost
 
 OLDEST = 39
 """First major version whose B-sources and callbacks behave as the decks need."""
-
-INSTALL = "install it (Debian, Ubuntu: apt install libngspice0 ngspice) or set NGSPICE_LIBRARY_PATH"
-
-FATAL = re.compile(
-    r"^\s*(fatal )?error|doanalyses|aborted|no such|unknown |can't find|not parsed|"
-    r"too many parameters|not enough|incorrect|undefined|singular matrix|no circuit|syntax|"
-    r"could not|cannot open|mismatch",
-    re.IGNORECASE,
-)
-BENIGN = re.compile(
-    r"^\s*(note|warning|using (sparse|klu)|trying|supplies reduced|reducing trtol|original line)",
-    re.IGNORECASE,
-)
-DIVERGED = re.compile(
-    r"timestep too small|no convergence|iteration limit|singular matrix|gmin stepping failed|"
-    r"source stepping failed|did not converge|trouble with",
-    re.IGNORECASE,
-)
-GONE = re.compile(r"cannot recover|awaits to be (detached|reset)", re.IGNORECASE)
 
 
 class Features(NamedTuple):
@@ -59,7 +42,7 @@ class Features(NamedTuple):
     klu: bool
     """Whether it has the KLU solver."""
     library: str
-    """Path of the shared library."""
+    """Path of the shared library; empty where only the program can be used."""
 
     @property
     def major(self) -> int:
@@ -89,41 +72,61 @@ def find_library() -> str | None:
 
 
 def available() -> bool:
-    """Return whether an ngspice library is installed; nothing is loaded."""
-    return find_library() is not None
+    """Return whether ngspice is installed, as a library or as a program; nothing is loaded or
+    started.
+    """
+    return find_library() is not None or isolated.available()
 
 
 @functools.cache
 def features() -> Features:
-    """Ask the installed library for its version and solvers, in a process of its own.
+    """Ask the installed ngspice for its version and solvers, in a process of its own.
 
     Raises
     ------
     EngineMissing
-        If there is no library, it can't be loaded, or it is too old.
+        If there is neither a usable library nor a program, or it is too old.
     """
-    library = find_library()
-    if library is None:
-        raise EngineMissing(f"ngspice's shared library was not found: {INSTALL}")
-    code = "from memtwin.circuits.ngspice import Ng; Ng.get().print_features()"
-    with tempfile.TemporaryDirectory() as folder:
-        asked = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", code],
-            capture_output=True,
-            text=True,
-            cwd=folder,
-            timeout=60,
-        )
-    try:
-        found = Features(**json.loads(asked.stdout.splitlines()[-1]), library=library)
-    except (IndexError, ValueError, TypeError) as error:
-        last = (asked.stderr.strip().splitlines() or [f"exit status {asked.returncode}"])[-1]
-        raise EngineMissing(f"the ngspice library {library} can't be used: {last}") from error
+    library, trouble = find_library(), "was not found"
+    found = None
+    if library is not None:
+        code = "from memtwin.circuits.ngspice import Ng; Ng.get().print_features()"
+        said, trouble = _ask([sys.executable, "-P", "-W", "ignore", "-c", code])
+        found = _parsed(said, library)
+        trouble = f"{library} can't be used ({trouble})"
+    if found is None and isolated.available():
+        with tempfile.TemporaryDirectory() as folder:
+            deck = Path(folder) / "version.cir"
+            deck.write_text("version\n.control\nversion -f\nquit\n.endc\n.end\n")
+            found = _parsed(_ask(["ngspice", "-n", "-b", str(deck)])[0], "")
+        if found is not None:
+            warnings.warn(
+                f"the ngspice library {trouble}: running ngspice -b instead",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+    if found is None:
+        raise EngineMissing(f"the ngspice library {trouble}: {INSTALL}")
     if found.major < OLDEST:
         raise EngineMissing(
-            f"ngspice {found.version} at {library} is too old, {OLDEST} is needed: {INSTALL}"
+            f"ngspice {found.version} is too old, {OLDEST} or newer is needed: {INSTALL}"
         )
     return found
+
+
+def _ask(command: Sequence[str]) -> tuple[str, str]:
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            asked = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=60)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return "", str(error)
+    last = (asked.stderr.strip().splitlines() or [f"exit status {asked.returncode}"])[-1]
+    return asked.stdout, last
+
+
+def _parsed(text: str, library: str) -> Features | None:
+    version = re.search(r"ngspice-(\d+(\.\d+)*)", text)
+    return None if version is None else Features(version[1], "KLU" in text, library)
 
 
 class Ng(shared.NgSpiceShared):  # type: ignore[misc]
@@ -181,18 +184,17 @@ class Ng(shared.NgSpiceShared):  # type: ignore[misc]
         return 0
 
     def _get_version(self) -> None:
-        text = "\n".join(self.exec_command("version -f", join_lines=False))
-        found = re.search(r"ngspice-(\d+)(\.\d+)*", text)
+        self._version_text = "\n".join(self.exec_command("version -f", join_lines=False))
+        found = _parsed(self._version_text, "")
         if found is None:
             raise NameError("its version command answers nothing")
-        self._version_text, self._ngspice_version = found[0].removeprefix("ngspice-"), int(found[1])
-        self._klu = "KLU" in text
+        self._ngspice_version = found.major
         types = shared.SIMULATION_TYPE
-        types.setdefault(self._ngspice_version, types["last"])
+        types.setdefault(found.major, types["last"])
 
     def print_features(self) -> None:
-        """Print version and solvers as one line of JSON."""
-        print(json.dumps({"version": self._version_text, "klu": self._klu}))
+        """Print what :func:`features` looks for."""
+        print(self._version_text)
 
     @property
     def log(self) -> str:
@@ -222,16 +224,12 @@ class Ng(shared.NgSpiceShared):  # type: ignore[misc]
         return self.stdout if join_lines else self._stdout
 
     def _check(self, doing: str, failed: bool) -> None:
-        said = [line for line in self._stderr if not BENIGN.search(line)]
-        if self._lost or GONE.search(self.log):
+        if self._lost or gone(self.log):
             self._lost = self._lost or "ngspice can't recover from an error"
             raise Lost(f"{doing}: {self._lost}\n{self.log[-2000:]}")
-        wrong = [line for line in said if FATAL.search(line)]
-        if any(DIVERGED.search(line) for line in said) and (failed or wrong):
-            raise NonConvergence(f"{doing}: no operating point was found\n{self.log[-2000:]}")
-        if failed or wrong:
-            reason = (wrong or said or ["no reason given"])[0].strip()
-            raise EngineError(f"{doing} failed: {reason}")
+        error = verdict(doing, self._stderr, failed=failed, log=self.log)
+        if error is not None:
+            raise error
 
     def load_circuit(self, circuit: object) -> None:
         """Replace whatever was loaded by ``circuit`` (text, or a PySpice circuit).

@@ -9,10 +9,9 @@ bit lines, so that a separator has half the nodes it has in a grid (George 1973,
 doi:10.1137/0710032).
 """
 
-__all__ = ["Fields", "Nodal"]
+__all__ = ["Nodal"]
 
 import functools
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,48 +22,11 @@ from scipy.sparse.linalg import splu
 from ..data.errors import InputError, NonConvergence
 from ..data.types import Array
 from .engine import checked_conductances, checked_voltages
+from .fields import Fields, fields_of
 from .tile import Tile
 
 STEPS = 100
 """Newton steps before a solve is given up."""
-
-
-@dataclass(frozen=True)
-class Fields:
-    """What happens inside a tile while it is read; leading dimensions are those of the read
-    voltages.
-    """
-
-    v: Array
-    """Row voltages at the drivers [V], (..., rows)."""
-    w: Array
-    """Potentials of the word lines at the cells [V], (..., rows, cols)."""
-    b: Array
-    """Potentials of the bit lines at the cells [V], (..., rows, cols)."""
-    i: Array
-    """Currents through the cells [A], (..., rows, cols)."""
-    sensed: Array
-    """Sensed currents [A], (..., cols)."""
-    row: Array
-    """Currents along the word-line segments [A], (..., rows, cols - 1), left to right."""
-    col: Array
-    """Currents along the bit-line segments [A], (..., rows - 1, cols), downward."""
-
-    @property
-    def power(self) -> Array:
-        """Power dissipated in each cell [W], (..., rows, cols)."""
-        return (self.w - self.b) * self.i
-
-    @property
-    def drop(self) -> Array:
-        """Voltage lost on the wires on the way to each cell and back [V], (..., rows, cols)."""
-        return self.v[..., :, None] - (self.w - self.b)
-
-    @property
-    def worst_drop(self) -> Array:
-        """Largest loss of any cell [V], (...)."""
-        worst: Array = np.abs(self.drop).max(axis=(-2, -1))
-        return worst
 
 
 class Nodal:
@@ -112,14 +74,6 @@ class Nodal:
             else:
                 out[t] = self._net.newton(g[t], x[t], flat[t], t)
         return out, v
-
-
-def fields_of(tile: Tile, v: Array, w: Array, b: Array, i: Array, sensed: Array) -> Fields:
-    """Complete :class:`Fields` from the potentials and currents at the cells."""
-    wires = tile.wires()
-    row = (w[..., :, :-1] - w[..., :, 1:]) * wires.row
-    col = (b[..., :-1, :] - b[..., 1:, :]) * wires.col
-    return Fields(v=v, w=w, b=b, i=i, sensed=sensed, row=row, col=col)
 
 
 class _Net:

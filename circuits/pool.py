@@ -7,21 +7,25 @@ spread it: threads here by default (the work is in the worker processes), or
 ``dask.distributed.Client.get_executor()`` on a cluster. Idle workers are kept for the next call.
 """
 
-__all__ = ["WorkerDied", "WorkerHung", "call", "close_idle", "map_jobs"]
+__all__ = ["Mode", "Worker", "WorkerDied", "WorkerHung", "call", "close_idle", "map_jobs"]
 
 import atexit
+import functools
 import os
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterable
+from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
-from typing import IO
+from contextlib import ExitStack
+from typing import IO, Literal, TypeAlias
 
 from ..data.errors import EngineError, MemtwinError, WorkerCrash
 from ..data.types import Progress
+from . import isolated
+from .cache import Cache
 from .worker import Job, Lost, Outcome, receive, send
 
 TIMEOUT = 600.0
@@ -30,6 +34,9 @@ JOBS_MAX = 500
 """Jobs after which a worker is replaced."""
 MEMORY_MAX = 2e9
 """Resident memory after which a worker is replaced [byte]."""
+
+Mode: TypeAlias = Literal["auto", "library", "isolated"]
+"""Where ngspice runs: as a library in worker processes, or as a program for every job."""
 
 START = "from memtwin.circuits.worker import main; main()"
 
@@ -144,8 +151,8 @@ def close_idle() -> None:
         worker.close()
 
 
-def call(job: Job, timeout: float = TIMEOUT) -> Outcome:
-    """Run one job in a worker process of this process.
+def call(job: Job, timeout: float = TIMEOUT, mode: Mode = "auto") -> Outcome:
+    """Run one job in a worker process of this process, or (``mode``) in an ``ngspice -b``.
 
     Raises
     ------
@@ -154,58 +161,93 @@ def call(job: Job, timeout: float = TIMEOUT) -> Outcome:
     NonConvergence, EngineError
         As :func:`.worker.run`.
     """
-    for attempt in (1, 2):
-        worker = borrow()
+    once = (
+        _isolated if mode == "isolated" or (mode == "auto" and not _has_library()) else _in_worker
+    )
+    try:
+        return once(job, timeout)
+    except (WorkerCrash, Lost):
         try:
-            outcome = worker.run(job, timeout)
+            return once(job, timeout)
         except (WorkerCrash, Lost) as error:
-            worker.close()
-            if attempt == 2:
-                raise type(error)(f"{error} (and so did a second worker)") from error
-        except EngineError:
-            give_back(worker)
-            raise
-        except BaseException:  # Ctrl-C: the worker is in the middle of something
-            worker.close()
-            raise
-        else:
-            give_back(worker)
-            return outcome
-    raise AssertionError("unreachable")
+            raise type(error)(f"{error} (and so it did when tried once more)") from error
+
+
+def _in_worker(job: Job, timeout: float) -> Outcome:
+    worker = borrow()
+    try:
+        outcome = worker.run(job, timeout)
+    except (WorkerCrash, Lost):
+        worker.close()
+        raise
+    except EngineError:
+        give_back(worker)
+        raise
+    except BaseException:  # Ctrl-C: the worker is in the middle of something
+        worker.close()
+        raise
+    give_back(worker)
+    return outcome
+
+
+def _isolated(job: Job, timeout: float) -> Outcome:
+    try:
+        return isolated.run(job, timeout)
+    except TimeoutError as error:
+        raise WorkerHung(str(error)) from error
+    except ChildProcessError as error:
+        raise WorkerDied(str(error)) from error
+
+
+@functools.cache
+def _has_library() -> bool:
+    from .ngspice import features
+
+    return bool(features().library)
 
 
 def map_jobs(
-    jobs: Iterable[Job],
+    jobs: Sequence[Job],
     *,
+    labels: Sequence[str] = (),
     workers: int | None = None,
     executor: Executor | None = None,
     timeout: float = TIMEOUT,
+    mode: Mode = "auto",
+    cache: Cache | None = None,
     progress: Progress | None = None,
 ) -> list[Outcome]:
     """Run ``jobs``, at most ``workers`` at a time (by default one per core), and return outcomes in
     their order.
 
-    ``executor`` runs them elsewhere instead: anything with ``submit``. The first failure ends the
-    rest and is raised.
+    ``executor`` runs them elsewhere instead: anything with ``submit``. Results that ``cache`` holds
+    are taken from there, new ones are put there as they come. The first failure ends the rest and
+    is raised, with its job's label before it.
     """
-    jobs = list(jobs)
-    own = None
-    if executor is None:
-        count = max(1, min(workers or os.cpu_count() or 1, len(jobs)))
-        executor = own = ThreadPoolExecutor(count, thread_name_prefix="memtwin-spice")
-    try:
-        futures = {executor.submit(call, job, timeout): k for k, job in enumerate(jobs)}
-        outcomes: dict[int, Outcome] = {}
-        try:
-            for done, future in enumerate(as_completed(futures), start=1):
-                outcomes[futures[future]] = future.result()
-                if progress is not None:
-                    progress(done, len(jobs))
-        except BaseException:
-            for future in futures:
-                future.cancel()
-            raise
-        return [outcomes[k] for k in range(len(jobs))]
-    finally:
-        if own is not None:
-            own.shutdown(wait=True, cancel_futures=True)
+    outcomes = (
+        {}
+        if cache is None
+        else {k: hit for k, job in enumerate(jobs) if (hit := cache.get(job)) is not None}
+    )
+    rest = [k for k in range(len(jobs)) if k not in outcomes]
+    if progress is not None and outcomes:
+        progress(len(outcomes), len(jobs))
+    count = max(1, min(workers or os.cpu_count() or 1, len(rest)))
+    with ExitStack() as stack:
+        if executor is None:
+            executor = stack.enter_context(ThreadPoolExecutor(count, "memtwin-spice"))
+        futures = {executor.submit(call, jobs[k], timeout, mode): k for k in rest}
+        stack.callback(lambda: [future.cancel() for future in futures])
+        for future in as_completed(futures):
+            k = futures[future]
+            try:
+                outcomes[k] = future.result()
+            except EngineError as error:
+                if not labels:
+                    raise
+                raise type(error)(f"{labels[k]}: {error}") from error
+            if cache is not None:
+                cache.put(jobs[k], outcomes[k])
+            if progress is not None:
+                progress(len(outcomes), len(jobs))
+    return [outcomes[k] for k in range(len(jobs))]

@@ -2,39 +2,54 @@
 
 __all__ = ["Spice"]
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
+from pathlib import Path
+from types import TracebackType
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..data.errors import InputError
+from ..data.errors import EngineError, InputError
 from ..data.types import Array, Progress
+from .cache import Cache
 from .engine import checked_conductances, checked_voltages
-from .netlist import Netlist, build
+from .fields import Fields, fields_of
+from .netlist import Netlist, alterations, build, nodes
 from .ngspice import features
-from .pool import TIMEOUT, map_jobs
+from .pool import TIMEOUT, Mode, Worker, map_jobs
 from .tile import Tile
-from .worker import Job, Step
+from .worker import Job, Outcome, Step
 
 CHUNK = 256
-"""Vectors per sweep; bounds what a crash costs and keeps all workers busy."""
+"""Vectors per sweep: what one crash costs, and what one worker takes at a time."""
 
 
 class Spice:
     """ngspice in worker processes.
+
+    A batch is one ``.dc`` sweep per tile and chunk of vectors. A linear tile that gets more vectors
+    than it has rows is swept through its unit vectors instead, and the batch is a matrix product.
+    Every chunk starts from a freshly loaded deck, so that the results don't depend, to the last
+    bit, on where and in which order the chunks run.
 
     Parameters
     ----------
     tile
         The tile that the stack consists of.
     workers
-        Number of ngspice processes at a time, by default one per core. The results don't depend on
-        it.
+        Number of ngspice processes at a time, by default one per core.
     executor
         Where to run jobs instead of here: any ``concurrent.futures.Executor``, such as Dask's.
     timeout
         Time limit of one job [s].
+    mode
+        ``"library"``, ``"isolated"`` (a program per job) or the first that works.
+    cache
+        Folder in which results are kept.
+    live
+        Keep every tile loaded in a process of its own, and alter only the conductances that changed
+        between two programmings. Results then depend on the past within the tolerances (1e-7).
     """
 
     name = "spice"
@@ -46,62 +61,194 @@ class Spice:
         workers: int | None = None,
         executor: Executor | None = None,
         timeout: float = TIMEOUT,
+        mode: Mode = "auto",
+        cache: str | Path | None = None,
+        live: bool = False,
     ) -> None:
+        if live and (executor is not None or mode == "isolated" or cache is not None):
+            raise InputError(
+                "a live session runs in this machine's worker processes, without a cache"
+            )
         self.tile = tile
         self.workers = workers
         self.executor = executor
         self.timeout = timeout
+        self.mode = mode
+        self._linear = tile.cell.linear and tile.amplifier is None
+        self._found = features()
+        self._cache = None
+        if cache is not None:
+            solver = "klu" if self._found.klu else "sparse"
+            self._cache = Cache(Path(cache), f"{self._found.version} {solver}")
+        self._ladder = ladder(self._found.klu)
+        self._sessions: list[_Session] | None = [] if live else None
         self._g: Array | None = None
 
     def program(self, g: ArrayLike) -> None:
         """Set the conductances ``g`` [S], (..., rows, cols)."""
-        self._g = checked_conductances(self.tile, g)
-        self.tile.cell.state(self._g.ravel()[:0])
+        g = checked_conductances(self.tile, g)
+        if not self.tile.cell.linear:
+            self.tile.cell.state(g)  # says so now if a device can't have its conductance
+        self._g = g
 
     def read(self, v: ArrayLike, progress: Progress | None = None) -> Array:
         """Return the currents [A], (..., batch, cols), for ``v`` [V], (..., batch, rows)."""
+        g, v = self._stack(v)
+        shape = (*v.shape[:-1], self.tile.cols)
+        v = v.reshape(len(g), v.shape[-2], self.tile.rows)
+        unit = self._linear and (v.shape[1] > self.tile.rows or self._sessions is not None)
+        swept = (
+            np.broadcast_to(np.eye(self.tile.rows), (len(g), *(self.tile.rows,) * 2)) if unit else v
+        )
+        sensed = np.empty((*swept.shape[:2], self.tile.cols))
+        if self._sessions is not None:
+            while len(self._sessions) < len(g):
+                self._sessions.append(_Session(self.tile, self._ladder, self.timeout))
+            for t, session in enumerate(self._sessions[: len(g)]):
+                sensed[t] = session.read(g[t], swept[t])
+                if progress is not None:
+                    progress(t + 1, len(g))
+        else:
+            places = [
+                (t, slice(k, k + CHUNK))
+                for t in range(len(g))
+                for k in range(0, swept.shape[1], CHUNK)
+            ]
+            decks = [build(self.tile, g[t], swept[t, part]) for t, part in places]
+            jobs = [
+                Job(deck.text, (Step(deck.analysis, deck.sense),), self._ladder) for deck in decks
+            ]
+            labels = [self._label(t, part.start) for t, part in places]
+            for (t, part), deck, out in zip(
+                places, decks, self._run(jobs, labels, progress), strict=True
+            ):
+                sensed[t, part] = deck.currents(out.values[0])
+        return (np.matmul(v, sensed) if unit else sensed).reshape(shape)
+
+    def fields(self, v: ArrayLike, progress: Progress | None = None) -> Fields:
+        """Return potentials and currents everywhere for ``v`` [V], (..., batch, rows)."""
+        g, v = self._stack(v)
+        flat = v.reshape(len(g), v.shape[-2], self.tile.rows)
+        decks = [build(self.tile, g[t], flat[t]) for t in range(len(g))]
+        w, b = nodes(self.tile)
+        jobs = [
+            Job(deck.text, (Step(deck.analysis, (*w, *b, *deck.sense)),), self._ladder)
+            for deck in decks
+        ]
+        outcomes = self._run(jobs, [self._label(t, 0) for t in range(len(g))], progress)
+        tables = np.stack([out.values[0][: v.shape[-2]] for out in outcomes])
+        shape, count = (*v.shape[:-1], *self.tile.shape), len(w)
+        at_w, at_b = (
+            tables[..., :count].reshape(shape),
+            tables[..., count : 2 * count].reshape(shape),
+        )
+        sensed = np.stack(
+            [
+                deck.currents(table[:, 2 * count :])
+                for deck, table in zip(decks, tables, strict=True)
+            ]
+        ).reshape(*v.shape[:-1], self.tile.cols)
+        assert self._g is not None
+        stacked = self._g[..., None, :, :]
+        i = self.tile.cell.law(at_w - at_b, self.tile.cell.state(stacked), stacked > 0.0, at_b)[0]
+        return fields_of(self.tile, v, at_w, at_b, i, sensed)
+
+    def close(self) -> None:
+        """End the processes of a live session."""
+        for session in self._sessions or ():
+            session.close()
+
+    def __enter__(self) -> "Spice":
+        """Return the engine; leaving the block closes it."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the engine."""
+        self.close()
+
+    def _stack(self, v: ArrayLike) -> tuple[Array, Array]:
         if self._g is None:
             raise InputError("program the spice engine before reading it")
-        v = checked_voltages(self.tile, self._g.shape[:-2], v)
-        g, flat = self._g.reshape(-1, *self.tile.shape), v.reshape(-1, *v.shape[-2:])
-        batch = v.shape[-2]
-        # A linear tile is known from its unit vectors; that pays once there are more vectors than
-        # rows.
-        unit = self.tile.cell.linear and batch > self.tile.rows
-        decks = [
-            (t, k, build(self.tile, g[t], part))
-            for t in range(len(g))
-            for k, part in _chunks(np.eye(self.tile.rows) if unit else flat[t])
-        ]
-        places = [(t, k) for t, k, _ in decks]
-        currents = self._run([deck for _, _, deck in decks], places, progress)
-        sensed = np.empty((len(g), self.tile.rows if unit else batch, self.tile.cols))
-        for (t, k, _), part in zip(decks, currents, strict=True):
-            sensed[t, k : k + len(part)] = part
-        out = np.matmul(flat, sensed) if unit else sensed
-        return out.reshape(*v.shape[:-1], self.tile.cols)
+        checked = checked_voltages(self.tile, self._g.shape[:-2], v)
+        return self._g.reshape(-1, *self.tile.shape), checked
+
+    def _label(self, t: int, first: int) -> str:
+        assert self._g is not None
+        place = (
+            tuple(int(k) for k in np.unravel_index(t, self._g.shape[:-2]))
+            if self._g.ndim > 2
+            else ()
+        )
+        return f"tile {place} of the stack, vectors from {first}"
 
     def _run(
-        self, decks: Sequence[Netlist], places: Sequence[tuple[int, int]], progress: Progress | None
-    ) -> list[Array]:
-        ladder = ladder_of(features().klu)
-        jobs = [Job(deck.text, (Step(deck.analysis, deck.sense),), ladder) for deck in decks]
-        outcomes = map_jobs(
+        self, jobs: Sequence[Job], labels: Sequence[str], progress: Progress | None
+    ) -> list[Outcome]:
+        return map_jobs(
             jobs,
+            labels=labels,
             workers=self.workers,
             executor=self.executor,
             timeout=self.timeout,
+            mode=self.mode,
+            cache=self._cache,
             progress=progress,
         )
-        return [deck.currents(out.values[0]) for deck, out in zip(decks, outcomes, strict=True)]
 
 
-def _chunks(v: Array) -> Iterator[tuple[int, Array]]:
-    for k in range(0, len(v), CHUNK):
-        yield k, v[k : k + CHUNK]
+class _Session:
+    """One tile that stays loaded in a worker process."""
+
+    def __init__(self, tile: Tile, rungs: tuple[str, ...], timeout: float) -> None:
+        self._tile, self._ladder, self._timeout = tile, rungs, timeout
+        self._worker: Worker | None = None
+        self._deck: Netlist | None = None
+        self._g = np.zeros(tile.shape)
+        self._v = np.zeros((0, tile.rows))
+
+    def read(self, g: Array, v: Array) -> Array:
+        """Return the currents, altering what changed if the same vectors are loaded, else loading
+        anew.
+        """
+        same = self._worker is not None and not self._worker.worn and np.array_equal(v, self._v)
+        if same and self._deck is not None and np.array_equal(g > 0.0, self._g > 0.0):
+            changed = np.argwhere(g != self._g)
+            alter = alterations(self._tile, map(tuple, changed), g[tuple(changed.T)])
+            job = Job("", (Step(self._deck.analysis, self._deck.sense, alter),), keep=True)
+            try:
+                return self._done(g, v, self._deck, job)
+            except EngineError:
+                self.close()  # once more, from a fresh process and deck
+        if self._worker is None or self._worker.worn:
+            self.close()
+            self._worker = Worker()
+        deck = build(self._tile, g, v, alterable=True)
+        job = Job(deck.text, (Step(deck.analysis, deck.sense),), self._ladder, keep=True)
+        return self._done(g, v, deck, job)
+
+    def _done(self, g: Array, v: Array, deck: Netlist, job: Job) -> Array:
+        assert self._worker is not None
+        try:
+            outcome = self._worker.run(job, self._timeout)
+        except BaseException:
+            self.close()
+            raise
+        self._deck, self._g, self._v = deck, g.copy(), v.copy()
+        return deck.currents(outcome.values[0])
+
+    def close(self) -> None:
+        """End the process."""
+        if self._worker is not None:
+            self._worker.close()
+        self._worker = self._deck = None
 
 
-def ladder_of(klu: bool) -> tuple[str, ...]:
+def ladder(klu: bool) -> tuple[str, ...]:
     """Return the ``.options`` to try in turn: the fast solver, the tolerant one, then small steps
     from zero.
     """

@@ -13,6 +13,7 @@ from .. import __version__
 from .console import verb
 from .fit import fit
 from .info import info
+from .netlist import netlist
 from .report import report
 from .run import run
 
@@ -41,7 +42,7 @@ def _root(
     """Memristor devices in SPICE, and the networks that train on them."""
 
 
-for command in (fit, run, report, info):
+for command in (fit, netlist, run, report, info):
     app.command()(verb(command))
 
 
