@@ -7,6 +7,7 @@ divided by a.
 
 __all__ = ["Device", "load_device", "save_device", "shipped_devices"]
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -204,7 +205,7 @@ def save_device(device: Device, path: str | Path) -> Path:
         lines.append(f"{row.name} = {{ {', '.join(cells)} }}")
     if device.meta:
         lines += ["", "[meta]"]
-        lines += [f"{_toml(key)} = {_toml(value)}" for key, value in device.meta.items()]
+        lines += [f"{_key(key)} = {_toml(value)}" for key, value in device.meta.items()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.part")
@@ -213,6 +214,10 @@ def save_device(device: Device, path: str | Path) -> Path:
     except OSError as error:
         raise MemtwinError(f"can't write {path}: {error}") from error
     return path
+
+
+def _key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _toml(key)
 
 
 def _toml(value: Any) -> str:

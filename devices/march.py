@@ -9,6 +9,8 @@ whose error estimate is too large in an interval go on alone in smaller steps.
 
 __all__ = ["System", "march"]
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,74 +21,85 @@ from .series import inner_voltage
 
 
 class System:
-    """F(x, v) and its derivatives for a set of devices, with the voltage behind r_s kept as a
-    running guess.
+    """F(x, v) and its derivatives for a set of devices.
+
+    Where there is a series resistance, the last solution behind it and its slopes are kept: they
+    foretell the next one so well that Newton's method needs a step or two.
     """
 
     def __init__(self, model: CompactModel, args: list[Array]) -> None:
-        self.model = model
-        self.args, self.r_s = args[:-1], args[-1]
         self.bounds = model.state_range
+        self.args, self.r_s = args[:-1], args[-1]
         self.series = bool(np.any(self.r_s))
-        self.u: Array = np.zeros(self.r_s.shape)
+        self.last: tuple[Array, ...] = ()  # v, x, u, du/dv, du/dx
         self._current = model.compiled("current")
         self._law = model.compiled_many(("current", ""), ("current", "V"))
         self._rate = model.compiled("rate")
+        wanted = [("rate", ""), ("rate", "X"), ("rate", "V")]
         if self.series:
-            wanted = [
-                ("rate", ""),
-                ("rate", "X"),
-                ("rate", "V"),
-                ("current", "V"),
-                ("current", "X"),
-            ]
-        else:
-            wanted = [("rate", ""), ("rate", "X"), ("rate", "V")]
+            wanted += [("current", "V"), ("current", "X")]
         self._all = model.compiled_many(*wanted)
 
     def fresh(self) -> "System":
-        """Return the same system without a running guess."""
+        """Return the same system with nothing kept."""
         other = object.__new__(System)
-        other.__dict__.update(self.__dict__)
-        other.u = np.zeros(0)
+        other.__dict__.update(self.__dict__, last=())
         return other
 
     def only(self, index: NDArray[np.intp]) -> "System":
         """Return the system of the devices at ``index``."""
-        part = object.__new__(System)
-        part.__dict__.update(self.__dict__)
+        part = self.fresh()
         part.args = [a[index] for a in self.args]
-        part.r_s, part.u = self.r_s[index], self.u[index]
+        part.r_s = self.r_s[index]
+        part.last = tuple(a[index] for a in self.last)
         return part
 
+    def absorb(self, part: "System", index: NDArray[np.intp]) -> None:
+        """Keep what ``part``, the system at ``index``, has kept."""
+        for mine, its in zip(self.last, part.last, strict=True):
+            mine[index] = its
+
     def inner(self, v: Array, x: Array) -> Array:
+        """Return the voltage behind the series resistance."""
         if not self.series:
             return v
         shape = v.shape
 
         def law(u: Array) -> tuple[Array, Array]:
             i, slope = self._law(u, x, *self.args)
-            return np.broadcast_to(i, shape), np.broadcast_to(slope, shape)
+            return _full(i, shape), _full(slope, shape)
 
-        start = self.u if self.u.shape == shape else None
-        r_s = np.broadcast_to(self.r_s, shape)
-        self.u = inner_voltage(law, v, r_s, start=start, tolerance=1e-10)[0]
-        return self.u
+        start = None
+        if self.last and self.last[0].shape == shape:
+            v_0, x_0, u_0, u_v, u_x = self.last
+            start = u_0 + u_v * (v - v_0) + u_x * (x - x_0)
+        # Newton's last step is applied: the error left is about its square.
+        return inner_voltage(law, v, _full(self.r_s, shape), start=start, tolerance=1e-6)[0]
 
     def current(self, v: Array, x: Array) -> Array:
-        return np.broadcast_to(self._current(self.inner(v, x), x, *self.args), v.shape)
+        """Return i [A] at terminal voltage v."""
+        return _full(self._current(self.inner(v, x), x, *self.args), v.shape)
 
     def rate(self, v: Array, x: Array) -> Array:
-        return np.broadcast_to(self._rate(self.inner(v, x), x, *self.args), v.shape)
+        """Return F at terminal voltage v."""
+        return _full(self._rate(self.inner(v, x), x, *self.args), v.shape)
 
     def rate_and_slopes(self, v: Array, x: Array) -> tuple[Array, Array, Array]:
-        """Return F, dF/dx and dF/dv."""
+        """Return F, dF/dx and dF/dv at terminal voltage v."""
         if not self.series:
             f, f_x, f_v = self._all(v, x, *self.args)
             return f, f_x, f_v
-        f, f_x, f_v, g, i_x = self._all(self.inner(v, x), x, *self.args)
-        gain = 1.0 / (1.0 + self.r_s * g)
-        return f, f_x - f_v * self.r_s * i_x * gain, f_v * gain
+        u = self.inner(v, x)
+        f, f_x, f_v, g, i_x = self._all(u, x, *self.args)
+        u_v = 1.0 / (1.0 + self.r_s * g)
+        u_x = -self.r_s * i_x * u_v
+        self.last = (v.copy(), x.copy(), u, _full(u_v, v.shape), _full(u_x, v.shape))
+        return f, f_x + f_v * u_x, f_v * u_v
+
+
+def _full(value: Any, shape: tuple[int, ...]) -> Array:
+    array = np.asarray(value, float)
+    return array if array.shape == shape else np.broadcast_to(array, shape).copy()
 
 
 def march(
@@ -98,7 +111,8 @@ def march(
     atol: float,
     progress: Progress | None,
 ) -> tuple[Array, Array]:
-    """Return currents [A] and states, (devices, samples), from states x under waves (devices, samples).
+    """Return currents [A] and states, (devices, samples), from states x under waves (devices,
+    samples).
 
     Raises
     ------
@@ -134,7 +148,7 @@ def _interval(
     # Start with the step that ended the last interval: what was fast stays fast for a while.
     h = np.minimum(step, 1.0)
     new, error = _rosenbrock(system, x, v0, slope, h * length)
-    size = error / (atol + rtol * np.maximum(np.abs(x), np.abs(new)))
+    size = _size(error, x, new, rtol, atol)
     if h.min() == 1.0 and size.max() <= 1.0:
         return np.clip(new, low, high)
     x = x.copy()
@@ -152,8 +166,8 @@ def _interval(
         xa = x[active]
         va = v0[active] + slope[active] * (done[active] * length)
         new, error = _rosenbrock(part, xa, va, slope[active], ha * length)
-        system.u[active] = part.u
-        size = error / (atol + rtol * np.maximum(np.abs(xa), np.abs(new)))
+        system.absorb(part, active)
+        size = _size(error, xa, new, rtol, atol)
         accepted = size <= 1.0
         done[active] += np.where(accepted, ha, 0.0)
         x[active] = np.where(accepted, np.clip(new, low, high), xa)
@@ -168,6 +182,11 @@ def _interval(
         f"the state of {active.size} device(s) changes too fast to follow"
         f" near v = {va.flat[0]:.4g} V"
     )
+
+
+def _size(error: Array, old: Array, new: Array, rtol: float, atol: float) -> Array:
+    size = error / (atol + rtol * np.maximum(np.abs(old), np.abs(new)))
+    return np.where(np.isfinite(size), size, 1e10)
 
 
 def _growth(size: Array) -> Array:

@@ -252,7 +252,7 @@ def _staircase(levels: Levels, pulse: Pulse, rising: bool, limit: int) -> tuple[
     path, spent = [g], [total]
     t, v = pulse.waveform()
     for _ in range(limit):
-        trace = simulate(device, t, v, x)
+        trace = simulate(device, t, v, x, rtol=1e-5)
         before, x = x, trace.x[:, -1]
         g, total = device.conductance(x, levels.v_read), total + trace.energy
         path.append(g)

@@ -52,23 +52,21 @@ def inner_voltage(
         If the law is so irregular that 120 bracketed steps do not settle.
     """
     low, high = np.minimum(v, 0.0), np.maximum(v, 0.0)
-    u = v.copy() if start is None else np.clip(start, low, high)
+    u = v if start is None else np.minimum(np.maximum(start, low), high)
     limit = tolerance * np.abs(v) + 1e-16
     for _ in range(_STEPS):
         current, slope = law(u)
         residual = u + r_s * current - v
-        low = np.where(residual < 0, u, low)
-        high = np.where(residual > 0, u, high)
         step = residual / (1.0 + r_s * slope)
+        following = u - step
         done = np.abs(step) <= limit
         if done.all():
-            u = u - step
-            return u, current - slope * step, slope
-        following = u - step
+            return following, current - slope * step, slope
+        low = np.where(residual < 0, u, low)
+        high = np.where(residual > 0, u, high)
         inside = (following >= low) & (following <= high)
         u = np.where(done, u, np.where(inside, following, 0.5 * (low + high)))
     raise NonConvergence(
         f"no current found through r_s at {int(np.sum(~done))} of {done.size} points after"
-        f" {_STEPS} steps;"
-        " the model's current must not fall with voltage"
+        f" {_STEPS} steps; the model's current must not fall with voltage"
     )

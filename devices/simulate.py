@@ -21,7 +21,7 @@ from .device import Device
 from .march import System, march
 from .model import CompactModel
 
-_FEW, _MANY = 48, 64
+_FEW, _MANY = 48, 16
 """Up to so many devices, and from so many samples, solving all steps together is cheaper."""
 
 
