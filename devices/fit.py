@@ -37,6 +37,7 @@ _CHUNK = (
 )
 _STEPS = 60
 _FINE = 4  # integration steps per interval once the search is over
+_FLAT = 1e-7  # relative gain at which the polish ends
 _FACE = 1e-7  # this close to a face of the cube is on it
 
 
@@ -315,18 +316,27 @@ def _polish(space: Space, z: Array) -> tuple[Array, str, bool]:
     if not moving:
         return z, "every parameter ended on a bound", False
 
-    def point(values: lmfit.Parameters) -> Array:
-        return np.array([[values[name].value for name in space.names]])
+    known: dict[bytes, tuple[Array, Array]] = {}  # leastsq asks for both at the same point
 
-    def residual(values: lmfit.Parameters) -> Array:
-        return space.residuals(point(values), False)[0][:, 0]
+    def both(values: lmfit.Parameters) -> tuple[Array, Array]:
+        point = np.array([[values[name].value for name in space.names]])
+        if point.tobytes() not in known:
+            known.clear()
+            residual, slopes = space.residuals(point)
+            known[point.tobytes()] = residual[:, 0], slopes[:, :, 0]
+        return known[point.tobytes()]
 
-    def jacobian(values: lmfit.Parameters) -> Array:
-        return space.residuals(point(values))[1][moving, :, 0]
-
-    minimizer = lmfit.Minimizer(residual, parameters, nan_policy="raise", calc_covar=False)
-    result = minimizer.leastsq(Dfun=jacobian, col_deriv=1, max_nfev=400)
-    end = point(result.params)[0]
+    minimizer = lmfit.Minimizer(
+        lambda values: both(values)[0], parameters, nan_policy="raise", calc_covar=False
+    )
+    result = minimizer.leastsq(
+        Dfun=lambda values: both(values)[1][moving],
+        col_deriv=1,
+        ftol=_FLAT,
+        xtol=_FLAT,
+        max_nfev=100,
+    )
+    end = np.array([result.params[name].value for name in space.names])
     before = float((space.residuals(z[None], False)[0] ** 2).sum())
     if not np.isfinite(result.chisqr) or result.chisqr > before:
         return z, f"lmfit did not improve on the search ({result.message})", False

@@ -25,6 +25,7 @@ their derivatives
 _MAX_DAMPING = 1e10
 _STALLED = 1e-7  # relative gain per accepted step below which a start is done
 _PATIENCE = 3
+_EXACT = 1e-9  # mean square residual below which there is nothing left to fit
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def descend(problem: Problem, points: Array, *, steps: int = 60) -> Descent:
         residual = np.where(better, trial_residual, residual)
         jacobian = np.where(better, trial_jacobian, jacobian)
         cost = np.where(better, trial_cost, cost)
-        done = (idle >= _PATIENCE) | (damping > _MAX_DAMPING)
+        done = (idle >= _PATIENCE) | (damping > _MAX_DAMPING) | (2 * cost < _EXACT * len(residual))
         ends[running], costs[running] = z, cost
         converged[running] = done
         if done.all():
