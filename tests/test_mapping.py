@@ -108,6 +108,19 @@ def test_converters_quantise_inputs_and_currents(rng):
     np.testing.assert_allclose(coarse.multiply(a, None), np.rint(a) @ (codes * 0.2), atol=1e-4)
 
 
+@pytest.mark.parametrize("b", [5.0, 25.0])
+def test_the_drive_undoes_the_curvature_of_devices(b, rng):
+    codes = random_codes(rng, 8, 3)
+    a = rng.standard_normal((20, 8), np.float32)
+    exact = a @ (codes * 0.2)
+    errors = {}
+    for drive in ("linear", "device"):
+        tile = Tile(8, 6, cell=Cell.sinh(b, 0.2))
+        matrix = matrix_of(codes, rng, tile=tile, drive=drive)
+        errors[drive] = np.abs(matrix.multiply(a, None) - exact).max() / np.abs(exact).max()
+    assert errors["device"] < 2e-3 < 0.05 < errors["linear"]
+
+
 class Attenuated(Ideal):
     """Every column loses its own share of the current, as wires do to first order."""
 

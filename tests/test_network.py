@@ -15,6 +15,7 @@ from memtwin.training.network import (
     Network,
     Relu,
     cross_entropy,
+    lenet,
     mlp,
 )
 
@@ -102,6 +103,7 @@ def test_cross_entropy_of_certain_and_even_outputs():
 def test_matrices_of_a_network():
     assert mlp(784, 100, 10).matrices == ((785, 100), (101, 10))
     assert mlp(784, 100, 10).weights == 79510
+    assert lenet().weights == 25010
     assert CNN.matrices == ((19, 3), (28, 4), (5, 5))
 
 

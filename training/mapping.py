@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..circuits.cell import Cell
 from ..circuits.engine import Engine
 from ..circuits.tile import Tile
 from ..data.errors import InputError
@@ -104,6 +105,9 @@ class MappingOptions:
     """Calibrated digital factor against wire drops and nonlinear devices: none, one per matrix, per
     output, or per output and tile.
     """
+    drive: Literal["linear", "device"] = "device"
+    """Input voltages in proportion to the inputs, or such that a device of middle conductance
+    carries a current in proportion to them: the DAC undoes the curvature of the device law."""
     dac_bits: int | None = None
     """Resolution of the input voltages; ``None`` for analog."""
     adc_bits: int | None = None
@@ -157,6 +161,11 @@ class MappedMatrix:
         )
         self.v_read, self.clip = v_read, clip
         self.bias: Array32 | None = None if rows == shape[0] else np.zeros(cols, np.float32)
+        self._drive = (
+            _inverse_law(tile.cell, v_read, float(g[0] + g[-1]) / 2)
+            if options.drive == "device" and not tile.cell.linear
+            else None
+        )
         self.gain: Array32 = np.ones((), np.float32)
         """Calibrated factor on the pair outputs; its shape depends on the option."""
         self.full_scale = float(self.tile.rows * g[-1] * v_read)
@@ -268,11 +277,19 @@ class MappedMatrix:
         if self.options.dac_bits is not None:
             steps = np.float32(2**self.options.dac_bits - 1)
             x, scale = np.rint(x * (steps / scale)), np.full_like(scale, steps)
-        i = self.engine.read(self.placement.rows_of(x, np.float32(self.v_read) / scale))
+        i = self.engine.read(self._voltages(x, scale))
         if self.options.adc_bits is not None:
             step = self.full_scale / (2**self.options.adc_bits - 1)
             i = np.rint(np.clip(i, -self.full_scale, self.full_scale) / step) * step
         return i
+
+    def _voltages(self, x: Array32, scale: Array32) -> Array32:
+        if self._drive is None:
+            return self.placement.rows_of(x, np.float32(self.v_read) / scale)
+        steps = np.float32(len(self._drive) - 1)
+        share = x * (steps / scale)
+        v = self._drive[np.rint(np.abs(share)).astype(np.intp)]
+        return self.placement.rows_of(v, np.sign(share))
 
     def _sums(self, i: Array, gain: Array32) -> Array:
         """Return ``gain`` times ``I+ - I-`` [A] summed over row blocks, (n, cols)."""
@@ -390,6 +407,19 @@ class MemristorTwin:
 
 CALIBRATION_VECTORS = 256
 """Vectors per matrix that a calibration reads; more gain nothing."""
+
+DRIVE_STEPS = 4096
+"""Steps of the table that turns inputs into voltages: 12 bits."""
+
+
+def _inverse_law(cell: Cell, v_read: float, g: float) -> Array32:
+    """Return the voltages [V] at which a device of conductance ``g`` carries 0, 1, ... shares of
+    its current at ``v_read``, (``DRIVE_STEPS`` + 1,).
+    """
+    v = np.linspace(0.0, v_read, 4 * DRIVE_STEPS + 1)
+    i = cell.current(v, g)
+    shares = np.linspace(0.0, 1.0, DRIVE_STEPS + 1)
+    return np.interp(shares, i / i[-1], v).astype(np.float32)
 
 
 def _differences(i: Array) -> Array:

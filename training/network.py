@@ -18,6 +18,7 @@ __all__ = [
     "Relu",
     "Tape",
     "cross_entropy",
+    "lenet",
     "mlp",
 ]
 
@@ -314,6 +315,27 @@ def mlp(*sizes: int) -> Network:
     for size in sizes[1:]:
         layers += [Dense(size), Relu()]
     return Network(tuple(layers[:-1]), (sizes[0],))
+
+
+def lenet(channels: int = 6, side: int = 28) -> Network:
+    """Return a LeNet-like network for square images: two 5x5 convolutions with ``channels`` and
+    16 outputs, each rectified and max-pooled, then 84 and 10 outputs; 25,010 weights by default
+    (LeCun et al., Proc. IEEE 86 (1998) 2278, doi:10.1109/5.726791).
+    """
+    return Network(
+        (
+            Conv2d(channels, 5),
+            Relu(),
+            MaxPool(2),
+            Conv2d(16, 5),
+            Relu(),
+            MaxPool(2),
+            Dense(84),
+            Relu(),
+            Dense(10),
+        ),
+        (side, side, 1),
+    )
 
 
 def cross_entropy(outputs: Array32, labels: NDArray[np.int64]) -> tuple[float, Array32]:
