@@ -15,7 +15,7 @@ one Newton iteration less than voltage sources do; creating the nodes in nested-
 saves another fifth of it with the SPARSE solver.
 """
 
-__all__ = ["Netlist", "alterations", "build", "dissection", "nodes"]
+__all__ = ["Netlist", "alterations", "build", "cell_lines", "dissection", "models", "nodes"]
 
 import functools
 from collections.abc import Iterable
@@ -101,7 +101,7 @@ def build(tile: Tile, g: ArrayLike, v: ArrayLike, *, alterable: bool = False) ->
     array = SubCircuit("array", *ports)
     array.raw_spice = _array(tile, g, alterable) + _wires(tile)
     circuit.subcircuit(array)
-    circuit.raw_spice = f".options {OPTIONS}\n{_models(tile.cell)}"
+    circuit.raw_spice = f".options {OPTIONS}\n{models(tile.cell)}"
     circuit.X("a", "array", *ports)
     if len(v) > 1:
         circuit.V("sel", "sel", circuit.gnd, 0)
@@ -171,7 +171,7 @@ def _ports(tile: Tile) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _models(cell: Cell) -> str:
+def models(cell: Cell) -> str:
     if not isinstance(cell.access, Transistor):
         return ""
     # is: no bulk diodes; w and l cancel.
@@ -183,7 +183,7 @@ def _models(cell: Cell) -> str:
 
 def _array(tile: Tile, g: Array, alterable: bool) -> str:
     """Return the lines of all cells, filled into a text that is made once per kind of cell."""
-    lines, law = _cell(tile.cell, alterable)
+    lines, law = cell_lines(tile.cell, alterable)
     order, texts = _texts(tile.shape, lines)
     closed = g.ravel()[order] > 0.0
     g = g.ravel()[order][closed]
@@ -196,7 +196,7 @@ def _array(tile: Tile, g: Array, alterable: bool) -> str:
     return text
 
 
-def _cell(cell: Cell, alterable: bool) -> tuple[str, FrozenLaw | None]:
+def cell_lines(cell: Cell, alterable: bool = False) -> tuple[str, FrozenLaw | None]:
     """Return the lines of one cell, with ``@`` for its position and ``%r`` for constants, and the
     law that has those.
     """
@@ -235,7 +235,7 @@ def alterations(tile: Tile, places: Iterable[tuple[int, int]], g: Array) -> tupl
     """Return the commands that give the devices at ``places`` their conductances ``g`` [S], all
     above 0, in a loaded deck that was built to be altered.
     """
-    _, law = _cell(tile.cell, True)
+    _, law = cell_lines(tile.cell, True)
     tags = [f"{i}_{j}" for i, j in places]
     if law is None:
         return tuple(
