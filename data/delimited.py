@@ -1,10 +1,10 @@
 """Numbers out of delimited text, whatever the instrument: preamble, header, separator, units.
 
-:func:`read_columns` finds the block of numbers in a text file and returns its columns as
-strings-free arrays in SI units; every complaint names file, line and column.
+:func:`read_block` finds the block of numbers in a text file, whose columns it gives in SI units;
+every complaint names file, line and column.
 """
 
-__all__ = ["Block", "read_block", "si_factor"]
+__all__ = ["Block", "read_block", "read_text", "si_factor"]
 
 import gzip
 import re
@@ -106,11 +106,12 @@ class Block:
         return found
 
 
-def read_block(path: str | Path) -> Block:
+def read_block(path: str | Path, *, text_columns: tuple[str, ...] = ()) -> Block:
     """Read the block of numbers in a text file, plain or gzipped.
 
     Lines before it are a preamble, the last of them the header if it has as many fields. Separators
-    may be commas, semicolons, tabs or blanks; lines that start with ``#`` are comments.
+    may be commas, semicolons, tabs or blanks; lines that start with ``#`` are comments. A field
+    that holds one of ``text_columns``, such as the name of an operation, is left out of its row.
 
     Raises
     ------
@@ -118,13 +119,19 @@ def read_block(path: str | Path) -> Block:
         If the file is missing, binary, empty, or a row inside the block is broken.
     """
     path = Path(path)
-    text = _text(path)
+    text = read_text(path)
     lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1)]
     lines = [(number, line) for number, line in lines if line and not line.startswith("#")]
     if not lines:
         raise InputError(f"{path} is empty")
     separator = _separator([line for _, line in lines])
-    rows = [(number, _split(line, separator)) for number, line in lines]
+    rows = [
+        (number, [word for word in _split(line, separator) if word not in text_columns])
+        for number, line in lines
+    ]
+    if separator is not None and all(len(row) > 1 and not row[-1] for _, row in rows[1:]):
+        # some exports end every line with a separator
+        rows = [(number, row[:-1] if not row[-1] else row) for number, row in rows]
     start = next((k for k, (_, row) in enumerate(rows) if _is_numeric(row)), None)
     if start is None:
         raise InputError(f"{path} holds no row of numbers")
@@ -155,7 +162,8 @@ def si_factor(given: str, unit: str, where: str) -> float:
     )
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Return a text file's contents, gzipped or not, in whatever encoding it was exported."""
     try:
         raw = path.read_bytes()
         if raw[:2] == b"\x1f\x8b":
@@ -183,10 +191,7 @@ def _separator(lines: list[str]) -> str | None:
 
 
 def _split(line: str, separator: str | None) -> list[str]:
-    words = [word.strip().strip('"') for word in line.split(separator)]
-    if separator is not None and len(words) > 1 and not words[-1]:
-        words.pop()  # some exports end every line with a separator
-    return words
+    return [word.strip().strip('"') for word in line.split(separator)]
 
 
 def _is_numeric(row: list[str]) -> bool:
