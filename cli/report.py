@@ -24,6 +24,7 @@ from .console import Json, emit
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from ..data.measurement import Sweep
 
 
 def report(
@@ -168,7 +169,8 @@ def _accuracy(record: Mapping[str, Any]) -> tuple["Figure", str]:
     )
     return (
         figure,
-        f"Test accuracy after every epoch; the memristor twin is read through the {record['engine']} engine.",
+        "Test accuracy after every epoch; the memristor twin is read through the"
+        f" {record['summary']['training_engine']} engine.",
     )
 
 
@@ -201,13 +203,59 @@ def _maps(record: Mapping[str, Any], what: str) -> tuple["Figure", str]:
 def _iv(record: Mapping[str, Any]) -> tuple["Figure", str]:
     from ..devices.plots import sweep_fit
 
-    device = record["device"]
+    measured = _measured(record)
+    v, i = _modelled(record, measured)
     figure, (axes,) = _axes(1, width=5.6, height=4.2)
-    measured = device["measured_v"], device["measured_i"]
-    sweep_fit(
-        axes, device["fit_v"], device["fit_i"], measured=measured if len(measured[0]) else None
+    sweep_fit(axes, v, i, measured=None if measured is None else (measured.v, measured.i))
+    facts = record["device"]["provenance"]
+    quality = (
+        f"NRMSE {facts['nrmse_percent'][0]:.2f} %, {facts['decades'][0]:.3f} decades."
+        if "decades" in facts
+        else ""
     )
-    return figure, device["fit_caption"]
+    there = (
+        "over the measured sweep"
+        if measured is not None
+        else "alone: the measured sweep is not in the data cache (set MEMTWIN_DATA)"
+    )
+    return figure, f"The fitted device at its measured area, {there}. {quality}"
+
+
+def _measured(record: Mapping[str, Any]) -> "Sweep | None":
+    """Return the sweep that the device was fitted to, if it lies in the cache; nothing is downloaded for a picture."""
+    from ..data.catalogue import datasets
+    from ..data.importers import read_sweep
+
+    facts = record["device"]["provenance"]
+    dataset = datasets().get(facts.get("dataset", ""))
+    if dataset is None or not facts.get("data"):
+        return None
+    paths = [dataset.path(file) for file in dataset.files if file.endswith(facts["data"][0])]
+    return read_sweep(paths[0]) if paths and paths[0].is_file() else None
+
+
+def _modelled(record: Mapping[str, Any], measured: "Sweep | None") -> tuple[Any, Any]:
+    """Return voltage and current of the fitted device through the measured drive, or one like it."""
+    import numpy as np
+
+    from ..devices.device import Device
+    from ..devices.models import MODELS
+    from ..devices.simulate import simulate
+
+    part = record["device"]
+    facts = part["provenance"]
+    device = Device(part["name"], MODELS[part["model"]], part["parameters"])
+    if measured is not None:
+        t, v = measured.t, measured.v
+    else:
+        turns = np.array([0.0, facts.get("v_max", 1.0), facts.get("v_min", -1.0), 0.0])
+        times = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(turns)))]) / facts.get(
+            "sweep_rate", 1.0
+        )
+        t = np.linspace(0.0, times[-1], 601)
+        v = np.interp(t, times, turns)
+    trace = simulate(device, t, v, facts.get("x0", [0.5])[0])
+    return trace.v, trace.i
 
 
 def _levels(record: Mapping[str, Any]) -> tuple["Figure", str]:
@@ -231,7 +279,19 @@ def _levels(record: Mapping[str, Any]) -> tuple["Figure", str]:
 
 
 def _device_text(record: Mapping[str, Any]) -> str:
-    return f"<p>{html.escape(record['device']['text'])}</p>"
+    part, levels = record["device"], record["levels"]
+    facts = part["provenance"]
+    text = (
+        f"{part['name']}: {facts.get('device', 'no provenance given')}. Model: {part['title']}. The cell is this device"
+        f" with {part['area']:.3g} times its area: currents are scaled, rates are not, and no measurement was made at"
+        f" that area. It is read at {levels['v_read']:g} V. Parameters with standard errors:"
+    )
+    cells = ", ".join(
+        f"{name} = {value:.4g}"
+        + (f" ± {part['stderr'][name]:.2g}" if name in part["stderr"] else " (fixed)")
+        for name, value in part["parameters"].items()
+    )
+    return f"<p>{html.escape(text)}</p><p><code>{html.escape(cells)}</code></p>"
 
 
 def _ledger_table(record: Mapping[str, Any]) -> str:
@@ -260,23 +320,17 @@ def _ledger_table(record: Mapping[str, Any]) -> str:
         '<tr><th></th><th class="n">epoch 1</th><th class="n">closed loop</th><th class="n">removed</th>'
         '<th class="n">all epochs</th><th class="n">closed loop</th><th class="n">removed</th></tr>'
     )
-    source = html.escape(record["write_cost_source"])
+    source = html.escape(record["write_cost"]["source"])
     return f"<table>{head}{''.join(rows)}</table><p class='soft'>Pulses, energies and times: {source}</p>"
 
 
 def _validation_text(record: Mapping[str, Any]) -> str:
     part, summary = record["validation"], record["summary"]
+    said, reference = part["outputs"].argmax(axis=1), part["reference"].argmax(axis=1)
     differ = [
-        f"image {index} (label {label}): {engine} says {a}, surrogate {b}"
-        for index, label, a, b, engine in zip(
-            part["indices"],
-            part["labels"],
-            part["predictions"],
-            part["surrogate_predictions"],
-            [summary["validation_engine"]] * len(part["indices"]),
-            strict=True,
-        )
-        if a != b
+        f"test image {part['indices'][k]} (label {part['labels'][k]}): {part['engine']} says {said[k]},"
+        f" {summary['training_engine']} {reference[k]}"
+        for k in (said != reference).nonzero()[0]
     ]
     text = (
         f"{summary['spice_images']} test images were read through every tile of every layer in"
@@ -293,9 +347,20 @@ def _validation_text(record: Mapping[str, Any]) -> str:
 def _provenance(record: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **{f"version of {name}": value for name, value in record["versions"].items()},
-        **{f"device: {name}": value for name, value in record["device"]["provenance"].items()},
+        **{
+            f"device: {name}": _plain(value)
+            for name, value in record["device"]["provenance"].items()
+        },
         **{f"seconds, {name}": f"{value:.1f}" for name, value in record["seconds"].items()},
     }
+
+
+def _plain(value: Any) -> Any:
+    return (
+        ", ".join(map(str, value))
+        if isinstance(value, Sequence) and not isinstance(value, str)
+        else value
+    )
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -60,11 +60,11 @@ class DeviceConfig(_Section):
 
     name: str = "nbsto_32um"
     """A device of the library, or the path of a device file (TOML)."""
-    g_max: PositiveFloat = 50e-6
+    g_max: PositiveFloat = 14e-6
     """Conductance of the highest level at the read voltage [S]; the device's area is scaled to reach it."""
     on_off: float = Field(10.0, gt=1)
     """Highest level over lowest level."""
-    v_read: PositiveFloat = 0.2
+    v_read: PositiveFloat = 0.05
     """Read voltage, full scale [V]."""
     levels: int = Field(16, ge=2, le=1024)
 

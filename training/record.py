@@ -68,10 +68,7 @@ def device_tree(device: Device) -> dict[str, Any]:
         "area": device.area,
         "parameters": dict(device.parameters),
         "stderr": dict(device.stderr),
-        "provenance": {
-            key: value if isinstance(value, (int, float)) else str(value)
-            for key, value in device.meta.items()
-        },
+        "provenance": dict(device.meta),
     }
 
 

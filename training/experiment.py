@@ -1,0 +1,366 @@
+"""The main job: a fitted device in, a trained and SPICE-validated network out, with a record of all of it.
+
+Every step leaves its result in the run's folder, whole or not at all, and is taken from there when a run is continued:
+``config.json``, ``characterisation.h5``, ``surrogate.h5``, ``checkpoint.h5`` (after every epoch), ``validation.h5`` and
+``run.h5``, the record that reports are made from.
+"""
+
+__all__ = ["Listener", "Silent", "cell_levels", "cell_tile", "new_folder", "run", "stored_config"]
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..circuits import ngspice
+from ..circuits.cell import Cell
+from ..circuits.characterise import characterise, load_characterisation
+from ..circuits.engine import make_engine
+from ..circuits.ideal import Ideal
+from ..circuits.population import Spread
+from ..circuits.recipe_design import design_recipe
+from ..circuits.surrogate_fit import SurrogateFit, fit_surrogate
+from ..circuits.tile import Tile
+from ..circuits.write_table import WriteTable, make_table
+from ..data.errors import InputError, MemtwinError
+from ..data.images import ImageSet, load_images
+from ..data.store import write_record
+from ..data.types import Progress
+from ..devices.device import load_device
+from ..devices.levels import Levels, make_levels
+from .config import RunConfig, parse_config
+from .effects import Effects
+from .ledger import WriteCosts
+from .mapping import EngineFactory
+from .network import mlp
+from .record import (
+    KIND,
+    device_tree,
+    epochs_tree,
+    layers_tree,
+    levels_tree,
+    load_run,
+    summarise,
+    versions,
+)
+from .siamese import SiameseOptions
+from .trainer import EpochRecord, TrainOptions, build_twin, train, train_float
+from .validate import Validation, validate
+
+TOP_STATE = 0.95
+"""State of the highest level of a device that does not say which states it was fitted in."""
+
+
+class Listener(Protocol):
+    """Hears what a run is doing."""
+
+    def step(self, title: str) -> AbstractContextManager[Progress]:
+        """Enter a step; what is yielded is called with its progress."""
+
+    def say(self, sentence: str) -> None:
+        """Hear what came out of a step."""
+
+
+class Silent:
+    """A listener that keeps quiet."""
+
+    def step(self, title: str) -> AbstractContextManager[Progress]:
+        """Ignore a step's progress."""
+        return nullcontext(lambda done, total: None)
+
+    def say(self, sentence: str) -> None:
+        """Ignore what came out."""
+
+
+def stored_config(folder: str | Path) -> RunConfig:
+    """Return the configuration with which the run in ``folder`` was started."""
+    path = Path(folder) / "config.json"
+    try:
+        tree = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{folder} holds no run: there is no {path.name} in it") from error
+    except ValueError as error:
+        raise InputError(f"{path} is damaged: {error}") from error
+    return parse_config(tree, str(path))
+
+
+def new_folder(out: str | Path | None, config: RunConfig) -> Path:
+    """Return the folder for a new run, ``runs/NAME-SEED`` or the next free name; an existing run is never written over.
+
+    Raises
+    ------
+    InputError
+        If ``out`` names a folder that already holds a run.
+    """
+    if out is not None:
+        if (Path(out) / "config.json").exists():
+            raise InputError(
+                f"{out} already holds a run: continue it with --resume {out}, or choose another folder"
+            )
+        return Path(out)
+    base = Path("runs") / f"{config.name}-{config.seed}"
+    names = (base if k == 1 else base.with_name(f"{base.name}-{k}") for k in range(1, 10_000))
+    return next(name for name in names if not (name / "config.json").exists())
+
+
+def run(config: RunConfig, folder: str | Path, listener: Listener | None = None) -> dict[str, Any]:
+    """Do the whole job in ``folder``, or what is left of it there, and return the record.
+
+    Raises
+    ------
+    InputError
+        If the configuration can't be met, or ``folder`` holds a run with another one.
+    MemtwinError
+        If a step fails; what was finished stays in the folder.
+    """
+    return _Job(config, Path(folder), listener or Silent()).run()
+
+
+def cell_levels(config: RunConfig) -> Levels:
+    """Return the levels of the run's device, its area scaled so that the highest one has the wanted conductance."""
+    wanted = config.device
+    device = load_device(wanted.name).scaled(1.0)
+    top = float(device.meta.get("x_max", TOP_STATE))
+    area = wanted.g_max / float(device.conductance(top, wanted.v_read))
+    return make_levels(
+        device.scaled(area),
+        wanted.levels,
+        wanted.v_read,
+        g_min=wanted.g_max / wanted.on_off,
+        g_max=wanted.g_max,
+    )
+
+
+def cell_tile(config: RunConfig, levels: Levels) -> Tile:
+    """Return the run's tile, the scaled device in every cell."""
+    return Tile(**config.tile.model_dump(), cell=Cell(levels.device, levels.v_read))
+
+
+@dataclass
+class _Job:
+    config: RunConfig
+    folder: Path
+    listener: Listener
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def run(self) -> dict[str, Any]:
+        config, say = self.config, self.listener.say
+        started = time.perf_counter()
+        self._claim()
+        features = ngspice.features()
+        with self._step("images", f"loading {config.images.name}") as progress:
+            images = _chosen(load_images(config.images.name, progress=progress), config)
+        levels = cell_levels(config)
+        tile = cell_tile(config, levels)
+        say(_device_text(levels))
+        fitted, check = self._surrogate(tile, levels)
+        engines = self._engines(fitted)
+        with self._step("write cost", "pulsing the device between levels") as progress:
+            costs = WriteCosts.of_table(self._write_table(levels, progress))
+        sizes = (images.x_train.shape[1], *config.network.hidden, images.classes)
+        network, options = mlp(*sizes), _train_options(config)
+        twin = build_twin(
+            network,
+            tile=tile,
+            engine=engines[config.training.engine],
+            g_levels=levels.g,
+            v_read=levels.v_read,
+            clip=config.training.clip,
+            effects=Effects(programming=config.effects.programming, read=config.effects.read),
+            seed=config.seed,
+        )
+        name = "-".join(map(str, sizes))
+        say(
+            f"network: {name}, {twin.devices:,} devices on {twin.tiles} tiles of {tile.rows}×{tile.cols}"
+        )
+        with self._step("float network", "training the float network") as progress:
+            float_accuracy, _ = train_float(network, images, options, on_batch=progress)
+        say(
+            f"float network: {100 * float_accuracy[-1]:.2f} % on {len(images.x_test):,} test images"
+        )
+        with self._step("training", "training the memristor twin") as progress:
+            result = train(
+                twin,
+                images,
+                options,
+                costs,
+                on_batch=progress,
+                on_epoch=lambda epoch: say(_epoch_text(epoch)),
+                checkpoint=self.folder / "checkpoint.h5",
+                resume=True,
+            )
+        count = min(config.validation.images, len(images.x_test))
+        with self._step(
+            "validation", f"reading {count} images in {config.validation.engine}"
+        ) as progress:
+            validation = validate(
+                twin,
+                images,
+                count,
+                engine=engines[config.validation.engine],
+                name=config.validation.engine,
+                reference=engines[config.training.engine],
+                seed=config.seed,
+                path=self.folder / "validation.h5",
+                progress=progress,
+            )
+        say(_validation_text(validation, config.training.engine))
+        self.seconds["all"] = time.perf_counter() - started
+        record = {
+            "config": config.model_dump_json(),
+            "versions": versions(features),
+            "seconds": self.seconds,
+            "network": name,
+            "device": device_tree(levels.device),
+            "levels": levels_tree(levels, tile.cell),
+            "surrogate": check,
+            "write_cost": {
+                "pulses": costs.pulses,
+                "energy": costs.energy,
+                "time": costs.time,
+                "source": costs.source,
+            },
+            "epochs": epochs_tree(result.records, float_accuracy),
+            "layers": layers_tree(twin, result),
+            "validation": validation.tree(),
+        }
+        record["summary"] = summarise(record)
+        write_record(self.folder / "run.h5", KIND, record)
+        return load_run(self.folder)
+
+    def _claim(self) -> None:
+        """Take the folder for this configuration, or make sure that it already has it."""
+        text = self.config.model_dump_json(indent=2) + "\n"
+        path = self.folder / "config.json"
+        if path.exists():
+            if stored_config(self.folder) != self.config:
+                raise InputError(
+                    f"{self.folder} holds a run with another configuration: choose another folder"
+                )
+            return
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            temporary = path.with_name(".config.json.part")
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(path)
+        except OSError as error:
+            raise MemtwinError(f"can't write {path}: {error.strerror}") from error
+
+    @contextmanager
+    def _step(self, name: str, title: str) -> Iterator[Progress]:
+        started = time.perf_counter()
+        with self.listener.step(title) as progress:
+            yield progress
+        self.seconds[name] = time.perf_counter() - started
+
+    def _surrogate(self, tile: Tile, levels: Levels) -> tuple[SurrogateFit, dict[str, Any]]:
+        """Characterise the tile in ngspice and fit the surrogate, or take the characterisation that is there."""
+        config, path = self.config, self.folder / "characterisation.h5"
+        with self._step("characterisation", "characterising cell and tile in ngspice") as progress:
+            if path.exists():
+                record = load_characterisation(path)
+            else:
+                record = characterise(
+                    tile,
+                    levels,
+                    vectors=config.surrogate.vectors,
+                    held_out=config.surrogate.held_out,
+                    seed=config.seed,
+                    workers=config.workers,
+                    progress=progress,
+                )
+                record.save(path)
+        with self._step("surrogate", "fitting the surrogate"):
+            fitted = fit_surrogate(record)
+        check = fitted.check(record).tree()
+        self.listener.say(
+            f"surrogate: NRMSE {check['nrmse_percent']:.4f} %, largest error {check['max_error_percent']:.3f} % of full"
+            f" scale on {len(check['spice'])} held-out ngspice vectors;"
+            f" without wires {check['ideal_nrmse_percent']:.2f} %"
+        )
+        if (
+            config.training.engine == "surrogate"
+            and check["nrmse_percent"] > config.surrogate.bar_percent
+        ):
+            raise MemtwinError(
+                f"the surrogate misses its bar on held-out ngspice vectors ({check['nrmse_percent']:.3f} % against"
+                f" {config.surrogate.bar_percent:g} %): train with --engine line, or lower device.v_read"
+            )
+        return fitted, check
+
+    def _engines(self, fitted: SurrogateFit) -> dict[str, EngineFactory]:
+        return {
+            "ideal": Ideal,
+            "surrogate": fitted.engine,
+            "line": partial(make_engine, "line"),
+            "spice": partial(make_engine, "spice", workers=self.config.workers),
+        }
+
+    def _write_table(self, levels: Levels, progress: Progress) -> WriteTable:
+        return make_table(
+            levels, design_recipe(levels), Spread(), seed=self.config.seed, progress=progress
+        )
+
+
+def _chosen(images: ImageSet, config: RunConfig) -> ImageSet:
+    """Keep the first images of each part, as many as the configuration asks for."""
+    train, test = config.images.train, config.images.test
+    for name, wanted, there in (
+        ("train", train, len(images.x_train)),
+        ("test", test, len(images.x_test)),
+    ):
+        if wanted is not None and wanted > there:
+            raise InputError(f"images.{name}: {wanted} images asked for, {images.name} has {there}")
+    return replace(
+        images,
+        x_train=images.x_train[:train],
+        y_train=images.y_train[:train],
+        x_test=images.x_test[:test],
+        y_test=images.y_test[:test],
+    )
+
+
+def _train_options(config: RunConfig) -> TrainOptions:
+    wanted = config.training
+    return TrainOptions(
+        epochs=wanted.epochs,
+        batch=wanted.batch,
+        learning_rate=wanted.learning_rate,
+        momentum=wanted.momentum,
+        decay=wanted.decay,
+        siamese=SiameseOptions(
+            accumulate=wanted.accumulate,
+            hysteresis=wanted.hysteresis,
+            compensation=wanted.compensation,
+        ),
+        seed=config.seed,
+    )
+
+
+def _device_text(levels: Levels) -> str:
+    device = levels.device
+    return (
+        f"device: {device.name} ({device.model.title}), area × {device.area:.4g} of the measured one, {levels.count}"
+        f" levels from {1e6 * levels.g[0]:.3g} to {1e6 * levels.g[-1]:.3g} µS at {levels.v_read:g} V"
+    )
+
+
+def _epoch_text(epoch: EpochRecord) -> str:
+    row = epoch.summary()
+    return (
+        f"epoch {epoch.epoch}: {100 * epoch.test_accuracy:.2f} %, {int(row['writes']):,} writes"
+        f" ({row['writes_removed_percent']:.2f} % fewer than closed loop), {epoch.seconds:.1f} s"
+    )
+
+
+def _validation_text(found: Validation, reference: str) -> str:
+    low, high = found.interval
+    return (
+        f"{found.engine}: {100 * found.accuracy:.1f} % of {len(found.labels)} images (95 %: {100 * low:.1f} to"
+        f" {100 * high:.1f} %), {reference}: {100 * found.reference_accuracy:.1f} %; they agree on"
+        f" {found.agreement} of {len(found.labels)}"
+    )
