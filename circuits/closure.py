@@ -230,7 +230,9 @@ def _product(xp: Any, stack: Stack, powers: tuple[int, ...], of: dict[int, Any])
 def _combine(expansion: Expansion, powers: tuple[int, ...], parts: list[Any]) -> list[Any]:
     """Return the coefficients of ``powers`` from values at the nodes."""
     return [
-        sum((float(w) * part for w, part in zip(row[1:], parts[1:], strict=True)), row[0] * parts[0])
+        sum(
+            (float(w) * part for w, part in zip(row[1:], parts[1:], strict=True)), row[0] * parts[0]
+        )
         for row in expansion.weights(powers).tolist()
     ]
 

@@ -6,7 +6,17 @@ the programmed conductance ``g``, since programming errors make conductances con
 that were swept travel with the law: outside them it is not to be trusted.
 """
 
-__all__ = ["CellSweep", "Law", "Terms", "beyond", "evaluate", "fit_law", "law_over", "sweep_cell", "sweep_grid"]
+__all__ = [
+    "CellSweep",
+    "Law",
+    "Terms",
+    "beyond",
+    "evaluate",
+    "fit_law",
+    "law_over",
+    "sweep_cell",
+    "sweep_grid",
+]
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -67,9 +77,9 @@ class Law:
     v_range: tuple[float, float]
     """Voltages that were swept [V]."""
     residual: float
-    """Root mean square misfit, as a share of the largest current in the sweep."""
+    """Root mean square misfit where it matters, as a share of the sweep's largest current."""
     residual_max: float
-    """Largest misfit, as a share of the largest current in the sweep."""
+    """Largest misfit where it matters, as a share of the sweep's largest current."""
 
     @property
     def linear(self) -> bool:
@@ -80,6 +90,34 @@ class Law:
     def odd(self) -> bool:
         """Whether the current changes its sign with the voltage."""
         return all(p % 2 for p in self.powers[0]) and set(self.powers) == {0}
+
+    def tree(self) -> dict[str, Any]:
+        """Return the law as nested numbers and arrays for a record."""
+        return {
+            "v_full": self.v_full,
+            "g_range": np.array(self.g_range),
+            "v_range": np.array(self.v_range),
+            "residual": self.residual,
+            "residual_max": self.residual_max,
+            "terms": {
+                str(k): {"powers": np.array(powers), "coefficients": self.coefficients[k]}
+                for k, powers in self.powers.items()
+            },
+        }
+
+    @classmethod
+    def of_tree(cls, tree: Mapping[str, Any]) -> "Law":
+        """Return the law that :meth:`tree` described."""
+        terms = {int(k): row for k, row in tree["terms"].items()}
+        return cls(
+            powers={k: tuple(row["powers"].tolist()) for k, row in sorted(terms.items())},
+            coefficients={k: row["coefficients"] for k, row in sorted(terms.items())},
+            v_full=tree["v_full"],
+            g_range=(float(tree["g_range"][0]), float(tree["g_range"][1])),
+            v_range=(float(tree["v_range"][0]), float(tree["v_range"][1])),
+            residual=tree["residual"],
+            residual_max=tree["residual_max"],
+        )
 
     def terms(self, g: Any, xp: Any = np) -> "Terms":
         """Return the coefficients of devices with conductances ``g`` [S], in siemens.
@@ -190,9 +228,7 @@ def sweep_cell(
     return CellSweep(g, v, b, i)
 
 
-def sweep_grid(
-    cell: Cell, v_range: tuple[float, float], voltages: int = 61
-) -> tuple[Array, Array]:
+def sweep_grid(cell: Cell, v_range: tuple[float, float], voltages: int = 61) -> tuple[Array, Array]:
     """Return the voltages and the bit-line potentials [V] at which a cell is swept.
 
     Potentials beyond 0 V matter only to a transistor, and reach about a third of the swing in a
@@ -206,19 +242,21 @@ def sweep_grid(
     return np.linspace(low, high, voltages), b
 
 
-def fit_law(sweep: CellSweep) -> Law:
+def fit_law(sweep: CellSweep, inner: tuple[float, float] | None = None) -> Law:
     """Fit the cheapest polynomials that follow a sweep to a millionth of its largest current.
+
+    ``inner`` are the conductances [S] that matter most; those beyond it weigh a hundredth.
 
     Raises
     ------
     FitError
         If even the richest ones miss it by more than 2 %: a threshold selector, say.
     """
-    best = _fit(sweep, (1,), 1 if len(sweep.g) > 1 else 0)
+    best = _fit(sweep, inner, (1,), 1 if len(sweep.g) > 1 else 0)
     for powers in ((1,), *BASES):
         last = np.inf
         for degree in range(min(DEGREE_MAX, len(sweep.g) - 1) + 1):
-            law = _fit(sweep, powers, degree)
+            law = _fit(sweep, inner, powers, degree)
             if law.residual_max < 0.7 * best.residual_max:
                 best = law
             if best.residual_max <= TOLERANCE:
@@ -235,7 +273,9 @@ def fit_law(sweep: CellSweep) -> Law:
     return best
 
 
-def _fit(sweep: CellSweep, powers: tuple[int, ...], degree: int) -> Law:
+def _fit(
+    sweep: CellSweep, inner: tuple[float, float] | None, powers: tuple[int, ...], degree: int
+) -> Law:
     """Fit all levels, voltages and potentials by weighted least squares."""
     g, v, b = sweep.g, sweep.v, sweep.b
     low, high, full = float(g[0]), float(g[-1]), float(v[np.abs(v).argmax()])
@@ -250,10 +290,12 @@ def _fit(sweep: CellSweep, powers: tuple[int, ...], degree: int) -> Law:
     # Between the error that counts in a sum of currents and the one relative to each level.
     largest = np.abs(sweep.i).max((1, 2))
     weight = 1.0 / np.sqrt(np.maximum(largest, 1e-12 * largest.max() + 1e-300))
+    near = np.ones(len(g), bool) if inner is None else (g >= inner[0]) & (g <= inner[1])
+    weight = np.where(near, weight, 0.01 * weight)
     flat = sweep.i.reshape(len(g), -1)
     # The weight is one of levels alone, so the fit falls apart into one in g and one in u and b.
     solution = np.linalg.pinv(weight[:, None] * t) @ (weight[:, None] * flat) @ _pinv(columns)
-    misfit = (t @ solution @ columns - flat) / (np.abs(flat).max() + 1e-300)
+    misfit = ((t @ solution @ columns - flat) / (np.abs(flat).max() + 1e-300))[near]
     monomial = np.array(
         [np.pad(chebyshev.cheb2poly(c), (0, degree + 1))[: degree + 1] for c in solution.T]
     )

@@ -34,9 +34,7 @@ def polynomial(law: Law, g: Any, xp: Any) -> Response:
     """Return the response of devices with conductances ``g`` [S], (rows, cols), by ``law``."""
     terms = law.terms(g[:, :, None], xp)
     low, high = (bound / law.v_full for bound in law.v_range)
-    slopes = [
-        evaluate(terms, xp.full_like(terms[0][1], u), 0.0, by="u") for u in (0.5, high, low)
-    ]
+    slopes = [evaluate(terms, xp.full_like(terms[0][1], u), 0.0, by="u") for u in (0.5, high, low)]
     chord = _chord(slopes[0], slopes[1:], xp)
     rest = beyond(terms, chord)
 

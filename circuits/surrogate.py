@@ -16,10 +16,10 @@ __all__ = ["Surrogate", "SurrogateReport"]
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ..data.errors import InputError, NonConvergence
 from ..data.types import Array
@@ -35,6 +35,9 @@ REFRESHED, READ = 13, 4
 """Tiles refreshed and read at a time: few enough to stay in the cache, enough to hide the cost of
 a call, and not a power of two, which makes transposed copies collide in the cache.
 """
+
+Tiles: TypeAlias = NDArray[np.intp]
+"""Which tiles of the stack."""
 
 CHECKED = 16
 """Vectors of one tile that a self-check takes at most."""
@@ -130,6 +133,7 @@ class Surrogate:
         self._array = array or (lambda values: np.asarray(values, dtype))
         self._lines = Lines.of(tile, self._array, xp)
         self._stack: tuple[int, ...] | None = None
+        self._g: Array = np.empty((0, *tile.shape))
 
     def program(self, g: ArrayLike) -> None:
         """Set the conductances ``g`` [S], (..., rows, cols); only changed tiles are refreshed."""
@@ -173,10 +177,10 @@ class Surrogate:
         self._reads += 1
         self._vectors += batch.shape[0] * batch.shape[1]
         outside = self._outside | self._beyond(batch)
-        for k in np.flatnonzero(outside):
+        for k in np.flatnonzero(outside).tolist():
             out[k] = self._solve(self._exact, k, batch[k], None)
             self._out_of_range += 1
-        for k in np.flatnonzero(self._on_line & ~outside):
+        for k in np.flatnonzero(self._on_line & ~outside).tolist():
             solved = self._solve(self._solver, k, batch[k], out[k])
             # With hysteresis, so that a tile at the bar doesn't change sides with every batch.
             self._on_line[k] = self._judge(k, out[k], solved, out[k]) > 0.5 * self.bar
@@ -229,19 +233,23 @@ class Surrogate:
 
     def _adopt_law(self, law: Law) -> None:
         self.law = law
-        low, high = sorted(bound / law.v_full for bound in law.v_range)
-        one_sided = low > -0.2
+        # Idle rows see a little of the other sign; a tenth or a fifth of the swing is kept for it.
+        one_sided = min(bound / law.v_full for bound in law.v_range) > -0.3
         self.expansion = self._expansion or (
-            Expansion.unipolar() if one_sided else Expansion.odd() if law.odd else Expansion.bipolar()
+            Expansion.unipolar()
+            if one_sided
+            else Expansion.odd()
+            if law.odd
+            else Expansion.bipolar()
         )
         self._solver = LineSolver(self.tile, law=law, tolerance=1e-5, dtype="float32")
         self._exact = LineSolver(self.tile, exact=True, tolerance=1e-6)
 
-    def _refresh(self, stale: Array) -> None:
+    def _refresh(self, stale: Tiles) -> None:
         for k in range(0, len(stale), REFRESHED):
             self._refresh_block(stale[k : k + REFRESHED])
 
-    def _refresh_block(self, block: Array) -> None:
+    def _refresh_block(self, block: Tiles) -> None:
         assert self.law is not None
         g, lines = self._g[block], self._lines
         if not self._own_law:
@@ -271,7 +279,8 @@ class Surrogate:
     # ---- reading -------------------------------------------------------------------------------
 
     def _apply(self, batch: Array) -> Array:
-        assert self.law is not None and self._closure is not None
+        assert self.law is not None
+        assert self._closure is not None
         out = np.empty((*batch.shape[:2], self.tile.cols))
         for k in range(0, len(batch), READ):
             part = slice(k, k + READ)

@@ -13,7 +13,10 @@ from .amplifier import Amplifier
 from .cell import Access, Cell, Selector, Transistor
 from .tile import Tile
 
-_ACCESS = {"transistor": Transistor, "selector": Selector}
+_ACCESS: dict[str, type[Transistor] | type[Selector]] = {
+    "transistor": Transistor,
+    "selector": Selector,
+}
 
 
 def tile_tree(tile: Tile) -> dict[str, Any]:
@@ -31,9 +34,9 @@ def tile_tree(tile: Tile) -> dict[str, Any]:
             "parameters": dict(device.parameters),
         },
     }
-    for kind, cls in _ACCESS.items():
-        if isinstance(tile.cell.access, cls):
-            tree["access"] = {"kind": kind, **asdict(tile.cell.access)}
+    if tile.cell.access is not None:
+        kind = next(kind for kind, cls in _ACCESS.items() if isinstance(tile.cell.access, cls))
+        tree["access"] = {"kind": kind, **asdict(tile.cell.access)}
     if tile.amplifier is not None:
         tree["amplifier"] = asdict(tile.amplifier)
     return tree

@@ -1,0 +1,260 @@
+"""Fit a surrogate to a characterisation: device law, and four effective resistances.
+
+The law is fitted to the sweep of single cells. Wire, driver and sense resistances are then fitted to
+the tile vectors by Gauss-Newton steps on their logarithms, with the line solver as the model, so
+that whatever the tile has that the model has not (transistors in its drivers, amplifiers, uneven
+segments) is taken up by the resistances that describe it best. Held-out vectors are for judgement
+alone.
+"""
+
+__all__ = ["Check", "SurrogateFit", "fit_surrogate", "load_surrogate"]
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.optimize import least_squares
+
+from ..data.errors import FitError, InputError
+from ..data.store import read_record, write_record
+from ..data.types import Array
+from .baselines import AlphaBeta
+from .characterise import Characterisation, Vectors
+from .engine import Engine
+from .ideal import Ideal
+from .law import Law, fit_law
+from .line import LineSolver
+from .surrogate import Surrogate
+from .tile import Tile
+from .tile_record import tile_from_tree, tile_tree
+
+KIND = "surrogate"
+
+RESISTANCES = ("r_driver", "r_sense", "r_row", "r_col")
+
+
+@dataclass(frozen=True)
+class Check:
+    """Currents of held-out vectors in ngspice and in the engines, all (vectors, cols) in A.
+
+    Errors are relative to the largest ngspice current of a vector's pattern.
+    """
+
+    family: tuple[str, ...]
+    """Pattern family of every vector."""
+    spice: Array
+    predicted: Array
+    """By the surrogate."""
+    line: Array
+    """By the line solver with the same law and resistances."""
+    nominal: Array
+    """By the surrogate with the resistances as they were stated."""
+    ideal: Array
+    """By the device law without wires."""
+    alpha_beta: Array
+    """By the alpha-beta closed form."""
+
+    def errors(self, read: Array) -> tuple[Array, Array]:
+        """Return NRMSE and largest error of every pattern [%], (patterns,)."""
+        names = np.array(self.family)
+        rms, worst = [], []
+        for name in dict.fromkeys(self.family):
+            here = names == name
+            scale = float(np.abs(self.spice[here]).max()) or 1.0
+            off = 100.0 * (read[here] - self.spice[here]) / scale
+            rms.append(np.sqrt(np.mean(off**2)))
+            worst.append(np.abs(off).max())
+        return np.array(rms), np.array(worst)
+
+    @property
+    def nrmse_percent(self) -> float:
+        """Root mean square error of the surrogate over all patterns [%]."""
+        return _rms(self.errors(self.predicted)[0])
+
+    @property
+    def max_error_percent(self) -> float:
+        """Largest error of the surrogate [%]."""
+        return float(self.errors(self.predicted)[1].max())
+
+    @property
+    def ideal_nrmse_percent(self) -> float:
+        """Root mean square error without wires [%]."""
+        return _rms(self.errors(self.ideal)[0])
+
+    def tree(self) -> dict[str, Any]:
+        """Return currents and errors for a record or a report."""
+        names = ("spice", "predicted", "line", "nominal", "ideal", "alpha_beta")
+        tree: dict[str, Any] = {name: getattr(self, name) for name in names}
+        for name in names[1:]:
+            key = "" if name == "predicted" else f"{name}_"
+            rms, worst = self.errors(tree[name])
+            tree[f"{key}nrmse_percent"] = _rms(rms)
+            tree[f"{key}max_error_percent"] = float(worst.max())
+        return tree | {"family": list(self.family)}
+
+
+@dataclass(frozen=True)
+class SurrogateFit:
+    """A device law and effective resistances, and what they were fitted to."""
+
+    tile: Tile
+    """The characterised tile, with the effective resistances."""
+    nominal: Tile
+    """The same with its resistances as they were stated."""
+    law: Law
+    stderr: dict[str, float]
+    """Relative standard error of every resistance."""
+    residual_percent: float
+    """Root mean square misfit of the fitted tile vectors [% of full scale]."""
+    meta: dict[str, Any] = field(default_factory=dict)
+    """Digest of the characterisation, its ngspice version, vectors fitted, steps taken."""
+
+    def engine(self, tile: Tile | None = None, **options: Any) -> Surrogate:
+        """Return a surrogate for stacks of ``tile``, by default the characterised one.
+
+        ``options`` are those of :class:`.surrogate.Surrogate`.
+
+        Raises
+        ------
+        InputError
+            If ``tile`` is of another kind than the one that was characterised, or larger.
+        """
+        return Surrogate(self._effective(tile or self.nominal), law=self.law, **options)
+
+    def line(self, tile: Tile | None = None, **options: Any) -> LineSolver:
+        """Return the line solver with the fitted law and resistances."""
+        return LineSolver(self._effective(tile or self.nominal), law=self.law, **options)
+
+    def check(self, record: Characterisation) -> Check:
+        """Read the held-out vectors of ``record`` through the engines."""
+        held, nominal = record.held_out, self.nominal
+
+        def read(engine: Engine) -> Array:
+            return np.concatenate([_read(engine, one) for one in held])
+
+        return Check(
+            family=tuple(one.family for one in held for _ in one.v),
+            spice=np.concatenate([one.i for one in held]),
+            predicted=read(self.engine()),
+            line=read(self.line(tolerance=1e-6)),
+            nominal=read(Surrogate(nominal, law=self.law)),
+            ideal=read(Ideal(nominal)),
+            alpha_beta=read(AlphaBeta(nominal)),
+        )
+
+    def save(self, path: str | Path) -> Path:
+        """Write the fit to ``path`` (HDF5)."""
+        return write_record(
+            path,
+            KIND,
+            {
+                "tile": tile_tree(self.tile),
+                "nominal": tile_tree(self.nominal),
+                "law": self.law.tree(),
+                "stderr": self.stderr,
+                "residual_percent": self.residual_percent,
+                "meta": self.meta,
+            },
+        )
+
+    def _effective(self, tile: Tile) -> Tile:
+        known = self.nominal
+        for name in ("cell", "drive", "sense", "amplifier", *RESISTANCES):
+            if tile_tree(tile).get(name) != tile_tree(known).get(name):
+                raise InputError(
+                    f"this surrogate was fitted to a tile with {name} {getattr(known, name)!r}, not"
+                    f" {getattr(tile, name)!r}: characterise the new tile"
+                )
+        if tile.rows > known.rows or tile.cols > known.cols:
+            raise InputError(
+                f"this surrogate was fitted to {known.rows}x{known.cols} lines, not to"
+                f" {tile.rows}x{tile.cols}: characterise the new tile"
+            )
+        return replace(tile, **{name: getattr(self.tile, name) for name in RESISTANCES})
+
+
+def load_surrogate(path: str | Path) -> SurrogateFit:
+    """Read the fit at ``path``."""
+    tree = read_record(path, KIND)
+    try:
+        return SurrogateFit(
+            tile=tile_from_tree(tree["tile"]),
+            nominal=tile_from_tree(tree["nominal"]),
+            law=Law.of_tree(tree["law"]),
+            stderr=tree["stderr"],
+            residual_percent=tree["residual_percent"],
+            meta=tree["meta"],
+        )
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{path} is an incomplete surrogate: {error}") from error
+
+
+def fit_surrogate(record: Characterisation, *, start: Tile | None = None) -> SurrogateFit:
+    """Fit a surrogate to a characterisation.
+
+    Parameters
+    ----------
+    record
+        Cell sweep and tile vectors from ngspice.
+    start
+        Resistances to start from; by default those that the tile states.
+
+    Raises
+    ------
+    FitError
+        If no polynomial follows the cell, or the resistances run away.
+    """
+    law = fit_law(record.sweep, (float(record.levels[0]), float(record.levels[-1])))
+    start = start or record.tile
+    if record.tile.amplifier is not None:
+        start = replace(start, amplifier=None)
+    origin = np.log([getattr(start, name) for name in RESISTANCES])
+
+    def tile(shift: Array) -> Tile:
+        values = np.exp(origin + shift)
+        return replace(start, **dict(zip(RESISTANCES, values.tolist(), strict=True)))
+
+    def misfit(shift: Array) -> Array:
+        solver = LineSolver(tile(shift), law=law, tolerance=1e-9, sweeps=1000)
+        return np.concatenate([_misfit(solver, one) for one in record.fitted])
+
+    found = least_squares(
+        misfit, np.zeros(len(origin)), bounds=(-4.0, 4.0), diff_step=1e-4, xtol=1e-7, ftol=1e-10
+    )
+    if np.abs(found.x).max() > 3.9:
+        raise FitError(
+            "the effective resistances ran away from where they started by a factor of 50: the tile"
+            " vectors don't fit a tile of this kind"
+        )
+    residual = float(np.sqrt(np.mean(found.fun**2)))
+    free = max(len(found.fun) - len(origin), 1)
+    spread = np.sqrt(np.diag(np.linalg.pinv(found.jac.T @ found.jac)) * np.sum(found.fun**2) / free)
+    return SurrogateFit(
+        tile=replace(tile(found.x), amplifier=None),
+        nominal=record.tile,
+        law=law,
+        stderr=dict(zip(RESISTANCES, spread.tolist(), strict=True)),
+        residual_percent=100.0 * residual,
+        meta={
+            "characterisation": record.digest,
+            "vectors": sum(len(one.v) for one in record.fitted),
+            "evaluations": int(found.nfev),
+            "ngspice": str(record.meta.get("ngspice", "")),
+        },
+    )
+
+
+def _misfit(solver: LineSolver, one: Vectors) -> Array:
+    off: Array = (solver.solve(one.g, one.v) - one.i) / np.abs(one.i).max()
+    return off.ravel()
+
+
+def _read(engine: Engine, one: Vectors) -> Array:
+    engine.program(one.g)
+    return engine.read(one.v)
+
+
+def _rms(values: Sequence[float] | Array) -> float:
+    return float(np.sqrt(np.mean(np.square(values))))
