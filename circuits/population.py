@@ -5,7 +5,7 @@ parameters that differ from device to device (D2D), a state that answers every p
 differently (C2C), and a read that is noisy.
 """
 
-__all__ = ["Behaviour", "Population", "Pulsed", "Spread"]
+__all__ = ["Behaviour", "Population", "Pulsed", "Spread", "spread_from_fit"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -41,6 +41,30 @@ class Spread:
         for name, value in {**self.d2d, "c2c": self.c2c, "read": self.read}.items():
             if not 0.0 <= value <= 2.0:
                 raise InputError(f"spread: {name} must be from 0 to 2, got {value!r}")
+
+
+def spread_from_fit(device: Device, *, c2c: float = 0.0, read: float = 0.0) -> Spread:
+    """Return a spread whose D2D part is the device's own standard errors.
+
+    Parameters
+    ----------
+    device
+        The device; fitted parameters without a standard error do not vary, and neither does the
+        series resistance, which is wiring.
+    c2c, read
+        See :class:`Spread`.
+
+    Notes
+    -----
+    A standard error of one device's fit stands in for a population's spread where none was
+    measured: it says how far the data leave a parameter open, not how devices differ.
+    """
+    d2d = {
+        name: min(float(error / abs(device.parameters[name])), 0.5)
+        for name, error in sorted(device.stderr.items())
+        if np.isfinite(error) and error > 0.0 and device.parameters[name] != 0.0 and name != "r_s"
+    }
+    return Spread(d2d, c2c, read)
 
 
 class Pulsed(NamedTuple):
@@ -226,6 +250,7 @@ class Behaviour:
             i, slope = self._law(u, x, *args)
             return np.broadcast_to(i, u.shape), np.broadcast_to(slope, u.shape)
 
-        u = inner_voltage(law, v, self._r_s[which], start=self._u[which], tolerance=1e-12)[0]
+        # The last Newton step is applied too, so that it leaves an error of its square.
+        u = inner_voltage(law, v, self._r_s[which], start=self._u[which], tolerance=1e-7)[0]
         self._u[which] = u
         return u

@@ -16,7 +16,10 @@ from ..data.errors import InputError
 from ..data.types import Array, Progress
 from ..devices.device import Device
 from .population import Population
-from .recipe import Loop, Recipe, Status
+from .recipe import GUARD, Loop, Recipe, Status
+
+ACCURACY = 1e-5
+"""Relative tolerance of the state per step of a pulse: a thousandth of the cycle-to-cycle spread."""
 
 
 class History(NamedTuple):
@@ -50,19 +53,26 @@ class Outcome:
     """Energy that the pulses brought into the device [J]."""
     read_energy: Array
     """Energy of the verify reads [J]."""
+    tolerance: float
+    """Half width of the accepted band [S]."""
+    reachable: NDArray[np.bool_]
+    """Whether the target lies between the ends of the device's own range."""
     time: Array
     """Duration of pulses and reads [s]."""
     history: History | None = None
 
     @property
     def reached(self) -> NDArray[np.bool_]:
-        """Devices whose last read was within the tolerance."""
-        reached: NDArray[np.bool_] = self.status == Status.REACHED
-        return reached
+        """Devices that the loop took for written and whose true conductance is within the
+        tolerance.
+        """
+        within: NDArray[np.bool_] = np.abs(self.error) <= self.tolerance
+        within &= self.status == Status.REACHED
+        return within
 
     @property
     def success(self) -> float:
-        """Share of devices that were reached."""
+        """Share of the devices that are :attr:`reached`."""
         return float(self.reached.mean())
 
     @property
@@ -88,6 +98,7 @@ class Outcome:
             "error_rms_siemens": float(np.sqrt(np.mean(self.error**2))),
             "stuck": float(np.sum(self.status == Status.STUCK)),
             "exhausted": float(np.sum(self.status == Status.EXHAUSTED)),
+            "out_of_own_range": float(np.sum(~self.reachable)),
         }
 
 
@@ -129,7 +140,7 @@ def write(
     x = np.array(np.broadcast_to(np.asarray(x, float), (n,)))
     target = np.array(np.broadcast_to(np.asarray(target, float), (n,)))
     check_targets(population.device, target, recipe, population.spread.read)
-    loop = Loop(recipe, target)
+    loop = Loop(recipe, target, population.spread.read)
     energy, read_energy, time = np.zeros(n), np.zeros(n), np.zeros(n)
     last = np.zeros((3, n))
     rows: list[Array] = []
@@ -149,7 +160,7 @@ def write(
     verify()
     while len(loop.running):
         on, amplitude, width = loop.following()
-        pulsed = population.pulse(x[on], amplitude, width, recipe.edge, rng, on)
+        pulsed = population.pulse(x[on], amplitude, width, recipe.edge, rng, on, rtol=ACCURACY)
         x[on] = pulsed.x
         energy[on] += pulsed.energy
         time[on] += recipe.duration(width)
@@ -165,6 +176,8 @@ def write(
         loop.reads,
         energy,
         read_energy,
+        recipe.tolerance,
+        _reachable(population, target, recipe),
         time,
         History(*(np.stack(rows)[:, k] for k in range(3))) if history else None,
     )
@@ -196,14 +209,13 @@ def open_loop(
     for amplitudes, widths in zip(plan.history.amplitude[1:], plan.history.width[1:], strict=True):
         on = np.flatnonzero(widths[plan_of] > 0.0)
         amplitude, width = amplitudes[plan_of[on]], widths[plan_of[on]]
-        pulsed = population.pulse(x[on], amplitude, width, recipe.edge, rng, on)
+        pulsed = population.pulse(x[on], amplitude, width, recipe.edge, rng, on, rtol=ACCURACY)
         x[on] = pulsed.x
         energy[on] += pulsed.energy
         time[on] += recipe.duration(width)
     g = population.conductance(x, recipe.v_read)
     missed = np.where(plan.status == Status.STUCK, Status.STUCK, Status.EXHAUSTED)[plan_of]
     status = np.where(np.abs(g - target) <= recipe.tolerance, Status.REACHED, missed)
-    zeros = np.zeros(n)
     return Outcome(
         target,
         x,
@@ -212,9 +224,22 @@ def open_loop(
         plan.pulses[plan_of],
         np.zeros(n, np.int64),
         energy,
-        zeros,
+        np.zeros(n),
+        recipe.tolerance,
+        _reachable(population, target, recipe),
         time,
     )
+
+
+def _reachable(population: Population, target: Array, recipe: Recipe) -> NDArray[np.bool_]:
+    low, high = (
+        population.conductance(np.full(population.count, float(end)), recipe.v_read)
+        for end in population.device.model.state_range
+    )
+    within: NDArray[np.bool_] = (target >= low - recipe.tolerance) & (
+        target <= high + recipe.tolerance
+    )
+    return within
 
 
 def check_targets(device: Device, target: Array, recipe: Recipe, read_noise: float) -> None:
@@ -238,8 +263,8 @@ def check_targets(device: Device, target: Array, recipe: Recipe, read_noise: flo
             f" {low:.4g} to {high:.4g} S at {recipe.v_read:g} V"
         )
     noise = read_noise * float(target.max(initial=0.0))
-    if recipe.tolerance < 2.0 * noise:
+    if recipe.tolerance < 2.0 * GUARD * noise:
         raise InputError(
-            f"the tolerance of {recipe.tolerance:.3g} S is below twice the read noise,"
-            f" {2 * noise:.3g} S at the largest target: a verify read could not tell success"
+            f"the tolerance of {recipe.tolerance:.3g} S drowns in the read noise of {noise:.2g} S at"
+            f" the largest target: expected at least {2.0 * GUARD:g} times as much"
         )

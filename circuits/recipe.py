@@ -6,7 +6,7 @@ little is followed by a stronger one, one rung up the ramp of its polarity (incr
 programming, ISPP); one that moved it further than what is left is followed by a weaker one.
 """
 
-__all__ = ["Indices", "Loop", "Ramp", "Recipe", "Status"]
+__all__ = ["GUARD", "Indices", "Loop", "Ramp", "Recipe", "Status"]
 
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -19,13 +19,19 @@ from ..data.types import Array
 
 Indices = NDArray[np.intp]
 
+GUARD = 2.5
+"""Deviations of a verify read by which its band is narrower than the tolerance, so that what was
+read inside is inside.
+"""
+
 
 @dataclass(frozen=True)
 class Ramp:
     """Pulses of one polarity, from the gentlest to the strongest.
 
-    Rung ``k`` has the amplitude ``start + k step``, at most ``stop``, and the width
-    ``width growth^k``, at most ``width_max``; fixed pulses have ``step = 0`` and ``growth = 1``.
+    Rung after rung the amplitude grows by ``step`` until it is ``stop``; from there on the width
+    grows by the factor ``growth`` until it is ``width_max``. With ``step = 0`` only the width grows,
+    with ``growth = 1`` only the amplitude, with both all pulses are equal.
     """
 
     start: float
@@ -37,7 +43,7 @@ class Ramp:
     width: float
     """Width of the first rung, without edges [s]."""
     growth: float = 1.0
-    """Factor of the width from rung to rung, at least 1."""
+    """Factor of the width from rung to rung once the amplitude is ``stop``, at least 1."""
     width_max: float = np.inf
     """Width that is not exceeded [s]."""
 
@@ -66,15 +72,17 @@ class Ramp:
         return 1 if self.start > 0.0 else -1
 
     @property
+    def _steps(self) -> int:
+        """Rungs until the amplitude is ``stop``."""
+        return int(np.ceil((self.stop - self.start) / self.step - 1e-9)) if self.step else 0
+
+    @property
     def rungs(self) -> int:
         """Number of different pulses."""
-        by_step = np.ceil((self.stop - self.start) / self.step - 1e-9) if self.step else 0.0
-        by_growth = (
-            np.ceil(np.log(self.width_max / self.width) / np.log(self.growth) - 1e-9)
-            if self.growth > 1.0
-            else 0.0
-        )
-        return 1 + int(max(by_step, by_growth))
+        if self.growth == 1.0:
+            return 1 + self._steps
+        longer = np.log(self.width_max / self.width) / np.log(self.growth)
+        return 1 + self._steps + int(np.ceil(longer - 1e-9))
 
     def amplitude(self, k: ArrayLike) -> Array:
         """Return the amplitude of rungs ``k`` [V]."""
@@ -85,8 +93,8 @@ class Ramp:
     def duration(self, k: ArrayLike) -> Array:
         """Return the width of rungs ``k`` [s]."""
         # Beyond the last rung nothing changes; the bound also keeps the power finite.
-        last = np.minimum(np.asarray(k, float), self.rungs)
-        bounded: Array = np.minimum(self.width * self.growth**last, self.width_max)
+        longer = np.clip(np.asarray(k, float) - self._steps, 0, self.rungs)
+        bounded: Array = np.minimum(self.width * self.growth**longer, self.width_max)
         return bounded
 
 
@@ -109,8 +117,8 @@ class Recipe:
     max_pulses: int = 200
     """Pulses after which a device is given up."""
     patience: int = 8
-    """Pulses of the last rung, one after the other, that may move a device by less than a twentieth
-    of the tolerance before it is given up as stuck.
+    """Pulses of the last rung, one after the other, that may bring a device no nearer to its target
+    than a tenth of the tolerance, before it is given up as stuck.
     """
     backoff: int = 3
     """Rungs to step down when a pulse moved a device further than what is left to go."""
@@ -156,6 +164,10 @@ class Loop:
     recipe: Recipe
     target: Array
     """Conductance to reach [S], (devices,)."""
+    read_noise: float = 0.0
+    """Standard deviation of a read, relative; the band that a read must fall into is narrower than
+    the tolerance by :data:`GUARD` of them.
+    """
     status: NDArray[np.int8] = field(init=False)
     pulses: NDArray[np.int64] = field(init=False)
     """Pulses so far, (devices, 2): RESET and SET."""
@@ -163,6 +175,7 @@ class Loop:
 
     def __post_init__(self) -> None:
         count = len(self.target)
+        self._band = self.recipe.tolerance - GUARD * self.read_noise * np.abs(self.target)
         self.status = np.zeros(count, np.int8)
         self.pulses = np.zeros((count, 2), np.int64)
         self.reads = np.zeros(count, np.int64)
@@ -170,6 +183,7 @@ class Loop:
         self._rung = np.full((count, 2), -1)
         self._side = np.full(count, -1)
         self._last = np.full(count, np.nan)
+        self._nearest = np.full(count, np.inf)
         self._still = np.zeros(count, np.int64)
 
     @property
@@ -191,8 +205,10 @@ class Loop:
         old = np.where(started, self._rung[on, came_from], 0)
         top = np.array([recipe.reset.rungs, recipe.set.rungs]) - 1
         at_top = same & (old >= top[came_from])
-        idle = at_top & (moved < 0.05 * recipe.tolerance)
-        self._still[on] = np.where(idle, self._still[on] + 1, 0)
+        # Against the nearest that it has been, so that read noise does not count as progress.
+        nearer = np.abs(left) < self._nearest[on] - 0.1 * recipe.tolerance
+        self._nearest[on] = np.where(at_top & ~nearer, self._nearest[on], np.abs(left))
+        self._still[on] = np.where(at_top & ~nearer, self._still[on] + 1, 0)
         # The device's answer to the last pulse sets the rung of the next one of that polarity.
         weak, strong = moved < 0.5 * np.abs(left), moved > np.abs(left)
         rung = np.where(same & weak, old + 1, np.where(same & ~strong, old, old - recipe.backoff))
@@ -202,7 +218,7 @@ class Loop:
         rungs[rows, side] = np.maximum(rungs[rows, side], 0)
         self._rung[on] = rungs
         self._side[on], self._last[on] = side, g
-        inside = np.abs(left) <= recipe.tolerance
+        inside = np.abs(left) <= self._band[on]
         spent = self.pulses[on].sum(axis=1) >= recipe.max_pulses
         self.status[on] = np.select(
             [inside, self._still[on] >= recipe.patience, spent],

@@ -1,9 +1,9 @@
 """A recipe from the device's own rates: pulses gentle enough to hit a level, strong enough to end.
 
 How far a short pulse moves a device, ``|dg/dt| width``, follows from its model at every amplitude.
-The width is chosen so that a pulse at about two thirds of the allowed voltage moves the quickest
-level by the tolerance; the first rung moves it by a third of the tolerance, and each rung by a
-given factor more.
+The width is chosen so that a pulse at the voltage limit would move the quickest level through the
+whole range; the first rung moves it by a third of the tolerance, and each rung by a given factor
+more. At the limit pulses get longer, until they move the slowest level by twice the tolerance.
 """
 
 __all__ = ["VoltageRange", "design_recipe", "fitted_range"]
@@ -48,7 +48,6 @@ def design_recipe(
     limits: VoltageRange | None = None,
     width: float | None = None,
     factor: float = 1.3,
-    reach: float = 0.65,
     margin: float = 1.0,
     read_time: float | None = None,
     max_pulses: int = 200,
@@ -64,14 +63,11 @@ def design_recipe(
     limits
         Voltages that are never exceeded; by default those of the device's fit.
     width
-        Flat part of every pulse [s]; by default each polarity's own, from its rates.
+        Flat part of the first pulses [s]; by default each polarity's own, from its rates.
     factor
         How much further each rung moves a device than the one before.
-    reach
-        Share of the limit at which a pulse of the default width moves the tolerance.
     margin
-        How much faster than the nominal device the fastest one is: the first rung is as much
-        gentler.
+        How much faster than the nominal device the fastest one is, and how much slower the slowest.
     read_time
         Duration of a verify read [s]; by default a tenth of the shorter pulse.
     max_pulses
@@ -99,62 +95,49 @@ def design_recipe(
         )
     if not 0.0 < tolerance < 0.5:
         raise InputError(f"tolerance must be between 0 and 0.5 level steps, got {tolerance!r}")
+    if not (factor > 1.0 and margin >= 1.0):
+        raise InputError(f"expected factor > 1 and margin >= 1, got {factor!r} and {margin!r}")
     band = tolerance * float(np.diff(levels.g).min())
     up, down = (
-        _ramp(levels, end, band, width, factor, reach, margin) for end in (limits.high, limits.low)
+        _ramp(levels, end, band, width, factor, margin) for end in (limits.high, limits.low)
     )
-    shortest = min(up.width, down.width)
     return Recipe(
         up,
         down,
         band,
         v_read=levels.v_read,
-        read_time=read_time or 0.1 * shortest,
+        read_time=read_time or 0.1 * min(up.width, down.width),
         max_pulses=max_pulses,
     )
 
 
 def _ramp(
-    levels: Levels,
-    end: float,
-    band: float,
-    width: float | None,
-    factor: float,
-    reach: float,
-    margin: float,
+    levels: Levels, end: float, band: float, width: float | None, factor: float, margin: float
 ) -> Ramp:
     amplitude = np.linspace(0.0, end, GRID + 1)[1:]
-    speed = np.maximum.accumulate(_speed(levels, amplitude))
-    kind = "SET" if end > 0 else "RESET"
-    if speed[-1] <= 0.0:
-        raise InputError(f"device {levels.device.name} does not {kind} at {end:g} V")
-    if width is None:
-        fast = float(np.interp(reach * abs(end), np.abs(amplitude), speed))
-        if fast <= 1e-9 * speed[-1]:  # a threshold above that share of the limit
-            fast = float(np.sqrt(speed[speed > 0][0] * speed[-1]))
-        width = _rounded(band / fast)
-    moves = speed * width
-
-    def at(move: float) -> float:
-        """Return the amplitude [V] at which a pulse moves the quickest level by ``move`` [S]."""
-        return float(amplitude[min(int(np.searchsorted(moves, move)), GRID - 1)])
-
-    start, far = at(band / (3.0 * margin)), at(4.0 * band)
-    rungs = np.log(12.0 * margin) / np.log(factor)
-    step = (far - start) / rungs
-    if step == 0.0:  # between two grid points, or already at the limit
-        step = (end - start) / 10.0
-    return Ramp(start, float(step), end, width)
+    speed = _speed(levels, amplitude)
+    # The last level of a way is where pulses of this polarity end, not where they start.
+    used = speed[:, :-1] if end > 0 else speed[:, 1:]
+    if not used[-1].min() > 0.0:
+        kind = "SET" if end > 0 else "RESET"
+        raise InputError(f"device {levels.device.name} does not {kind} all its levels at {end:g} V")
+    fastest = np.maximum.accumulate(speed.max(axis=1))
+    width = width or _rounded(float(np.ptp(levels.g)) / (margin * fastest[-1]))
+    gentle = band / (3.0 * margin)
+    start = float(amplitude[min(int(np.searchsorted(fastest * width, gentle)), GRID - 1)])
+    rungs = max(1.0, np.ceil(np.log(fastest[-1] * width / gentle) / np.log(factor)))
+    slowest = float(used[-1].min()) / margin
+    longest = max(width, _rounded(2.0 * band / slowest))
+    return Ramp(start, float((end - start) / rungs), end, width, factor, longest)
 
 
 def _speed(levels: Levels, amplitude: Array) -> Array:
-    """Return the largest ``|dg/dt|`` [S/s] over the levels at each amplitude."""
+    """Return ``|dg/dt|`` [S/s] at each amplitude and level, (amplitudes, levels)."""
     device = levels.device
     slope = device.didx(levels.v_read, levels.x) / levels.v_read
     rate = device.rate(amplitude[:, None], levels.x)
-    rate = np.where(rate * amplitude[:, None] > 0.0, rate, 0.0)
-    fastest: Array = np.abs(rate * slope).max(axis=1)
-    return fastest
+    forward: Array = np.where(rate * amplitude[:, None] > 0.0, np.abs(rate * slope), 0.0)
+    return forward
 
 
 def _rounded(value: float) -> float:

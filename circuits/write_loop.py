@@ -114,7 +114,7 @@ def program_array(
     """
     rows, cols = writer.tile.shape
     population = writer.population
-    x = np.array(np.broadcast_to(np.asarray(x, float), (rows, cols)))
+    states = np.array(np.broadcast_to(np.asarray(x, float), (rows, cols)))
     target = np.array(target, float)
     if target.shape != (rows, cols):
         raise InputError(f"expected targets of shape ({rows}, {cols}), got {target.shape}")
@@ -126,7 +126,7 @@ def program_array(
 
     def verify(row: int, loop: Loop) -> None:
         on = loop.running
-        g = population.read(x[row, on], recipe.v_read, rng, place[row, on])
+        g = population.read(states[row, on], recipe.v_read, rng, place[row, on])
         totals.read_energy += float(np.sum(recipe.v_read**2 * np.abs(g)) * recipe.read_time)
         totals.time += recipe.read_time
         loop.observe(g)
@@ -135,19 +135,19 @@ def program_array(
     for made in range(1, passes + 1):
         before = totals.count
         for row in range(rows):
-            loop = Loop(recipe, target[row])
+            loop = Loop(recipe, target[row], population.spread.read)
             verify(row, loop)
             while len(loop.running):
                 for amplitude, width in _pulses(*loop.following(), cols, parallel):
                     pace = np.ones((rows, cols))
                     if population.spread.c2c:
                         pace = np.exp(population.spread.c2c * rng.standard_normal((rows, cols)))
-                    done = writer.pulse(x, row, amplitude, width, recipe.edge, pace)
+                    done = writer.pulse(states, row, amplitude, width, recipe.edge, pace)
                     moved = population.conductance(done.x.ravel(), recipe.v_read)
-                    moved -= population.conductance(x.ravel(), recipe.v_read)
+                    moved -= population.conductance(states.ravel(), recipe.v_read)
                     totals.add(row, amplitude, done, moved.reshape(rows, cols))
                     totals.time += float(recipe.duration(width))
-                    x = done.x
+                    states = done.x
                     if keep_steps:
                         totals.steps.append(ArrayStep(row, amplitude, width, pace, done))
                 verify(row, loop)
@@ -160,8 +160,8 @@ def program_array(
         progress(passes * rows, passes * rows)
     return ArrayOutcome(
         target=target,
-        x=x,
-        g=population.conductance(x.ravel(), recipe.v_read).reshape(rows, cols),
+        x=states,
+        g=population.conductance(states.ravel(), recipe.v_read).reshape(rows, cols),
         status=totals.status,
         pulses=totals.pulses,
         reads=totals.reads,

@@ -154,20 +154,12 @@ class WriteSpice:
         source: Array,
     ) -> "_Simulated":
         low, high = self.population.device.model.state_range
-        behaviour = self.population.behaviour()
-        energy, drift = np.zeros(len(pace)), np.zeros(len(pace))
-        peak = v[np.abs(v).argmax(axis=0), np.arange(v.shape[1])]
-        fastest, _ = behaviour.rate(peak, states[-1], slice(None))
-        moving = ~active & (np.abs(fastest) * t[-1] > 1e-12)
-        for k in np.flatnonzero(np.abs(peak) > 0.0):
-            which = np.full(len(t), k)
-            x = np.clip(states[:, k], low, high)
-            rate, i = behaviour.rate(v[:, k], x, which)
-            energy[k] = np.trapezoid(v[:, k] * i, t)
-            if moving[k]:
-                drift[k] = pace[k] * np.trapezoid(rate, t)
-        final = np.clip(states[-1], low, high)
-        return _Simulated(final, drift, energy, float(np.trapezoid(source, t)))
+        states = np.clip(states, low, high)
+        every = np.tile(np.arange(v.shape[1]), len(t))
+        rate, i = self.population.behaviour().rate(v.ravel(), states.ravel(), every)
+        energy = np.asarray(np.trapezoid(v * i.reshape(v.shape), t, axis=0))
+        drift = np.where(active, 0.0, pace * np.trapezoid(rate.reshape(v.shape), t, axis=0))
+        return _Simulated(states[-1], drift, energy, float(np.trapezoid(source, t)))
 
     def _transient(
         self, deck: str, vectors: tuple[str, ...], wave: "_Wave", row: int, amplitude: Array
@@ -350,7 +342,7 @@ class _Printed:
         )
 
     def lines(self, name: str, x: float, pace: float | None) -> list[str]:
-        """Return the lines of the cell ``name``; with a ``pace`` it is dynamic, without it static."""
+        """Return the lines of the cell ``name``: dynamic with a ``pace``, static without."""
         if pace is not None:
             text = [
                 self.moving.replace("{x0}", number(x)).replace(

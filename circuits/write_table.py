@@ -17,7 +17,6 @@ from numpy.typing import ArrayLike, NDArray
 from ..data.errors import InputError
 from ..data.store import digest, read_record, write_record
 from ..data.types import Array, Progress
-from ..devices.device import Device
 from ..devices.levels import Levels
 from .population import Population, Spread
 from .programming import History, Outcome, open_loop, write
@@ -232,6 +231,13 @@ def make_table(
         return joined.reshape(*shape, *joined.shape[1:])
 
     plan = _plan(levels, recipe)
+    missed = ~gathered(closed, "reachable")
+    notes = extrapolations(levels, recipe)
+    notes += [
+        f"level {k} lies outside the range of {100 * share:.2g} % of the sampled devices"
+        for k, share in enumerate(missed.mean(axis=(0, 2)))
+        if share > 0.0
+    ]
     return WriteTable(
         g=levels.g,
         pulses=gathered(closed, "pulses").sum(axis=-1).mean(axis=-1),
@@ -251,7 +257,7 @@ def make_table(
         device=device.name,
         device_digest=device.digest,
         seed=seed,
-        notes=tuple(extrapolations(device, recipe)),
+        notes=tuple(notes),
     )
 
 
@@ -294,25 +300,35 @@ def _disturb(levels: Levels, recipe: Recipe, plan: Outcome, share: float) -> Arr
     return worst.reshape(count, count)
 
 
-def extrapolations(device: Device, recipe: Recipe) -> list[str]:
-    """Return, in words, where a recipe goes beyond the data that the device was fitted to."""
+def extrapolations(levels: Levels, recipe: Recipe) -> list[str]:
+    """Return, in words, where levels and recipe go beyond the data that the device was fitted to."""
+    device = levels.device
     notes = []
-    limits = fitted_range(device)
+    meta, limits = device.meta, fitted_range(device)
     lowest, highest = recipe.reset.stop, recipe.set.stop
     if limits is None:
         notes.append("the device does not say on which voltages it was fitted")
-    elif lowest < limits.low - 1e-9 or highest > limits.high + 1e-9:
+    elif lowest < limits.low - 1e-6 or highest > limits.high + 1e-6:
         notes.append(
             f"pulses of {lowest:g} to {highest:g} V go beyond the fitted {limits.low:g} to"
             f" {limits.high:g} V"
         )
-    sampling = device.meta.get("t_step")
+    sampling = meta.get("t_step")
     shortest = min(recipe.set.width, recipe.reset.width)
     if isinstance(sampling, (int, float)) and shortest < sampling:
         notes.append(
             f"pulses of {shortest:.2g} s are shorter than the {sampling:.2g} s between the fitted"
             " samples: their kinetics are the model's extrapolation"
         )
+    seen = meta.get("x_min"), meta.get("x_max")
+    if None not in seen:
+        low, high = (float(str(end)) for end in seen)
+        outside = int(np.sum((levels.x < low) | (levels.x > high)))
+        if outside:
+            notes.append(
+                f"{outside} of {levels.count} levels lie outside the states {low:.2g} to {high:.2g}"
+                " that the fitted sweeps went through"
+            )
     return notes
 
 
