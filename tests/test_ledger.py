@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from memtwin.data.errors import InputError
 from memtwin.training.ledger import Cost, Ledger, WriteCosts
-from memtwin.training.mapping import Placement
+from memtwin.training.placement import Placement
 from memtwin.training.rules import Writes
 
 LEVELS = 5

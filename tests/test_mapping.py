@@ -10,8 +10,9 @@ from memtwin.circuits.ideal import Ideal
 from memtwin.circuits.tile import Tile
 from memtwin.data.errors import InputError
 from memtwin.training.effects import Devices, Effects
-from memtwin.training.mapping import MappedMatrix, MappingOptions, MemristorTwin, Placement
+from memtwin.training.mapping import MappedMatrix, MappingOptions, MemristorTwin
 from memtwin.training.network import mlp
+from memtwin.training.placement import Placement
 from memtwin.training.quantise import pair
 from memtwin.training.rules import Writes
 

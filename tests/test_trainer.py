@@ -13,17 +13,12 @@ from memtwin.data.images import load_images
 from memtwin.training.baselines import BASELINES, BlindOptions, ClosedLoopOptions
 from memtwin.training.checkpoint import load_checkpoint, save_checkpoint
 from memtwin.training.effects import Effects
+from memtwin.training.evaluation import evaluate
 from memtwin.training.ledger import WriteCosts
 from memtwin.training.network import Conv2d, Dense, MaxPool, Network, Relu, mlp
 from memtwin.training.siamese import SiameseOptions
-from memtwin.training.trainer import (
-    Trainer,
-    TrainOptions,
-    build_twin,
-    evaluate,
-    train,
-    train_float,
-)
+from memtwin.training.train import build_twin, train, train_float
+from memtwin.training.trainer import Trainer, TrainOptions
 
 TILE = Tile(32, 32, cell=Cell.resistor(0.2))
 COSTS = WriteCosts.nominal(16)

@@ -9,18 +9,20 @@ from typing import Any
 
 from ..data.errors import InputError
 from ..data.store import digest, read_record, write_record
+from .audit import AuditRecord
 from .ledger import Cost
-from .trainer import EpochRecord, Trainer
+from .results import EpochRecord
+from .trainer import Trainer
 
 KIND = "training checkpoint"
 
 
 def save_checkpoint(path: str | Path, trainer: Trainer) -> Path:
     """Write the state of ``trainer`` between two epochs to ``path``, atomically."""
-    records = [asdict(record) for record in trainer.records]
     tree = {
         "identity": _identity(trainer),
-        "records": json.dumps(records),
+        "records": json.dumps([asdict(record) for record in trainer.records]),
+        "audits": json.dumps([asdict(record) for record in trainer.audits]),
         "state": trainer.state(),
     }
     return write_record(path, KIND, tree)
@@ -40,7 +42,11 @@ def load_checkpoint(path: str | Path, trainer: Trainer) -> None:
             f"{path} was saved by a training with another configuration, network or data:"
             " resume with the same ones, or start anew with another file"
         )
-    trainer.restore(tree["state"], [_record(row) for row in json.loads(tree["records"])])
+    records = [_epoch(row) for row in json.loads(tree["records"])]
+    audits = [
+        AuditRecord(**row | {"tile": tuple(row["tile"])}) for row in json.loads(tree["audits"])
+    ]
+    trainer.restore(tree["state"], records, audits)
 
 
 def _identity(trainer: Trainer) -> str:
@@ -62,7 +68,7 @@ def _identity(trainer: Trainer) -> str:
     )
 
 
-def _record(row: dict[str, Any]) -> EpochRecord:
+def _epoch(row: dict[str, Any]) -> EpochRecord:
     return EpochRecord(
         **{**row, "cost": Cost(**row["cost"]), "closed_loop": Cost(**row["closed_loop"])}
     )

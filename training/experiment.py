@@ -5,13 +5,22 @@ Every step leaves its result in the run's folder, whole or not at all, and is ta
 ``run.h5``, the record that reports are made from.
 """
 
-__all__ = ["Listener", "Silent", "cell_levels", "cell_tile", "new_folder", "run", "stored_config"]
+__all__ = [
+    "Listener",
+    "Silent",
+    "cell_levels",
+    "cell_tile",
+    "new_folder",
+    "run",
+    "stored_config",
+    "validate_run",
+]
 
 import json
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,7 +34,7 @@ from ..circuits.population import Spread
 from ..circuits.recipe_design import design_recipe
 from ..circuits.surrogate_fit import SurrogateFit, fit_surrogate
 from ..circuits.tile import Tile
-from ..circuits.write_table import WriteTable, make_table
+from ..circuits.write_table import make_table
 from ..data.errors import InputError, MemtwinError
 from ..data.images import ImageSet, load_images
 from ..data.store import write_record
@@ -35,8 +44,8 @@ from ..devices.levels import Levels, make_levels
 from .config import RunConfig, parse_config
 from .effects import Effects
 from .ledger import WriteCosts
-from .mapping import EngineFactory
-from .network import mlp
+from .mapping import EngineFactory, MemristorTwin
+from .network import Network, mlp
 from .record import (
     KIND,
     device_tree,
@@ -48,7 +57,9 @@ from .record import (
     versions,
 )
 from .siamese import SiameseOptions
-from .trainer import EpochRecord, TrainOptions, build_twin, train, train_float
+from .results import EpochRecord, TrainResult
+from .train import build_twin, train, train_float
+from .trainer import TrainOptions
 from .validate import Validation, validate
 
 TOP_STATE = 0.95
@@ -120,6 +131,33 @@ def run(config: RunConfig, folder: str | Path, listener: Listener | None = None)
     return _Job(config, Path(folder), listener or Silent()).run()
 
 
+def validate_run(
+    folder: str | Path,
+    *,
+    engine: str | None = None,
+    images: int | None = None,
+    listener: Listener | None = None,
+) -> Validation:
+    """Read test images of a finished run through ``engine``, by default as the run was configured.
+
+    Images that have been read before are not read again.
+
+    Raises
+    ------
+    InputError
+        If there is no finished training in ``folder``, or no such engine.
+    """
+    folder, config = Path(folder), stored_config(folder)
+    if not (folder / "run.h5").exists():
+        raise InputError(f"the run in {folder} is not finished: memtwin run --resume {folder}")
+    changes = {
+        "engine": engine or config.validation.engine,
+        "images": images or config.validation.images,
+    }
+    tree = config.model_dump() | {"validation": changes}
+    return _Job(parse_config(tree, "validate"), folder, listener or Silent()).validate()
+
+
 def cell_levels(config: RunConfig) -> Levels:
     """Return the levels of the run's device, its area scaled so that the highest one has the wanted conductance."""
     wanted = config.device
@@ -140,6 +178,30 @@ def cell_tile(config: RunConfig, levels: Levels) -> Tile:
     return Tile(**config.tile.model_dump(), cell=Cell(levels.device, levels.v_read))
 
 
+@dataclass(frozen=True)
+class _Setup:
+    """What training and validation share."""
+
+    config: RunConfig
+    images: ImageSet
+    levels: Levels
+    tile: Tile
+    check: dict[str, Any]
+    engines: dict[str, EngineFactory]
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        return self.images.x_train.shape[1], *self.config.network.hidden, self.images.classes
+
+    @property
+    def network(self) -> Network:
+        return mlp(*self.sizes)
+
+    @property
+    def network_name(self) -> str:
+        return "-".join(map(str, self.sizes))
+
+
 @dataclass
 class _Job:
     config: RunConfig
@@ -148,82 +210,25 @@ class _Job:
     seconds: dict[str, float] = field(default_factory=dict)
 
     def run(self) -> dict[str, Any]:
-        config, say = self.config, self.listener.say
         started = time.perf_counter()
         self._claim()
         features = ngspice.features()
-        with self._step("images", f"loading {config.images.name}") as progress:
-            images = _chosen(load_images(config.images.name, progress=progress), config)
-        levels = cell_levels(config)
-        tile = cell_tile(config, levels)
-        say(_device_text(levels))
-        fitted, check = self._surrogate(tile, levels)
-        engines = self._engines(fitted)
+        setup = self._set_up()
         with self._step("write cost", "pulsing the device between levels") as progress:
-            costs = WriteCosts.of_table(self._write_table(levels, progress))
-        sizes = (images.x_train.shape[1], *config.network.hidden, images.classes)
-        network, options = mlp(*sizes), _train_options(config)
-        twin = build_twin(
-            network,
-            tile=tile,
-            engine=engines[config.training.engine],
-            g_levels=levels.g,
-            v_read=levels.v_read,
-            clip=config.training.clip,
-            effects=Effects(programming=config.effects.programming, read=config.effects.read),
-            seed=config.seed,
-        )
-        name = "-".join(map(str, sizes))
-        say(
-            f"network: {name}, {twin.devices:,} devices on {twin.tiles} tiles of {tile.rows}×{tile.cols}"
-        )
-        with self._step("float network", "training the float network") as progress:
-            float_accuracy, _ = train_float(network, images, options, on_batch=progress)
-        say(
-            f"float network: {100 * float_accuracy[-1]:.2f} % on {len(images.x_test):,} test images"
-        )
-        with self._step("training", "training the memristor twin") as progress:
-            result = train(
-                twin,
-                images,
-                options,
-                costs,
-                on_batch=progress,
-                on_epoch=lambda epoch: say(_epoch_text(epoch)),
-                checkpoint=self.folder / "checkpoint.h5",
-                resume=True,
-            )
-        count = min(config.validation.images, len(images.x_test))
-        with self._step(
-            "validation", f"reading {count} images in {config.validation.engine}"
-        ) as progress:
-            validation = validate(
-                twin,
-                images,
-                count,
-                engine=engines[config.validation.engine],
-                name=config.validation.engine,
-                reference=engines[config.training.engine],
-                seed=config.seed,
-                path=self.folder / "validation.h5",
-                progress=progress,
-            )
-        say(_validation_text(validation, config.training.engine))
+            costs = write_costs(setup.levels, self.config.seed, progress)
+        float_accuracy = self._train_float(setup)
+        twin, result = self._train(setup, costs)
+        validation = self._validate(setup, twin)
         self.seconds["all"] = time.perf_counter() - started
         record = {
-            "config": config.model_dump_json(),
+            "config": self.config.model_dump_json(),
             "versions": versions(features),
             "seconds": self.seconds,
-            "network": name,
-            "device": device_tree(levels.device),
-            "levels": levels_tree(levels, tile.cell),
-            "surrogate": check,
-            "write_cost": {
-                "pulses": costs.pulses,
-                "energy": costs.energy,
-                "time": costs.time,
-                "source": costs.source,
-            },
+            "network": setup.network_name,
+            "device": device_tree(setup.levels.device),
+            "levels": levels_tree(setup.levels, setup.tile.cell),
+            "surrogate": setup.check,
+            "write_cost": asdict(costs),
             "epochs": epochs_tree(result.records, float_accuracy),
             "layers": layers_tree(twin, result),
             "validation": validation.tree(),
@@ -231,6 +236,85 @@ class _Job:
         record["summary"] = summarise(record)
         write_record(self.folder / "run.h5", KIND, record)
         return load_run(self.folder)
+
+    def validate(self) -> Validation:
+        """Validate a run that has been trained; everything else is taken from its folder."""
+        setup = self._set_up()
+        levels = setup.levels.count
+        twin, _ = self._train(setup, WriteCosts.nominal(levels))
+        return self._validate(setup, twin)
+
+    def _set_up(self) -> "_Setup":
+        config = self.config
+        with self._step("images", f"loading {config.images.name}") as progress:
+            images = _chosen(load_images(config.images.name, progress=progress), config)
+        levels = cell_levels(config)
+        tile = cell_tile(config, levels)
+        self.listener.say(_device_text(levels))
+        fitted, check = self._surrogate(tile, levels)
+        engines: dict[str, EngineFactory] = {
+            "ideal": Ideal,
+            "surrogate": fitted.engine,
+            "line": fitted.line,
+            "spice": partial(make_engine, "spice", workers=config.workers),
+        }
+        return _Setup(config, images, levels, tile, check, engines)
+
+    def _train_float(self, setup: "_Setup") -> list[float]:
+        options = _train_options(self.config)
+        with self._step("float network", "training the float network") as progress:
+            accuracy, _ = train_float(setup.network, setup.images, options, on_batch=progress)
+        self.listener.say(
+            f"float network: {100 * accuracy[-1]:.2f} % on {len(setup.images.x_test):,} test images"
+        )
+        return accuracy
+
+    def _train(self, setup: "_Setup", costs: WriteCosts) -> tuple[MemristorTwin, TrainResult]:
+        config, levels = self.config, setup.levels
+        twin = build_twin(
+            setup.network,
+            tile=setup.tile,
+            engine=setup.engines[config.training.engine],
+            g_levels=levels.g,
+            v_read=levels.v_read,
+            clip=config.training.clip,
+            effects=Effects(programming=config.effects.programming, read=config.effects.read),
+            seed=config.seed,
+        )
+        self.listener.say(
+            f"network: {setup.network_name}, {twin.devices:,} devices on {twin.tiles} tiles of"
+            f" {setup.tile.rows}×{setup.tile.cols}"
+        )
+        with self._step("training", "training the memristor twin") as progress:
+            result = train(
+                twin,
+                setup.images,
+                _train_options(config),
+                costs,
+                on_batch=progress,
+                on_epoch=lambda epoch: self.listener.say(_epoch_text(epoch)),
+                checkpoint=self.folder / "checkpoint.h5",
+                resume=True,
+            )
+        return twin, result
+
+    def _validate(self, setup: "_Setup", twin: MemristorTwin) -> Validation:
+        config, wanted = self.config, self.config.validation
+        count = min(wanted.images, len(setup.images.x_test))
+        with self._step("validation", f"reading {count} images in {wanted.engine}") as progress:
+            found = validate(
+                twin,
+                setup.images,
+                count,
+                engine=setup.engines[wanted.engine],
+                name=wanted.engine,
+                reference=setup.engines[config.training.engine],
+                seed=config.seed,
+                path=self.folder / f"validation-{wanted.engine}.h5",
+                progress=progress,
+            )
+        self.listener.say(_validation_text(found, config.training.engine))
+        return found
 
     def _claim(self) -> None:
         """Take the folder for this configuration, or make sure that it already has it."""
@@ -292,18 +376,11 @@ class _Job:
             )
         return fitted, check
 
-    def _engines(self, fitted: SurrogateFit) -> dict[str, EngineFactory]:
-        return {
-            "ideal": Ideal,
-            "surrogate": fitted.engine,
-            "line": partial(make_engine, "line"),
-            "spice": partial(make_engine, "spice", workers=self.config.workers),
-        }
 
-    def _write_table(self, levels: Levels, progress: Progress) -> WriteTable:
-        return make_table(
-            levels, design_recipe(levels), Spread(), seed=self.config.seed, progress=progress
-        )
+def write_costs(levels: Levels, seed: int, progress: Progress | None = None) -> WriteCosts:
+    """Return what writes of the run's device cost, from write-verify loops on its own dynamics."""
+    table = make_table(levels, design_recipe(levels), Spread(), seed=seed, progress=progress)
+    return WriteCosts.of_table(table)
 
 
 def _chosen(images: ImageSet, config: RunConfig) -> ImageSet:

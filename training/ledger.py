@@ -23,7 +23,7 @@ from ..circuits.write_table import WriteTable
 from ..data.errors import InputError
 from ..data.types import Array, Array32
 from ..devices.pulses import WriteCost
-from .mapping import Placement
+from .placement import Placement
 from .rules import Writes
 
 

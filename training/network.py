@@ -287,6 +287,14 @@ class Network:
             tape.append(kept)
         return x, tape
 
+    def inputs(self, tape: Tape) -> list[Array32]:
+        """Return the unfolded inputs (n, rows) of every matrix, as the tape holds them."""
+        return [
+            kept
+            for layer, kept in zip(self.layers, tape, strict=True)
+            if isinstance(layer, Dense | Conv2d)
+        ]
+
     def backward(self, tape: Tape, error: Array32, weights: Sequence[Array32]) -> list[Array32]:
         """Return dloss/dw of every matrix from dloss/doutput (n, classes), propagated through
         ``weights``.

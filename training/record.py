@@ -31,7 +31,7 @@ from ..data.types import Array
 from ..devices.device import Device
 from ..devices.levels import Levels
 from .mapping import MemristorTwin
-from .trainer import EpochRecord, TrainResult
+from .results import EpochRecord, TrainResult
 from .validate import wilson
 
 KIND = "run"

@@ -1,53 +1,35 @@
-"""Training of the memristor twin by the Siamese scheme, and of a float network the same way for
-comparison.
+"""Training of the memristor twin, batch by batch.
 
 Each batch is read forward through the tiles; the loss's gradient at the measured outputs goes back
 through the float weights with the measured activations; the float weights move, and the few devices
-whose level must change are written. Random numbers of an epoch come from generators seeded with
-(seed, stream, epoch), so that a run resumed at an epoch's end continues bit for bit.
+whose level must change are written.
 """
 
-__all__ = [
-    "EpochRecord",
-    "TrainOptions",
-    "TrainResult",
-    "Trainer",
-    "build_twin",
-    "evaluate",
-    "predict",
-    "train",
-    "train_float",
-]
+__all__ = ["TrainOptions", "Trainer", "batches", "check_images"]
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from ..circuits.tile import Tile
 from ..data.errors import InputError, MemtwinError
 from ..data.images import ImageSet
-from ..data.types import Array32
+from ..data.types import Array32, Progress
+from .audit import Auditor, AuditRecord
 from .baselines import Baseline, start_rule
-from .effects import Effects
+from .evaluation import evaluate
 from .ledger import Cost, Ledger, WriteCosts
-from .mapping import EngineFactory, MappingOptions, MemristorTwin
+from .mapping import MemristorTwin
 from .network import Network, cross_entropy
 from .optim import make_optimiser, schedule
 from .quantise import Quantiser, pair
+from .results import EpochRecord, TrainResult
 from .rules import Writes
 from .siamese import SiameseOptions
-
-Labels: TypeAlias = NDArray[np.int64]
-
-EVALUATION_BATCH = 500
-"""Images read at a time outside of training; bounds memory, and changes no result but the order of
-noise draws.
-"""
+from .streams import generator
 
 SAMPLE_EVERY = 100
 """Batches between those on which the closed loop's pulses are counted; its writes need no sampling.
@@ -84,83 +66,6 @@ class TrainOptions:
             raise InputError(f"training: the seed must not be negative, got {self.seed}")
 
 
-@dataclass(frozen=True)
-class EpochRecord:
-    """What one epoch did."""
-
-    epoch: int
-    """Counted from 1."""
-    learning_rate: float
-    train_loss: float
-    test_accuracy: float
-    """Share of the test images that the memristor twin, as it is, classifies right."""
-    cost: Cost
-    """What this epoch's writes cost."""
-    closed_loop: Cost
-    """What the basic closed loop would have cost: writes exactly, the rest from sampled batches."""
-    seconds: float
-    """Wall time of training, without the test."""
-
-    def summary(self) -> dict[str, float]:
-        """Return one flat mapping of numbers, for JSON and plots."""
-        row: dict[str, float] = {
-            "epoch": self.epoch,
-            "learning_rate": self.learning_rate,
-            "train_loss": self.train_loss,
-            "test_accuracy": self.test_accuracy,
-            "seconds": self.seconds,
-        }
-        row |= asdict(self.cost)
-        row |= {f"closed_loop_{key}": value for key, value in asdict(self.closed_loop).items()}
-        removed = self.cost.removed(self.closed_loop)
-        return row | {f"{key}_removed_percent": value for key, value in removed.items()}
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """The outcome of a training."""
-
-    records: tuple[EpochRecord, ...]
-    ledger: Ledger
-    weights: list[Array32]
-    """Float twin's matrices."""
-    codes: list[Array32]
-    """Level codes of every weight, -(L-1)..L-1."""
-
-    @property
-    def accuracy(self) -> float:
-        """Test accuracy after the last epoch."""
-        return self.records[-1].test_accuracy
-
-
-def build_twin(
-    network: Network,
-    *,
-    tile: Tile,
-    engine: EngineFactory,
-    g_levels: ArrayLike,
-    v_read: float,
-    clip: float = 8.0,
-    effects: Effects | None = None,
-    options: MappingOptions | None = None,
-    seed: int = 0,
-) -> MemristorTwin:
-    """Return a memristor twin whose fixed device errors are drawn from ``seed``; see
-    :class:`.mapping.MemristorTwin`.
-    """
-    return MemristorTwin(
-        network,
-        tile=tile,
-        engine=engine,
-        g_levels=g_levels,
-        v_read=v_read,
-        clip=clip,
-        effects=effects,
-        options=options,
-        rng=_generator(seed, "devices"),
-    )
-
-
 class Trainer:
     """A training that can be stepped epoch by epoch and saved in between.
 
@@ -172,6 +77,10 @@ class Trainer:
         Images to train on and to test on.
     costs
         Write costs of the device.
+    weights
+        Initial float matrices; by default drawn from the seed.
+    auditor
+        Checks the engine now and then against a trusted one.
     """
 
     def __init__(
@@ -182,16 +91,19 @@ class Trainer:
         costs: WriteCosts,
         *,
         weights: list[Array32] | None = None,
+        auditor: Auditor | None = None,
     ) -> None:
-        _check_images(twin.network, images)
+        check_images(twin.network, images)
         if costs.levels != twin.levels:
             raise InputError(
                 f"write costs are for {costs.levels} levels, the twin's devices have {twin.levels}"
             )
         self.twin, self.images, self.options = twin, images, options
+        self.auditor = auditor
         self.records: list[EpochRecord] = []
+        self.audits: list[AuditRecord] = []
         self.ledger = Ledger([matrix.placement for matrix in twin.matrices], costs)
-        start = weights or twin.network.initial(_generator(options.seed, "weights"))
+        start = weights or twin.network.initial(generator(options.seed, "weights"))
         self.updates = [
             start_rule(
                 options.baseline or options.siamese,
@@ -203,7 +115,7 @@ class Trainer:
             for w, matrix in zip(start, twin.matrices, strict=True)
         ]
         self._updates_done = 0
-        rng = _generator(options.seed, "programming", 0)
+        rng = generator(options.seed, "programming", 0)
         first = Cost()
         for k, update in enumerate(self.updates):
             writes = update.first()
@@ -213,16 +125,16 @@ class Trainer:
         """Cost of programming the initial weights; no epoch's record holds it."""
         self.ledger.close_epoch()
 
-    def run_epoch(self, on_batch: Callable[[int, int], None] | None = None) -> EpochRecord:
+    def run_epoch(self, on_batch: Progress | None = None) -> EpochRecord:
         """Train one epoch and test; ``on_batch(done, total)`` is called after every batch."""
         options, x, y = self.options, self.images.x_train, self.images.y_train
         epoch = len(self.records)
         started = time.perf_counter()
-        noise, writing, sampling = (
-            _generator(options.seed, name, epoch + 1)
-            for name in ("reading", "programming", "closed loop")
+        noise, writing, sampling, auditing = (
+            generator(options.seed, name, epoch + 1)
+            for name in ("reading", "programming", "closed loop", "audit")
         )
-        order = _generator(options.seed, "order", epoch + 1).permutation(len(x))
+        order = generator(options.seed, "order", epoch + 1).permutation(len(x))
         rate = schedule(
             options.schedule, options.learning_rate, options.decay, epoch, options.epochs
         )
@@ -231,7 +143,7 @@ class Trainer:
         self.twin.calibrate(x[: options.calibration])
         total = -(-len(x) // options.batch)
         loss, closed, sampled = 0.0, Cost(), 0
-        for b, chosen in enumerate(_batches(order, options.batch)):
+        for b, chosen in enumerate(batches(order, options.batch)):
             outputs, tape = self.twin.forward(x[chosen], noise, self._scales())
             batch_loss, error = cross_entropy(outputs, y[chosen])
             self._check_loss(batch_loss, epoch, b, tape)
@@ -240,13 +152,17 @@ class Trainer:
             gradients = self.twin.network.backward(tape, error, self._backward_weights())
             sample = b % SAMPLE_EVERY == 0
             before = [w.copy() for w in weights] if sample else []
+            if self.auditor is not None and self.auditor.due(b):
+                inputs = self.twin.network.inputs(tape)
+                record = self.auditor.audit(self.twin, inputs, auditing, epoch=epoch, batch=b)
+                self._audited([record])
             self._update(gradients, rate, writing)
             if sample:
                 closed, sampled = closed + self._closed_loop(before, sampling), sampled + 1
             if on_batch is not None:
                 on_batch(b + 1, total)
         seconds = time.perf_counter() - started
-        record = EpochRecord(
+        result = EpochRecord(
             epoch=epoch + 1,
             learning_rate=rate,
             train_loss=loss / len(x),
@@ -255,14 +171,14 @@ class Trainer:
             closed_loop=closed.times(total / sampled),
             seconds=seconds,
         )
-        self.records.append(record)
-        return record
+        self.records.append(result)
+        return result
 
     def evaluate(self) -> float:
         """Return the share of the test images that the memristor twin classifies right, read noise
         included.
         """
-        rng = _generator(self.options.seed, "testing", len(self.records) + 1)
+        rng = generator(self.options.seed, "testing", len(self.records) + 1)
         return evaluate(
             self.twin, self.images.x_test, self.images.y_test, rng, scales=self._scales()
         )
@@ -274,6 +190,7 @@ class Trainer:
             self.ledger,
             [update.weights for update in self.updates],
             [update.codes for update in self.updates],
+            tuple(self.audits),
         )
 
     def state(self) -> dict[str, Any]:
@@ -285,14 +202,18 @@ class Trainer:
             "updates": {str(k): update.state() for k, update in enumerate(self.updates)},
         }
 
-    def restore(self, state: dict[str, Any], records: list[EpochRecord]) -> None:
-        """Continue from what :meth:`state` returned and the epochs' records until then."""
+    def restore(
+        self, state: dict[str, Any], records: list[EpochRecord], audits: list[AuditRecord]
+    ) -> None:
+        """Continue from what :meth:`state` returned, and the records until then."""
         self._updates_done = int(state["updates_done"])
         self.twin.restore(state["twin"])
         self.ledger.restore(state["ledger"])
         for k, update in enumerate(self.updates):
             update.restore(state["updates"][str(k)])
         self.records = list(records)
+        self.audits = []
+        self._audited(audits)
 
     def _backward_weights(self) -> list[Array32]:
         return [
@@ -303,6 +224,13 @@ class Trainer:
     def _scales(self) -> list[Array32 | None] | None:
         scales = [update.column_scale() for update in self.updates]
         return None if all(scale is None for scale in scales) else scales
+
+    def _audited(self, records: list[AuditRecord]) -> None:
+        fallback = None if self.auditor is None else self.auditor.fallback
+        was_fine = all(record.passed for record in self.audits)
+        self.audits += records
+        if fallback is not None and was_fine and not all(record.passed for record in records):
+            self.twin.use(fallback)
 
     def _update(self, gradients: list[Array32], rate: float, rng: np.random.Generator) -> None:
         self._updates_done += 1
@@ -353,151 +281,14 @@ class Trainer:
         )
 
 
-def train(
-    twin: MemristorTwin,
-    images: ImageSet,
-    options: TrainOptions,
-    costs: WriteCosts,
-    *,
-    on_batch: Callable[[int, int], None] | None = None,
-    on_epoch: Callable[[EpochRecord], None] | None = None,
-    checkpoint: str | Path | None = None,
-    resume: bool = False,
-) -> TrainResult:
-    """Train ``twin`` on ``images``.
-
-    Parameters
-    ----------
-    on_batch
-        Called with (batches done, batches in all epochs).
-    on_epoch
-        Called with the record of every finished epoch, the resumed ones left out.
-    checkpoint
-        File to which the training is saved after every epoch.
-    resume
-        Continue from ``checkpoint`` if it exists.
-    """
-    from .checkpoint import load_checkpoint, save_checkpoint
-
-    trainer = Trainer(twin, images, options, costs)
-    if resume and checkpoint is not None and Path(checkpoint).exists():
-        load_checkpoint(checkpoint, trainer)
-    batches = -(-len(images.x_train) // options.batch)
-    while len(trainer.records) < options.epochs:
-        done = len(trainer.records) * batches
-
-        def report(b: int, _: int, done: int = done) -> None:
-            if on_batch is not None:
-                on_batch(done + b, options.epochs * batches)
-
-        record = trainer.run_epoch(report)
-        if checkpoint is not None:
-            save_checkpoint(checkpoint, trainer)
-        if on_epoch is not None:
-            on_epoch(record)
-    return trainer.result()
-
-
-def train_float(
-    network: Network,
-    images: ImageSet,
-    options: TrainOptions,
-    *,
-    on_batch: Callable[[int, int], None] | None = None,
-) -> tuple[list[float], list[Array32]]:
-    """Train the same network in float, unclipped, from the same initial weights and in the same
-    order of images.
-
-    Returns
-    -------
-    tuple
-        Test accuracy after every epoch, and the matrices.
-    """
-    _check_images(network, images)
-    weights = network.initial(_generator(options.seed, "weights"))
-    optimisers = [make_optimiser(options.optimiser, w.shape, options.momentum) for w in weights]
-
-    def product(k: int, a: Array32) -> Array32:
-        return a @ weights[k]
-
-    accuracies = []
-    batches = -(-len(images.x_train) // options.batch)
-    for epoch in range(options.epochs):
-        order = _generator(options.seed, "order", epoch + 1).permutation(len(images.x_train))
-        rate = schedule(
-            options.schedule, options.learning_rate, options.decay, epoch, options.epochs
-        )
-        for b, chosen in enumerate(_batches(order, options.batch)):
-            outputs, tape = network.forward(images.x_train[chosen], product)
-            loss, error = cross_entropy(outputs, images.y_train[chosen])
-            if not np.isfinite(loss):
-                raise MemtwinError(
-                    f"float training diverged in epoch {epoch + 1}, batch {b + 1}:"
-                    f" lower the learning rate of {options.learning_rate:g}"
-                )
-            for w, optimiser, gradient in zip(
-                weights, optimisers, network.backward(tape, error, weights), strict=True
-            ):
-                w -= optimiser.move(gradient, rate)
-            if on_batch is not None:
-                on_batch(epoch * batches + b + 1, options.epochs * batches)
-        outputs = np.concatenate([network.forward(x, product)[0] for x in _parts(images.x_test)])
-        accuracies.append(float(np.mean(outputs.argmax(axis=1) == images.y_test)))
-    return accuracies, weights
-
-
-def predict(
-    twin: MemristorTwin,
-    x: Array32,
-    rng: np.random.Generator | None = None,
-    *,
-    scales: list[Array32 | None] | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> Array32:
-    """Return the outputs (n, classes) of the twin for images ``x`` (n, ...), with read noise if
-    ``rng`` is given.
-    """
-    outputs, done = [], 0
-    for part in _parts(x):
-        outputs.append(twin.forward(part, rng, scales)[0])
-        done += len(part)
-        if progress is not None:
-            progress(done, len(x))
-    return np.concatenate(outputs)
-
-
-def evaluate(
-    twin: MemristorTwin,
-    x: Array32,
-    labels: Labels,
-    rng: np.random.Generator | None = None,
-    *,
-    scales: list[Array32 | None] | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> float:
-    """Return the share of images that the twin classifies right."""
-    outputs = predict(twin, x, rng, scales=scales, progress=progress)
-    return float(np.mean(outputs.argmax(axis=1) == labels))
-
-
-_STREAMS = ("weights", "devices", "order", "programming", "reading", "testing", "closed loop")
-
-
-def _generator(seed: int, stream: str, epoch: int = 0) -> np.random.Generator:
-    return np.random.default_rng([seed, _STREAMS.index(stream), epoch])
-
-
-def _batches(order: NDArray[np.int64], batch: int) -> Iterator[NDArray[np.int64]]:
+def batches(order: NDArray[np.int64], batch: int) -> Iterator[NDArray[np.int64]]:
+    """Cut an order of images into batches; the last may be smaller."""
     for start in range(0, len(order), batch):
         yield order[start : start + batch]
 
 
-def _parts(x: Array32) -> Iterator[Array32]:
-    for start in range(0, len(x), EVALUATION_BATCH):
-        yield x[start : start + EVALUATION_BATCH]
-
-
-def _check_images(network: Network, images: ImageSet) -> None:
+def check_images(network: Network, images: ImageSet) -> None:
+    """Refuse images that do not fit the network."""
     pixels = int(np.prod(network.shape))
     if images.x_train.shape[1] != pixels:
         raise InputError(

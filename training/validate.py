@@ -20,7 +20,7 @@ from ..data.images import ImageSet
 from ..data.store import digest, read_record, write_record
 from ..data.types import Array, Progress
 from .mapping import EngineFactory, MemristorTwin
-from .trainer import predict
+from .evaluation import predict
 
 KIND = "validation"
 

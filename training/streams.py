@@ -1,0 +1,25 @@
+"""Random numbers of a training: one generator per purpose and epoch.
+
+Whatever is drawn in an epoch depends only on the seed, the purpose and the epoch, so that a training
+resumed at an epoch's end continues bit for bit without any generator's state.
+"""
+
+__all__ = ["generator"]
+
+import numpy as np
+
+STREAMS = (
+    "weights",
+    "devices",
+    "order",
+    "programming",
+    "reading",
+    "testing",
+    "closed loop",
+    "audit",
+)
+
+
+def generator(seed: int, stream: str, epoch: int = 0) -> np.random.Generator:
+    """Return the generator of one of the ``STREAMS``; epochs count from 1, 0 is before training."""
+    return np.random.default_rng([seed, STREAMS.index(stream), epoch])
