@@ -1,13 +1,11 @@
 """What a fit minimises: how far a modelled current is from the measured one.
 
-==========
-============================================================================================
-``linear``  the difference, in percent of the measured range: fits the large currents ``log``
-the difference of asinh(i / 2 i0), in tenths of a decade: fits all decades down to i0 ``hybrid``
-both, stacked: what a device needs that is written at milliamperes and read at microamperes
-``error``   the difference over σ = relative · abs(i) + floor: the error model of an instrument
-==========
-============================================================================================
+==========  ====================================================================================
+``linear``  the difference, in percent of the measured range: fits the large currents
+``log``     the difference of asinh(i / 2 i0), in tenths of a decade: fits all decades down to i0
+``hybrid``  both, stacked: for a device written at milliamperes and read at microamperes
+``error``   the difference over σ = relative · abs(i) + floor: an instrument's error model
+==========  ====================================================================================
 
 ``robust`` bends any of them beyond ``bend`` units, as soft-L1 does, so that a few bad points can't
 pull the fit.
