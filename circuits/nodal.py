@@ -9,7 +9,7 @@ bit lines, so that a separator has half the nodes it has in a grid (George 1973,
 doi:10.1137/0710032).
 """
 
-__all__ = ["Nodal"]
+__all__ = ["Net", "Nodal"]
 
 import functools
 from typing import Any
@@ -36,7 +36,7 @@ class Nodal:
 
     def __init__(self, tile: Tile) -> None:
         self.tile = tile
-        self._net = _Net(tile)
+        self._net = Net(tile)
         self._g: Array | None = None
 
     def program(self, g: ArrayLike) -> None:
@@ -76,7 +76,7 @@ class Nodal:
         return out, v
 
 
-class _Net:
+class Net:
     """Pattern and constant part of a tile's nodal matrix, in elimination order."""
 
     def __init__(self, tile: Tile) -> None:

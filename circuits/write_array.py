@@ -8,17 +8,15 @@ eliminated from the Newton system cell by cell.
 
 __all__ = ["ArrayPulse", "ArrayWriter", "WriteArray"]
 
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import scipy.sparse as sparse
-from scipy.sparse.linalg import splu
 
 from ..data.errors import InputError, NonConvergence
 from ..data.types import Array
-from .cell import Selector, Transistor
 from .integrate import integrate
+from .nodal import Net
 from .population import Behaviour, Indices, Population
 from .schemes import bias, check_scheme
 from .tile import Tile
@@ -146,145 +144,83 @@ class _Operating(NamedTuple):
     """Power delivered by the drivers [W]."""
 
 
-@dataclass
-class _Factor:
-    """A factorised Jacobian that later solves reuse while it still converges quickly."""
-
-    solve: Any
-    on: Array
-
-
 class _Network:
     """Node voltages of a tile by Newton's method, each solve starting from the one before."""
 
     def __init__(self, tile: Tile, behaviour: Behaviour) -> None:
         self._access, self._behaviour = tile.cell.access, behaviour
-        self._wires = tile.wires()
-        rows, cols = tile.shape
-        self._size = size = rows * cols
-        self._matrix = _wire_matrix(tile)
-        self._word, self._bit = np.arange(size), size + np.arange(size)
-        self._v = np.zeros(2 * size)
-        self._y = np.zeros(size)
-        self._shape = tile.shape
-        self._factor: _Factor | None = None
+        # While it is written there are drivers where the read has amplifiers.
+        self._net = Net(replace(tile, amplifier=None))
+        self._w, self._b = self._net.w.ravel(), self._net.b.ravel()
+        self._u = np.zeros(self._net.size)
+        self._y = np.zeros(self._w.size)
+        self._factor: Any = None
 
     def solve(self, rows: Array, cols: Array, x: Array, on: Any) -> _Operating:
         """Return rates and powers for driver voltages ``rows`` and ``cols`` [V] and states ``x``;
         cells that are not ``on`` are cut off.
         """
-        supply = self._supply(rows, cols)
+        net = self._net
+        supply = net.injected(rows[None])[0]
+        np.add.at(supply, net.end_nodes, net.end_gains * cols)
         scale = max(float(np.abs(rows).max()), float(np.abs(cols).max()))
         moved = np.inf
         for _ in range(NEWTON_STEPS):
             i, by_w, by_b = self._cells(x, on)
-            residual = self._matrix @ self._v - supply
-            residual[: self._size] += i
-            residual[self._size :] -= i
+            residual = net.matrix @ self._u - supply
+            residual[self._w] += i
+            residual[self._b] -= i
             if self._factor is None:
-                self._factor = self._factorised(by_w, by_b, on)
-            step = -self._factor.solve(residual)
-            self._step(step)
-            before, moved = moved, float(np.abs(step).max(initial=0.0))
+                self._factor = net.factor(by_w, by_b, np.zeros(0))
+            before, moved = moved, self._step(-self._factor.solve(residual))
             if moved <= SETTLED * scale + 1e-15:
                 return self._operating(rows, cols, x, on)
-            if moved > 0.1 * before or np.isinf(before):
-                self._factor = None  # stale: the next step uses the conductances of its own point
+            if np.isfinite(before) and moved > 0.05 * before:
+                self._factor = None  # stale: the next step takes the conductances of its own point
+        tile = net.tile
         raise NonConvergence(
-            f"the write network of {self._shape[0]}x{self._shape[1]} cells did not settle: its last"
-            f" Newton step was {moved:.2g} V"
+            f"the write network of {tile.rows}x{tile.cols} cells did not settle: its last Newton"
+            f" step was {moved:.2g} V"
         )
 
     def _cells(self, x: Array, on: Any) -> tuple[Array, Array, Array]:
         """Return every cell's current, linearised with its inner node eliminated, and its
         derivatives by the voltages of its word and bit line.
         """
-        w, b = self._v[: self._size], self._v[self._size :]
+        w, b = self._u[self._w], self._u[self._b]
         everyone = slice(None)
         if self._access is None:
             i, slope = self._behaviour.current(w - b, x, everyone)
             return i, slope, -slope
         i, slope = self._behaviour.current(w - b - self._y, x, everyone)
-        i_a, by_y, by_b = self._transfer()
+        i_a, (by_y, by_b) = self._access.current(self._y, b), self._access.slopes(self._y, b)
         excess, total = i_a - i, slope + by_y
         share = np.divide(slope, total, out=np.zeros_like(total), where=on & (total > 0.0))
         self._local = (excess, total, slope, by_b)
         through = np.where(on, i + share * excess, 0.0)
         return through, share * by_y, share * (by_b - by_y)
 
-    def _transfer(self) -> tuple[Array, Array, Array]:
-        assert isinstance(self._access, Transistor | Selector)
-        b = self._v[self._size :]
-        return (self._access.current(self._y, b), *self._access.slopes(self._y, b))
-
-    def _step(self, step: Array) -> None:
+    def _step(self, step: Array) -> float:
+        """Take a Newton step and return its largest part [V]."""
+        self._u = self._u + step
         if self._access is not None:
             # The inner node follows from the same linearised balance, cell by cell.
             excess, total, slope, by_b = self._local
-            by_ends = slope * (step[: self._size] - step[self._size :]) - by_b * step[self._size :]
-            self._y = self._y + np.divide(
-                by_ends - excess, total, out=np.zeros_like(total), where=total > 0.0
-            )
-        self._v = self._v + step
+            w, b = step[self._w], step[self._b]
+            moved = slope * (w - b) - by_b * b - excess
+            self._y = self._y + np.divide(moved, total, out=np.zeros_like(total), where=total > 0.0)
+        return float(np.abs(step).max(initial=0.0))
 
     def _operating(self, rows: Array, cols: Array, x: Array, on: Any) -> _Operating:
-        w, b = self._v[: self._size], self._v[self._size :]
-        v = w - b if self._access is None else np.where(on, w - b - self._y, 0.0)
+        v = self._u[self._w] - self._u[self._b]
+        if self._access is not None:
+            v = np.where(on, v - self._y, 0.0)
         rate, i = self._behaviour.rate(v, x, slice(None))
         return _Operating(rate, v * i, self._source(rows, cols))
 
-    def _supply(self, rows: Array, cols: Array) -> Array:
-        """Return the Norton currents of the line drivers at every node [A]."""
-        wires = self._wires
-        word, bit = np.zeros(self._shape), np.zeros(self._shape)
-        word[:, 0] += wires.left * rows
-        word[:, -1] += wires.right * rows
-        bit[-1] += wires.bottom * cols
-        bit[0] += wires.top * cols
-        return np.concatenate([word.ravel(), bit.ravel()])
-
     def _source(self, rows: Array, cols: Array) -> float:
-        wires = self._wires
-        w, b = (half.reshape(self._shape) for half in np.split(self._v, 2))
+        net, wires = self._net, self._net.wires
+        w = self._u[net.w]
         into_rows = wires.left * (rows - w[:, 0]) + wires.right * (rows - w[:, -1])
-        into_cols = wires.bottom * (cols - b[-1]) + wires.top * (cols - b[0])
+        into_cols = (net.end_gains * (cols - self._u[net.end_nodes])).sum(axis=0)
         return float(rows @ into_rows + cols @ into_cols)
-
-    def _factorised(self, by_w: Array, by_b: Array, on: Any) -> _Factor:
-        word, bit = self._word, self._bit
-        stamps = sparse.coo_matrix(
-            (
-                np.concatenate([by_w, by_b, -by_w, -by_b]),
-                (
-                    np.concatenate([word, word, bit, bit]),
-                    np.concatenate([word, bit, word, bit]),
-                ),
-            ),
-            shape=self._matrix.shape,
-        )
-        return _Factor(splu((self._matrix + stamps).tocsc(), permc_spec="MMD_AT_PLUS_A").solve, on)
-
-
-def _wire_matrix(tile: Tile) -> Any:
-    """Return the nodal matrix of wires and drivers, word-line nodes first, (2 cells, 2 cells)."""
-    wires = tile.wires()
-    rows, cols = tile.shape
-    size = rows * cols
-    node = np.arange(size).reshape(rows, cols)
-    ends = [
-        (node[:, :-1].ravel(), node[:, 1:].ravel(), wires.row.ravel()),
-        (size + node[:-1].ravel(), size + node[1:].ravel(), wires.col.ravel()),
-    ]
-    diagonal = np.zeros(2 * size)
-    for place, conductance in (
-        (node[:, 0], wires.left),
-        (node[:, -1], wires.right),
-        (size + node[-1], wires.bottom),
-        (size + node[0], wires.top),
-    ):
-        diagonal[place] += conductance
-    a, b, g = (np.concatenate(parts) for parts in zip(*ends, strict=True))
-    np.add.at(diagonal, a, g)
-    np.add.at(diagonal, b, g)
-    coupling = sparse.coo_matrix((-g, (a, b)), shape=(2 * size, 2 * size))
-    return (sparse.diags(diagonal) + coupling + coupling.T).tocsr()
