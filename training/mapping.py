@@ -206,8 +206,8 @@ class MappedMatrix:
     def _scale(self, x: Array32) -> Array32:
         """Return the largest input of every vector, (n, 1), or (1, 1) where all are alike."""
         highest, lowest = (float(x.max()), float(x.min())) if x.size else (1.0, 0.0)
-        if self.bias is None and highest <= 1.0 and lowest >= -1.0:
-            # Every vector holds the bias' own input of 1, so that no search per vector is needed.
+        if highest == 1.0 and lowest >= -1.0:
+            # So it is where all vectors hold a 1 for the bias and pixels: no search per vector.
             return np.ones((1, 1), np.float32)
         scale: Array32 = x.max(axis=1, keepdims=True)
         if lowest < 0.0:
