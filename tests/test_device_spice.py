@@ -1,8 +1,9 @@
 """numpy against ngspice, for every model and every published set.
 
-ngspice runs at :data:`memtwin.devices.spice.TIGHT` with at most a thousandth of the waveform per step; currents are
-compared at the time points nearest to the waveform's samples. Devices that run away while they switch (Stanford without a series resistance,
-VTEAM behind one) need a finer ``reltol``: an error made before the jump grows by orders of magnitude in it.
+ngspice runs at :data:`memtwin.devices.spice.TIGHT` with at most a thousandth of the waveform per
+step; currents are compared at the time points nearest to the waveform's samples. Devices that run
+away while they switch (Stanford without a series resistance, VTEAM behind one) need a finer
+``reltol``: an error made before the jump grows by orders of magnitude in it.
 """
 
 import numpy as np
@@ -115,7 +116,9 @@ def ngspice(
 
 
 @pytest.mark.spice
-@pytest.mark.parametrize("kind", ["sine", "triangle", "pulses"])
+@pytest.mark.parametrize(
+    "kind", ["sine", pytest.param("triangle", marks=pytest.mark.slow), "pulses"]
+)
 @pytest.mark.parametrize("name", CASES)
 def test_ngspice_gives_the_same_current(name: str, kind: str) -> None:
     device, amplitude, period, x0, bar, reltol = CASES[name]

@@ -1,0 +1,219 @@
+"""Compact models printed as Verilog-A.
+
+The text follows Verilog-AMS LRM 2.4: a module with two terminals and the state as the potential of an internal node
+of a discipline of its own, ``ddt`` for its rate, analog functions for the limited exponentials, and the parameter
+table with its ranges. It is generated from the same equations as the numpy and ngspice printings, but no Verilog-A
+compiler runs in memtwin's tests: compile it (OpenVAF, or the simulator's own) before relying on it.
+"""
+
+__all__ = ["module"]
+
+import re
+
+import sympy as sp
+from sympy.printing.precedence import PRECEDENCE
+from sympy.printing.str import StrPrinter
+
+from ..data.errors import InputError
+from .functions import LIMIT
+from .model import CompactModel, Parameter
+
+_KEYWORDS = frozenset(
+    """
+    abs acos analog and begin branch case cos cosh ddt default discipline else electrical end
+    endfunction endmodule exclude exp flow for from function ground idt if in inf inout input
+    integer limexp ln log max min module nature or output parameter potential pow real sin
+    sinh sqrt string tan tanh table time while white_noise
+    """.split()  # noqa: SIM905
+)
+
+_FUNCTIONS = f"""\
+  analog function real limexp_;
+    input u; real u;
+    limexp_ = u < {LIMIT} ? exp(u) : exp({LIMIT})*(1.0 + u - {LIMIT});
+  endfunction
+  analog function real limsinh_;
+    input u; real u; real c;
+    begin
+      c = min(max(u, -{LIMIT}), {LIMIT});
+      limsinh_ = sinh(c) + cosh({LIMIT})*(u - c);
+    end
+  endfunction
+  analog function real softplus_;
+    input u; real u;
+    softplus_ = max(u, 0.0) + ln(1.0 + exp(-min(abs(u), {LIMIT})));
+  endfunction
+  analog function real logistic_;
+    input u; real u;
+    logistic_ = 0.5*(1.0 + tanh(0.5*u));
+  endfunction
+  analog function real power_;
+    input u, a; real u, a;
+    power_ = pow(max(u, 0.0), a);
+  endfunction
+"""
+
+
+class _Printer(StrPrinter):  # type: ignore[misc]
+    def __init__(self, names: dict[str, str]) -> None:
+        super().__init__({"full_prec": True})
+        self._names = names
+
+    def _print_Symbol(self, expr: sp.Symbol) -> str:
+        return self._names[expr.name]
+
+    def _print_Float(self, expr: sp.Float) -> str:
+        return _real(float(expr))
+
+    def _print_Integer(self, expr: sp.Integer) -> str:
+        return _real(float(expr))  # integers would divide as integers
+
+    def _print_Rational(self, expr: sp.Rational) -> str:
+        return _real(float(expr))
+
+    def _print_Half(self, expr: sp.Expr) -> str:
+        return "0.5"
+
+    def _print_One(self, expr: sp.Expr) -> str:
+        return "1.0"
+
+    def _print_NegativeOne(self, expr: sp.Expr) -> str:
+        return "-1.0"
+
+    def _print_Zero(self, expr: sp.Expr) -> str:
+        return "0.0"
+
+    def _print_Pow(self, expr: sp.Pow, rational: bool = False) -> str:
+        base, exponent = expr.args
+        text = self.parenthesize(base, PRECEDENCE["Atom"], strict=False)
+        if (exponent.is_Integer and 1 < abs(int(exponent)) <= 4) or exponent == -1:
+            product = "*".join([text] * abs(int(exponent)))
+            return f"({product})" if exponent > 0 else f"(1.0/({product}))"
+        if exponent == sp.Rational(1, 2):
+            return f"sqrt({self._print(base)})"
+        return f"pow({self._print(base)}, {self._print(exponent)})"
+
+    def _print_Mul(self, expr: sp.Mul) -> str:
+        factors = (self.parenthesize(a, PRECEDENCE["Pow"], strict=False) for a in expr.args)
+        return f"({'*'.join(factors)})"
+
+    def _print_log(self, expr: sp.Expr) -> str:
+        return f"ln({self._print(expr.args[0])})"
+
+    def _print_Abs(self, expr: sp.Expr) -> str:
+        return f"abs({self._print(expr.args[0])})"
+
+    def _print_Max(self, expr: sp.Max) -> str:
+        return self._pairs("max", expr)
+
+    def _print_Min(self, expr: sp.Min) -> str:
+        return self._pairs("min", expr)
+
+    def _pairs(self, name: str, expr: sp.Expr) -> str:
+        text = self._print(expr.args[0])
+        for other in expr.args[1:]:
+            text = f"{name}({text}, {self._print(other)})"
+        return str(text)
+
+    def _print_Relational(self, expr: sp.Rel) -> str:
+        return f"{self._print(expr.lhs)} {expr.rel_op} {self._print(expr.rhs)}"
+
+    def _print_Piecewise(self, expr: sp.Piecewise) -> str:
+        *guarded, (last, _) = expr.args
+        text = self._print(last)
+        for value, condition in reversed(guarded):
+            text = f"(({self._print(condition)}) ? {self._print(value)} : {text})"
+        return str(text)
+
+    def _own(self, expr: sp.Expr) -> str:
+        arguments = ", ".join(self._print(argument) for argument in expr.args)
+        return f"{type(expr).__name__}_({arguments})"
+
+    _print_limexp = _print_limsinh = _print_softplus = _print_logistic = _print_power = _own
+
+
+def module(model: CompactModel, name: str | None = None) -> str:
+    """Return a Verilog-A module of the model, ``name(p, n)``, with every parameter and its range.
+
+    The state starts at the parameter ``x0``. A static model becomes a module with the state as a parameter.
+
+    Raises
+    ------
+    InputError
+        If ``name`` can't be a module's name.
+    """
+    name = f"memtwin_{model.name}" if name is None else name
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or name in _KEYWORDS:
+        raise InputError(f"{name!r} can't be the name of a Verilog-A module")
+    own = {row.name: _identifier(row.name) for row in model.parameters}
+    printer = _Printer({**own, "V": "v", "X": "x"})
+    dynamic = model.rate_expr is not None
+    inner = "Potential(state)" if dynamic else "x0"
+    lines = [
+        f"// {model.title}" + (f", doi:{model.doi}" if model.doi else ""),
+        "// x = 1 is the low-resistance state; positive V(p, n) sets.",
+        '`include "constants.vams"',
+        '`include "disciplines.vams"',
+        "",
+    ]
+    if dynamic:
+        lines += [_DISCIPLINE, ""]
+    lines += [f"module {name}(p, n);", "  inout p, n;", "  electrical p, n, m;"]
+    if dynamic:
+        lines.append("  memtwin_state state;")
+    lines += [_declaration(row, own[row.name]) for row in model.parameters]
+    high = model.state_range[1]
+    start = 0.5 if high == 1.0 else 1e-4
+    bound = f"[0.0:{_real(high)}]" if high == 1.0 else "[0.0:inf)"
+    lines += [f"  parameter real x0 = {_real(start)} from {bound};  // state at the start", ""]
+    lines += [
+        "  real v, x;",
+        "",
+        _FUNCTIONS,
+        "  analog begin",
+        "    v = V(m, n);",
+        f"    x = {inner};",
+    ]
+    lines += ["    I(m, n) <+ " + str(printer.doprint(model.current_expr)) + ";"]
+    lines += [f"    if ({own['r_s']} > 0.0)", f"      I(p, m) <+ V(p, m)/{own['r_s']};"]
+    lines += ["    else", "      V(p, m) <+ 0.0;"]
+    if dynamic:
+        rate = printer.doprint(model.rate_expr)
+        lines += [
+            '    if (analysis("ic"))',
+            "      Potential(state) <+ x0;",
+            "    else",
+            f"      Flow(state) <+ ddt(x) - {rate};",
+        ]
+    return "\n".join([*lines, "  end", "endmodule", ""])
+
+
+_DISCIPLINE = """\
+nature Memtwin_state_value
+  units = "1"; access = Potential; abstol = 1e-9;
+endnature
+nature Memtwin_state_rate
+  units = "1/s"; access = Flow; abstol = 1e-12;
+endnature
+discipline memtwin_state
+  potential Memtwin_state_value; flow Memtwin_state_rate;
+enddiscipline"""
+
+
+def _declaration(row: Parameter, name: str) -> str:
+    bounds = f"[{_real(row.lower)}:{_real(row.upper)}]"
+    text = f"  parameter real {name} = {_real(row.default)} from {bounds};"
+    return f"{text}  // [{row.unit}] {row.meaning}"
+
+
+def _identifier(name: str) -> str:
+    return (
+        f"{name}_" if name.lower() in _KEYWORDS | {"v", "x", "x0", "p", "n", "m", "state"} else name
+    )
+
+
+def _real(value: float) -> str:
+    if value == float("inf"):
+        return "inf"
+    text = repr(float(value))
+    return text if "e" not in text or "." in text else text.replace("e", ".0e")

@@ -1,0 +1,114 @@
+"""Devices, their files, and their levels."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memtwin.data.errors import InputError
+from memtwin.devices.device import Device, load_device, save_device, shipped_devices
+from memtwin.devices.levels import make_levels
+from memtwin.devices.models import MODELS
+
+
+@pytest.mark.parametrize("name", shipped_devices())
+def test_shipped_devices_load_and_have_levels(name: str) -> None:
+    device = load_device(name)
+    assert device.name == name
+    levels = make_levels(device, 8, 0.1)
+    np.testing.assert_allclose(device.conductance(levels.x, 0.1), levels.g, rtol=1e-8)
+    assert (np.diff(levels.g) > 0).all()
+
+
+def test_a_saved_device_comes_back_exactly(tmp_path: Path) -> None:
+    meta = {"note": 'a "quoted"\nline', "v_max": 1.5, "files": ["a", "b"], "odd key": True}
+    device = Device("mine", MODELS["vteam"], {"r_on": 1 / 3}, {"r_on": 0.1}, 0.25, meta)
+    again = load_device(save_device(device, tmp_path / "mine.toml"))
+    assert again == device
+    assert again.digest == device.digest
+
+
+@given(st.floats(1e-6, 1e3))
+def test_area_scales_all_currents(area: float) -> None:
+    device = Device("d", MODELS["yakopcic"], {"r_s": 30.0})
+    scaled = device.scaled(area)
+    assert scaled.r_s == pytest.approx(30.0 / area)
+    for law in ("current", "didv", "didx"):
+        one, many = getattr(device, law)(0.7, 0.4), getattr(scaled, law)(0.7, 0.4)
+        np.testing.assert_allclose(many, area * one, rtol=1e-12)
+    assert scaled.rate(0.7, 0.4) == device.rate(0.7, 0.4)
+    np.testing.assert_allclose(scaled.state(device.conductance(0.4, 0.2) * area, 0.2), 0.4)
+
+
+def test_conductances_out_of_reach_are_refused_with_the_range() -> None:
+    device = Device("d", MODELS["vteam"])
+    with pytest.raises(InputError, match=r"reaches 1e-05 to 0\.001 S"):
+        device.state([1e-4, 1e-2], 0.1)
+    with pytest.raises(InputError, match="read voltage"):
+        device.state(1e-4, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("name = ", "no TOML"),
+        ("name = 'a'\nmodel = 'vteam'", "'parameters' is missing"),
+        ("name = 'a'\nmodel = 'vteem'\n[parameters]", "did you mean 'vteam'"),
+        ("name = 'a'\nmodel = 'vteam'\n[parameters]\nron = 1.0", "did you mean 'r_on'"),
+        ("name = 'a'\nmodel = 'vteam'\n[parameters]\nr_on = 'x'", "no number"),
+        ("name = 'a'\nmodel = 'vteam'\n[parameters]\nr_on = nan", "expected a number"),
+        ("name = 'a'\nmodel = 'vteam'\n[parameters]\nr_s = -1.0", "0 or more"),
+        ("name = 'a'\nmodel = 'vteam'\narea = 0.0\n[parameters]", "above 0"),
+    ],
+)
+def test_bad_device_files_are_refused(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=words):
+        load_device(path)
+
+
+def test_missing_devices_are_named() -> None:
+    with pytest.raises(InputError, match="did you mean 'nbsto_32um'"):
+        load_device("nbsto_32")
+    with pytest.raises(InputError, match="no device file"):
+        load_device("/nowhere/a.toml")
+
+
+def test_levels_are_evenly_spaced_or_equally_noisy() -> None:
+    device = Device("d", MODELS["sinh"])
+    even = make_levels(device, 5, 0.2, g_min=1e-6, g_max=5e-6)
+    np.testing.assert_allclose(even.g, [1e-6, 2e-6, 3e-6, 4e-6, 5e-6])
+    assert even.step == pytest.approx(1e-6)
+    noise = np.linspace(1e-7, 4e-7, 50)
+    spaced = make_levels(device, 5, 0.2, g_min=1e-6, g_max=4e-6, noise=noise)
+    # Here the noise is g/10, so that equal distances in it are equal ratios.
+    np.testing.assert_allclose(np.diff(np.log(spaced.g)), np.log(4) / 4, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"count": 1}, "at least 2"),
+        ({"g_min": 3e-6, "g_max": 2e-6}, "g_min < g_max"),
+        ({"g_max": None}, "give g_min and g_max"),
+        ({"noise": [1e-7, 0.0]}, "above 0"),
+    ],
+)
+def test_bad_levels_are_refused(arguments: dict, words: str) -> None:
+    keywords = {"count": 4, "g_min": 1e-6, "g_max": 2e-6} | arguments
+    with pytest.raises(InputError, match=words):
+        make_levels(Device("d", MODELS["sinh"]), keywords.pop("count"), 0.1, **keywords)
+
+
+def test_importing_devices_leaves_sympy_alone() -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import sys, memtwin.devices.device, memtwin.devices.pulses; print('sympy' in sys.modules)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "False"
