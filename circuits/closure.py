@@ -27,7 +27,16 @@ curvature that depends on the conductance, cost nothing more. ``D`` is what an e
 Voltages here are counted in units of the full swing and currents in siemens times that unit.
 """
 
-__all__ = ["Closure", "Expansion", "Operating", "Stack", "apply", "close", "operate"]
+__all__ = [
+    "Closure",
+    "Expansion",
+    "Operating",
+    "Stack",
+    "apply",
+    "close",
+    "operate",
+    "read_and_slopes",
+]
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -54,6 +63,10 @@ class Expansion:
     """Powers for half its second derivative."""
     load: float = 0.5
     """Column current of the expansion, as a share of that at full swing on all rows."""
+    multipliers: tuple[float, ...] = ()
+    """Factors on the coefficients of ``value``, ``slope`` and ``bend`` in turn, from a fit to tile
+    vectors; 1 where left out.
+    """
 
     def __post_init__(self) -> None:
         if len(self.nodes) < max(len(self.value), len(self.slope), len(self.bend)):
@@ -82,11 +95,24 @@ class Expansion:
             load=0.0,
         )
 
-    def weights(self, powers: tuple[int, ...]) -> Array:
-        """Return what turns values at the nodes into coefficients of ``powers``, (powers, nodes)."""
-        table = np.array([[node**power for power in powers] for node in self.nodes])
-        inverse: Array = np.linalg.pinv(table)
-        return inverse
+    @property
+    def terms(self) -> int:
+        """Number of coefficients that multipliers can act on."""
+        return len(self.value) + len(self.slope) + len(self.bend)
+
+    def weights(self) -> tuple[Array, Array, Array]:
+        """Return what turns values at the nodes into coefficients of ``value``, ``slope`` and
+        ``bend``, each (powers, nodes).
+        """
+        factors = np.ones(self.terms)
+        factors[: len(self.multipliers)] = self.multipliers
+        found, start = [], 0
+        for powers in (self.value, self.slope, self.bend):
+            table = np.array([[node**power for power in powers] for node in self.nodes])
+            inverse = np.linalg.pinv(table)
+            found.append(factors[start : start + len(powers), None] * inverse)
+            start += len(powers)
+        return found[0], found[1], found[2]
 
 
 class Operating(NamedTuple):
@@ -111,10 +137,10 @@ class Operating(NamedTuple):
 
 
 class Stack(NamedTuple):
-    """A polynomial of the row voltages: matrices of its powers below each other."""
+    """A polynomial of the row voltages: a matrix for each of its powers."""
 
-    matrix: Any
-    """(tiles, powers * rows, cols); the power 0 left out."""
+    matrices: tuple[Any, ...]
+    """One per power, the power 0 left out; (tiles, rows, cols)."""
     constant: Any
     """Its power 0, summed over the rows, (tiles, 1, cols), or ``None``."""
 
@@ -169,7 +195,7 @@ def close(
     g, q, transfer = terms[0][1], point.q, point.t + residual
     rest = beyond(terms)
     if not rest:
-        return Closure(Stack(transfer, None), None, None, point.r, 0.0 * point.full)
+        return Closure(Stack((transfer,), None), None, None, point.r, 0.0 * point.full)
     full, b_full = point.full, point.beta * point.full
     # By how much the column currents at full swing lower the voltage across every device.
     shift = b_full - row_solve(lines, point.rows, g * b_full)
@@ -193,13 +219,13 @@ def close(
         values.append(q * n)
         slopes.append(q * dn / full)
         bends.append(q * evaluate(rest, u, b, by="uu") * (du / full) ** 2)
-    value = [part @ point.r for part in _combine(expansion, expansion.value, values)]
+    for_value, for_slope, for_bend = expansion.weights()
+    value = [part @ point.r for part in _combine(for_value, values)]
     value[0] = value[0] + transfer
-    xp = lines.xp
     return Closure(
-        Stack(xp.concatenate(value, -2), None),
-        _stack(xp, expansion.slope, _combine(expansion, expansion.slope, slopes)),
-        _stack(xp, expansion.bend, _combine(expansion, expansion.bend, bends)),
+        _stack(expansion.value, value),
+        _stack(expansion.slope, _combine(for_slope, slopes)),
+        _stack(expansion.bend, _combine(for_bend, bends)),
         point.r,
         expansion.load * full,
     )
@@ -210,34 +236,81 @@ def apply(closure: Closure, expansion: Expansion, v: Any, xp: Any) -> Any:
     rows).
     """
     if closure.slope is None or closure.bend is None:
-        return v @ closure.value.matrix
+        return v @ closure.value.matrices[0]
+    powers = _row_powers(expansion, v)
+    first = _product(closure.value, expansion.value, powers)
+    change = first - closure.load
+    slope = _product(closure.slope, expansion.slope, powers)
+    turn = _product(closure.bend, expansion.bend, powers)
+    turn *= change
+    turn += slope
+    turn *= change
+    first += turn @ closure.r
+    return first
+
+
+def read_and_slopes(
+    closure: Closure, expansion: Expansion, v: Any, d: Any, xp: Any
+) -> tuple[Any, Any]:
+    """Return what :func:`apply` returns, and the derivative by ``v`` of its sum weighted by ``d``."""
+    if closure.slope is None or closure.bend is None:
+        matrix = closure.value.matrices[0]
+        return v @ matrix, d @ xp.swapaxes(matrix, -1, -2)
+    powers = _row_powers(expansion, v)
+    first = _product(closure.value, expansion.value, powers)
+    change = first - closure.load
+    slope = _product(closure.slope, expansion.slope, powers)
+    bend = _product(closure.bend, expansion.bend, powers)
+    i = first + (change * (slope + change * bend)) @ closure.r
+    back = d @ xp.swapaxes(closure.r, -1, -2)
+    by_slope = back * change
+    by_v: Any = 0.0
+    for stack, exponents, weight in (
+        (closure.value, expansion.value, d + back * (slope + 2.0 * change * bend)),
+        (closure.slope, expansion.slope, by_slope),
+        (closure.bend, expansion.bend, by_slope * change),
+    ):
+        matrices = iter(stack.matrices)
+        for p in exponents:
+            if p:
+                part = weight @ xp.swapaxes(next(matrices), -1, -2)
+                by_v = by_v + (p * powers[p - 1] * part if p > 1 else part)
+    return i, by_v
+
+
+def _row_powers(expansion: Expansion, v: Any) -> dict[int, Any]:
     powers = {1: v}
     for p in range(2, max(expansion.value + expansion.slope + expansion.bend) + 1):
         powers[p] = powers[p // 2] * powers[p - p // 2]
-    first = _product(xp, closure.value, expansion.value, powers)
-    change = first - closure.load
-    slope = _product(xp, closure.slope, expansion.slope, powers)
-    bend = _product(xp, closure.bend, expansion.bend, powers)
-    return first + (change * (slope + change * bend)) @ closure.r
+    return powers
 
 
-def _product(xp: Any, stack: Stack, powers: tuple[int, ...], of: dict[int, Any]) -> Any:
-    parts = [of[p] for p in powers if p]
-    product = (parts[0] if len(parts) == 1 else xp.concatenate(parts, -1)) @ stack.matrix
-    return product if stack.constant is None else product + stack.constant
+def _product(stack: Stack, powers: tuple[int, ...], of: dict[int, Any]) -> Any:
+    matrices = iter(stack.matrices)
+    total: Any = None
+    for p in powers:
+        if p:
+            part = of[p] @ next(matrices)
+            if total is None:
+                total = part
+            else:
+                total += part
+    if stack.constant is not None:
+        total = stack.constant if total is None else total + stack.constant
+    return total
 
 
-def _combine(expansion: Expansion, powers: tuple[int, ...], parts: list[Any]) -> list[Any]:
-    """Return the coefficients of ``powers`` from values at the nodes."""
-    return [
-        sum(
-            (float(w) * part for w, part in zip(row[1:], parts[1:], strict=True)), row[0] * parts[0]
-        )
-        for row in expansion.weights(powers).tolist()
-    ]
+def _combine(weights: Array, parts: list[Any]) -> list[Any]:
+    """Return coefficients from values at the nodes."""
+    combined = []
+    for row in weights.tolist():
+        total = row[0] * parts[0]
+        for weight, part in zip(row[1:], parts[1:], strict=True):
+            total += weight * part
+        combined.append(total)
+    return combined
 
 
-def _stack(xp: Any, powers: tuple[int, ...], parts: list[Any]) -> Stack:
+def _stack(powers: tuple[int, ...], parts: list[Any]) -> Stack:
     constant = parts[0].sum(-2, keepdims=True) if powers[0] == 0 else None
-    matrices = parts[1:] if powers[0] == 0 else parts
-    return Stack(matrices[0] if len(matrices) == 1 else xp.concatenate(matrices, -2), constant)
+    return Stack(tuple(parts[1:] if powers[0] == 0 else parts), constant)

@@ -24,6 +24,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.polynomial import chebyshev
+from numpy.typing import NDArray
 
 from ..data.errors import FitError, InputError
 from ..data.types import Array
@@ -90,6 +91,30 @@ class Law:
     def odd(self) -> bool:
         """Whether the current changes its sign with the voltage."""
         return all(p % 2 for p in self.powers[0]) and set(self.powers) == {0}
+
+    def covers(self, g: Array, v: Array) -> bool:
+        """Return whether conductances ``g`` [S] and row voltages ``v`` [V] are within its ranges."""
+        return bool(self.covers_tiles(g[None])[0] and self.covers_batches(v[None])[0])
+
+    def covers_tiles(self, g: Array) -> NDArray[np.bool_]:
+        """Return which tiles have conductances within its range; ``g`` is (tiles, ...)."""
+        low, high = self.g_range
+        slack = 1e-9 * high
+        g = g.reshape(len(g), -1)
+        inside = np.asarray((g.min(1) >= low - slack) & (g.max(1) <= high + slack))
+        if not inside.all():
+            # Open devices are none of its business.
+            fits = (g <= 0.0) | ((g >= low - slack) & (g <= high + slack))
+            inside = np.asarray(fits.all(1))
+        return inside
+
+    def covers_batches(self, v: Array) -> NDArray[np.bool_]:
+        """Return which tiles get row voltages within its range; ``v`` is (tiles, ...)."""
+        low, high = self.v_range
+        slack = 1e-9 * (high - low)
+        v = v.reshape(len(v), -1)
+        inside = (v.min(1, initial=0.0) >= low - slack) & (v.max(1, initial=0.0) <= high + slack)
+        return np.asarray(inside)
 
     def tree(self) -> dict[str, Any]:
         """Return the law as nested numbers and arrays for a record."""
@@ -205,13 +230,12 @@ def law_over(cell: Cell, g: Array, v: Array, known: Law | None = None) -> Law:
     """
     closed = g[g > 0.0]
     low, high = (float(closed.min()), float(closed.max())) if closed.size else (0.0, 0.0)
-    near, far = min(float(v.min()), 0.0), max(float(v.max()), 0.0)
+    near, far = float(v.min(initial=0.0)), float(v.max(initial=0.0))
     if known is not None:
-        (g_low, g_high), (v_low, v_high) = known.g_range, known.v_range
-        if g_low <= low and high <= g_high and v_low <= near and far <= v_high:
+        if known.covers(g, v):
             return known
-        low, high = min(low, g_low), max(high, g_high)
-        near, far = min(near, v_low), max(far, v_high)
+        low, high = min(low, known.g_range[0]), max(high, known.g_range[1])
+        near, far = min(near, known.v_range[0]), max(far, known.v_range[1])
     span = cell.v_read if near == far == 0.0 else max(near, far, key=abs)
     # Bit lines lift the devices of idle rows a little to the other side.
     near, far = min(near, span, -0.1 * span), max(far, span, -0.1 * span)

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from ..data.errors import FitError, InputError, NonConvergence
 from ..data.types import Array
 from .engine import checked_conductances, checked_voltages
+from .gradients import checked_weights, exact_gradients
 from .ladder import Lines
 from .law import TOLERANCE, Law, law_over
 from .response import Response, exact, polynomial
@@ -33,10 +34,11 @@ class LineSolver:
         Any tile.
     law
         Polynomials of the cell's current, as a surrogate has them; by default they are fitted to
-        the cell's own equations over the conductances and voltages that come.
+        the cell's own equations over the conductances and voltages that come. Where they don't
+        cover what comes, or no polynomial follows the cell to ``tolerance``, its own equations are
+        used in every sweep.
     exact
-        Use the cell's own equations in every sweep, about three times as slow; so does a solver
-        without ``law`` whose cell no polynomial follows to ``tolerance``.
+        Always use the cell's own equations.
     tolerance
         Largest error of a sensed current, relative to the largest one of its tile and batch.
     sweeps
@@ -69,7 +71,7 @@ class LineSolver:
         self.tile = tile
         self.tolerance = tolerance if dtype == "float64" else max(tolerance, 1e-6)
         self.sweeps = sweeps
-        self._given, self._law, self._exact = law, law, exact
+        self._given, self._law, self._exact = law is not None, law, exact
         self._dtype = np.dtype(dtype)
         self._lines = Lines.of(tile, self._array, np)
         self._g: Array | None = None
@@ -121,17 +123,50 @@ class LineSolver:
             out[part] = full * solution.i.T
         return out
 
+    def gradients(self, v: ArrayLike, d: ArrayLike) -> tuple[Array, Array]:
+        """Return ``dL/dg`` [per S], (..., rows, cols), and ``dL/dv`` [per V], (..., batch, rows).
+
+        ``d`` is ``dL/di`` [per A], (..., batch, cols), at the read of ``v`` [V], (..., batch, rows);
+        the adjoint is solved to the solver's tolerance.
+        """
+        if self._g is None:
+            raise InputError("program the line solver before asking for gradients")
+        v = checked_voltages(self.tile, self._g.shape[:-2], v)
+        d = checked_weights(self.tile, v, d)
+        batches, weights = (a.reshape((-1, *a.shape[-2:])) for a in (v, d))
+        tiles = self._g.reshape((-1, *self.tile.shape))
+        by_g, by_v = np.empty_like(tiles), np.empty_like(batches)
+        for k, g in enumerate(tiles):
+            full = float(batches[k].flat[np.abs(batches[k]).argmax()]) or 1.0
+            response, full = self._response(g, batches[k], full)
+            by_g[k], by_v[k] = exact_gradients(
+                factor(self._lines, response.chord),
+                response,
+                self._array(batches[k] / full),
+                self._array(weights[k]),
+                tolerance=self.tolerance,
+                sweeps=self.sweeps,
+            )
+            by_g[k] *= full
+        return by_g.reshape(self._g.shape), by_v.reshape(v.shape)
+
     def _response(self, g: Array, v: Array, full: float) -> tuple[Response, float]:
-        if not self._exact and self._given is None:
-            try:
-                self._law = law_over(self.tile.cell, g, v, self._law)
-            except FitError:
-                self._exact = True
-            else:
-                self._exact = self._law.residual_max > max(self.tolerance, 2.0 * TOLERANCE)
-        if self._exact or self._law is None:
+        law = None if self._exact else self._covering(g, v)
+        if law is None:
             return exact(self.tile.cell, g, full, self._dtype), full
-        return polynomial(self._law, self._array(g), np), self._law.v_full
+        return polynomial(law, self._array(g), np), law.v_full
+
+    def _covering(self, g: Array, v: Array) -> Law | None:
+        """Return a law for these conductances and voltages, or ``None`` if there is none."""
+        if self._given:
+            assert self._law is not None
+            return self._law if self._law.covers(g, v) else None
+        try:
+            self._law = law_over(self.tile.cell, g, v, self._law)
+        except FitError:
+            return None
+        good = self._law.residual_max <= max(self.tolerance, 2.0 * TOLERANCE)
+        return self._law if good else None
 
     def _array(self, values: ArrayLike) -> Any:
         return np.asarray(values, self._dtype)

@@ -28,6 +28,8 @@ class Response(NamedTuple):
     """What the devices carry beyond their chords."""
     slopes: Callable[[Field, Field], tuple[Field, Field]]
     """Derivatives of the devices' current by ``u`` and by ``b`` [S]."""
+    by_g: Callable[[Field, Field], Field]
+    """Derivative of the devices' current by their conductance, in the unit of voltage."""
 
 
 def polynomial(law: Law, g: Any, xp: Any) -> Response:
@@ -41,7 +43,10 @@ def polynomial(law: Law, g: Any, xp: Any) -> Response:
     def by(u: Field, b: Field) -> tuple[Field, Field]:
         return evaluate(terms, u, b, by="u"), evaluate(terms, u, b, by="b") + 0.0 * u
 
-    return Response(chord[:, :, 0], lambda u, b: evaluate(rest, u, b), by)
+    def by_g(u: Field, b: Field) -> Field:
+        return evaluate(law.slope(g[:, :, None], xp), u, b)
+
+    return Response(chord[:, :, 0], lambda u, b: evaluate(rest, u, b), by, by_g)
 
 
 def exact(cell: Cell, g: Array, v_full: float, dtype: Any) -> Response:
@@ -64,7 +69,14 @@ def exact(cell: Cell, g: Array, v_full: float, dtype: Any) -> Response:
         _, by_u, by_b = law(u, b)
         return by_u.astype(dtype), by_b.astype(dtype)
 
-    return Response(chord[:, :, 0], rest, by)
+    def by_g(u: Field, b: Field) -> Field:
+        step = 1e-5 * g[:, :, None]
+        u, b = v_full * np.asarray(u, float), v_full * np.asarray(b, float)
+        up, down = (cell.law(u, cell.state(g[:, :, None] + s), closed, b)[0] for s in (step, -step))
+        safe = np.where(closed, 2.0 * step * v_full, 1.0)
+        return ((up - down) / safe).astype(dtype)
+
+    return Response(chord[:, :, 0], rest, by, by_g)
 
 
 def _chord(half: Any, others: list[Any], xp: Any) -> Any:

@@ -12,7 +12,7 @@ products of matrices. What keeps it honest:
 :meth:`Surrogate.report` says what happened.
 """
 
-__all__ = ["Surrogate", "SurrogateReport"]
+__all__ = ["Surrogate", "SurrogateReport", "expansion_for"]
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,10 +21,11 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..data.errors import InputError, NonConvergence
+from ..data.errors import FitError, InputError, NonConvergence
 from ..data.types import Array
 from .closure import Closure, Expansion, apply, close, operate
 from .engine import Engine, checked_conductances, checked_voltages
+from .gradients import checked_weights, closed_gradients
 from .ladder import Lines
 from .law import Law, law_over
 from .line import LineSolver
@@ -128,7 +129,7 @@ class Surrogate:
         self.law = law
         self.residual, self.renew, self.check, self.bar = residual, renew, check, bar
         self.fallback = fallback
-        self._own_law, self._expansion = law is None, expansion
+        self._own_law, self._expansion, self._hopeless = law is None, expansion, False
         self._xp = xp
         self._array = array or (lambda values: np.asarray(values, dtype))
         self._lines = Lines.of(tile, self._array, xp)
@@ -143,15 +144,12 @@ class Surrogate:
             self._start(g.shape[:-2], len(flat))
             stale = np.arange(len(flat))
         else:
-            moved = np.abs(flat - self._g).sum((1, 2))
-            self._age += moved / (self._g.sum((1, 2)) + 1e-300)
-            stale = np.flatnonzero(moved)
+            stale = np.flatnonzero((flat != self._g).any((1, 2)))
+            old, new = self._g[stale], flat[stale]
+            self._age[stale] += np.abs(new - old).sum((1, 2)) / (old.sum((1, 2)) + 1e-300)
         self._g = flat
-        if self._own_law:
-            law = law_over(self.tile.cell, flat, np.array([0.0, self.tile.cell.v_read]), self.law)
-            if law is not self.law:
-                self._adopt(law)
-                return
+        if self._own_law and not self._followed(flat):
+            return
         self._refresh(stale)
 
     def renew_residual(self) -> None:
@@ -169,14 +167,17 @@ class Surrogate:
             raise InputError("program the surrogate before reading it")
         v = checked_voltages(self.tile, self._stack, v)
         batch = v.reshape((-1, *v.shape[-2:]))
-        if self._own_law:
-            law = law_over(self.tile.cell, self._g, batch, self.law)
-            if law is not self.law:
-                self._adopt(law)
+        if self.law is None:
+            inside = np.zeros(len(batch), bool)
+        else:
+            inside = self.law.covers_batches(batch)
+            if self._own_law and not inside.all():
+                self._adopt(law_over(self.tile.cell, self._g, batch, self.law))
+                inside[:] = True
         out = self._apply(batch)
         self._reads += 1
         self._vectors += batch.shape[0] * batch.shape[1]
-        outside = self._outside | self._beyond(batch)
+        outside = self._outside | ~inside
         for k in np.flatnonzero(outside).tolist():
             out[k] = self._solve(self._exact, k, batch[k], None)
             self._out_of_range += 1
@@ -188,6 +189,37 @@ class Surrogate:
         if self.check and batch.size:
             self._self_check(batch, out, outside)
         return out.reshape((*v.shape[:-1], self.tile.cols))
+
+    def gradients(self, v: ArrayLike, d: ArrayLike) -> tuple[Array, Array]:
+        """Return ``dL/dg`` [per S], (..., rows, cols), and ``dL/dv`` [per V], (..., batch, rows).
+
+        ``d`` is ``dL/di`` [per A], (..., batch, cols), at the read of ``v`` [V], (..., batch, rows).
+        Closed form: the second is exact for what the surrogate reads, the first good to a few
+        percent (:meth:`.line.LineSolver.gradients` gives both to its tolerance).
+        """
+        if self._stack is None:
+            raise InputError("program the surrogate before asking for gradients")
+        v = checked_voltages(self.tile, self._stack, v)
+        d = checked_weights(self.tile, v, d)
+        law, closure = self.law, self._closure
+        if law is None or closure is None:
+            raise InputError("this surrogate has no device law: take the line solver's gradients")
+        batches, weights = (a.reshape((-1, *a.shape[-2:])) for a in (v, d))
+        by_g, by_v = np.empty_like(self._g), np.empty_like(batches)
+        for k in range(0, len(batches), READ):
+            part = slice(k, k + READ)
+            found = closed_gradients(
+                self._lines,
+                law,
+                self._array(self._g[part]),
+                _map(lambda whole: whole[part], closure),  # noqa: B023
+                self.expansion,
+                self._array(batches[part] / law.v_full),
+                self._array(weights[part]),
+            )
+            by_g[part], by_v[part] = (self._numpy(a) for a in found)
+        by_g *= law.v_full
+        return by_g.reshape((*self._stack, *self.tile.shape)), by_v.reshape(v.shape)
 
     def report(self) -> SurrogateReport:
         """Return what happened since a stack of this shape was first programmed."""
@@ -224,6 +256,21 @@ class Surrogate:
         if self.law is not None:
             self._adopt_law(self.law)
 
+    def _followed(self, g: Array) -> bool:
+        """Make sure that the law covers ``g``; return whether it did before."""
+        if self._hopeless or (self.law is not None and self.law.covers_tiles(g).all()):
+            return not self._hopeless
+        try:
+            law = law_over(self.tile.cell, g, np.array([0.0, self.tile.cell.v_read]), self.law)
+        except FitError:
+            # A selector, say: no polynomial follows it, and all tiles go to the line solver.
+            self._hopeless = True
+            self._outside[:] = True
+            self._exact = LineSolver(self.tile, exact=True, tolerance=1e-6)
+        else:
+            self._adopt(law)
+        return False
+
     def _adopt(self, law: Law) -> None:
         """Take a new device law and refresh all tiles with it."""
         self._adopt_law(law)
@@ -233,15 +280,7 @@ class Surrogate:
 
     def _adopt_law(self, law: Law) -> None:
         self.law = law
-        # Idle rows see a little of the other sign; a tenth or a fifth of the swing is kept for it.
-        one_sided = min(bound / law.v_full for bound in law.v_range) > -0.3
-        self.expansion = self._expansion or (
-            Expansion.unipolar()
-            if one_sided
-            else Expansion.odd()
-            if law.odd
-            else Expansion.bipolar()
-        )
+        self.expansion = self._expansion or expansion_for(law)
         self._solver = LineSolver(self.tile, law=law, tolerance=1e-5, dtype="float32")
         self._exact = LineSolver(self.tile, exact=True, tolerance=1e-6)
 
@@ -253,11 +292,7 @@ class Surrogate:
         assert self.law is not None
         g, lines = self._g[block], self._lines
         if not self._own_law:
-            low, high = self.law.g_range
-            slack = 1e-9 * high
-            closed = g > 0.0
-            fits = ~closed | ((g >= low - slack) & (g <= high + slack))
-            self._outside[block] = ~fits.all((1, 2))
+            self._outside[block] = ~self.law.covers_tiles(g)
         terms = self.law.terms(self._array(g), self._xp)
         point = operate(lines, terms[0][1])
         old = self._age[block] > self.renew
@@ -279,24 +314,20 @@ class Surrogate:
     # ---- reading -------------------------------------------------------------------------------
 
     def _apply(self, batch: Array) -> Array:
-        assert self.law is not None
-        assert self._closure is not None
         out = np.empty((*batch.shape[:2], self.tile.cols))
+        if self.law is None or self._closure is None:
+            return out
         for k in range(0, len(batch), READ):
             part = slice(k, k + READ)
             closure = _map(lambda whole: whole[part], self._closure)  # noqa: B023
             v = self._array(batch[part] * (1.0 / self.law.v_full))
-            out[part] = apply(closure, self.expansion, v, self._xp)
-        out *= self.law.v_full
+            i = self._numpy(apply(closure, self.expansion, v, self._xp))
+            np.multiply(i, self.law.v_full, out=out[part])
         return out
 
-    def _beyond(self, batch: Array) -> Array:
-        """Return which tiles get voltages that the law was not made for, (tiles,)."""
-        assert self.law is not None
-        low, high = self.law.v_range
-        slack = 1e-9 * (high - low)
-        beyond: Array = (batch.min((1, 2)) < low - slack) | (batch.max((1, 2)) > high + slack)
-        return beyond
+    @staticmethod
+    def _numpy(values: Any) -> Any:
+        return values if isinstance(values, np.ndarray) else np.asarray(values.cpu())
 
     def _solve(self, solver: LineSolver, k: int, v: Array, start: Array | None) -> Array:
         try:
@@ -308,7 +339,7 @@ class Surrogate:
             self.fallback.program(self._g[k])
             return self.fallback.read(v)
 
-    def _self_check(self, batch: Array, out: Array, outside: Array) -> None:
+    def _self_check(self, batch: Array, out: Array, outside: NDArray[np.bool_]) -> None:
         """Take some vectors of some tiles, in turn, further by line sweeps."""
         tiles, vectors = batch.shape[:2]
         budget = max(1, round(self.check * tiles * vectors))
@@ -335,6 +366,14 @@ class Surrogate:
         wires = float(np.sqrt(np.mean((read - solved) ** 2))) / scale
         self._estimate[k] = np.hypot(wires, self.law.residual)
         return float(self._estimate[k])
+
+
+def expansion_for(law: Law) -> Expansion:
+    """Return where to collocate for the voltages and the symmetry of a device law."""
+    # Idle rows see a little of the other sign; a tenth or a fifth of the swing is kept for it.
+    if min(bound / law.v_full for bound in law.v_range) > -0.3:
+        return Expansion.unipolar()
+    return Expansion.odd() if law.odd else Expansion.bipolar()
 
 
 def _map(function: Callable[..., Any], first: Any, *others: Any) -> Any:

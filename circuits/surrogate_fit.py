@@ -7,7 +7,7 @@ segments) is taken up by the resistances that describe it best. Held-out vectors
 alone.
 """
 
-__all__ = ["Check", "SurrogateFit", "fit_surrogate", "load_surrogate"]
+__all__ = ["Check", "SurrogateFit", "fit_multipliers", "fit_surrogate", "load_surrogate"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -26,7 +26,7 @@ from .engine import Engine
 from .ideal import Ideal
 from .law import Law, fit_law
 from .line import LineSolver
-from .surrogate import Surrogate
+from .surrogate import Surrogate, expansion_for
 from .tile import Tile
 from .tile_record import tile_from_tree, tile_tree
 
@@ -108,6 +108,8 @@ class SurrogateFit:
     """Relative standard error of every resistance."""
     residual_percent: float
     """Root mean square misfit of the fitted tile vectors [% of full scale]."""
+    multipliers: tuple[float, ...] = ()
+    """Factors on the closure's nonlinear terms; empty unless they won (:func:`fit_multipliers`)."""
     meta: dict[str, Any] = field(default_factory=dict)
     """Digest of the characterisation, its ngspice version, vectors fitted, steps taken."""
 
@@ -121,6 +123,9 @@ class SurrogateFit:
         InputError
             If ``tile`` is of another kind than the one that was characterised, or larger.
         """
+        if self.multipliers and "expansion" not in options:
+            chosen = expansion_for(self.law)
+            options["expansion"] = replace(chosen, multipliers=self.multipliers)
         return Surrogate(self._effective(tile or self.nominal), law=self.law, **options)
 
     def line(self, tile: Tile | None = None, **options: Any) -> LineSolver:
@@ -155,6 +160,7 @@ class SurrogateFit:
                 "law": self.law.tree(),
                 "stderr": self.stderr,
                 "residual_percent": self.residual_percent,
+                "multipliers": np.array(self.multipliers),
                 "meta": self.meta,
             },
         )
@@ -185,13 +191,16 @@ def load_surrogate(path: str | Path) -> SurrogateFit:
             law=Law.of_tree(tree["law"]),
             stderr=tree["stderr"],
             residual_percent=tree["residual_percent"],
+            multipliers=tuple(tree["multipliers"].tolist()),
             meta=tree["meta"],
         )
     except (KeyError, TypeError) as error:
         raise InputError(f"{path} is an incomplete surrogate: {error}") from error
 
 
-def fit_surrogate(record: Characterisation, *, start: Tile | None = None) -> SurrogateFit:
+def fit_surrogate(
+    record: Characterisation, *, start: Tile | None = None, multipliers: bool = True
+) -> SurrogateFit:
     """Fit a surrogate to a characterisation.
 
     Parameters
@@ -200,6 +209,8 @@ def fit_surrogate(record: Characterisation, *, start: Tile | None = None) -> Sur
         Cell sweep and tile vectors from ngspice.
     start
         Resistances to start from; by default those that the tile states.
+    multipliers
+        Whether to try factors on the closure's terms, and keep them if they win.
 
     Raises
     ------
@@ -231,7 +242,7 @@ def fit_surrogate(record: Characterisation, *, start: Tile | None = None) -> Sur
     residual = float(np.sqrt(np.mean(found.fun**2)))
     free = max(len(found.fun) - len(origin), 1)
     spread = np.sqrt(np.diag(np.linalg.pinv(found.jac.T @ found.jac)) * np.sum(found.fun**2) / free)
-    return SurrogateFit(
+    fitted = SurrogateFit(
         tile=replace(tile(found.x), amplifier=None),
         nominal=record.tile,
         law=law,
@@ -244,6 +255,40 @@ def fit_surrogate(record: Characterisation, *, start: Tile | None = None) -> Sur
             "ngspice": str(record.meta.get("ngspice", "")),
         },
     )
+    return fit_multipliers(fitted, record) if multipliers and not law.linear else fitted
+
+
+def fit_multipliers(fitted: SurrogateFit, record: Characterisation) -> SurrogateFit:
+    """Return the fit with factors on the closure's nonlinear terms, if they are worth having.
+
+    They are fitted to each pattern and judged on the others; only if that lowers the error on every
+    one by a fifth are they fitted to all and kept. Held-out vectors stay unseen.
+    """
+    chosen = expansion_for(fitted.law)
+
+    def misfit(shift: Array, ones: Sequence[Vectors]) -> Array:
+        scaled = replace(fitted, multipliers=tuple((1.0 + shift).tolist()))
+        engine = scaled.engine(check=0.0, dtype="float64")
+        off = [
+            (_read(engine, one) - one.i).ravel() / np.abs(one.i).max() / np.sqrt(one.i.size)
+            for one in ones
+        ]
+        # Terms too small to matter stay where they are.
+        return np.concatenate([*off, 1e-5 * shift])
+
+    def best(ones: Sequence[Vectors]) -> Array:
+        plain = np.zeros(chosen.terms)
+        found = least_squares(misfit, plain, args=(ones,), bounds=(-0.5, 0.5), max_nfev=5)
+        return np.asarray(found.x)
+
+    def rms(shift: Array, one: Vectors) -> float:
+        return float(np.linalg.norm(misfit(shift, [one])[: one.i.size]))
+
+    for one in record.fitted:
+        others = [other for other in record.fitted if other is not one]
+        if not others or rms(best(others), one) > 0.8 * rms(np.zeros(chosen.terms), one):
+            return fitted
+    return replace(fitted, multipliers=tuple((1.0 + best(record.fitted)).tolist()))
 
 
 def _misfit(solver: LineSolver, one: Vectors) -> Array:

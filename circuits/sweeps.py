@@ -89,6 +89,8 @@ def solve(
     tolerance: float,
     sweeps: int,
     start: Any = None,
+    inject: Any = None,
+    lift: Current | None = None,
 ) -> Solution:
     """Sweep until the sensed currents are known to ``tolerance``, or ``sweeps`` times.
 
@@ -106,6 +108,11 @@ def solve(
         Give up after as many; the solution's ``error`` then exceeds ``tolerance``.
     start
         Sensed currents to start from, (cols, vectors); by default those of the linear closure.
+    inject
+        Potentials of the sense inputs, (cols, vectors); 0 V when left out.
+    lift
+        What the devices send into their bit lines beyond what they take from their word lines; only
+        an adjoint has such.
     """
     lines, g = circuit.lines, circuit.g
     xp = lines.xp
@@ -121,6 +128,11 @@ def solve(
         beyond = rest(u, b)
         w *= g
         w += beyond
+        if lift is not None:
+            w += lift(u, b)
+        if inject is not None:
+            w[-1] += bottom * inject
+            w[0] += top * inject
         b = xp.swapaxes(circuit.col @ xp.swapaxes(w, 0, 1), 0, 1)
         found = bottom * b[-1] + top * b[0] if lines.sensed_top else bottom * b[-1]
         change = found - sensed
