@@ -9,6 +9,7 @@ compiler runs in memtwin's tests: compile it (OpenVAF, or the simulator's own) b
 __all__ = ["module"]
 
 import re
+from collections.abc import Mapping
 
 import sympy as sp
 from sympy.printing.precedence import PRECEDENCE
@@ -132,16 +133,20 @@ class _Printer(StrPrinter):  # type: ignore[misc]
     _print_limexp = _print_limsinh = _print_softplus = _print_logistic = _print_power = _own
 
 
-def module(model: CompactModel, name: str | None = None) -> str:
+def module(
+    model: CompactModel, name: str | None = None, *, values: Mapping[str, float] | None = None
+) -> str:
     """Return a Verilog-A module of the model, ``name(p, n)``, with every parameter and its range.
 
-    The state starts at the parameter ``x0``. A static model becomes a module with the state as a parameter.
+    ``values`` (a device's parameters) replace the model's defaults. The state starts at the parameter ``x0``; a
+    static model has it as its state. ``area`` scales the current as :class:`.device.Device` does.
 
     Raises
     ------
     InputError
-        If ``name`` can't be a module's name.
+        If ``name`` can't be a module's name, or ``values`` has an unknown parameter.
     """
+    given = {key: float(value) for key, value in model.complete(values or {}).items()}
     name = f"memtwin_{model.name}" if name is None else name
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or name in _KEYWORDS:
         raise InputError(f"{name!r} can't be the name of a Verilog-A module")
@@ -161,11 +166,11 @@ def module(model: CompactModel, name: str | None = None) -> str:
     lines += [f"module {name}(p, n);", "  inout p, n;", "  electrical p, n, m;"]
     if dynamic:
         lines.append("  memtwin_state state;")
-    lines += [_declaration(row, own[row.name]) for row in model.parameters]
+    lines += [_declaration(row, own[row.name], given[row.name]) for row in model.parameters]
     high = model.state_range[1]
     start = 0.5 if high == 1.0 else 1e-4
     bound = f"[0.0:{_real(high)}]" if high == 1.0 else "[0.0:inf)"
-    lines += [f"  parameter real x0 = {_real(start)} from {bound};  // state at the start", ""]
+    lines += [f"  parameter real x0 = {_real(start)} from {bound};  // state at the start"]
     lines += [
         "  real v, x;",
         "",
@@ -174,8 +179,8 @@ def module(model: CompactModel, name: str | None = None) -> str:
         "    v = V(m, n);",
         f"    x = {inner};",
     ]
-    lines += ["    I(m, n) <+ " + str(printer.doprint(model.current_expr)) + ";"]
-    lines += [f"    if ({own['r_s']} > 0.0)", f"      I(p, m) <+ V(p, m)/{own['r_s']};"]
+    lines += [f"    I(m, n) <+ area*({printer.doprint(model.current_expr)});"]
+    lines += [f"    if ({own['r_s']} > 0.0)", f"      I(p, m) <+ area*V(p, m)/{own['r_s']};"]
     lines += ["    else", "      V(p, m) <+ 0.0;"]
     if dynamic:
         rate = printer.doprint(model.rate_expr)
@@ -200,15 +205,17 @@ discipline memtwin_state
 enddiscipline"""
 
 
-def _declaration(row: Parameter, name: str) -> str:
+def _declaration(row: Parameter, name: str, value: float) -> str:
     bounds = f"[{_real(row.lower)}:{_real(row.upper)}]"
-    text = f"  parameter real {name} = {_real(row.default)} from {bounds};"
+    text = f"  parameter real {name} = {_real(value)} from {bounds};"
     return f"{text}  // [{row.unit}] {row.meaning}"
 
 
 def _identifier(name: str) -> str:
     return (
-        f"{name}_" if name.lower() in _KEYWORDS | {"v", "x", "x0", "p", "n", "m", "state"} else name
+        f"{name}_"
+        if name.lower() in _KEYWORDS | {"v", "x", "x0", "area", "p", "n", "m", "state"}
+        else name
     )
 
 

@@ -60,7 +60,7 @@ def test_printed_equations_give_numpys_values(name: str) -> None:
     for v in PLACES["v"]:
         for x in PLACES["x"]:
             x = x if model.state_range[1] == 1.0 else 1e-4 * x
-            names = values | {"v": v, "x": x}
+            names = values | {"v": v, "x": x, "area": 1.0}
             expected = float(model.current(v, x, {}))
             assert evaluated(current[1], names) == pytest.approx(expected, rel=1e-12)
             if rate is not None:
@@ -71,7 +71,7 @@ def test_printed_equations_give_numpys_values(name: str) -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_modules_are_whole(name: str) -> None:
     documented = module(MODELS[name])
-    text = re.sub(r"//.*", "", documented).replace(":inf)", ":inf]")
+    text = re.sub(r"//.*", "", documented).replace("(0.0:", "[0.0:").replace(":inf)", ":inf]")
     assert text.count("(") == text.count(")")
     assert len(re.findall(r"\bbegin\b", text)) == len(re.findall(r"\bend\b", text))
     assert text.count("endfunction") == text.count("analog function")
@@ -85,6 +85,13 @@ def test_bad_module_names_are_refused() -> None:
     for name in ("2fast", "a-b", "module"):
         with pytest.raises(InputError, match="Verilog-A module"):
             module(MODELS["vteam"], name)
+
+
+def test_a_devices_numbers_become_the_defaults() -> None:
+    text = module(MODELS["vteam"], "mine", values={"r_on": 1234.5})
+    assert "parameter real r_on = 1234.5 from" in text
+    with pytest.raises(InputError, match="did you mean 'r_on'"):
+        module(MODELS["vteam"], values={"ron": 1.0})
 
 
 def test_numbers_are_reals() -> None:
