@@ -172,6 +172,7 @@ def _ports(tile: Tile) -> list[str]:
 
 
 def models(cell: Cell) -> str:
+    """Return the ``.model`` lines that the elements of ``cell`` refer to."""
     if not isinstance(cell.access, Transistor):
         return ""
     # is: no bulk diodes; w and l cancel.
