@@ -247,7 +247,7 @@ class _Job:
     def _set_up(self) -> "_Setup":
         config = self.config
         with self._step("images", f"loading {config.images.name}") as progress:
-            images = _chosen(load_images(config.images.name, progress=progress), config)
+            images = chosen_images(load_images(config.images.name, progress=progress), config)
         levels = cell_levels(config)
         tile = cell_tile(config, levels)
         self.listener.say(_device_text(levels))
@@ -261,7 +261,7 @@ class _Job:
         return _Setup(config, images, levels, tile, check, engines)
 
     def _train_float(self, setup: "_Setup") -> list[float]:
-        options = _train_options(self.config)
+        options = train_options(self.config)
         with self._step("float network", "training the float network") as progress:
             accuracy, _ = train_float(setup.network, setup.images, options, on_batch=progress)
         self.listener.say(
@@ -289,7 +289,7 @@ class _Job:
             result = train(
                 twin,
                 setup.images,
-                _train_options(config),
+                train_options(config),
                 costs,
                 on_batch=progress,
                 on_epoch=lambda epoch: self.listener.say(_epoch_text(epoch)),
@@ -383,7 +383,7 @@ def write_costs(levels: Levels, seed: int, progress: Progress | None = None) -> 
     return WriteCosts.of_table(table)
 
 
-def _chosen(images: ImageSet, config: RunConfig) -> ImageSet:
+def chosen_images(images: ImageSet, config: RunConfig) -> ImageSet:
     """Keep the first images of each part, as many as the configuration asks for."""
     train, test = config.images.train, config.images.test
     for name, wanted, there in (
@@ -401,7 +401,7 @@ def _chosen(images: ImageSet, config: RunConfig) -> ImageSet:
     )
 
 
-def _train_options(config: RunConfig) -> TrainOptions:
+def train_options(config: RunConfig) -> TrainOptions:
     wanted = config.training
     return TrainOptions(
         epochs=wanted.epochs,
