@@ -49,6 +49,10 @@ from .ladder import Field, Lines, Profiles, column_solve, line_profiles, row_sol
 from .law import Terms, beyond, evaluate
 
 
+TINY = 1e-15
+"""Conductance [S] that keeps columns without devices from dividing by zero."""
+
+
 @dataclass(frozen=True)
 class Expansion:
     """Where the nonlinear part is collocated, and on which powers of the row voltage."""
@@ -173,7 +177,7 @@ def operate(lines: Lines, g: Field) -> Operating:
     driven = g * p
     b = column_solve(lines, cols, driven)
     # The column's current to ground is what flows in: q shares it out, so this is I without M.
-    beta = b / (q * driven).sum(-2, keepdims=True)
+    beta = b / ((q * driven).sum(-2, keepdims=True) + TINY)
     qg, gb = q * g, g * beta
     x, y = rows
     m = (
@@ -182,7 +186,7 @@ def operate(lines: Lines, g: Field) -> Operating:
     )
     r = xp.swapaxes(xp.linalg.inv(lines.eye - m), -1, -2)
     t = (p * qg) @ r
-    return Operating(rows, cols, p, q, beta, r, t, t.sum(-2, keepdims=True))
+    return Operating(rows, cols, p, q, beta, r, t, t.sum(-2, keepdims=True) + TINY)
 
 
 def close(

@@ -33,7 +33,7 @@ from .cell import Cell, Transistor
 TOLERANCE = 1e-6
 """Largest residual that the fit asks for, as a share of the sweep's largest current."""
 
-BASES = ((1, 3), (1, 3, 5), (1, 2, 3, 4, 5), (1, 3, 5, 7), (1, 3, 5, 7, 9), tuple(range(1, 10)))
+BASES = ((1, 3), (1, 3, 5), (1, 3, 5, 7), (1, 2, 3, 4, 5), (1, 3, 5, 7, 9), tuple(range(1, 10)))
 """Powers of ``u`` that are tried, cheapest first."""
 
 DEGREE_MAX = 8

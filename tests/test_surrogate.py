@@ -1,0 +1,290 @@
+"""The surrogate against the line solver, its own estimate, and its manners."""
+
+import numpy as np
+import pytest
+
+from memtwin.circuits.baselines import AlphaBeta, LinearTransfer
+from memtwin.circuits.cell import Cell, Selector, Transistor
+from memtwin.circuits.closure import Expansion
+from memtwin.circuits.ideal import Ideal
+from memtwin.circuits.law import fit_law, sweep_cell
+from memtwin.circuits.line import LineSolver
+from memtwin.circuits.nodal import Nodal
+from memtwin.circuits.patterns import FAMILIES, UNSEEN, pattern, vectors
+from memtwin.circuits.surrogate import Surrogate
+from memtwin.circuits.tile import Tile
+from memtwin.data.errors import InputError, NonConvergence
+
+LEVELS = np.linspace(5e-6, 1e-4, 16)
+
+CELLS = {
+    "linear": Cell.resistor(),
+    "sinh2": Cell.sinh(2.0),
+    "sinh5": Cell.sinh(5.0),
+    "state": Cell.sinh_state({}),
+    "1T1R": Cell.sinh(2.0, access=Transistor()),
+}
+
+
+def nrmse(read: np.ndarray, truth: np.ndarray) -> float:
+    """Root mean square error [%] of the largest current."""
+    return float(100.0 * np.sqrt(np.mean((read - truth) ** 2)) / np.abs(truth).max())
+
+
+def truth_of(tile: Tile, g: np.ndarray, v: np.ndarray) -> np.ndarray:
+    solver = LineSolver(tile, tolerance=1e-7)
+    solver.program(g)
+    return solver.read(v)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("shape", [(32, 32), (24, 40)])
+def test_error_on_every_family(cell: str, shape: tuple[int, int], rng: np.random.Generator) -> None:
+    tile = Tile(*shape, r_row=5.0, r_col=4.0, cell=CELLS[cell])
+    families = FAMILIES + UNSEEN
+    g = np.stack([pattern(family, shape, LEVELS, rng) for family in families])
+    v = np.stack([vectors(8, shape[0], 0.2, rng) for _ in families])
+    truth = truth_of(tile, g, v)
+    surrogate = Surrogate(tile)
+    surrogate.program(g)
+    read = surrogate.read(v)
+    for k, family in enumerate(families):
+        assert nrmse(read[k], truth[k]) < 0.1, family
+        assert 100 * np.abs(read[k] - truth[k]).max() < 0.7 * np.abs(truth[k]).max(), family
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_both_ends_spread_and_both_signs(cell: str, rng: np.random.Generator) -> None:
+    tile = Tile(24, 20, 5.0, 5.0, cell=CELLS[cell], drive="both", sense="both", wire_spread=0.15)
+    g, v = rng.choice(LEVELS, (2, 24, 20)), rng.uniform(-0.2, 0.2, (2, 30, 24))
+    surrogate = Surrogate(tile)
+    surrogate.program(g)
+    assert nrmse(surrogate.read(v), truth_of(tile, g, v)) < 0.1
+
+
+def test_rectifying_device_with_both_signs(rng: np.random.Generator) -> None:
+    # A sinh device behind a transistor conducts differently in both directions.
+    tile = Tile(16, 16, cell=Cell.sinh(5.0, access=Transistor(v_gate=1.0)))
+    g, v = rng.choice(LEVELS, (16, 16)), rng.uniform(-0.2, 0.2, (30, 16))
+    surrogate = Surrogate(tile, check=0.0)
+    surrogate.program(g)
+    read = surrogate.read(v)
+    assert surrogate.expansion == Expansion.bipolar()
+    assert nrmse(read, truth_of(tile, g, v)) < 0.2
+
+
+def test_linear_tiles_are_exact(rng: np.random.Generator) -> None:
+    tile = Tile(20, 12, r_row=10.0, r_col=10.0)
+    g, v = rng.choice(LEVELS, (3, 20, 12)), rng.uniform(-0.2, 0.2, (3, 5, 20))
+    surrogate, nodal = Surrogate(tile, dtype="float64"), Nodal(tile)
+    surrogate.program(g)
+    nodal.program(g)
+    np.testing.assert_allclose(surrogate.read(v), nodal.read(v), rtol=1e-9)
+
+
+def test_single_and_double_precision_agree(rng: np.random.Generator) -> None:
+    tile = Tile(48, 32, cell=Cell.sinh(5.0))
+    g, v = rng.choice(LEVELS, (48, 32)), 0.2 * rng.random((9, 48))
+    read = []
+    for dtype in ("float32", "float64"):
+        surrogate = Surrogate(tile, dtype=dtype, check=0.0)
+        surrogate.program(g)
+        read.append(surrogate.read(v))
+    assert nrmse(*read) < 5e-4
+
+
+def test_only_changed_tiles_are_refreshed_and_nothing_is_forgotten(
+    rng: np.random.Generator,
+) -> None:
+    tile = Tile(16, 16, cell=Cell.sinh(5.0))
+    g, v = rng.choice(LEVELS, (2, 3, 16, 16)), 0.2 * rng.random((2, 3, 4, 16))
+    surrogate = Surrogate(tile, check=0.0)
+    surrogate.program(g)
+    before = surrogate.report().refreshed
+    changed = g.copy()
+    changed[1, 2, 3, 4] = 5.5e-5
+    surrogate.program(changed)
+    assert surrogate.report().refreshed == before + 1
+    surrogate.program(changed)
+    assert surrogate.report().refreshed == before + 1
+    read = surrogate.read(v)
+    fresh = Surrogate(tile, check=0.0)
+    fresh.program(changed)
+    assert nrmse(read, fresh.read(v)) < 1e-3
+    surrogate.program(g)
+    fresh.program(g)
+    assert nrmse(surrogate.read(v), fresh.read(v)) < 1e-3
+    surrogate.renew_residual()
+    fresh.renew_residual()
+    np.testing.assert_array_equal(surrogate.read(v), fresh.read(v))
+
+
+def test_stale_residual_ages_slowly(rng: np.random.Generator) -> None:
+    tile = Tile(64, 64, cell=Cell.sinh(5.0))
+    g = rng.choice(LEVELS, (64, 64))
+    v = vectors(8, 64, 0.2, rng)
+    stale = Surrogate(tile, renew=1e9, check=0.0)
+    stale.program(g)
+    for _ in range(50):
+        hit = rng.random(g.shape) < 0.01
+        jump = rng.choice([-3, -2, -1, 1, 2, 3], g.shape) * (LEVELS[1] - LEVELS[0])
+        g = np.where(hit, np.clip(g + jump, LEVELS[0], LEVELS[-1]), g)
+        stale.program(g)
+    assert stale.report().renewed == 1
+    assert nrmse(stale.read(v), truth_of(tile, g, v)) < 0.1
+
+
+def test_estimate_is_near_the_error(rng: np.random.Generator) -> None:
+    tile = Tile(32, 32, r_row=5.0, r_col=5.0, cell=Cell.sinh(5.0))
+    g = np.stack([pattern(family, (32, 32), LEVELS, rng) for family in FAMILIES])
+    v = np.stack([vectors(16, 32, 0.2, rng) for _ in FAMILIES])
+    truth = truth_of(tile, g, v)
+    surrogate = Surrogate(tile, check=1.0, bar=1.0)
+    surrogate.program(g)
+    read = surrogate.read(v)
+    worst = max(nrmse(read[k], truth[k]) for k in range(len(FAMILIES)))
+    report = surrogate.report()
+    assert report.checked == 64
+    assert 0.5 < 100 * report.estimate_worst / worst < 2.0
+
+
+def test_beyond_the_bar_the_line_solver_reads(rng: np.random.Generator) -> None:
+    tile = Tile(16, 16, r_row=20.0, r_col=20.0, cell=Cell.sinh(20.0))
+    g, v = rng.choice(LEVELS, (2, 16, 16)), 0.2 * rng.random((2, 10, 16))
+    surrogate = Surrogate(tile, check=1.0, bar=1e-6)
+    surrogate.program(g)
+    read = surrogate.read(v)
+    assert surrogate.report().on_line_solver == 2
+    assert nrmse(read, truth_of(tile, g, v)) < 2e-3
+    assert nrmse(surrogate.read(v), truth_of(tile, g, v)) < 2e-3
+    # With a bar that it meets, the closure takes over again.
+    surrogate.bar = 1.0
+    surrogate.read(v)
+    assert surrogate.report().on_line_solver == 0
+
+
+def test_out_of_range_is_never_read_by_the_closure(rng: np.random.Generator) -> None:
+    cell = Cell.sinh(5.0)
+    law = fit_law(sweep_cell(cell, LEVELS, (-0.04, 0.2)))
+    tile = Tile(12, 12, cell=cell)
+    g, v = rng.choice(LEVELS, (3, 12, 12)), 0.2 * rng.random((3, 6, 12))
+    g[0, 3, 3] = 1.5e-4
+    v[2, 1, 1] = 0.3
+    surrogate = Surrogate(tile, law=law, check=0.0)
+    surrogate.program(g)
+    read = surrogate.read(v)
+    assert surrogate.report().out_of_range == 2
+    assert nrmse(read, truth_of(tile, g, v)) < 0.05
+
+
+def test_own_law_grows_with_what_comes(rng: np.random.Generator) -> None:
+    tile = Tile(12, 12, cell=Cell.sinh(2.0))
+    surrogate = Surrogate(tile)
+    for top, swing in ((1e-4, 0.2), (3e-4, 0.2), (3e-4, 0.4), (3e-4, -0.4)):
+        g, v = top * rng.uniform(0.1, 1.0, (12, 12)), swing * rng.random((6, 12))
+        surrogate.program(g)
+        assert nrmse(surrogate.read(v), truth_of(tile, g, v)) < 0.1
+    assert surrogate.report().out_of_range == 0
+
+
+def test_selectors_go_to_the_line_solver(rng: np.random.Generator) -> None:
+    sharp = Cell.resistor(access=Selector(v_threshold=0.1, width=0.001, g_on=1e-2))
+    tile = Tile(6, 6, cell=sharp)
+    g, v = rng.choice(LEVELS, (6, 6)), 0.2 * rng.random((3, 6))
+    surrogate, nodal = Surrogate(tile), Nodal(tile)
+    for engine in (surrogate, nodal):
+        engine.program(g)
+    assert nrmse(surrogate.read(v), nodal.read(v)) < 1e-3
+    assert surrogate.report().out_of_range == 1
+
+
+def test_what_no_solver_reads_goes_to_the_fallback_or_is_an_error(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = Cell.sinh(5.0)
+    law = fit_law(sweep_cell(cell, LEVELS, (-0.04, 0.2)))
+    tile = Tile(8, 8, cell=cell)
+    g, v = rng.choice(LEVELS, (2, 8, 8)), 0.3 * rng.random((2, 4, 8))
+
+    def refuse(*_: object, **__: object) -> np.ndarray:
+        raise NonConvergence("no")
+
+    monkeypatch.setattr(LineSolver, "solve", refuse)
+    surrogate = Surrogate(tile, law=law)
+    surrogate.program(g)
+    with pytest.raises(NonConvergence):
+        surrogate.read(v)
+    nodal = Nodal(tile)
+    surrogate = Surrogate(tile, law=law, fallback=nodal)
+    surrogate.program(g)
+    read = surrogate.read(v)
+    assert surrogate.report().by_fallback == 2
+    nodal.program(g)
+    np.testing.assert_allclose(read, nodal.read(v), rtol=1e-12)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_gradients_are_those_of_the_tile(cell: str, rng: np.random.Generator) -> None:
+    tile = Tile(24, 20, cell=CELLS[cell])
+    g, v, d = rng.choice(LEVELS, (24, 20)), 0.2 * rng.random((9, 24)), rng.normal(size=(9, 20))
+    surrogate, line = Surrogate(tile, dtype="float64", check=0.0), LineSolver(tile)
+    surrogate.program(g)
+    line.program(g)
+    by_g, by_v = surrogate.gradients(v, d)
+    true_g, true_v = line.gradients(v, d)
+    assert np.linalg.norm(by_g - true_g) < 0.02 * np.linalg.norm(true_g)
+    assert np.linalg.norm(by_v - true_v) < 0.005 * np.linalg.norm(true_v)
+    ideal = np.linalg.norm(v.T @ d - true_g)
+    assert np.linalg.norm(by_g - true_g) < 0.1 * ideal
+    # The second is exact for what is read.
+    step = np.zeros_like(v)
+    step[3, 4] = 1e-6
+    slope = ((surrogate.read(v + step) - surrogate.read(v - step)) * d).sum() / 2e-6
+    assert by_v[3, 4] == pytest.approx(slope, rel=1e-6)
+
+
+def test_baselines_are_where_they_should_be(rng: np.random.Generator) -> None:
+    g, v = rng.choice(LEVELS, (32, 32)), 0.2 * rng.random((9, 32))
+    for cell, order in (
+        (Cell.resistor(), (Ideal, AlphaBeta, LinearTransfer)),
+        (Cell.sinh(5.0), (Ideal, AlphaBeta, Surrogate)),
+    ):
+        tile = Tile(32, 32, cell=cell)
+        truth = truth_of(tile, g, v)
+        errors = []
+        for make in order:
+            engine = make(tile)
+            engine.program(g)
+            errors.append(nrmse(engine.read(v), truth))
+        assert errors[0] > 2 * errors[1] > 20 * errors[2]
+
+
+def test_columns_without_devices(rng: np.random.Generator) -> None:
+    tile = Tile(16, 10, cell=Cell.sinh(5.0))
+    g, v = rng.choice(LEVELS, (16, 10)), 0.2 * rng.random((5, 16))
+    g[:, 4:] = 0.0
+    g[12:] = 0.0
+    surrogate = Surrogate(tile)
+    surrogate.program(g)
+    read = surrogate.read(v)
+    assert (np.abs(read[:, 4:]) < 1e-15).all()
+    assert nrmse(read, truth_of(tile, g, v)) < 0.05
+
+
+def test_input_errors(rng: np.random.Generator) -> None:
+    tile = Tile(4, 3)
+    surrogate = Surrogate(tile)
+    for call in (surrogate.read, lambda v: surrogate.gradients(v, v)):
+        with pytest.raises(InputError, match="program"):
+            call(np.zeros((1, 4)))
+    with pytest.raises(InputError, match="program"):
+        surrogate.report()
+    surrogate.program(np.full((2, 4, 3), 1e-5))
+    with pytest.raises(InputError, match="expected voltages"):
+        surrogate.read(np.zeros((1, 4)))
+    with pytest.raises(InputError, match="dtype"):
+        Surrogate(tile, dtype="int8")
+    with pytest.raises(InputError, match="bar"):
+        Surrogate(tile, bar=-1.0)
+    with pytest.raises(InputError, match="nodes"):
+        Expansion(nodes=(1.0,))
