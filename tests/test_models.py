@@ -11,6 +11,7 @@ from memtwin.data.errors import InputError
 from memtwin.devices.device import load_device, shipped_devices
 from memtwin.devices.model import SERIES, CompactModel, Parameter, symbols
 from memtwin.devices.models import MODELS
+from memtwin.devices.models.mms import pulse_response
 
 DYNAMIC = [name for name in MODELS if MODELS[name].rate_expr is not None]
 SETS = [name for name in shipped_devices() if load_device(name).meta.get("kind") == "published"]
@@ -173,3 +174,20 @@ def test_oblea_set_has_its_published_current() -> None:
     t = np.linspace(0.0, 0.02, 801)
     trace = simulate(load_device("yakopcic_oblea"), t, 0.45 * np.sin(2 * np.pi * 100 * t), 0.11)
     assert trace.i.max() == pytest.approx(3.4226e-3, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "v", "window"),
+    [("mms_tiox", 1.4, (4.66e3, 5.69e3)), ("mms_tiox2", 0.8, (10.35e3, 16.71e3))],
+)
+def test_mms_sets_reach_their_published_resistance_windows(
+    name: str, v: float, window: tuple[float, float]
+) -> None:
+    """Ends of the runs r(v) of the two TiOx devices of Messaris et al. 2018."""
+    device = load_device(name)
+    p = device.parameters
+    ends = []
+    for amplitude in (v, -v):
+        x = float(pulse_response(p, 0.5, amplitude, 1e4))
+        ends.append(p["r_max"] - x * (p["r_max"] - p["r_min"]))
+    assert ends == pytest.approx(window, rel=2e-3)
