@@ -167,18 +167,20 @@ class SurrogateFit:
 
     def _effective(self, tile: Tile) -> Tile:
         known = self.nominal
-        for name in ("cell", "drive", "sense", "amplifier", *RESISTANCES):
-            if tile_tree(tile).get(name) != tile_tree(known).get(name):
+        asked, stated = tile_tree(tile), tile_tree(known)
+        for name in sorted((asked.keys() | stated.keys()) - {"rows", "cols"}):
+            if asked.get(name) != stated.get(name):
                 raise InputError(
-                    f"this surrogate was fitted to a tile with {name} {getattr(known, name)!r}, not"
-                    f" {getattr(tile, name)!r}: characterise the new tile"
+                    f"this surrogate was fitted to a tile with {name} {stated.get(name)!r}, not"
+                    f" {asked.get(name)!r}: characterise the new tile"
                 )
         if tile.rows > known.rows or tile.cols > known.cols:
             raise InputError(
                 f"this surrogate was fitted to {known.rows}x{known.cols} lines, not to"
                 f" {tile.rows}x{tile.cols}: characterise the new tile"
             )
-        return replace(tile, **{name: getattr(self.tile, name) for name in RESISTANCES})
+        effective = {name: getattr(self.tile, name) for name in RESISTANCES}
+        return replace(tile, amplifier=None, **effective)
 
 
 def load_surrogate(path: str | Path) -> SurrogateFit:
