@@ -146,17 +146,15 @@ class Population:
         """Return the states that have conductances ``g`` [S] at ``v_read``; where a device can't
         have one, the nearest end of its range.
         """
-        values = dict(zip(self.device.model.names, self._args, strict=True))
-        x = self.device.model.state(
-            np.broadcast_to(np.asarray(g, float), (self.count,)) * v_read / self.device.area,
-            v_read,
-            values,
-        )
         low, high = self.device.model.state_range
-        if np.isnan(x).any():  # beyond an end: which one, the conductance there tells
-            top = self.conductance(np.full(self.count, high), v_read)
-            x = np.where(np.isnan(x), np.where(np.asarray(g) > 0.999 * top, high, low), x)
-        return np.clip(x, low, high)
+        bottom, top = (
+            self.conductance(np.full(self.count, end), v_read) for end in (float(low), float(high))
+        )
+        wanted = np.broadcast_to(np.asarray(g, float), (self.count,))
+        inside = np.clip(wanted, bottom, top)
+        values = dict(zip(self.device.model.names, self._args, strict=True))
+        x = self.device.model.state(inside * v_read / self.device.area, v_read, values)
+        return np.where(wanted >= top, high, np.where(wanted <= bottom, low, np.clip(x, low, high)))
 
     def pulse(
         self,

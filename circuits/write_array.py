@@ -110,27 +110,28 @@ class WriteArray:
         self, x: Array, row: int, amplitude: Array, width: float, edge: float, pace: Array
     ) -> ArrayPulse:
         """Apply one pulse to cells of ``row``; see :class:`ArrayWriter`."""
-        network = _Network(self.tile, self.population.behaviour())
         lines = bias(self.scheme, self.tile.shape, row, amplitude)
-        on = np.repeat(lines.gates, self.tile.cols)
-        size = x.size
+        # Cells whose transistors are off carry no current and stay as they are.
+        cells = np.flatnonzero(np.repeat(lines.gates, self.tile.cols))
+        size = len(cells)
+        network = _Network(self.tile, self.population.behaviour(cells), cells)
+        pace = pace.ravel()[cells]
         low, high = self.population.device.model.state_range
-        y = np.concatenate([x.ravel(), np.zeros(size + 1)])[None]
+        y = np.concatenate([x.ravel()[cells], np.zeros(size + 1)])[None]
         for begins, ends, share in ((0.0, 1.0, edge), (1.0, 1.0, 1.0), (1.0, 0.0, edge)):
             time = share * width
 
             def motion(which: Indices, tau: Array, y: Array) -> Array:
                 scale = begins + (ends - begins) * float(tau[0])  # noqa: B023
                 state = np.clip(y[0, :size], low, high)
-                at = network.solve(scale * lines.rows, scale * lines.cols, state, on)
-                moved = pace.ravel() * at.rate
-                return time * np.concatenate([moved, at.power, [at.source]])[None]  # noqa: B023
+                at = network.solve(scale * lines.rows, scale * lines.cols, state)
+                return time * np.concatenate([pace * at.rate, at.power, [at.source]])[None]  # noqa: B023
 
             y = integrate(motion, y, controlled=size, rtol=self.rtol)
             y[0, :size] = np.clip(y[0, :size], low, high)
-        return ArrayPulse(
-            y[0, :size].reshape(x.shape), y[0, size:-1].reshape(x.shape), float(y[0, -1])
-        )
+        after, energy = x.ravel().copy(), np.zeros(x.size)
+        after[cells], energy[cells] = y[0, :size], y[0, size:-1]
+        return ArrayPulse(after.reshape(x.shape), energy.reshape(x.shape), float(y[0, -1]))
 
 
 class _Operating(NamedTuple):
@@ -145,36 +146,38 @@ class _Operating(NamedTuple):
 
 
 class _Network:
-    """Node voltages of a tile by Newton's method, each solve starting from the one before."""
+    """Node voltages of a tile by Newton's method, each solve starting from the one before.
 
-    def __init__(self, tile: Tile, behaviour: Behaviour) -> None:
+    Only the devices ``cells`` conduct; all arrays over devices have their order.
+    """
+
+    def __init__(self, tile: Tile, behaviour: Behaviour, cells: Indices) -> None:
         self._access, self._behaviour = tile.cell.access, behaviour
         # While it is written there are drivers where the read has amplifiers.
         self._net = Net(replace(tile, amplifier=None))
-        self._w, self._b = self._net.w.ravel(), self._net.b.ravel()
+        self._cells, self._count = cells, tile.rows * tile.cols
+        self._w, self._b = self._net.w.ravel()[cells], self._net.b.ravel()[cells]
         self._u = np.zeros(self._net.size)
         self._y = np.zeros(self._w.size)
         self._factor: Any = None
 
-    def solve(self, rows: Array, cols: Array, x: Array, on: Any) -> _Operating:
-        """Return rates and powers for driver voltages ``rows`` and ``cols`` [V] and states ``x``;
-        cells that are not ``on`` are cut off.
-        """
+    def solve(self, rows: Array, cols: Array, x: Array) -> _Operating:
+        """Return rates and powers for driver voltages ``rows`` and ``cols`` [V] and states ``x``."""
         net = self._net
         supply = net.injected(rows[None])[0]
         np.add.at(supply, net.end_nodes, net.end_gains * cols)
         scale = max(float(np.abs(rows).max()), float(np.abs(cols).max()))
         moved = np.inf
         for _ in range(NEWTON_STEPS):
-            i, by_w, by_b = self._cells(x, on)
+            i, by_w, by_b = self._currents(x)
             residual = net.matrix @ self._u - supply
             residual[self._w] += i
             residual[self._b] -= i
             if self._factor is None:
-                self._factor = net.factor(by_w, by_b, np.zeros(0))
+                self._factor = net.factor(self._full(by_w), self._full(by_b), np.zeros(0))
             before, moved = moved, self._step(-self._factor.solve(residual))
             if moved <= SETTLED * scale + 1e-15:
-                return self._operating(rows, cols, x, on)
+                return self._operating(rows, cols, x)
             if np.isfinite(before) and moved > 0.05 * before:
                 self._factor = None  # stale: the next step takes the conductances of its own point
         tile = net.tile
@@ -183,8 +186,8 @@ class _Network:
             f" step was {moved:.2g} V"
         )
 
-    def _cells(self, x: Array, on: Any) -> tuple[Array, Array, Array]:
-        """Return every cell's current, linearised with its inner node eliminated, and its
+    def _currents(self, x: Array) -> tuple[Array, Array, Array]:
+        """Return the cells' currents, linearised with its inner node eliminated, and its
         derivatives by the voltages of its word and bit line.
         """
         w, b = self._u[self._w], self._u[self._b]
@@ -195,10 +198,15 @@ class _Network:
         i, slope = self._behaviour.current(w - b - self._y, x, everyone)
         i_a, (by_y, by_b) = self._access.current(self._y, b), self._access.slopes(self._y, b)
         excess, total = i_a - i, slope + by_y
-        share = np.divide(slope, total, out=np.zeros_like(total), where=on & (total > 0.0))
+        share = np.divide(slope, total, out=np.zeros_like(total), where=total > 0.0)
         self._local = (excess, total, slope, by_b)
-        through = np.where(on, i + share * excess, 0.0)
-        return through, share * by_y, share * (by_b - by_y)
+        return i + share * excess, share * by_y, share * (by_b - by_y)
+
+    def _full(self, values: Array) -> Array:
+        """Spread values of the cells that are on over all cells."""
+        spread = np.zeros(self._count)
+        spread[self._cells] = values
+        return spread
 
     def _step(self, step: Array) -> float:
         """Take a Newton step and return its largest part [V]."""
@@ -211,10 +219,10 @@ class _Network:
             self._y = self._y + np.divide(moved, total, out=np.zeros_like(total), where=total > 0.0)
         return float(np.abs(step).max(initial=0.0))
 
-    def _operating(self, rows: Array, cols: Array, x: Array, on: Any) -> _Operating:
+    def _operating(self, rows: Array, cols: Array, x: Array) -> _Operating:
         v = self._u[self._w] - self._u[self._b]
         if self._access is not None:
-            v = np.where(on, v - self._y, 0.0)
+            v = v - self._y
         rate, i = self._behaviour.rate(v, x, slice(None))
         return _Operating(rate, v * i, self._source(rows, cols))
 

@@ -18,6 +18,7 @@ from ..data.errors import InputError
 from ..data.store import digest, read_record, write_record
 from ..data.types import Array, Progress
 from ..devices.levels import Levels
+from ..devices.variability import ParameterSpread
 from .population import Population, Spread
 from .programming import History, Outcome, open_loop, write
 from .recipe import Ramp, Recipe
@@ -175,6 +176,7 @@ def make_table(
     *,
     samples: int = 64,
     half_select: float = 0.5,
+    devices: ParameterSpread | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> WriteTable:
@@ -194,6 +196,9 @@ def make_table(
         Devices per pair of levels.
     half_select
         Share of the amplitude that a neighbour on the same line sees.
+    devices
+        Measured distribution of the model's parameters over devices; it takes the place of
+        ``spread.d2d``.
     seed
         Seed of all that is drawn; the same seed gives the same table.
     progress
@@ -214,7 +219,11 @@ def make_table(
         rng = np.random.default_rng(source)
         before = np.repeat(levels.g[a[place : place + per_block]], samples)
         after = np.repeat(levels.g[b[place : place + per_block]], samples)
-        population = Population.sample(device, len(before), spread, rng)
+        if devices is None:
+            population = Population.sample(device, len(before), spread, rng)
+        else:
+            drawn = devices.sample(len(before), rng)
+            population = Population(device, len(before), drawn, spread)
         begin = before + recipe.tolerance * rng.uniform(-1.0, 1.0, len(before))
         begin = np.where(before == after, before, begin)
         x = population.states(np.maximum(begin, 0.0), levels.v_read)

@@ -1,0 +1,291 @@
+"""Workers that crash, hang, get lost or don't converge, and what becomes of their jobs."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from memtwin.circuits import isolated, pool
+from memtwin.circuits.cache import Cache
+from memtwin.circuits.pool import WorkerDied, WorkerHung, call, map_jobs
+from memtwin.circuits.worker import Job, Lost, Step
+from memtwin.data.errors import EngineError, MemtwinError, NonConvergence
+
+pytestmark = pytest.mark.spice
+needs_program = pytest.mark.skipif(shutil.which("ngspice") is None, reason="no ngspice program")
+
+SWEEP = Step("dc v1 0 1 0.25", ("i(v1)", "v(b)"))
+
+
+def divider(r=1000.0, **options):
+    return Job(f"divider\nv1 a 0 1\nr1 a b {r!r}\nr2 b 0 1000\n.end\n", (SWEEP,), **options)
+
+
+def current(r):
+    return -np.linspace(0, 1, 5) / (1000.0 + r)
+
+
+# A long transient, to be interrupted.
+ENDLESS = Job(
+    "endless\nv1 a 0 sin(0 1 1e6)\nr1 a b 1k\nc1 b 0 1n\n.end\n",
+    (Step("tran 1n 100 0 1n", ("v(b)",)),),
+)
+DIVERGING = Job(
+    "diverging\ni1 0 a 1\nb1 a 0 i=ln(v(a)-5)*1e3\nc1 a 0 1n\n.end\n", (Step("op", ("v(a)",)),)
+)
+
+
+@pytest.fixture(params=["library", pytest.param("isolated", marks=needs_program)])
+def mode(request):
+    return request.param
+
+
+def test_a_job_with_alterations(mode):
+    job = Job(
+        divider().deck,
+        (SWEEP, Step("", (), ("alter r1 = 3000",)), SWEEP, Step("op", ("v(b)", "v(a)"))),
+    )
+    out = call(job, 60.0, mode)
+    np.testing.assert_allclose(out.values[0][:, 0], current(1000.0), atol=1e-15)
+    assert out.values[1].size == 0
+    np.testing.assert_allclose(out.values[2][:, 0], current(3000.0), atol=1e-15)
+    np.testing.assert_allclose(out.values[3], [[0.25, 1.0]], rtol=1e-9)
+
+
+def test_both_modes_return_the_same_numbers():
+    if not isolated.available():
+        pytest.skip("no ngspice program")
+    assert np.array_equal(
+        call(divider(), 60.0).values[0], call(divider(), 60.0, "isolated").values[0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("deck", "words"),
+    [
+        ("bad\nv1 a 0 1\nx1 a 0 nosuch\n.end\n", "nosuch"),
+        ("bad\nv1 a 0 1\nb1 a 0 i=foo(v(a))\n.end\n", "foo"),
+        ("bad\nv1 a 0 nan\nr1 a 0 1\n.end\n", "failed"),
+        ("bad\nv1 a 0 1\nv2 a 0 2\nr1 a 0 1\n.end\n", "no operating point"),
+    ],
+)
+def test_a_bad_deck_is_an_error_and_never_the_deck_before(mode, deck, words):
+    call(divider(), 60.0, mode)
+    with pytest.raises(EngineError, match=words) as caught:
+        call(Job(deck, (Step("op", ("v(a)",)),)), 60.0, mode)
+    assert not isinstance(caught.value, WorkerDied)
+    out = call(divider(5000.0), 60.0, mode)
+    np.testing.assert_allclose(out.values[0][:, 0], current(5000.0), atol=1e-15)
+
+
+def test_a_missing_vector_is_an_error(mode):
+    with pytest.raises(EngineError):
+        call(Job(divider().deck, (Step("op", ("v(nowhere)",)),)), 60.0, mode)
+
+
+def test_failing_to_converge_has_its_own_type_and_log(mode):
+    with pytest.raises(NonConvergence, match="out of range for ln"):
+        call(DIVERGING, 60.0, mode)
+
+
+def test_the_ladder_is_climbed(mode):
+    # One Newton iteration without any stepping can't solve a nonlinear deck; the second rung can.
+    deck = "steep\nv1 a 0 2\nr1 a b 1k\nb1 b 0 i=1e-9*exp(min(v(b)*20,200))\n.end\n"
+    job = Job(deck, (Step("op", ("v(b)",)),), ladder=("itl1=1 itl6=1 gminsteps=0 srcsteps=0", ""))
+    out = call(job, 60.0, mode)
+    v = out.values[0][0, 0]
+    assert (2.0 - v) / 1e3 == pytest.approx(1e-9 * np.exp(20 * v), rel=1e-2)
+
+
+def test_a_hanging_job_is_killed_and_named(mode):
+    began = time.monotonic()
+    with pytest.raises(WorkerHung, match="tried once more"):
+        call(ENDLESS, 1.0, mode)
+    assert time.monotonic() - began < 20.0
+    np.testing.assert_allclose(
+        call(divider(), 60.0, mode).values[0][:, 0], current(1000.0), atol=1e-15
+    )
+
+
+def test_a_lost_ngspice_has_its_own_type():
+    with pytest.raises(Lost, match="xx"):
+        call(Job("lost\nv1 a 0 1\nr1 a 0 {xx}\n.end\n", (Step("op", ("v(a)",)),)), 60.0)
+    np.testing.assert_allclose(call(divider(), 60.0).values[0][:, 0], current(1000.0), atol=1e-15)
+
+
+@pytest.fixture
+def spawned(monkeypatch):
+    """Process ids of all workers started during a test, beginning with none idle."""
+    pool.close_idle()
+    pids = []
+    start = pool.Worker.__init__
+
+    def recorded(self):
+        start(self)
+        pids.append(self.pid)
+
+    monkeypatch.setattr(pool.Worker, "__init__", recorded)
+    yield pids
+    pool.close_idle()
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+@pytest.fixture
+def sabotage(monkeypatch):
+    """Send a signal to the worker of chosen jobs, the first time that each is tried."""
+    victims = {}
+    run = pool.Worker.run
+
+    def sabotaged(self, job, timeout=pool.TIMEOUT):
+        number = victims.pop(job.deck, None)
+        if number is not None:
+            os.kill(self.pid, number)
+            return run(self, job, 0.5 if number == signal.SIGSTOP else timeout)
+        return run(self, job, timeout)
+
+    monkeypatch.setattr(pool.Worker, "run", sabotaged)
+    return victims
+
+
+def survive(count, share, sabotage):
+    """Run ``count`` jobs of which ``share`` fail in every way there is; all results must be right."""
+    rng = np.random.default_rng(7)
+    r = rng.uniform(1e2, 1e4, count)
+    jobs = [divider(x) for x in r.tolist()]
+    chosen = rng.permutation(count)[: round(count * share)]
+    for k, which in enumerate(chosen):
+        ways = (signal.SIGKILL, signal.SIGSTOP, signal.SIGSEGV, None)
+        way = ways[k % len(ways)]
+        if way is None:  # a first rung that can't converge
+            deck = jobs[which].deck.replace(".end", "b1 a 0 i=1e-30*exp(min(20*v(b),200))\n.end")
+            rungs = ("itl1=1 itl2=1 itl6=1 gminsteps=0 srcsteps=0", "")
+            jobs[which] = Job(deck, (SWEEP,), rungs)
+        else:
+            sabotage[jobs[which].deck] = way
+    outcomes = map_jobs(jobs, workers=2, timeout=60.0)
+    assert not sabotage
+    for x, out in zip(r, outcomes, strict=True):
+        np.testing.assert_allclose(out.values[0][:, 0], current(x), rtol=1e-6, atol=1e-12)
+
+
+def test_failures_of_every_kind_lose_no_result(spawned, sabotage):
+    survive(40, 0.2, sabotage)
+
+
+@pytest.mark.slow
+def test_five_percent_failures_of_four_hundred_jobs(spawned, sabotage):
+    survive(400, 0.05, sabotage)
+
+
+def test_a_worker_that_always_dies_is_given_up(spawned, monkeypatch):
+    run = pool.Worker.run
+
+    def doomed(self, job, timeout=pool.TIMEOUT):
+        os.kill(self.pid, signal.SIGSEGV)
+        return run(self, job, timeout)
+
+    monkeypatch.setattr(pool.Worker, "run", doomed)
+    with pytest.raises(WorkerDied, match="SIGSEGV"):
+        map_jobs([divider()], workers=1)
+    assert len(spawned) == 2
+
+
+def test_workers_are_recycled(spawned, monkeypatch):
+    monkeypatch.setattr(pool, "JOBS_MAX", 3)
+    for _ in range(7):
+        call(divider(), 60.0)
+    assert len(spawned) == 3
+
+
+def test_workers_are_shared_and_results_do_not_depend_on_their_number(spawned):
+    jobs = [divider(float(r)) for r in range(100, 112)]
+    one = map_jobs(jobs, workers=1)
+    assert len(spawned) == 1
+    two = map_jobs(jobs, workers=2)
+    with ThreadPoolExecutor(3) as executor:
+        three = map_jobs(jobs, executor=executor)
+    for a, b, c in zip(one, two, three, strict=True):
+        assert np.array_equal(a.values[0], b.values[0])
+        assert np.array_equal(a.values[0], c.values[0])
+
+
+def test_the_first_failure_is_raised_with_its_label():
+    jobs = [divider(), DIVERGING, divider()]
+    with pytest.raises(NonConvergence, match="tile 1: "):
+        map_jobs(jobs, labels=["tile 0", "tile 1", "tile 2"], workers=1)
+
+
+def test_progress_counts_to_the_end():
+    seen = []
+    map_jobs([divider()] * 3, workers=1, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_a_cache_spares_the_work_and_a_changed_deck_misses(tmp_path, spawned):
+    cache = Cache(tmp_path, "39 sparse")
+    jobs = [divider(500.0), divider(600.0)]
+    first = map_jobs(jobs, cache=cache, workers=1)
+    pool.close_idle()
+    spawned.clear()
+    again = map_jobs(jobs, cache=cache)
+    assert not spawned
+    for a, b in zip(first, again, strict=True):
+        assert np.array_equal(a.values[0], b.values[0])
+    assert cache.get(divider(500.1)) is None
+    assert cache.get(Job(jobs[0].deck, jobs[0].steps, ("reltol=1e-9",))) is None
+    assert Cache(tmp_path, "44.2 klu").get(jobs[0]) is None
+    record = next(tmp_path.rglob("*.h5"))
+    record.write_bytes(b"cut short")
+    assert sum(cache.get(job) is None for job in jobs) == 1
+
+
+def test_a_cache_that_cannot_be_written_says_so(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(MemtwinError, match="can't write"):
+        map_jobs([divider()], cache=Cache(tmp_path / "file", "39"), workers=1)
+
+
+def test_no_worker_outlives_a_killed_parent(tmp_path):
+    code = (
+        "import sys\n"
+        "from memtwin.circuits.pool import Worker\n"
+        "from memtwin.circuits.worker import Job, Step\n"
+        "worker = Worker()\n"
+        "print(worker.pid, flush=True)\n"
+        f"worker.run(Job({ENDLESS.deck!r}, (Step({ENDLESS.steps[0].analysis!r}, ('v(b)',)),)))\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=tmp_path)
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    time.sleep(1.0)
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    for _ in range(100):
+        try:
+            os.kill(child, 0)
+        except ProcessLookupError:
+            break
+        time.sleep(0.1)
+    else:
+        pytest.fail("the worker is still there")
+
+
+def test_a_spiceinit_does_not_change_what_a_deck_means(tmp_path, monkeypatch):
+    (tmp_path / ".spiceinit").write_text("set ngbehavior=lt\nset num_threads=7\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    pool.close_idle()
+    deck = "cube\nv1 a 0 -2\nb1 b 0 v=v(a)*v(a)**2\nr1 b 0 1\n.end\n"
+    for way in ("library", "isolated") if isolated.available() else ("library",):
+        out = call(Job(deck, (Step("op", ("v(b)",)),)), 60.0, way)
+        assert out.values[0][0, 0] == pytest.approx(-8.0)
+    pool.close_idle()
