@@ -84,7 +84,7 @@ def _headline(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
             f"{100 * summary['spice_accuracy']:.1f} %",
             f"{images} images read in {summary['validation_engine']}",
         ),
-        (f"{summary['agreement']} of {images}", "predictions as the surrogate's"),
+        (f"{summary['agreement']}/{images}", "predictions as the surrogate's"),
         (
             f"{summary['surrogate_nrmse_percent']:.3f} %",
             "surrogate error on held-out ngspice vectors (NRMSE)",

@@ -62,6 +62,7 @@ def run(
     from ..data.errors import InputError
     from ..training import experiment
     from ..training.config import load_config
+    from ..training.record import record_path
     from .report import write_report
 
     given = {
@@ -94,7 +95,7 @@ def run(
         raise
     page = write_report(record, folder / "report.html")
     summary = dict(record["summary"]) | {
-        "record": str(experiment.record_path(folder)),
+        "record": str(record_path(folder)),
         "report": str(page),
     }
     emit(summary, as_json=json, title=f"run {settings.name}")

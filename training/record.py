@@ -97,7 +97,10 @@ def epochs_tree(
 
 
 def layers_tree(twin: MemristorTwin, result: TrainResult) -> dict[str, Any]:
-    """Return conductances [S] and write counts per device, laid out as (inputs, 2 × outputs), and the float weights."""
+    """Return conductances [S], write counts and float weights of every layer.
+
+    Devices are laid out as (inputs, 2 × outputs); the first programming of each is not counted.
+    """
     tree = {}
     for k, (matrix, writes, weights) in enumerate(
         zip(twin.matrices, result.ledger.maps(), result.weights, strict=True), start=1
@@ -105,7 +108,7 @@ def layers_tree(twin: MemristorTwin, result: TrainResult) -> dict[str, Any]:
         place = matrix.placement
         tree[f"layer_{k}"] = {
             "g": _laid_out(matrix.devices.g, place.rows, 2 * place.cols),
-            "writes": _laid_out(writes, place.rows, 2 * place.cols),
+            "writes": _laid_out(writes, place.rows, 2 * place.cols) - 1,
             "weights": weights,
         }
     return tree

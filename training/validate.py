@@ -43,12 +43,12 @@ class Validation:
     @property
     def predictions(self) -> NDArray[np.int64]:
         """Classes according to the validating engine, (n,)."""
-        return self.outputs.argmax(axis=1)
+        return np.argmax(self.outputs, axis=1)
 
     @property
     def reference_predictions(self) -> NDArray[np.int64]:
         """Classes according to the engine that trained, (n,)."""
-        return self.reference.argmax(axis=1)
+        return np.argmax(self.reference, axis=1)
 
     @property
     def accuracy(self) -> float:
@@ -73,7 +73,8 @@ class Validation:
     @property
     def differing(self) -> NDArray[np.int64]:
         """Places in the test set of the images on which they do not."""
-        return self.indices[self.predictions != self.reference_predictions]
+        places: NDArray[np.int64] = self.indices[self.predictions != self.reference_predictions]
+        return places
 
     def tree(self) -> dict[str, Any]:
         """Return the validation as a record's tree."""
@@ -96,7 +97,7 @@ def validate(
     reference: EngineFactory,
     seed: int = 0,
     path: str | Path | None = None,
-    chunk: int = 20,
+    chunk: int = 50,
     progress: Progress | None = None,
 ) -> Validation:
     """Read ``count`` test images through ``engine`` and through ``reference``.
@@ -123,7 +124,9 @@ def validate(
         raise InputError(f"{count} images asked for, the test set of {images.name} has {total}")
     order = np.random.default_rng([seed, 11]).permutation(total)
     indices = order[:count]
-    identity = digest(name, seed, images.name, images.x_test[indices[:1]], twin.state())
+    identity = digest(
+        name, seed, images.name, total, repr(twin.tile), repr(twin.network), twin.state()
+    )
     outputs = _read_so_far(path, identity, images.classes)
     twin.use(engine)
     try:
@@ -143,7 +146,7 @@ def validate(
         indices,
         images.y_test[indices],
         outputs[:count],
-        predict(twin, images.x_test[indices]),
+        np.asarray(predict(twin, images.x_test[indices]), float),
     )
 
 
