@@ -11,11 +11,17 @@ import typer
 
 from .. import __version__
 from .console import verb
+from .characterise import characterise
+from .compare import compare
+from .data import app as data
 from .fit import fit
 from .info import info
 from .netlist import netlist
+from .program import app as program
 from .report import report
 from .run import run
+from .surrogate import app as surrogate
+from .validate import validate
 
 app = typer.Typer(
     name="memtwin",
@@ -42,7 +48,13 @@ def _root(
     """Memristor devices in SPICE, and the networks that train on them."""
 
 
-for command in (fit, netlist, run, report, info):
+app.add_typer(data, name="data")
+app.command()(verb(fit))
+app.add_typer(program, name="program")
+for command in (netlist, characterise):
+    app.command()(verb(command))
+app.add_typer(surrogate, name="surrogate")
+for command in (run, compare, validate, report, info):
     app.command()(verb(command))
 
 

@@ -340,7 +340,8 @@ def _polish(space: Space, z: Array) -> tuple[Array, str, bool]:
     before = float((space.residuals(z[None], False)[0] ** 2).sum())
     if not np.isfinite(result.chisqr) or result.chisqr > before:
         return z, f"lmfit did not improve on the search ({result.message})", False
-    return end, str(result.message), bool(result.success)
+    # MINPACK's 6, 7 and 8: nothing left to gain at this precision
+    return end, str(result.message), bool(result.success) or result.ier in (6, 7, 8)
 
 
 def _finish(

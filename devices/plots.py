@@ -150,9 +150,9 @@ def table(axes: "Axes", columns: Table) -> "Axes":
         counts, _ = np.histogram(values, 60, (low, high if high > low else low + 1.0))
         height = 0.8 * counts / max(int(counts.max()), 1)
         axes.bar(np.linspace(0, 1, 60), height, 1 / 60, k, color=_SECOND)
-        axes.text(1.02, k, f"{low:.3g} … {high:.3g} {columns.units[name]}", fontsize=8)
+        axes.text(1.04, k, f"{low:.3g} … {high:.3g} {columns.units[name]}", fontsize=8)
     axes.set_yticks(range(len(names)), names)
-    axes.set(xticks=[], title=columns.name[:40])
+    axes.set(xticks=[], xlim=(-0.02, 1.02), title=columns.name[:40])
     return axes
 
 

@@ -1,0 +1,144 @@
+"""The verbs ``fit`` and ``data``, called as functions and through typer."""
+
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from memtwin.cli import data as verbs
+from memtwin.cli.fit import find_files, fit
+from memtwin.data.errors import InputError
+from memtwin.data.measurement import PulseTrain, Relaxation, Sweep, Table, save_measurement
+from memtwin.data.readers import read_measurement
+from memtwin.devices.device import Device, load_device
+from memtwin.devices.fit_record import load_fit
+from memtwin.devices.models import MODELS
+from memtwin.devices.plots import save_measurement_figure
+from memtwin.devices.simulate import simulate
+
+runner = CliRunner()
+
+
+@pytest.fixture
+def sweep_file(tmp_path):
+    corners = np.array([0.0, 1.0, 0.0, -1.2, 0.0])
+    places = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(corners)))])
+    t = np.linspace(0.0, 20.0, 81)
+    v = np.interp(t, 20.0 * places / places[-1], corners)
+    truth = {"a_p": 2e-5, "a_n": 3e-5, "b_p": 4.0, "b_n": 3.0, "A_p": 3.0, "A_n": 1.0, "r_s": 300.0}
+    i = simulate(Device("d", MODELS["yakopcic"], truth), t, v, 0.2).i
+    path = tmp_path / "device one.csv"
+    np.savetxt(path, np.c_[t, v, i], delimiter=",", header="t,v,i", comments="")
+    return path
+
+
+def test_list_names_every_dataset(capsys):
+    summary = verbs.list_(json=True)
+    printed = json.loads(capsys.readouterr().out)
+    assert set(printed["datasets"]) == set(summary["datasets"])
+    assert printed["datasets"]["mnist"]["files"] == 4
+    verbs.list_()
+    assert "CC BY-SA" in capsys.readouterr().out
+
+
+def test_import_then_show(tmp_path, sweep_file, capsys):
+    record = tmp_path / "s.h5"
+    summary = verbs.import_(
+        str(sweep_file),
+        record,
+        column=["t=0:s", "v=v", "i=2:A"],
+        area=1e-9,
+        licence="CC0",
+        json=True,
+    )
+    assert summary["points"] == 81
+    assert summary["meta"]["licence"] == "CC0"
+    assert json.loads(capsys.readouterr().out)["records"] == [str(record)]
+    shown = verbs.show(str(record), plot=tmp_path / "s.png", json=True)
+    assert shown["sha256"] == summary["sha256"]
+    assert (tmp_path / "s.png").stat().st_size > 5000
+
+
+def test_import_errors_end_with_two_and_one_sentence(tmp_path, sweep_file):
+    for arguments, sentence in (
+        (["import", str(tmp_path / "no.csv"), "x.h5"], "there is no file"),
+        (["import", str(sweep_file), "x.h5", "--column", "q=1"], "expected t=, v= or i="),
+        (["import", str(sweep_file), "x.h5", "--kind", "sweeps"], "unknown kind of measurement"),
+        (["import", str(sweep_file), "x.h5", "--kind", "ramps"], "give the read voltage"),
+        (["get", "mnits"], "did you mean 'mnist'"),
+    ):
+        result = runner.invoke(verbs.app, arguments)
+        assert result.exit_code == 2, arguments
+        assert sentence in " ".join(result.stderr.split())
+    assert not (tmp_path / "x.h5").exists()
+
+
+def test_fit_from_a_file_to_a_device(tmp_path, sweep_file, capsys):
+    record, device, picture = (tmp_path / name for name in ("f.h5", "d.toml", "f.png"))
+    summary = fit(
+        [str(sweep_file)],
+        fix=["alpha_p=1", "alpha_n=1", "x_p=0.3", "x_n=0.3"],
+        bound=["b_p=1:20"],
+        starts=2,
+        candidates=32,
+        workers=1,
+        record=record,
+        device=device,
+        plot=picture,
+        json=True,
+    )
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["converged"] is True
+    assert printed["parameters"]["r_s"]["unit"] == "ohm"
+    assert load_fit(record).parameters == pytest.approx(load_device(device).parameters)
+    command = load_device(device).meta["command"]
+    assert "--bound b_p=1:20" in command
+    assert "--fix x_p=0.3" in command
+    assert picture.stat().st_size > 10_000
+    assert summary["model"] == "yakopcic"
+
+
+def test_fit_refuses_what_it_cannot_read(sweep_file):
+    with pytest.raises(InputError, match=r"--fix 'b_p': expected NAME=VALUE"):
+        fit([str(sweep_file)], fix=["b_p"])
+    with pytest.raises(InputError, match=r"--bound .*NAME=NUMBER:NUMBER"):
+        fit([str(sweep_file)], bound=["b_p=1"])
+    with pytest.raises(InputError, match="workers must be 0 or more"):
+        fit([str(sweep_file)], workers=-1)
+    with pytest.raises(InputError, match="no dataset of that name"):
+        find_files("nowhere:*.csv")
+
+
+@pytest.mark.parametrize(
+    "measurement",
+    [
+        Sweep("s", np.arange(9.0), np.arange(9.0), np.arange(9.0) * 1e-6, np.arange(9) > 7),
+        PulseTrain("p", np.linspace(1e-6, 2e-6, 20)[None].repeat(3, 0)),
+        PulseTrain("n", np.linspace(-1, 1, 20)[None], "1"),
+        Relaxation(
+            "r", np.array([0.0, 1.0, 10.0]), np.ones((50, 3)) * 1e-6, np.zeros(50, np.int64)
+        ),
+        Table("t", {"a": np.arange(20.0), "b": np.ones(20)}, {"a": "ohm", "b": "1"}),
+    ],
+    ids=lambda measurement: measurement.name,
+)
+def test_every_measurement_can_be_drawn_and_read_back(tmp_path, measurement):
+    assert save_measurement_figure(measurement, tmp_path / "m.png").stat().st_size > 3000
+    record = save_measurement(measurement, tmp_path / "m.h5")
+    assert read_measurement(record)[0].digest == measurement.digest
+
+
+@pytest.mark.data
+def test_every_array_file_of_the_catalogue_is_read():
+    from memtwin.data.catalogue import datasets
+
+    for name, entry in datasets().items():
+        if entry.kind not in ("array", "pulses"):
+            continue
+        for file in entry.files:
+            if file.endswith(".json"):
+                with pytest.raises(InputError, match="holds no measurement"):
+                    read_measurement(entry.path(file), dataset=name)
+            elif entry.path(file).stat().st_size < 1_200_000:
+                assert read_measurement(entry.path(file), dataset=name)
