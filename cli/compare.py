@@ -56,9 +56,9 @@ def compare(
         train_options,
         write_costs,
     )
-    from ..training.mapping import MemristorTwin
     from ..training.network import mlp
     from ..training.train import build_twin
+    from ..training.twin import MemristorTwin
 
     if (preset is None) == (config is None):
         raise InputError("give a preset (such as demo or mnist) or --config FILE, one of them")

@@ -7,14 +7,16 @@ from hypothesis import strategies as st
 
 from memtwin.circuits.cell import Cell
 from memtwin.circuits.ideal import Ideal
+from memtwin.circuits.line import LineSolver
 from memtwin.circuits.tile import Tile
 from memtwin.data.errors import InputError
 from memtwin.training.effects import Devices, Effects
-from memtwin.training.mapping import MappedMatrix, MappingOptions, MemristorTwin
+from memtwin.training.mapping import MappedMatrix, MappingOptions
 from memtwin.training.network import mlp
 from memtwin.training.placement import Placement
 from memtwin.training.quantise import pair
 from memtwin.training.rules import Writes
+from memtwin.training.twin import MemristorTwin
 
 EXACT = Effects(programming=0.0, read=0.0)
 LEVELS = np.linspace(5e-6, 50e-6, 8)
@@ -100,13 +102,35 @@ def test_converters_quantise_inputs_and_currents(rng):
     a = rng.random((50, 8), np.float32)
     a[:, 0] = 1.0
     exact = matrix_of(codes, rng).multiply(a, None)
-    errors = [
-        np.abs(matrix_of(codes, rng, dac_bits=bits, adc_bits=bits).multiply(a, None) - exact).max()
-        for bits in (4, 8, 12)
-    ]
+    errors = []
+    for bits in (4, 8, 12):
+        matrix = matrix_of(codes, rng, dac_bits=bits, adc_bits=bits, gain="none")
+        matrix.calibrate(a)
+        errors.append(np.abs(matrix.multiply(a, None) - exact).max())
     assert errors[0] > 4 * errors[1] > 16 * errors[2] > 0.0
     coarse = matrix_of(codes, rng, dac_bits=1)
     np.testing.assert_allclose(coarse.multiply(a, None), np.rint(a) @ (codes * 0.2), atol=1e-4)
+
+
+@pytest.mark.parametrize("read", [0.0, 0.02])
+def test_bits_one_after_the_other_add_up_to_the_input(read, rng):
+    codes = random_codes(rng, 8, 60)
+    tile = Tile(8, 8, cell=Cell.sinh(25.0, 0.2))  # curvature plays no part at full voltage
+    effects = Effects(programming=0.0, read=read)
+    matrix = matrix_of(codes, rng, tile=tile, effects=effects, drive="bits", dac_bits=6)
+    a = np.rint(63 * rng.standard_normal((50, 8))).astype(np.float32)
+    a[:, 0] = 63 * 3
+    a = np.clip(a, -63 * 3, 63 * 3) / 3
+    # Whole 63rds of the largest input are driven exactly.
+    a = np.rint(a).astype(np.float32)
+    exact = a @ (codes * 0.2)
+    noise = matrix.multiply(a, rng if read else None) - exact
+    if not read:
+        assert np.abs(noise).max() < 2e-4 * np.abs(exact).max()
+    else:
+        # The slices' noises are independent: they add up to less than that of one analog read.
+        analog = 1.4 * read * np.sqrt(2.0) * np.linalg.norm(a, axis=1)
+        assert 0.4 < np.mean(noise.std(axis=1) / analog) < 1.0
 
 
 @pytest.mark.parametrize("b", [5.0, 25.0])
@@ -217,6 +241,7 @@ def test_twin_counts_devices_and_tiles(rng):
         (lambda rng: Placement(3, 3, 4, 5), "even number"),
         (lambda rng: Effects(read=-0.1), "read must be from 0 to 1"),
         (lambda rng: MappingOptions(adc_bits=0), "adc_bits"),
+        (lambda rng: MappingOptions(drive="bits"), "need dac_bits"),
     ],
 )
 def test_bad_options_are_said(make, words, rng):
@@ -229,3 +254,46 @@ def test_levels_must_rise_in_equal_steps(g, rng):
     tile = Tile(4, 4, cell=Cell.resistor(0.2))
     with pytest.raises(InputError, match="conductance levels"):
         MemristorTwin(mlp(3, 2), tile=tile, engine=Ideal, g_levels=g, v_read=0.2, rng=rng)
+
+
+def exact_lines(tile):
+    return LineSolver(tile, dtype="float64", tolerance=1e-9)
+
+
+@pytest.mark.parametrize("gain", ["matrix", "tile"])
+@pytest.mark.parametrize("cell", [Cell.resistor(0.2), Cell.sinh(8.0, 0.2)], ids=["linear", "sinh"])
+def test_gradients_through_the_array_are_those_of_finite_differences(cell, gain, rng):
+    tile = Tile(8, 6, r_row=20.0, r_col=20.0, cell=cell)
+    codes = random_codes(rng, 11, 4)
+    matrix = matrix_of(codes, rng, tile=tile, gain=gain)
+    matrix.use(exact_lines)
+    a = rng.random((5, 11), np.float32)
+    a[:, 10] = 2.0  # the largest input sets the scale, which counts as given
+    matrix.calibrate(a)
+    error = rng.standard_normal((5, 4)).astype(np.float32)
+    by_w, by_a = matrix.adjoint(a, error)
+    step = 0.02
+    for row in (0, 9):
+        ends = []
+        for sign in (1, -1):
+            moved = a.copy()
+            moved[:, row] += sign * step
+            ends.append((matrix.multiply(moved, None) * error).sum(axis=1))
+        np.testing.assert_allclose((ends[0] - ends[1]) / (2 * step), by_a[:, row], atol=0.03)
+    places = matrix.placement.places.reshape(11, 4, 2)
+    flat = matrix.devices.g.reshape(-1)
+    half = 0.5 * 7 * float(matrix.devices.step) / matrix.clip
+    for row, col in ((0, 0), (10, 3)):
+        ends = []
+        for sign in (1, -1):
+            flat[places[row, col]] += np.float32(sign * step * half) * np.array([1, -1], np.float32)
+            matrix.use(exact_lines)
+            ends.append(float((matrix.multiply(a, None) * error).sum()))
+            flat[places[row, col]] -= np.float32(sign * step * half) * np.array([1, -1], np.float32)
+        assert (ends[0] - ends[1]) / (2 * step) == pytest.approx(by_w[row, col], rel=0.03, abs=0.02)
+
+
+def test_gradients_through_an_array_that_has_none_are_refused(rng):
+    matrix = matrix_of(random_codes(rng, 4, 2), rng)
+    with pytest.raises(InputError, match="line or surrogate"):
+        matrix.adjoint(np.ones((1, 4), np.float32), np.ones((1, 2), np.float32))

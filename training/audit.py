@@ -16,7 +16,8 @@ from ..circuits.engine import Engine
 from ..circuits.tile import Tile
 from ..data.errors import InputError
 from ..data.types import Array32
-from .mapping import EngineFactory, MemristorTwin
+from .mapping import EngineFactory
+from .twin import MemristorTwin
 
 
 @dataclass(frozen=True)

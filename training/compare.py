@@ -13,11 +13,11 @@ from ..data.images import ImageSet
 from ..data.types import Array, Progress
 from .baselines import Baseline
 from .ledger import Cost, WriteCosts
-from .mapping import MemristorTwin
 from .results import TrainResult
 from .siamese import SiameseOptions
 from .train import train, train_float
 from .trainer import TrainOptions
+from .twin import MemristorTwin
 
 Rules: TypeAlias = Mapping[str, SiameseOptions | Baseline]
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.types import Array32, Progress
-from .mapping import MemristorTwin
+from .twin import MemristorTwin
 
 EVALUATION_BATCH = 500
 """Images read at a time outside of training; bounds memory, and changes no result but the order of

@@ -44,7 +44,7 @@ from ..devices.levels import Levels, make_levels
 from .config import RunConfig, parse_config
 from .effects import Effects
 from .ledger import WriteCosts
-from .mapping import EngineFactory, MemristorTwin
+from .mapping import EngineFactory
 from .network import Network, mlp
 from .record import (
     KIND,
@@ -56,10 +56,11 @@ from .record import (
     summarise,
     versions,
 )
-from .siamese import SiameseOptions
 from .results import EpochRecord, TrainResult
+from .siamese import SiameseOptions
 from .train import build_twin, train, train_float
 from .trainer import TrainOptions
+from .twin import MemristorTwin
 from .validate import Validation, validate
 
 TOP_STATE = 0.95

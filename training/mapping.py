@@ -1,4 +1,4 @@
-"""Matrices on stacks of tiles: the memristor twin.
+"""Matrices on stacks of tiles.
 
 A matrix (rows, cols) is cut into tiles of ``tile.rows`` inputs and ``tile.cols / 2`` outputs; one
 that needs less gets a smaller tile. Weight ``(i, j)`` is a pair of devices in neighbouring columns
@@ -8,27 +8,39 @@ scaled per vector, digitally, so that the largest is the read voltage; unused ro
 and unused devices at the lowest level.
 """
 
-__all__ = ["MappedMatrix", "MappingOptions", "MemristorTwin"]
+__all__ = ["Differentiable", "EngineFactory", "MappedMatrix", "MappingOptions"]
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..circuits.cell import Cell
 from ..circuits.engine import Engine
+from ..circuits.periphery import ADC
 from ..circuits.tile import Tile
 from ..data.errors import InputError
 from ..data.types import Array, Array32
+from .drive import Drive
 from .effects import Devices, Effects
-from .network import Network, Tape
 from .placement import Placement
 from .rules import Writes
 
 EngineFactory: TypeAlias = Callable[[Tile], Engine]
 """Makes the engine of one matrix, for a tile no larger than the twin's."""
+
+
+ADC_MARGIN = 1.25
+"""Range of an ADC over the largest current that calibration sees."""
+
+
+@runtime_checkable
+class Differentiable(Engine, Protocol):
+    """An engine that knows the derivatives of its reads."""
+
+    def gradients(self, v: ArrayLike, d: ArrayLike) -> tuple[Array, Array]:
+        """Return dL/dg and dL/dv from dL/di, see :meth:`.circuits.line.LineSolver.gradients`."""
 
 
 @dataclass(frozen=True)
@@ -41,20 +53,23 @@ class MappingOptions:
     """Calibrated digital factor against wire drops and nonlinear devices: none, one per matrix, per
     output, or per output and tile.
     """
-    drive: Literal["linear", "device"] = "device"
-    """Input voltages in proportion to the inputs, or such that a device of middle conductance
-    carries a current in proportion to them: the DAC undoes the curvature of the device law."""
+    drive: Literal["linear", "device", "bits"] = "device"
+    """Input voltages in proportion to the inputs; such that a device of middle conductance carries
+    a current in proportion to them (the DAC undoes the curvature of the device law); or bit by bit,
+    each at 0 V or the read voltage, the reads added up digitally.
+    """
     dac_bits: int | None = None
-    """Resolution of the input voltages; ``None`` for analog."""
+    """Resolution of the inputs; ``None`` for analog, which ``bits`` can't be."""
     adc_bits: int | None = None
-    """Resolution of the column currents over the full scale of the calibration; ``None`` for
-    analog.
+    """Resolution of the column currents, over a range that calibration sets; ``None`` for analog.
     """
 
     def __post_init__(self) -> None:
         for name, bits in (("dac_bits", self.dac_bits), ("adc_bits", self.adc_bits)):
             if bits is not None and not 1 <= bits <= 24:
                 raise InputError(f"mapping: {name} must be from 1 to 24, got {bits}")
+        if self.drive == "bits" and self.dac_bits is None:
+            raise InputError("mapping: inputs driven bit by bit need dac_bits, such as 8")
 
 
 class MappedMatrix:
@@ -97,15 +112,21 @@ class MappedMatrix:
         )
         self.v_read, self.clip = v_read, clip
         self.bias: Array32 | None = None if rows == shape[0] else np.zeros(cols, np.float32)
-        self._drive = (
-            _inverse_law(tile.cell, v_read, float(g[0] + g[-1]) / 2)
-            if options.drive == "device" and not tile.cell.linear
-            else None
+        self.drive = (
+            Drive(v_read, None, options.dac_bits)
+            if options.drive == "linear"
+            else Drive.against(
+                tile.cell,
+                v_read,
+                float(g[0] + g[-1]) / 2,
+                bits=options.dac_bits,
+                sliced=options.drive == "bits",
+            )
         )
         self.gain: Array32 = np.ones((), np.float32)
         """Calibrated factor on the pair outputs; its shape depends on the option."""
-        self.full_scale = float(self.tile.rows * g[-1] * v_read)
-        """Column current at which an ADC saturates [A]."""
+        self.adc = self._converter(float(self.tile.rows * g[-1] * v_read))
+        """Converter of the column currents; its range is set by calibration."""
         self._per_ampere = clip / (v_read * float(g[-1] - g[0]))
         self._stale = True
 
@@ -146,7 +167,7 @@ class MappedMatrix:
         scale = self._scale(x)
         y = self._sums(self._read(x, scale), self.gain) * (scale * np.float32(self._per_ampere))
         if rng is not None and self.effects.read > 0.0:
-            power = np.sqrt(np.einsum("ij,ij->i", x, x))[:, None]
+            power = self.drive.power(x, scale)
             # Both devices of a pair are noisy; the noise of many devices adds up in the current.
             sigma = np.float32(self.clip * self.effects.read * 2.0**0.5) * power
             y += sigma * rng.standard_normal(y.shape, np.float32)
@@ -154,12 +175,42 @@ class MappedMatrix:
             y += self.bias
         return np.asarray(y, np.float32)
 
+    def adjoint(self, a: Array32, error: Array32) -> tuple[Array32, Array32]:
+        """Return the loss's derivatives by the weights, (rows, cols), and by ``a``, (n, rows), from
+        those by the outputs, ``error`` (n, cols): through wires and device laws, as the engine
+        knows them. A weight moves both devices of its pair by half.
+
+        Raises
+        ------
+        InputError
+            If the engine has no gradients, or inputs are driven bit by bit.
+        """
+        if not isinstance(self.engine, Differentiable) or self.options.drive == "bits":
+            raise InputError(
+                f"gradients through the array need an analog drive and the engine line or"
+                f" surrogate, not {self.options.drive!r} and {self.engine.name!r}"
+            )
+        placement, x = self.placement, a[:, : self.placement.rows]
+        scale = self._scale(x)
+        v = placement.rows_of(self.drive.voltages(x, scale), np.ones((), np.float32))
+        self._program()
+        by_g, by_v = self.engine.gradients(v, self._by_currents(error, scale))
+        pairs = by_g.reshape(-1)[placement.places].reshape(placement.rows, placement.cols, 2)
+        span = self.devices.top * float(self.devices.step)
+        by_w = (pairs[..., 0] - pairs[..., 1]) * (0.5 * span / self.clip)
+        rows = by_v.sum(axis=1).transpose(1, 0, 2).reshape(len(x), -1)[:, : placement.rows]
+        by_a = rows * self.drive.slopes(x, scale)
+        if self.bias is not None:
+            by_w = np.vstack([by_w, error.sum(axis=0)])
+            by_a = np.hstack([by_a, np.zeros((len(a), 1))])
+        return by_w.astype(np.float32), by_a.astype(np.float32)
+
     def compare(self, a: Array32, block: tuple[int, int], other: Engine) -> tuple[Array, Array]:
         """Return the currents [A] of the tile at ``block`` for vectors ``a`` (n, rows), read by this
         matrix's engine and by another one, (n, tile columns) each.
         """
         x = a[:, : self.placement.rows]
-        v = self._voltages(x, self._scale(x))
+        v = self.placement.rows_of(self.drive.voltages(x, self._scale(x)), np.ones((), np.float32))
         self._program()
         other.program(self.devices.g[block])
         return self.engine.read(v)[block], other.read(v[block])
@@ -168,11 +219,13 @@ class MappedMatrix:
         """Set the digital gain by least squares, from one noiseless read of ``a`` (n, rows) against
         what ideal tiles would give for the conductances that are there.
         """
-        option = self.options.gain
+        x = a[:, : self.placement.rows]
+        scale, option = self._scale(x), self.options.gain
+        if self.adc is not None:
+            self.adc = None
+            self.adc = self._converter(ADC_MARGIN * float(np.abs(self._read(x, scale)).max()))
         if option == "none":
             return
-        x = a[:, : self.placement.rows]
-        scale = self._scale(x)
         found: Any = self._read(x, scale)
         ideal: Any = self.placement.rows_of(x, np.float32(self.v_read) / scale) @ self.devices.g
         if option == "tile":
@@ -188,15 +241,28 @@ class MappedMatrix:
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint must keep."""
-        return {"gain": self.gain, "bias": self.bias, "devices": self.devices.state()}
+        return {
+            "gain": self.gain,
+            "bias": self.bias,
+            "full_scale": None if self.adc is None else self.adc.i_max,
+            "devices": self.devices.state(),
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from what :meth:`state` returned."""
         self.gain = np.asarray(state["gain"], np.float32)
+        if self.adc is not None:
+            self.adc = self._converter(float(state["full_scale"]))
         if self.bias is not None:
             self.bias[...] = state["bias"]
         self.devices.restore(state["devices"])
         self._stale = True
+
+    def _converter(self, full_scale: float) -> ADC | None:
+        """Return an ADC for currents of either sign up to ``full_scale`` [A]."""
+        if self.options.adc_bits is None:
+            return None
+        return ADC(self.options.adc_bits, full_scale, -full_scale)
 
     def _program(self) -> None:
         if self._stale:
@@ -220,22 +286,25 @@ class MappedMatrix:
         (n, rows), of which ``scale`` (n, 1) is read at the read voltage.
         """
         self._program()
-        if self.options.dac_bits is not None:
-            steps = np.float32(2**self.options.dac_bits - 1)
-            x, scale = np.rint(x * (steps / scale)), np.full_like(scale, steps)
-        i = self.engine.read(self._voltages(x, scale))
-        if self.options.adc_bits is not None:
-            step = self.full_scale / (2**self.options.adc_bits - 1)
-            i = np.rint(np.clip(i, -self.full_scale, self.full_scale) / step) * step
-        return i
+        total: Any = None
+        for weight, rows, factor in self.drive.phases(x, scale):
+            i: Any = self.engine.read(self.placement.rows_of(rows, factor))
+            if self.adc is not None:
+                i = self.adc.convert(i)
+            i = i if weight == 1.0 else weight * i
+            total = i if total is None else total + i
+        return np.asarray(total)
 
-    def _voltages(self, x: Array32, scale: Array32) -> Array32:
-        if self._drive is None:
-            return self.placement.rows_of(x, np.float32(self.v_read) / scale)
-        steps = np.float32(len(self._drive) - 1)
-        share = x * (steps / scale)
-        v = self._drive[np.rint(np.abs(share)).astype(np.intp)]
-        return self.placement.rows_of(v, np.sign(share))
+    def _by_currents(self, error: Array32, scale: Array32) -> Array:
+        """Return the loss's derivatives by all column currents [1/A] from those by the outputs."""
+        blocks, columns = self.placement.grid
+        by_sum = np.zeros((len(error), columns * self.placement.outputs))
+        gain = np.ones(()) if self.gain.ndim == 4 else self.gain
+        by_sum[:, : self.placement.cols] = error * gain * (scale * self._per_ampere)
+        by_pair = by_sum.reshape(len(error), columns, -1).transpose(1, 0, 2)
+        by_pair = by_pair * self.gain if self.gain.ndim == 4 else by_pair[None]
+        result = np.stack([by_pair, -by_pair], axis=-1).reshape(*by_pair.shape[:-1], -1)
+        return np.broadcast_to(result, (blocks, *result.shape[1:]))
 
     def _sums(self, i: Array, gain: Array32) -> Array:
         """Return ``gain`` times ``I+ - I-`` [A] summed over row blocks, (n, cols)."""
@@ -244,128 +313,6 @@ class MappedMatrix:
             return y[:, : self.placement.cols]
         y = _differences(self.placement.gather(i))
         return y[:, : self.placement.cols] * gain
-
-
-class MemristorTwin:
-    """A network whose matrices sit on tiles.
-
-    Parameters
-    ----------
-    network
-        Architecture.
-    tile
-        The largest tile; every matrix is cut into such tiles.
-    engine
-        Makes one engine per matrix, given its tile: ``Ideal``, ``fit.engine``, ``lambda tile:
-        make_engine("line", tile)``.
-    g_levels, v_read
-        Conductance of every level at the read voltage [S], (levels,), equally spaced, and that
-        voltage [V].
-    clip
-        Largest weight in standard deviations of a layer's initial weights.
-    rng
-        Draws what is fixed per device.
-    """
-
-    def __init__(
-        self,
-        network: Network,
-        *,
-        tile: Tile,
-        engine: EngineFactory,
-        g_levels: ArrayLike,
-        v_read: float,
-        clip: float = 8.0,
-        effects: Effects | None = None,
-        options: MappingOptions | None = None,
-        rng: np.random.Generator,
-    ) -> None:
-        if not (np.isfinite(clip) and clip > 0.0):
-            raise InputError(f"clip must be positive and finite, got {clip!r}")
-        self.network, self.tile, self.levels = network, tile, len(np.asarray(g_levels))
-        self.options = options or MappingOptions()
-        self.effects = effects or Effects()
-        self.matrices = [
-            MappedMatrix(
-                shape,
-                tile=tile,
-                engine=engine,
-                g_levels=g_levels,
-                v_read=v_read,
-                clip=clip * deviation,
-                effects=self.effects,
-                options=self.options,
-                rng=rng,
-            )
-            for shape, deviation in zip(network.matrices, network.deviations, strict=True)
-        ]
-
-    @property
-    def devices(self) -> int:
-        """Number of devices that hold weights."""
-        return sum(matrix.placement.places.size for matrix in self.matrices)
-
-    @property
-    def tiles(self) -> int:
-        """Number of tiles."""
-        return sum(int(np.prod(matrix.placement.grid)) for matrix in self.matrices)
-
-    def forward(
-        self,
-        x: Array32,
-        rng: np.random.Generator | None,
-        scales: Sequence[Array32 | None] | None = None,
-    ) -> tuple[Array32, Tape]:
-        """Return the outputs (n, classes) for images (n, ...), and the tape; ``scales`` multiply
-        the columns of every matrix.
-        """
-
-        def product(k: int, a: Array32) -> Array32:
-            y = self.matrices[k].multiply(a, rng)
-            scale = None if scales is None else scales[k]
-            return y if scale is None else y * scale
-
-        return self.network.forward(x, product)
-
-    def calibrate(self, x: Array32) -> None:
-        """Calibrate the gains of all matrices, first to last, on images ``x``."""
-
-        def product(k: int, a: Array32) -> Array32:
-            self.matrices[k].calibrate(a[:CALIBRATION_VECTORS])
-            return self.matrices[k].multiply(a, None)
-
-        self.network.forward(x, product)
-
-    def use(self, engine: EngineFactory) -> None:
-        """Read through another engine from now on; devices, weights and gains stay as they are."""
-        for matrix in self.matrices:
-            matrix.use(engine)
-
-    def state(self) -> dict[str, Any]:
-        """Return what a checkpoint must keep."""
-        return {str(k): matrix.state() for k, matrix in enumerate(self.matrices)}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Continue from what :meth:`state` returned."""
-        for k, matrix in enumerate(self.matrices):
-            matrix.restore(state[str(k)])
-
-
-CALIBRATION_VECTORS = 256
-"""Vectors per matrix that a calibration reads; more gain nothing."""
-
-DRIVE_STEPS = 4096
-"""Steps of the table that turns inputs into voltages: 12 bits."""
-
-
-def _inverse_law(cell: Cell, v_read: float, g: float) -> Array32:
-    """Return the voltages [V] at which a device of conductance ``g`` carries 0, 1, ... shares of
-    its current at ``v_read``, (``DRIVE_STEPS`` + 1,).
-    """
-    v = np.linspace(0.0, v_read, 4 * DRIVE_STEPS + 1)
-    i = cell.current(v, g)
-    shares = np.linspace(0.0, 1.0, DRIVE_STEPS + 1)
-    return np.interp(shares, i / i[-1], v).astype(np.float32)
 
 
 def _differences(i: Array) -> Array:

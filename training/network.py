@@ -8,6 +8,7 @@ channels) or (n, features), float32.
 """
 
 __all__ = [
+    "Adjoint",
     "AveragePool",
     "Conv2d",
     "Dense",
@@ -36,6 +37,10 @@ Shape: TypeAlias = tuple[int, ...]
 
 Product: TypeAlias = Callable[[int, Array32], Array32]
 """``product(k, a)``: multiply (n, rows) inputs by the k-th matrix, giving (n, cols)."""
+
+Adjoint: TypeAlias = Callable[[int, Array32, Array32], tuple[Array32, Array32]]
+"""``adjoint(k, a, error)``: the loss's derivatives by the k-th matrix and by its inputs ``a`` (n, rows),
+from those by its outputs (n, cols)."""
 
 Tape: TypeAlias = list[Any]
 """What the backward pass needs of a forward pass, one entry per layer."""
@@ -295,9 +300,15 @@ class Network:
             if isinstance(layer, Dense | Conv2d)
         ]
 
-    def backward(self, tape: Tape, error: Array32, weights: Sequence[Array32]) -> list[Array32]:
+    def backward(
+        self,
+        tape: Tape,
+        error: Array32,
+        weights: Sequence[Array32],
+        adjoint: Adjoint | None = None,
+    ) -> list[Array32]:
         """Return dloss/dw of every matrix from dloss/doutput (n, classes), propagated through
-        ``weights``.
+        ``weights``, or by ``adjoint`` if that is given.
         """
         k, gradients = len(weights), []
         for layer, shape, kept in zip(
@@ -306,6 +317,11 @@ class Network:
             if isinstance(layer, Dense | Conv2d):
                 k -= 1
                 error = error.reshape(len(kept), -1)
+                if adjoint is not None:
+                    gradient, inputs = adjoint(k, kept, error)
+                    gradients.append(gradient)
+                    error = layer.fold(np.ascontiguousarray(inputs[:, :-1]), shape)
+                    continue
                 gradients.append(kept.T @ error)
                 if k == 0:
                     break

@@ -30,8 +30,8 @@ from ..data.store import read_record
 from ..data.types import Array
 from ..devices.device import Device
 from ..devices.levels import Levels
-from .mapping import MemristorTwin
 from .results import EpochRecord, TrainResult
+from .twin import MemristorTwin
 from .validate import wilson
 
 KIND = "run"

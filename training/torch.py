@@ -150,7 +150,7 @@ def convert(
     seed
         Of the devices' errors and of the noise of reads.
 
-    The other parameters are those of :class:`.mapping.MemristorTwin`. The devices hold weights once
+    The other parameters are those of :class:`.twin.MemristorTwin`. The devices hold weights once
     a :class:`SiameseOptimizer` has programmed them.
 
     Raises

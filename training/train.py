@@ -17,12 +17,13 @@ from .checkpoint import load_checkpoint, save_checkpoint
 from .effects import Effects
 from .evaluation import parts
 from .ledger import WriteCosts
-from .mapping import EngineFactory, MappingOptions, MemristorTwin
+from .mapping import EngineFactory, MappingOptions
 from .network import Network, cross_entropy
 from .optim import make_optimiser, schedule
 from .results import EpochRecord, TrainResult
 from .streams import generator
 from .trainer import Trainer, TrainOptions, batches, check_images
+from .twin import MemristorTwin
 
 
 def build_twin(
@@ -38,7 +39,7 @@ def build_twin(
     seed: int = 0,
 ) -> MemristorTwin:
     """Return a memristor twin whose fixed device errors are drawn from ``seed``; see
-    :class:`.mapping.MemristorTwin`.
+    :class:`.twin.MemristorTwin`.
     """
     return MemristorTwin(
         network,

@@ -22,14 +22,14 @@ from .audit import Auditor, AuditRecord
 from .baselines import Baseline, start_rule
 from .evaluation import evaluate
 from .ledger import Cost, Ledger, WriteCosts
-from .mapping import MemristorTwin
-from .network import Network, cross_entropy
+from .network import Adjoint, Network, cross_entropy
 from .optim import make_optimiser, schedule
 from .quantise import Quantiser, pair
 from .results import EpochRecord, TrainResult
 from .rules import Writes
 from .siamese import SiameseOptions
 from .streams import generator
+from .twin import MemristorTwin
 
 SAMPLE_EVERY = 100
 """Batches between those on which the closed loop's pulses are counted; its writes need no sampling.
@@ -51,6 +51,9 @@ class TrainOptions:
     siamese: SiameseOptions = field(default_factory=SiameseOptions)
     baseline: Baseline | None = None
     """Another update rule instead of the Siamese one."""
+    gradients: Literal["float", "array"] = "float"
+    """Errors go back through the float weights, or through wires and device laws by the engine's
+    own gradients (line, surrogate)."""
     calibration: int = 100
     """Training images on which the digital gains are calibrated before every epoch."""
     seed: int = 0
@@ -149,7 +152,9 @@ class Trainer:
             self._check_loss(batch_loss, epoch, b, tape)
             loss += batch_loss * len(chosen)
             weights = [update.weights for update in self.updates]
-            gradients = self.twin.network.backward(tape, error, self._backward_weights())
+            gradients = self.twin.network.backward(
+                tape, error, self._backward_weights(), self._adjoint
+            )
             sample = b % SAMPLE_EVERY == 0
             before = [w.copy() for w in weights] if sample else []
             if self.auditor is not None and self.auditor.due(b):
@@ -214,6 +219,12 @@ class Trainer:
         self.records = list(records)
         self.audits = []
         self._audited(audits)
+
+    @property
+    def _adjoint(self) -> Adjoint | None:
+        if self.options.gradients == "float":
+            return None
+        return lambda k, a, error: self.twin.matrices[k].adjoint(a, error)
 
     def _backward_weights(self) -> list[Array32]:
         return [

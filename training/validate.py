@@ -19,8 +19,9 @@ from ..data.errors import InputError
 from ..data.images import ImageSet
 from ..data.store import digest, read_record, write_record
 from ..data.types import Array, Progress
-from .mapping import EngineFactory, MemristorTwin
 from .evaluation import predict
+from .mapping import EngineFactory
+from .twin import MemristorTwin
 
 KIND = "validation"
 
