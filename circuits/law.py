@@ -40,6 +40,10 @@ DEGREE_MAX = 8
 """Highest power of ``g``."""
 
 
+ROUNDING = 1e-6
+"""Relative distance beyond a range that is taken for rounding: callers may work in float32."""
+
+
 @dataclass(frozen=True)
 class CellSweep:
     """Currents of single cells at every conductance, voltage and bit-line potential."""
@@ -99,7 +103,7 @@ class Law:
     def covers_tiles(self, g: Array) -> NDArray[np.bool_]:
         """Return which tiles have conductances within its range; ``g`` is (tiles, ...)."""
         low, high = self.g_range
-        slack = 1e-9 * high
+        slack = ROUNDING * high
         g = g.reshape(len(g), -1)
         inside = np.asarray((g.min(1) >= low - slack) & (g.max(1) <= high + slack))
         if not inside.all():
@@ -111,7 +115,7 @@ class Law:
     def covers_batches(self, v: Array) -> NDArray[np.bool_]:
         """Return which tiles get row voltages within its range; ``v`` is (tiles, ...)."""
         low, high = self.v_range
-        slack = 1e-9 * (high - low)
+        slack = ROUNDING * (high - low)
         v = v.reshape(len(v), -1)
         inside = (v.min(1, initial=0.0) >= low - slack) & (v.max(1, initial=0.0) <= high + slack)
         return np.asarray(inside)
