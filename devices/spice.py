@@ -107,9 +107,8 @@ class _NgspicePrinter(StrPrinter):  # type: ignore[misc]
 
     def _print_limexp(self, expr: sp.Expr) -> str:
         text = self._print(expr.args[0])
-        if not self._guarded:
-            return f"exp({text})"
-        return f"(exp(min({text}, {LIMIT}))*(1 + max({text} - {LIMIT}, 0)))"
+        # Beyond the limit Newton's iterations only pass through: a constant is enough, and cheaper.
+        return f"exp(min({text}, {LIMIT}))" if self._guarded else f"exp({text})"
 
     def _print_limsinh(self, expr: sp.Expr) -> str:
         text = self._print(expr.args[0])
@@ -123,7 +122,11 @@ class _NgspicePrinter(StrPrinter):  # type: ignore[misc]
         return f"(0.5 + 0.5*tanh(0.5*({self._print(expr.args[0])})))"
 
     def _print_power(self, expr: sp.Expr) -> str:
-        return str(self._print_Pow(expr))
+        # Its base is never negative, so that ** is exact and evaluates the base once.
+        base, exponent = expr.args
+        if exponent == 1:
+            return f"({self._print(base)})"
+        return f"(({self._print(base)})**({self._print(exponent)}))"
 
     def _print_Mul(self, expr: sp.Mul) -> str:
         text = "*".join(self.parenthesize(arg, precedence(expr), strict=False) for arg in expr.args)

@@ -87,8 +87,8 @@ def _rate(v: sp.Symbol, x: sp.Symbol) -> sp.Expr:
     alpha_p, alpha_n, x_p, x_n = symbols("alpha_p", "alpha_n", "x_p", "x_n")
     over = sp.Max(x - x_p, 0)
     under = sp.Max(1 - x_n - x, 0)
-    f_set = limexp(-alpha_p * over) * (1 - over / (1 - x_p))
-    f_reset = limexp(-alpha_n * under) * (1 - under / (1 - x_n))
+    f_set = sp.exp(-alpha_p * over) * (1 - over / (1 - x_p))
+    f_reset = sp.exp(-alpha_n * under) * (1 - under / (1 - x_n))
     return by_sign(
         v, a_p * _overdrive(v, v_p, smooth) * f_set, -a_n * _overdrive(-v, v_n, smooth) * f_reset
     )
