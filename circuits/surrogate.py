@@ -221,6 +221,13 @@ class Surrogate:
         by_g *= law.v_full
         return by_g.reshape((*self._stack, *self.tile.shape)), by_v.reshape(v.shape)
 
+    @property
+    def estimates(self) -> Array:
+        """Estimated error of every tile when it was checked last, relative to its largest current,
+        (...); not a number where it never was.
+        """
+        return self._estimate.reshape(self._stack or (0,))
+
     def report(self) -> SurrogateReport:
         """Return what happened since a stack of this shape was first programmed."""
         if self._stack is None:
