@@ -64,6 +64,22 @@ def test_without_compensation_training_stalls(digits):
     assert none.accuracy < carry.accuracy - 0.05
 
 
+def test_an_adaptive_scale_follows_the_weights(digits):
+    options = replace(OPTIONS, epochs=3, scale="adaptive")
+    trainer = Trainer(twin(), digits, options, COSTS)
+    narrow = [0.1 * matrix.clip for matrix in trainer.twin.matrices]
+    for update, matrix, clip in zip(trainer.updates, trainer.twin.matrices, narrow, strict=True):
+        matrix.clip = clip
+        update.rescale(clip)
+    first = trainer.run_epoch()
+    second = trainer.run_epoch()
+    for update, matrix, clip in zip(trainer.updates, trainer.twin.matrices, narrow, strict=True):
+        assert matrix.clip == update.quantiser.clip > clip
+    # Rescaling rewrites many devices at once, and the ledger knows.
+    assert second.cost.writes > 0.3 * trainer.twin.devices
+    assert second.train_loss < first.train_loss
+
+
 @pytest.mark.parametrize("name", sorted(BASELINES))
 def test_every_baseline_trains_and_is_counted(digits, name):
     options = replace(OPTIONS, epochs=4, baseline=BASELINES[name])
@@ -141,8 +157,9 @@ def test_the_same_seed_gives_the_same_run_and_another_gives_another(digits):
         {"optimiser": "adam", "learning_rate": 3e-3},
         {"baseline": ClosedLoopOptions(tolerance=0.02)},
         {"baseline": BlindOptions()},
+        {"scale": "adaptive"},
     ],
-    ids=["sd", "adam", "closed loop", "blind"],
+    ids=["sd", "adam", "closed loop", "blind", "adaptive"],
 )
 def test_resumed_training_is_the_uninterrupted_one(digits, tmp_path, changes):
     options = replace(OPTIONS, epochs=3, **changes)

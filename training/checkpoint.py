@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data.errors import InputError
-from ..data.store import digest, read_record, write_record
+from ..data.store import read_record, write_record
 from .audit import AuditRecord
 from .ledger import Cost
 from .results import EpochRecord
@@ -20,7 +20,7 @@ KIND = "training checkpoint"
 def save_checkpoint(path: str | Path, trainer: Trainer) -> Path:
     """Write the state of ``trainer`` between two epochs to ``path``, atomically."""
     tree = {
-        "identity": _identity(trainer),
+        "identity": trainer.identity,
         "records": json.dumps([asdict(record) for record in trainer.records]),
         "audits": json.dumps([asdict(record) for record in trainer.audits]),
         "state": trainer.state(),
@@ -37,7 +37,7 @@ def load_checkpoint(path: str | Path, trainer: Trainer) -> None:
         If it is no checkpoint, or one of another network, data set or configuration.
     """
     tree = read_record(path, KIND)
-    if tree["identity"] != _identity(trainer):
+    if tree["identity"] != trainer.identity:
         raise InputError(
             f"{path} was saved by a training with another configuration, network or data:"
             " resume with the same ones, or start anew with another file"
@@ -47,25 +47,6 @@ def load_checkpoint(path: str | Path, trainer: Trainer) -> None:
         AuditRecord(**row | {"tile": tuple(row["tile"])}) for row in json.loads(tree["audits"])
     ]
     trainer.restore(tree["state"], records, audits)
-
-
-def _identity(trainer: Trainer) -> str:
-    twin, images, options = trainer.twin, trainer.images, asdict(trainer.options)
-    # More epochs of the same training are no other training.
-    del options["epochs"]
-    return digest(
-        repr(twin.network),
-        repr(twin.tile),
-        twin.levels,
-        [matrix.clip for matrix in twin.matrices],
-        [matrix.v_read for matrix in twin.matrices],
-        asdict(twin.effects),
-        asdict(twin.options),
-        repr(options),
-        images.name,
-        len(images.x_train),
-        len(images.x_test),
-    )
 
 
 def _epoch(row: dict[str, Any]) -> EpochRecord:

@@ -127,7 +127,7 @@ class MappedMatrix:
         """Calibrated factor on the pair outputs; its shape depends on the option."""
         self.adc = self._converter(float(self.tile.rows * g[-1] * v_read))
         """Converter of the column currents; its range is set by calibration."""
-        self._per_ampere = clip / (v_read * float(g[-1] - g[0]))
+        self._span = float(g[-1] - g[0])
         self._stale = True
 
     def write(self, writes: Writes, rng: np.random.Generator, *, now: int = 0) -> Array32:
@@ -165,7 +165,7 @@ class MappedMatrix:
         """Return ``a @ w`` (n, cols) as the tiles compute it; noisy if ``rng`` is given."""
         x = a if self.bias is None else a[:, : self.placement.rows]
         scale = self._scale(x)
-        y = self._sums(self._read(x, scale), self.gain) * (scale * np.float32(self._per_ampere))
+        y = self._sums(self._read(x, scale), self.gain) * (scale * self._per_ampere)
         if rng is not None and self.effects.read > 0.0:
             power = self.drive.power(x, scale)
             # Both devices of a pair are noisy; the noise of many devices adds up in the current.
@@ -196,8 +196,7 @@ class MappedMatrix:
         self._program()
         by_g, by_v = self.engine.gradients(v, self._by_currents(error, scale))
         pairs = by_g.reshape(-1)[placement.places].reshape(placement.rows, placement.cols, 2)
-        span = self.devices.top * float(self.devices.step)
-        by_w = (pairs[..., 0] - pairs[..., 1]) * (0.5 * span / self.clip)
+        by_w = (pairs[..., 0] - pairs[..., 1]) * (0.5 * self._span / self.clip)
         rows = by_v.sum(axis=1).transpose(1, 0, 2).reshape(len(x), -1)[:, : placement.rows]
         by_a = rows * self.drive.slopes(x, scale)
         if self.bias is not None:
@@ -242,6 +241,7 @@ class MappedMatrix:
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint must keep."""
         return {
+            "clip": self.clip,
             "gain": self.gain,
             "bias": self.bias,
             "full_scale": None if self.adc is None else self.adc.i_max,
@@ -250,6 +250,7 @@ class MappedMatrix:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from what :meth:`state` returned."""
+        self.clip = float(state["clip"])
         self.gain = np.asarray(state["gain"], np.float32)
         if self.adc is not None:
             self.adc = self._converter(float(state["full_scale"]))
@@ -257,6 +258,11 @@ class MappedMatrix:
             self.bias[...] = state["bias"]
         self.devices.restore(state["devices"])
         self._stale = True
+
+    @property
+    def _per_ampere(self) -> np.float32:
+        """Weight times input of one ampere between the columns of a pair."""
+        return np.float32(self.clip / (self.v_read * self._span))
 
     def _converter(self, full_scale: float) -> ADC | None:
         """Return an ADC for currents of either sign up to ``full_scale`` [A]."""

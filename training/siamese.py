@@ -142,6 +142,14 @@ class Siamese:
             self._mapped[...] = self.quantiser.weights(self.codes)
         return writes
 
+    def rescale(self, clip: float) -> Writes:
+        """Let the highest level stand for the weight ``clip`` from now on; return the writes that
+        this calls for.
+        """
+        self.quantiser = Quantiser(self.quantiser.levels, clip)
+        np.clip(self.weights, -clip, clip, out=self.weights)
+        return self._sync()
+
     def verify(self, writes: Writes, measured: Array32) -> None:
         """Take the verify reads of ``writes``: the levels that were reached, fractional, (n,)."""
         if self.options.compensation not in ("sd", "readback"):
@@ -178,6 +186,7 @@ class Siamese:
         return {
             "weights": self.weights.copy(),
             "codes": self.codes.copy(),
+            "clip": self.quantiser.clip,
             "sum": self._sum,
             "summed": self._summed,
             "error": self._error,
@@ -189,6 +198,7 @@ class Siamese:
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from what :meth:`state` returned."""
         self.weights[...], self.codes[...] = state["weights"], state["codes"]
+        self.quantiser = Quantiser(self.quantiser.levels, float(state["clip"]))
         self._summed = int(state["summed"])
         for mine, name in (
             (self._sum, "sum"),

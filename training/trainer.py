@@ -9,7 +9,7 @@ __all__ = ["TrainOptions", "Trainer", "batches", "check_images"]
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ..data.errors import InputError, MemtwinError
 from ..data.images import ImageSet
+from ..data.store import digest
 from ..data.types import Array32, Progress
 from .audit import Auditor, AuditRecord
 from .baselines import Baseline, start_rule
@@ -27,7 +28,7 @@ from .optim import make_optimiser, schedule
 from .quantise import Quantiser, pair
 from .results import EpochRecord, TrainResult
 from .rules import Writes
-from .siamese import SiameseOptions
+from .siamese import Siamese, SiameseOptions
 from .streams import generator
 from .twin import MemristorTwin
 
@@ -51,6 +52,9 @@ class TrainOptions:
     siamese: SiameseOptions = field(default_factory=SiameseOptions)
     baseline: Baseline | None = None
     """Another update rule instead of the Siamese one."""
+    scale: Literal["static", "adaptive"] = "static"
+    """Whether the largest weight of a matrix may change between epochs, with the writes that this
+    takes; Siamese only."""
     gradients: Literal["float", "array"] = "float"
     """Errors go back through the float weights, or through wires and device laws by the engine's
     own gradients (line, surrogate)."""
@@ -103,6 +107,8 @@ class Trainer:
             )
         self.twin, self.images, self.options = twin, images, options
         self.auditor = auditor
+        self.identity = _identity(twin, images, options)
+        """Hash of all that a checkpoint must share with the training it continues."""
         self.records: list[EpochRecord] = []
         self.audits: list[AuditRecord] = []
         self.ledger = Ledger([matrix.placement for matrix in twin.matrices], costs)
@@ -143,6 +149,8 @@ class Trainer:
         )
         for matrix in self.twin.matrices:
             matrix.age(self._updates_done)
+        if options.scale == "adaptive" and epoch > 0:
+            self._rescale(writing)
         self.twin.calibrate(x[: options.calibration])
         total = -(-len(x) // options.batch)
         loss, closed, sampled = 0.0, Cost(), 0
@@ -236,6 +244,20 @@ class Trainer:
         scales = [update.column_scale() for update in self.updates]
         return None if all(scale is None for scale in scales) else scales
 
+    def _rescale(self, rng: np.random.Generator) -> None:
+        for k, (update, matrix) in enumerate(zip(self.updates, self.twin.matrices, strict=True)):
+            if not isinstance(update, Siamese):
+                continue
+            clip = update.quantiser.better_clip(update.weights)
+            if clip != update.quantiser.clip:
+                matrix.clip = clip
+                self._write(k, update.rescale(clip), rng)
+
+    def _write(self, k: int, writes: Writes, rng: np.random.Generator) -> None:
+        self.ledger.record(k, writes)
+        measured = self.twin.matrices[k].write(writes, rng, now=self._updates_done)
+        self.updates[k].verify(writes, measured)
+
     def _audited(self, records: list[AuditRecord]) -> None:
         fallback = None if self.auditor is None else self.auditor.fallback
         was_fine = all(record.passed for record in self.audits)
@@ -252,8 +274,7 @@ class Trainer:
             if matrix.bias is not None:
                 matrix.bias[...] = update.weights[-1]
             if writes is not None:
-                self.ledger.record(k, writes)
-                update.verify(writes, matrix.write(writes, rng, now=self._updates_done))
+                self._write(k, writes, rng)
 
     def _closed_loop(self, before: list[Array32], rng: np.random.Generator) -> Cost:
         """Return what writing every device to its new continuous target would cost after this
@@ -311,3 +332,21 @@ def check_images(network: Network, images: ImageSet) -> None:
         raise InputError(f"the network has {classes} outputs, but a label is {highest}")
     if not len(images.x_test):
         raise InputError("there are no test images")
+
+
+def _identity(twin: MemristorTwin, images: ImageSet, options: TrainOptions) -> str:
+    # More epochs of the same training are no other training.
+    settings = asdict(options) | {"epochs": None}
+    return digest(
+        repr(twin.network),
+        repr(twin.tile),
+        twin.levels,
+        [matrix.clip for matrix in twin.matrices],
+        [matrix.v_read for matrix in twin.matrices],
+        asdict(twin.effects),
+        asdict(twin.options),
+        repr(settings),
+        images.name,
+        len(images.x_train),
+        len(images.x_test),
+    )
