@@ -5,7 +5,7 @@
 - joglekar:    f = 1 - (2x - 1)^2p (doi:10.1088/0143-0807/30/4/001)
 - biolek:      f = 1 - (x - step(-i))^2p (Radioengineering 18(2), 210, 2009)
 - prodromakis: f = j (1 - ((x - 1/2)² + 3/4)^p) (doi:10.1109/TED.2011.2158004)
-- zha:         f = j (1 - ((x - step(-i))²/4 + 3/4)^p) (doi:10.1109/TCAD.2015.2445815)
+- zha:         f = j (1 - ((x - step(-i))²/4 + 3/4)^p) (Zha, Huang, Liu, IEEE TCAS-II 63(5), 2016)
 
 The windows of Joglekar and Prodromakis are 0 at both bounds whatever the sign of i, so that a
 state once there never leaves. A share ``release`` of Biolek's window lets go of it; 0 gives the
