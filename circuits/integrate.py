@@ -43,7 +43,7 @@ def integrate(
     y: Array,
     *,
     controlled: int,
-    rtol: float = 1e-6,
+    rtol: float = 1e-7,
     atol: float = 1e-9,
 ) -> Array:
     """Carry every problem from ``tau`` = 0 to 1.

@@ -165,7 +165,7 @@ class Population:
         rng: np.random.Generator | None = None,
         which: Indices | slice = slice(None),
         *,
-        rtol: float = 1e-6,
+        rtol: float = 1e-7,
     ) -> Pulsed:
         """Apply one trapezoidal pulse to each of the devices ``which``.
 

@@ -1,0 +1,154 @@
+"""Ramps and the write-verify loop on devices simple enough to reason about."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from memtwin.circuits.recipe import Loop, Ramp, Recipe, Status
+from memtwin.data.errors import InputError
+
+UP = Ramp(0.5, 0.1, 1.5, 1e-6)
+DOWN = Ramp(-0.5, -0.1, -1.5, 1e-6)
+
+
+def recipe(**changes):
+    return Recipe(UP, DOWN, **{"tolerance": 1e-6, **changes})
+
+
+def run(controller, g, response, reads=1000):
+    """Drive the loop with ``response(amplitude, width) -> change`` of the conductances ``g``."""
+    for _ in range(reads):
+        controller.observe(g[controller.running])
+        on, amplitude, width = controller.following()
+        if not on.size:
+            break
+        g[on] += response(amplitude, width)
+    return g
+
+
+def test_amplitude_grows_first_then_width():
+    ramp = Ramp(1.0, 0.5, 2.0, 1e-6, growth=2.0, width_max=5e-6)
+    k = np.arange(ramp.rungs + 3)
+    assert ramp.rungs == 6
+    assert ramp.amplitude(k).tolist() == [1.0, 1.5, *[2.0] * 7]
+    assert ramp.duration(k) == pytest.approx([1e-6] * 3 + [2e-6, 4e-6] + [5e-6] * 4)
+
+
+def test_fixed_and_width_only_ramps():
+    assert Ramp(1.0, 0.0, 1.0, 1e-6).rungs == 1
+    widths = Ramp(-1.0, 0.0, -1.0, 1e-6, growth=3.0, width_max=9e-6)
+    assert widths.rungs == 3
+    assert widths.duration([0, 1, 2, 9]) == pytest.approx([1e-6, 3e-6, 9e-6, 9e-6])
+    assert widths.amplitude(2) == -1.0
+
+
+@given(
+    start=st.floats(0.1, 1.0),
+    rungs=st.integers(1, 40),
+    growth=st.floats(1.0, 2.0),
+    sign=st.sampled_from([-1, 1]),
+)
+def test_ramps_never_leave_their_limits(start, rungs, growth, sign):
+    ramp = Ramp(sign * start, sign * 0.05, sign * 1.5, 1e-6, growth, 1e-4)
+    k = np.arange(rungs)
+    amplitude, width = ramp.amplitude(k), ramp.duration(k)
+    assert (np.abs(amplitude) <= 1.5).all()
+    assert (width <= 1e-4).all()
+    assert (np.diff(np.abs(amplitude)) >= 0).all()
+    assert (np.diff(width) >= 0).all()
+    assert (np.sign(amplitude) == ramp.polarity).all()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"start": 0.0},
+        {"start": np.nan},
+        {"step": -0.1},
+        {"stop": 0.2},
+        {"stop": -1.0},
+        {"width": 0.0},
+        {"growth": 0.5},
+        {"growth": 2.0},
+    ],
+)
+def test_ramps_that_make_no_sense_are_refused(wrong):
+    with pytest.raises(InputError, match="ramp"):
+        Ramp(**{"start": 0.5, "step": 0.1, "stop": 1.0, "width": 1e-6, **wrong})
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"tolerance": 0.0}, {"v_read": 0.0}, {"max_pulses": 0}, {"edge": -1.0}]
+)
+def test_recipes_that_make_no_sense_are_refused(wrong):
+    with pytest.raises(InputError, match="recipe"):
+        recipe(**wrong)
+
+
+def test_polarities_may_not_be_swapped():
+    with pytest.raises(InputError, match="SET pulses must be positive"):
+        Recipe(DOWN, UP, 1e-6)
+
+
+def test_a_device_at_its_target_costs_one_read():
+    controller = Loop(recipe(), np.array([1e-5]))
+    run(controller, np.array([1.05e-5]), None)
+    assert controller.status.tolist() == [Status.REACHED]
+    assert controller.pulses.sum() == 0
+    assert controller.reads.tolist() == [1]
+
+
+@settings(deadline=None)
+@given(
+    gain=st.floats(2e-6, 3e-5),
+    steepness=st.floats(0.5, 6.0),
+    goal=st.floats(2e-6, 9e-5),
+    begin=st.floats(2e-6, 9e-5),
+)
+def test_a_monotonic_device_is_always_written(gain, steepness, goal, begin):
+    # Moves per pulse from far below the tolerance to far above it.
+    controller = Loop(recipe(max_pulses=2000), np.array([goal]))
+    g = run(
+        controller,
+        np.array([begin]),
+        lambda v, w: gain * np.sign(v) * np.expm1(steepness * (np.abs(v) - 0.45)) * 0.05,
+        5000,
+    )
+    assert controller.status[0] == Status.REACHED
+    assert abs(g[0] - goal) <= 1e-6
+
+
+def test_a_dead_device_is_stuck_after_the_ramp_and_some_patience():
+    controller = Loop(recipe(), np.array([1e-5]))
+    run(controller, np.array([5e-5]), lambda v, w: 0.0)
+    assert controller.status.tolist() == [Status.STUCK]
+    assert UP.rungs < controller.pulses[0].sum() <= UP.rungs + recipe().patience + 1
+    assert controller.pulses[0, 1] == 0
+
+
+def test_a_slow_device_is_exhausted_not_stuck():
+    controller = Loop(recipe(max_pulses=30), np.array([9e-5]))
+    run(controller, np.array([1e-5]), lambda v, w: 5e-7)
+    assert controller.status.tolist() == [Status.EXHAUSTED]
+    assert controller.pulses.sum() == 30
+
+
+def test_an_overshoot_is_answered_by_gentler_pulses():
+    controller = Loop(recipe(), np.array([5e-5]))
+    seen = []
+
+    def response(v, w):
+        seen.append(float(v[0]))
+        return np.sign(v) * 4e-5 * np.exp(14.0 * (np.abs(v) - 1.2))
+
+    g = run(controller, np.array([1e-5]), response)
+    assert abs(g[0] - 5e-5) <= 1e-6
+    assert min(seen) < 0.0 < max(seen)
+
+
+def test_read_noise_narrows_the_band():
+    target = np.array([1e-5])
+    strict = Loop(recipe(), target, read_noise=0.02)
+    strict.observe(np.array([1.06e-5]))
+    assert strict.status.tolist() == [Status.RUNNING]
