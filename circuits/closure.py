@@ -278,14 +278,22 @@ def read_and_slopes(
         for p in exponents:
             if p:
                 part = weight @ xp.swapaxes(next(matrices), -1, -2)
-                by_v = by_v + (p * powers[p - 1] * part if p > 1 else part)
+                by_v = by_v + (p * v ** (p - 1) * part if p > 1 else part)
     return i, by_v
 
 
 def _row_powers(expansion: Expansion, v: Any) -> dict[int, Any]:
+    """Return the powers of ``v`` that the expansion asks for."""
     powers = {1: v}
-    for p in range(2, max(expansion.value + expansion.slope + expansion.bend) + 1):
-        powers[p] = powers[p // 2] * powers[p - p // 2]
+
+    def power(p: int) -> Any:
+        if p not in powers:
+            powers[p] = power(p // 2) * power(p - p // 2)
+        return powers[p]
+
+    for p in expansion.value + expansion.slope + expansion.bend:
+        if p:
+            power(p)
     return powers
 
 

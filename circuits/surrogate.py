@@ -40,6 +40,11 @@ a call, and not a power of two, which makes transposed copies collide in the cac
 Tiles: TypeAlias = NDArray[np.intp]
 """Which tiles of the stack."""
 
+FAINT = 0.02
+"""Errors are relative to a tile's largest current, or to this share of what its fullest column
+would carry with all rows at full swing, whichever is more.
+"""
+
 CHECKED = 16
 """Vectors of one tile that a self-check takes at most."""
 
@@ -156,8 +161,13 @@ class Surrogate:
         """Compute the exact linear transfer matrix of all tiles anew.
 
         What a surrogate returns depends, within its error, on when that was done last. Doing it at
-        every checkpoint lets a resumed run repeat an uninterrupted one to the last bit.
+        every checkpoint lets a resumed run repeat an uninterrupted one to the last bit; the
+        self-check starts its round anew too.
         """
+        if self._stack is None or self._hopeless:
+            return
+        self._on_line[:] = False
+        self._next = 0
         self._age[:] = np.inf
         self._refresh(np.arange(len(self._g)))
 
@@ -369,7 +379,9 @@ class Surrogate:
     def _judge(self, k: int, read: Array, solved: Array, whole: Array) -> float:
         """Return, and keep, the estimated error of tile ``k``."""
         assert self.law is not None
-        scale = float(np.abs(whole).max()) or 1.0
+        # Hardly driven tiles carry next to nothing, and add next to nothing to anybody's sums.
+        full = float(self._g[k].sum(axis=0).max()) * abs(self.law.v_full)
+        scale = max(float(np.abs(whole).max()), FAINT * full) or 1.0
         wires = float(np.sqrt(np.mean((read - solved) ** 2))) / scale
         self._estimate[k] = np.hypot(wires, self.law.residual)
         return float(self._estimate[k])

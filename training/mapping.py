@@ -240,6 +240,12 @@ class MappedMatrix:
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint must keep."""
+        renew = getattr(self.engine, "renew_residual", None)
+        if renew is not None:
+            # What a surrogate reads depends, within its error, on its past: it starts anew here, as
+            # it will where the checkpoint is resumed.
+            self._program()
+            renew()
         return {
             "clip": self.clip,
             "gain": self.gain,
