@@ -32,9 +32,8 @@ from .siamese import Siamese, SiameseOptions
 from .streams import generator
 from .twin import MemristorTwin
 
-SAMPLE_EVERY = 100
-"""Batches between those on which the closed loop's pulses are counted; its writes need no sampling.
-"""
+SAMPLES = 6
+"""Batches per epoch on which the closed loop's pulses are counted; its writes need no sampling."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +152,7 @@ class Trainer:
             self._rescale(writing)
         self.twin.calibrate(x[: options.calibration])
         total = -(-len(x) // options.batch)
+        stride = max(1, total // SAMPLES)
         loss, closed, sampled = 0.0, Cost(), 0
         for b, chosen in enumerate(batches(order, options.batch)):
             outputs, tape = self.twin.forward(x[chosen], noise, self._scales())
@@ -163,7 +163,7 @@ class Trainer:
             gradients = self.twin.network.backward(
                 tape, error, self._backward_weights(), self._adjoint
             )
-            sample = b % SAMPLE_EVERY == 0
+            sample = b % stride == stride // 2
             before = [w.copy() for w in weights] if sample else []
             if self.auditor is not None and self.auditor.due(b):
                 inputs = self.twin.network.inputs(tape)
