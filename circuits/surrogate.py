@@ -40,7 +40,7 @@ a call, and not a power of two, which makes transposed copies collide in the cac
 Tiles: TypeAlias = NDArray[np.intp]
 """Which tiles of the stack."""
 
-FAINT = 0.02
+FAINT = 0.1
 """Errors are relative to a tile's largest current, or to this share of what its fullest column
 would carry with all rows at full swing, whichever is more.
 """
