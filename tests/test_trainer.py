@@ -237,6 +237,8 @@ def test_what_cannot_be_trained_is_said(digits):
         train(twin(), digits, OPTIONS, WriteCosts.nominal(8))
     with pytest.raises(InputError, match="learning rate"):
         TrainOptions(learning_rate=0.0)
+    with pytest.raises(MemtwinError, match=r"diverged in epoch 1.* % of matrix \d at .* of 30$"):
+        train(twin(), digits, replace(OPTIONS, learning_rate=30.0), COSTS)
     with (
         np.errstate(all="ignore"),
         pytest.raises(MemtwinError, match=r"diverged in epoch 1.*lower"),

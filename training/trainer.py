@@ -32,6 +32,9 @@ from .siamese import Siamese, SiameseOptions
 from .streams import generator
 from .twin import MemristorTwin
 
+DIVERGED = 0.2
+"""Share of a matrix' weights at their limit beyond which a loss no better than chance stops."""
+
 SAMPLES = 6
 """Batches per epoch on which the closed loop's pulses are counted; its writes need no sampling."""
 
@@ -157,7 +160,8 @@ class Trainer:
         for b, chosen in enumerate(batches(order, options.batch)):
             outputs, tape = self.twin.forward(x[chosen], noise, self._scales())
             batch_loss, error = cross_entropy(outputs, y[chosen])
-            self._check_loss(batch_loss, epoch, b, tape)
+            if not np.isfinite(batch_loss):
+                self._check(batch_loss, epoch)
             loss += batch_loss * len(chosen)
             weights = [update.weights for update in self.updates]
             gradients = self.twin.network.backward(
@@ -174,6 +178,7 @@ class Trainer:
                 closed, sampled = closed + self._closed_loop(before, sampling), sampled + 1
             if on_batch is not None:
                 on_batch(b + 1, total)
+        self._check(loss / len(x), epoch)
         seconds = time.perf_counter() - started
         result = EpochRecord(
             epoch=epoch + 1,
@@ -299,16 +304,25 @@ class Trainer:
             total = total + self.ledger.estimate(k, writes)
         return total
 
-    def _check_loss(self, loss: float, epoch: int, batch: int, tape: list[Any]) -> None:
-        if np.isfinite(loss):
-            return
-        broken = next(
-            (k for k, w in enumerate(self.updates) if not np.isfinite(w.weights).all()), None
-        )
-        where = f"matrix {broken + 1}" if broken is not None else "the outputs"
+    def _check(self, loss: float, epoch: int) -> None:
+        """Stop where training has diverged: numbers that are not finite, or a loss no better than
+        chance with weights pressed against their limits.
+        """
+        shares = [
+            float(np.mean(np.abs(update.weights) >= np.float32(0.999 * matrix.clip)))
+            for update, matrix in zip(self.updates, self.twin.matrices, strict=True)
+        ]
+        finite = [bool(np.isfinite(update.weights).all()) for update in self.updates]
+        worst = int(np.argmax(shares)) if all(finite) else finite.index(False)
+        if np.isfinite(loss) and all(finite):
+            chance = float(np.log(self.twin.network.shapes[-1][0]))
+            if loss < chance or shares[worst] < DIVERGED:
+                return
+            state = f"{100 * shares[worst]:.0f} % of matrix {worst + 1} at its largest weight"
+        else:
+            state = f"numbers in matrix {worst + 1} or its outputs that are not finite"
         raise MemtwinError(
-            f"training diverged in epoch {epoch + 1}, batch {batch + 1}: {where} holds numbers"
-            " that are not finite;"
+            f"training diverged in epoch {epoch + 1}, with a loss of {loss:.3g} and {state}:"
             f" lower the learning rate of {self.options.learning_rate:g}"
         )
 
