@@ -18,6 +18,7 @@ __all__ = [
     "LIMIT",
     "NUMPY",
     "above",
+    "branches",
     "by_sign",
     "limcosh",
     "limexp",
@@ -107,6 +108,18 @@ def by_sign(v: sp.Symbol, positive: sp.Expr, negative: sp.Expr) -> sp.Expr:
     = 0.
     """
     return sp.Piecewise((positive, v >= 0), (negative, True))
+
+
+def branches(expr: sp.Expr, v: sp.Symbol) -> tuple[sp.Expr, sp.Expr]:
+    """Return what ``expr`` is for v >= 0 and for v < 0, without :func:`by_sign` and ``|v|``."""
+    found = []
+    for side, magnitude in ((0, v), (1, -v)):
+        part = expr.replace(
+            lambda e: isinstance(e, sp.Piecewise) and e.args[0][1] == (v >= 0),
+            lambda e, side=side: e.args[side][0],
+        )
+        found.append(part.xreplace({sp.Abs(v): magnitude}))
+    return found[0], found[1]
 
 
 def above(u: sp.Expr, softness: sp.Expr) -> sp.Expr:

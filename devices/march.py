@@ -49,8 +49,8 @@ class System:
     def only(self, index: NDArray[np.intp]) -> "System":
         """Return the system of the devices at ``index``."""
         part = self.fresh()
-        part.args = [a[index] for a in self.args]
-        part.r_s = self.r_s[index]
+        part.args = [a if a.ndim == 0 else a[index] for a in self.args]
+        part.r_s = self.r_s if self.r_s.ndim == 0 else self.r_s[index]
         part.last = tuple(a[index] for a in self.last)
         return part
 

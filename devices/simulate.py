@@ -118,12 +118,15 @@ def integrate(
     if not ((x0 >= low) & (x0 <= high)).all():
         raise InputError(f"initial states must lie in [{low:g}, {high:g}]")
     shape = np.broadcast_shapes(v.shape[:-1], x0.shape, *(a.shape for a in values.values()))
-    args = [np.broadcast_to(a, shape).reshape(-1) for a in values.values()]
+    # Parameters that all devices share stay numbers: what depends on them alone is computed once.
+    args = [a if a.ndim == 0 else np.broadcast_to(a, shape).reshape(-1) for a in values.values()]
     x = np.broadcast_to(x0, shape).reshape(-1).copy()
     waves = np.broadcast_to(v, (*shape, t.size)).reshape(-1, t.size)
     if model.rate_expr is None:
         i = model.current(
-            waves, x[:, None], {k: a[:, None] for k, a in zip(values, args, strict=True)}
+            waves,
+            x[:, None],
+            {k: a if a.ndim == 0 else a[:, None] for k, a in zip(values, args, strict=True)},
         )
         states = np.broadcast_to(x[:, None], i.shape).copy()
     else:

@@ -25,7 +25,7 @@ from sympy.printing.str import StrPrinter
 
 from ..data.errors import InputError
 from .device import Device
-from .functions import LIMIT
+from .functions import LIMIT, branches
 from .model import symbols
 
 TIGHT = "abstol=1e-15 vntol=1e-9 chgtol=1e-18 trtol=1 reltol=1e-7"
@@ -147,8 +147,13 @@ def _text(
         value = device.parameters[name]
         whole = value.is_integer() and abs(value) < 1e6
         values[symbols(name)[0]] = sp.Integer(int(value)) if whole else sp.Float(value)
-    expr = expr.xreplace(values).doit() * (sp.Float(scale) if scale != 1.0 else sp.Integer(1))
-    return expression(expr, {"V": v, "X": x}, guarded=guarded)
+    (voltage,) = symbols("V")
+    factor = sp.Float(scale) if scale != 1.0 else sp.Integer(1)
+    # One ternary for the whole, not one for each parameter: ngspice computes one branch only.
+    positive, negative = (factor * part for part in branches(expr.xreplace(values), voltage))
+    if positive != negative:
+        positive = sp.Piecewise((positive, voltage >= 0), (negative, True))
+    return expression(positive, {"V": v, "X": x}, guarded=guarded)
 
 
 def static_current(device: Device, v: str, x: str | float, *, guarded: bool = False) -> str:

@@ -53,7 +53,11 @@ def declare(name: str) -> CompactModel:
     r_min, r_max = symbols("r_min", "r_max")
     span = r_max - r_min
     r = r_max - sp.Min(sp.Max(x, 0), 1) * span
-    rate = by_sign(v, _speed("set", v, r, 1), -_speed("reset", v, r, -1)) / span
+    a, t, k, end, slope = (by_sign(v, *symbols(f"{w}_set", f"{w}_reset")) for w in "Atkrs")
+    target = sp.Min(sp.Max(end + slope * sp.Abs(v), r_min), r_max)
+    left = sp.Max(by_sign(v, 1, -1) * (r - target), 0)
+    speed = a * (limexp(t * sp.Abs(v)) - 1) * (limexp(k * left) - 1)
+    rate = by_sign(v, 1, -1) * speed / span
     return CompactModel(
         name,
         "data-driven ReRAM (MMS)",
@@ -62,14 +66,6 @@ def declare(name: str) -> CompactModel:
         rate,
         doi="10.1109/TCAD.2018.2791468",
     )
-
-
-def _speed(way: str, v: sp.Symbol, r: sp.Expr, sign: int) -> sp.Expr:
-    a, t, k, end, slope = symbols(f"A_{way}", f"t_{way}", f"k_{way}", f"r_{way}", f"s_{way}")
-    r_min, r_max = symbols("r_min", "r_max")
-    target = sp.Min(sp.Max(end + slope * sign * v, r_min), r_max)
-    left = sp.Max(sign * (r - target), 0)
-    return a * (limexp(t * sign * v) - 1) * (limexp(k * left) - 1)
 
 
 def pulse_response(

@@ -56,10 +56,11 @@ def declare(name: str) -> CompactModel:
         if exponential
         else v / (r_off + (r_on - r_off) * inside)
     )
+    overdrive = above(sp.Abs(v) / by_sign(v, v_set, v_reset) - 1, smooth)
     rate = by_sign(
         v,
-        k_set * power(above(v / v_set - 1, smooth), a_set) * f_set,
-        -k_reset * power(above(-v / v_reset - 1, smooth), a_reset) * f_reset,
+        k_set * power(overdrive, a_set) * f_set,
+        -k_reset * power(overdrive, a_reset) * f_reset,
     )
     shape = "exponential" if exponential else "linear"
     return CompactModel(

@@ -83,18 +83,12 @@ def _branch(v: sp.Symbol, scale: str, curvature: str) -> sp.Expr:
 
 
 def _rate(v: sp.Symbol, x: sp.Symbol) -> sp.Expr:
+    """Both polarities in one expression of ``|v|``, so that numpy computes exponentials once."""
     v_p, v_n, a_p, a_n, smooth = symbols("v_p", "v_n", "A_p", "A_n", "smooth")
     alpha_p, alpha_n, x_p, x_n = symbols("alpha_p", "alpha_n", "x_p", "x_n")
-    over = sp.Max(x - x_p, 0)
-    under = sp.Max(1 - x_n - x, 0)
-    f_set = sp.exp(-alpha_p * over) * (1 - over / (1 - x_p))
-    f_reset = sp.exp(-alpha_n * under) * (1 - under / (1 - x_n))
-    return by_sign(
-        v, a_p * _overdrive(v, v_p, smooth) * f_set, -a_n * _overdrive(-v, v_n, smooth) * f_reset
-    )
-
-
-def _overdrive(v: sp.Expr, threshold: sp.Symbol, smooth: sp.Symbol) -> sp.Expr:
-    """e^v - e^threshold above the threshold, about zero below it."""
-    span = sp.exp(threshold) - 1
-    return span * above((limexp(v) - 1) / span - 1, smooth)
+    span = by_sign(v, sp.exp(v_p) - 1, sp.exp(v_n) - 1)
+    overdrive = span * above((limexp(sp.Abs(v)) - 1) / span - 1, smooth)
+    beyond = sp.Max(by_sign(v, x - x_p, 1 - x_n - x), 0)
+    window = sp.exp(-by_sign(v, alpha_p, alpha_n) * beyond)
+    window *= 1 - beyond / by_sign(v, 1 - x_p, 1 - x_n)
+    return by_sign(v, a_p, -a_n) * overdrive * window
