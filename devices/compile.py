@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 import sympy as sp
 from sympy.printing.numpy import NumPyPrinter
+from sympy.printing.precedence import PRECEDENCE
 
 from .functions import NUMPY
 
@@ -19,6 +20,13 @@ Numeric: TypeAlias = Callable[..., Any]
 
 
 class _Printer(NumPyPrinter):  # type: ignore[misc]
+    def _print_Pow(self, expr: sp.Pow, rational: bool = False) -> str:
+        base, exponent = expr.args
+        if exponent.is_Integer and exponent < 0:  # a division is many times cheaper than a power
+            text = self.parenthesize(base, PRECEDENCE["Atom"], strict=False)
+            return f"(1.0/{text})" if exponent == -1 else f"(1.0/{text}**{-int(exponent)})"
+        return str(super()._print_Pow(expr, rational=rational))
+
     def _print_Max(self, expr: sp.Max) -> str:
         return self._nested("maximum", expr.args)
 
