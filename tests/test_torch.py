@@ -1,5 +1,8 @@
 """PyTorch models on tiles: forward against torch itself, training, and what can't be mapped."""
 
+import runpy
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -123,3 +126,11 @@ def test_what_cannot_be_mapped_is_said():
         optimiser_of(nn.Linear(2, 2))
     with pytest.raises(InputError, match="accumulate in torch"):
         optimiser_of(twin_of(nn.Linear(2, 2)), accumulate=2)
+
+
+@pytest.mark.slow
+@pytest.mark.data
+def test_the_residual_network_of_the_examples_learns(monkeypatch):
+    example = Path(__file__).parents[1] / "examples" / "torch_resnet.py"
+    monkeypatch.setattr("sys.argv", [str(example), "--images", "6000", "--epochs", "3"])
+    assert runpy.run_path(str(example))["main"]() > 0.9
