@@ -12,7 +12,7 @@ __all__ = ["Fit", "fit"]
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,6 @@ from .model import SERIES, CompactModel
 _CHUNK = (
     16  # starts that descend together; fixed, so that the result does not depend on the workers
 )
-_STEPS = 60
 _FINE = 4  # integration steps per interval once the search is over
 _FLAT = 1e-7  # relative gain at which the polish ends
 _FACE = 1e-7  # this close to a face of the cube is on it
@@ -87,6 +86,8 @@ class Fit:
         What is odd about data or result, one sentence each.
     seed, seconds
         Seed of the starts; time taken.
+    bounds, priors
+        Bounds and priors of the free parameters.
     """
 
     model: CompactModel
@@ -110,6 +111,8 @@ class Fit:
     warnings: tuple[str, ...]
     seed: int
     seconds: float
+    bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    priors: Mapping[str, Prior] = field(default_factory=dict)
 
     def device(self, name: str, *, meta: Mapping[str, Any] | None = None) -> Device:
         """Return the fitted device, its provenance taken from the sweeps' ``meta``."""
@@ -168,6 +171,7 @@ def fit(
     series: bool = True,
     starts: int = 32,
     candidates: int = 256,
+    steps: int = 60,
     seed: int = 0,
     executor: Executor | None = None,
     progress: Progress | None = None,
@@ -188,6 +192,8 @@ def fit(
         Values of one more start, besides those drawn.
     starts, candidates
         How many descend, and among how many simulated candidates they are chosen.
+    steps
+        Search steps that each start takes at most.
     seed
         Seed of the candidates.
     executor
@@ -215,7 +221,7 @@ def fit(
         model, given, loss, fixed=fixed, free=free, bounds=bounds, priors=priors, series=series
     )
     points = _starts(space, start, starts, candidates, np.random.default_rng(seed))
-    descent = _search(space, points, executor, progress)
+    descent = _search(space, points, steps, executor, progress)
     best = int(np.argmin(descent.costs))
     if not np.isfinite(descent.costs[best]):
         raise FitError(f"{given[0].name}: no start of model {model.name} gives finite currents")
@@ -277,21 +283,25 @@ def _starts(
 
 
 def _search(
-    space: Space, points: Array, executor: Executor | None, progress: Progress | None
+    space: Space,
+    points: Array,
+    steps: int,
+    executor: Executor | None,
+    progress: Progress | None,
 ) -> Descent:
     chunks = [points[k : k + _CHUNK] for k in range(0, len(points), _CHUNK)]
-    total, done = len(chunks) * _STEPS, 0
+    total, done = len(chunks) * steps, 0
     results: dict[int, Descent] = {}
     if executor is None:
         for k, chunk in enumerate(chunks):
-            results[k] = descend(space.residuals, chunk, steps=_STEPS)
+            results[k] = descend(space.residuals, chunk, steps=steps)
             if progress is not None:
-                progress((k + 1) * _STEPS, total)
+                progress((k + 1) * steps, total)
     else:
-        jobs = {executor.submit(_descend, space, chunk): k for k, chunk in enumerate(chunks)}
+        jobs = {executor.submit(_descend, space, chunk, steps): k for k, chunk in enumerate(chunks)}
         for job in as_completed(jobs):
             results[jobs[job]] = job.result()
-            done += _STEPS
+            done += steps
             if progress is not None:
                 progress(done, total)
     parts = [results[k] for k in range(len(chunks))]
@@ -302,8 +312,8 @@ def _search(
     )
 
 
-def _descend(space: Space, points: Array) -> Descent:
-    return descend(space.residuals, points, steps=_STEPS)
+def _descend(space: Space, points: Array, steps: int) -> Descent:
+    return descend(space.residuals, points, steps=steps)
 
 
 def _polish(space: Space, z: Array) -> tuple[Array, str, bool]:
@@ -405,6 +415,11 @@ def _finish(
         warnings=warnings,
         seed=seed,
         seconds=seconds,
+        bounds={
+            name: (float(low), float(high))
+            for name, low, high in zip(space.names, space.lower, space.upper, strict=True)
+        },
+        priors=dict(space.priors),
     )
 
 

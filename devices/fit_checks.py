@@ -62,25 +62,21 @@ def check_sweeps(sweeps: Sequence[Sweep], *, dynamic: bool) -> tuple[str, ...]:
 
 
 def loop_area(sweep: Sweep) -> float:
-    """Return how far the branches of a sweep lie apart: mean spread of log10|i| at equal voltage
-    [decades].
-    """
-    v, i = sweep.v[sweep.kept], np.abs(sweep.i[sweep.kept])
-    seen = i > 10.0 * current_floor(sweep)
-    if seen.sum() < 8:
+    """Return how far a sweep's branches lie apart: mean spread of log10|i| at equal voltage."""
+    v, i = sweep.v[sweep.kept], sweep.i[sweep.kept]
+    size = np.log10(np.maximum(np.abs(i), 10.0 * current_floor(sweep)))
+    turns = np.flatnonzero(np.diff(np.sign(np.diff(v)[np.diff(v) != 0.0])) != 0.0) + 1
+    grid = np.linspace(v.min(), v.max(), 101)
+    grid = grid[np.abs(grid) > 0.05 * np.abs(v).max()]  # a logarithm is steep about 0 V
+    curves = []
+    for branch in np.split(np.arange(len(v)), turns):
+        if len(branch) < 3:
+            continue
+        order = branch[np.argsort(v[branch], kind="stable")]
+        inside = (grid >= v[order[0]]) & (grid <= v[order[-1]])
+        curves.append(np.where(inside, np.interp(grid, v[order], size[order]), np.nan))
+    table = np.array(curves).reshape(-1, len(grid))
+    shared = np.isfinite(table).sum(0) >= 2
+    if not shared.any():
         return 0.0
-    v, size = v[seen], np.log10(i[seen])
-    edges = np.linspace(v.min(), v.max() + 1e-9, 61)
-    place = np.digitize(v, edges)
-    spreads = []
-    for k in np.unique(place):
-        inside = place == k
-        if inside.sum() >= 2:
-            # what remains after the slope within the bin is the distance of the branches
-            slope = (
-                np.polyfit(v[inside], size[inside], 1)
-                if np.ptp(v[inside]) > 0
-                else (0.0, size[inside].mean())
-            )
-            spreads.append(np.ptp(size[inside] - np.polyval(slope, v[inside])))
-    return float(np.mean(spreads)) if spreads else 0.0
+    return float(np.mean(np.nanmax(table[:, shared], 0) - np.nanmin(table[:, shared], 0)))

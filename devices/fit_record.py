@@ -13,6 +13,7 @@ from ..data.measurement import Sweep
 from ..data.store import read_record, write_record
 from .fit import Fit
 from .fit_loss import Loss
+from .fit_space import Prior
 from .fit_statistics import Quality
 from .models import MODELS
 
@@ -45,6 +46,8 @@ def save_fit(fit: Fit, path: str | Path) -> Path:
         "unidentified": dict(fit.unidentified),
         "warnings": list(fit.warnings),
         "correlation": fit.correlation,
+        "bounds": {name: np.array(pair) for name, pair in fit.bounds.items()},
+        "priors": {name: asdict(prior) for name, prior in fit.priors.items()},
         "starts": fit.starts,
         "sweeps": {
             f"{k:03d}": {
@@ -100,5 +103,7 @@ def load_fit(path: str | Path) -> Fit:
         starts=tree["starts"],
         unidentified=tree["unidentified"],
         warnings=tuple(tree["warnings"]),
+        bounds={name: (float(low), float(high)) for name, (low, high) in tree["bounds"].items()},
+        priors={name: Prior(**prior) for name, prior in tree["priors"].items()},
         **{name: tree[name] for name in _PLAIN},
     )

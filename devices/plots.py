@@ -5,7 +5,9 @@
 
 __all__ = [
     "correlation",
+    "profile_likelihood",
     "pulse_ramps",
+    "ramp_band",
     "relaxation",
     "residuals",
     "save_fit_figure",
@@ -27,6 +29,8 @@ from ..data.measurement import Measurement, PulseTrain, Relaxation, Sweep, Table
 from ..data.types import Array
 from .fit import Fit
 from .fit_loss import current_floor
+from .fit_profile import Profile
+from .pulse_response import RampSpread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -109,6 +113,30 @@ def correlation(axes: "Axes", fit: Fit) -> "Axes":
     axes.set_yticks(ticks, fit.names, fontsize=7)
     axes.set_title("correlation")
     axes.figure.colorbar(image, ax=axes, shrink=0.8)
+    return axes
+
+
+def profile_likelihood(axes: "Axes", curve: Profile) -> "Axes":
+    """Draw a parameter's profile with its confidence interval."""
+    axes.plot(curve.values, curve.costs, "o-", ms=3, lw=1, color=_MODEL)
+    axes.axhline(curve.limit, color=_MEASURED, lw=0.8, ls="--", label=f"{curve.confidence:.0%}")
+    for end in curve.interval:
+        if np.isfinite(end):
+            axes.axvline(end, color=_SECOND, lw=0.8)
+    axes.set(xlabel=curve.name, ylabel="cost, others refitted")
+    axes.legend(frameon=False)
+    return axes
+
+
+def ramp_band(axes: "Axes", spread: RampSpread, ramp: int, *, seed: int = 0) -> "Axes":
+    """Draw what a pulse law expects of one ramp, with the band of 90 % of such ramps."""
+    n = np.arange(spread.pulses + 1.0)
+    low, high = spread.band(n, ramp, np.random.default_rng(seed), count=1000)
+    axes.fill_between(n, 1e6 * low, 1e6 * high, color=_SECOND, alpha=0.3, lw=0, label="90 %")
+    axes.plot(n, 1e6 * spread.mean(n, ramp), color=_MODEL, lw=1.3, label=spread.law.name)
+    axes.set(xlabel="pulse", ylabel="conductance [µS]")
+    axes.legend(frameon=False)
+    axes.grid(alpha=0.25)
     return axes
 
 
