@@ -1,5 +1,7 @@
 """Write-verify in closed and open loop, and the recipes made from a device's rates."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -89,7 +91,7 @@ def test_progress_ends_at_the_number_of_devices():
     calls = []
     written(50, progress=lambda done, total: calls.append((done, total)))
     assert calls[-1] == (50, 50)
-    assert all(one[0] <= two[0] for one, two in zip(calls, calls[1:], strict=False))
+    assert all(one[0] <= two[0] for one, two in pairwise(calls))
 
 
 @pytest.mark.parametrize(
@@ -134,15 +136,15 @@ def test_the_shipped_device_is_written_within_its_fitted_voltages():
 
 def test_recipes_that_cannot_be_made_are_refused():
     limits = VoltageRange(-1.5, 1.5, "test")
+    static = make_levels(Device("r", MODELS["resistor"]), 4, 0.2, g_min=1e-6, g_max=1e-5)
+    frozen = Device("f", MODELS["yakopcic"], {"A_p": 1e-300, "v_p": 5.0, "smooth": 1e-3})
     with pytest.raises(InputError, match="no dynamics"):
-        static = Device("r", MODELS["resistor"])
-        design_recipe(make_levels(static, 4, 0.2, g_min=1e-6, g_max=1e-5), limits=limits)
+        design_recipe(static, limits=limits)
     with pytest.raises(InputError, match="give the limits"):
         design_recipe(LEVELS)
     with pytest.raises(InputError, match="enclose 0 V"):
         design_recipe(LEVELS, limits=VoltageRange(0.5, 1.5, "test"))
     with pytest.raises(InputError, match="does not SET"):
-        frozen = Device("f", MODELS["yakopcic"], {"A_p": 1e-300, "v_p": 5.0, "smooth": 1e-3})
         design_recipe(make_levels(frozen, 4, 0.2), limits=VoltageRange(-1.0, 0.5, "test"))
     with pytest.raises(InputError, match="tolerance must be"):
         design_recipe(LEVELS, limits=limits, tolerance=0.7)

@@ -1,6 +1,7 @@
 """Pulses in an array, against independent solutions of the same circuit."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -101,7 +102,7 @@ def test_two_by_two_against_scipy(access, sign):
         return np.concatenate([rate.ravel(), (v * YAKOPCIC.current(v, x)).ravel(), [source]])
 
     y = np.concatenate([x0.ravel(), np.zeros(5)])
-    for begin, end in zip(corners, corners[1:], strict=False):
+    for begin, end in pairwise(corners):
         y = solve_ivp(motion, (begin, end), y, rtol=1e-9, atol=1e-18).y[:, -1]
     done = WriteArray(tile, scheme).pulse(x0, 0, amplitude, width, edge, np.ones((2, 2)))
     assert abs(done.x[0, 0] - x0[0, 0]) > 1e-3

@@ -85,7 +85,7 @@ def test_steps_replay_to_the_same_states():
 
 
 def test_disturbed_cells_are_rewritten_in_a_later_pass():
-    writer, target, rng = setup()
+    writer, target, _ = setup()
 
     class Leaky:
         """Every pulse also lowers the states of all other rows a little."""

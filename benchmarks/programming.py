@@ -1,0 +1,312 @@
+"""Writing in ngspice against the vectorised writer, and what write-verify reaches, with their bars.
+
+    python benchmarks/programming.py                     # a table
+    python benchmarks/programming.py --json              # one JSON list
+    python benchmarks/programming.py --only agreement    # some of them
+    python benchmarks/programming.py --plot tile.png     # and a picture of the tile that was written
+
+Devices: a VTEAM device with thresholds at 1 V, and the shipped Nb:SrTiO3 device (Yakopcic with series
+resistance) at a thousandth of its area, which a tile's wires can write. Times are CPU seconds.
+"""
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import numpy as np
+
+from memtwin.circuits.cell import Access, Cell, Transistor
+from memtwin.circuits.ngspice import features
+from memtwin.circuits.nodal import Nodal
+from memtwin.circuits.population import Population, spread_from_fit
+from memtwin.circuits.programming import write
+from memtwin.circuits.recipe_design import VoltageRange, design_recipe
+from memtwin.circuits.spice import Spice
+from memtwin.circuits.tile import Tile
+from memtwin.circuits.write_array import WriteArray
+from memtwin.circuits.write_loop import ArrayOutcome, ArrayStep, program_array, replay
+from memtwin.circuits.write_plots import array_map
+from memtwin.circuits.write_spice import WriteSpice
+from memtwin.data.images import load_images
+from memtwin.devices.device import Device, load_device
+from memtwin.devices.levels import Levels, make_levels
+from memtwin.devices.models import MODELS
+from memtwin.training.network import mlp
+from memtwin.training.quantise import Quantiser, pair
+from memtwin.training.train import train_float
+from memtwin.training.trainer import TrainOptions
+
+V_READ, EDGE = 0.2, 0.04
+SCHEMES: dict[str, tuple[str, Access | None]] = {
+    "1R": ("half", None),
+    "1T1R": ("gate", Transistor(v_gate=4.0)),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure: its value and unit, the bar it is held to, and whether it holds."""
+
+    name: str
+    value: float
+    unit: str
+    bar: str
+    ok: bool
+    note: str = ""
+
+
+def devices() -> dict[str, tuple[Device, float, float, float]]:
+    """Return devices with a SET and a RESET amplitude [V] and a width [s]."""
+    vteam = {"r_on": 1e4, "r_off": 1e5, "v_set": 1.0, "v_reset": 1.0, "k_set": 1e7, "k_reset": 1e7}
+    return {
+        "VTEAM": (Device("vteam", MODELS["vteam"], vteam), 1.7, -1.7, 1e-7),
+        "Yakopcic": (load_device("nbsto_32um").scaled(1e-3), 0.95, -1.95, 0.3),
+    }
+
+
+def sequence(n: int, count: int, up: float, down: float, width: float) -> list[ArrayStep]:
+    """Return pulses of both polarities on random rows, several cells at a time."""
+    rng = np.random.default_rng(5)
+    steps = []
+    for k in range(count):
+        chosen = rng.random(n) < 0.3
+        chosen[rng.integers(n)] = True
+        peak = down if k % 2 else up
+        amplitude = np.where(chosen, peak * rng.uniform(0.85, 1.0, n), 0.0)
+        steps.append(ArrayStep(int(rng.integers(n)), amplitude, width, np.ones((n, n)), None))
+    return steps
+
+
+def agreement() -> Iterator[Row]:
+    n, count = 16, 8
+    x = np.random.default_rng(0).uniform(0.1, 0.8, (n, n))
+    for name, (device, up, down, width) in devices().items():
+        for kind, (scheme, access) in SCHEMES.items():
+            tile = Tile(n, n, cell=Cell(device, V_READ, access))
+            steps = sequence(n, count, up, down, width)
+            exact = replay(WriteArray(tile, scheme), x, steps, EDGE)
+            spice = WriteSpice(tile, scheme)
+            states, conductances, taken, given = [], [], [], []
+            for one, two in zip(exact, replay(spice, x, steps, EDGE), strict=True):
+                states.append(np.abs(two.x / one.x - 1.0).max())
+                g, h = (device.conductance(done.x, V_READ) for done in (one, two))
+                conductances.append(np.abs(h / g - 1.0).max())
+                taken.append(abs(two.energy.sum() / one.energy.sum() - 1.0))
+                given.append(abs(two.source_energy / one.source_energy - 1.0))
+            worst = float(max(*states, *conductances))
+            moved = float(np.abs(one.x - x).max())
+            yield Row(
+                f"{n}x{n} {kind} {name}: x and g after each of {count} pulses",
+                worst,
+                "",
+                "<= 2e-4",
+                worst <= 2e-4,
+                f"largest change of a state {moved:.2f}",
+            )
+            energy = float(max(*taken, *given))
+            yield Row(
+                f"{n}x{n} {kind} {name}: energy, device and source side",
+                100 * energy,
+                "%",
+                "<= 1",
+                energy <= 0.01,
+            )
+
+
+def active() -> Iterator[Row]:
+    for n in (16, 32):
+        for name, (device, up, _, width) in devices().items():
+            tile = Tile(n, n, cell=Cell(device, V_READ))
+            x = np.random.default_rng(0).uniform(0.1, 0.8, (n, n))
+            amplitude = np.zeros(n)
+            amplitude[n // 2] = up
+            ours, full = WriteSpice(tile, "half"), WriteSpice(tile, "half", full=True)
+            one, two = (
+                writer.pulse(x, n // 3, amplitude, width, EDGE, np.ones((n, n)))
+                for writer in (ours, full)
+            )
+            worst = float(np.abs(one.x / two.x - 1.0).max())
+            label = f"{n}x{n} 1R {name}: active set against full transient"
+            yield Row(label, worst, "", "<= 2e-4", worst <= 2e-4, f"{ours.dynamic} dynamic")
+            ratio = full.seconds / ours.seconds
+            bar = n < 32 or ratio >= 4.0
+            yield Row(f"{label}, speed", ratio, "x", ">= 4" if n >= 32 else "", bar)
+            yield Row(
+                f"{n}x{n} 1R {name}: one pulse in ngspice",
+                ours.seconds,
+                "s",
+                "<= 0.5" if n >= 32 else "",
+                n < 32 or ours.seconds <= 0.5,
+            )
+
+
+@cache
+def levels(device_name: str, count: int = 16) -> Levels:
+    device = load_device(device_name)
+    low, high = device.conductance([device.meta["x_min"], device.meta["x_max"]], V_READ)
+    return make_levels(device, count, V_READ, g_min=low, g_max=high)
+
+
+def population() -> Iterator[Row]:
+    n = 10_000
+    grid = levels("nbsto_32um")
+    recipe = design_recipe(grid, margin=1.2)
+    rng = np.random.default_rng(0)
+    spread = spread_from_fit(grid.device, c2c=0.05, read=0.003)
+    a, b = rng.integers(0, grid.count, (2, n))
+    devices = Population.sample(grid.device, n, spread, rng)
+    x = devices.states(grid.g[a], V_READ)
+    began = time.process_time()
+    outcome = write(devices, x, grid.g[b], recipe, rng)
+    seconds = time.process_time() - began
+    figures = outcome.summary()
+    yield Row(
+        f"{n} devices, 16 levels, within 1/4 step, nbsto_32um",
+        100 * outcome.success,
+        "%",
+        ">= 99.5",
+        outcome.success >= 0.995,
+        f"{figures['pulses_mean']:.1f} pulses, {figures['time_mean_seconds']:.2g} s and"
+        f" {figures['energy_mean_joule']:.2g} J per write;"
+        f" {figures['out_of_own_range']:.0f} targets beyond their device",
+    )
+    yield Row(f"{n} devices written once, one thread", seconds, "s", "<= 20", seconds <= 20.0)
+
+
+def trained_levels(count: int) -> np.ndarray:
+    """Return a 16 x 16 block of levels: 16 hidden units' weights to 8 digits, as column pairs."""
+    options = TrainOptions(5, learning_rate=0.1, seed=0)
+    _, weights = train_float(mlp(64, 32, 10), load_images("digits"), options)
+    last = weights[-1][:16, :8]
+    codes = Quantiser(count, float(np.abs(last).max())).codes(last)
+    block = np.empty((16, 16), int)
+    block[:, 0::2], block[:, 1::2] = pair(codes)
+    return block
+
+
+def program_tile(
+    device: Device, limits: VoltageRange, kind: str
+) -> tuple[Levels, Tile, ArrayOutcome, ArrayOutcome, WriteSpice]:
+    scheme, access = SCHEMES[kind]
+    ends = device.conductance([0.08, 0.8], V_READ)
+    grid = make_levels(device, 16, V_READ, g_min=ends[0], g_max=ends[1])
+    recipe = design_recipe(grid, limits=limits)
+    tile = Tile(16, 16, cell=Cell(device, V_READ, access))
+    target = grid.g[trained_levels(16)]
+    spice = WriteSpice(tile, scheme)
+    predicted, achieved = (
+        program_array(writer, grid.x[0], target, recipe, np.random.default_rng(0), passes=2)
+        for writer in (WriteArray(tile, scheme), spice)
+    )
+    return grid, tile, predicted, achieved, spice
+
+
+def tile(plot: Path | None = None) -> Iterator[Row]:
+    device = devices()["VTEAM"][0]
+    grid, tile, predicted, achieved, spice = program_tile(
+        device, VoltageRange(-1.9, 1.9, "benchmark"), "1R"
+    )
+    pulses = int(achieved.pulses.sum())
+    note = f"{pulses} cell pulses, {spice.seconds:.0f} s of ngspice, {achieved.passes} passes"
+    yield Row(
+        "16x16 trained pattern written in ngspice: cells within 1/4 step",
+        100 * achieved.success,
+        "%",
+        ">= 99.5",
+        achieved.success >= 0.995,
+        note,
+    )
+    error = np.abs(achieved.error).max() / grid.step
+    yield Row("  worst error of a cell, in level steps", float(error), "", "<= 0.25", error <= 0.25)
+    apart = np.abs(achieved.g / predicted.g - 1.0).max()
+    same = np.array_equal(achieved.pulses, predicted.pulses)
+    yield Row(
+        "  conductances, ngspice against vectorised",
+        float(apart),
+        "",
+        "<= 1e-3",
+        apart <= 1e-3,
+        f"pulse counts {'equal' if same else 'differ'}",
+    )
+    energy = abs(achieved.source_energy / predicted.source_energy - 1.0)
+    yield Row("  energy of the whole write", 100 * energy, "%", "<= 1", energy <= 0.01)
+    disturb = np.abs(achieved.disturb).max() / grid.step
+    yield Row(
+        "  largest half-select disturb, in level steps", float(disturb), "", "", True, "V/2 scheme"
+    )
+    v = np.random.default_rng(1).uniform(0.0, V_READ, (20, 16))
+    read, exact = Spice(tile), Nodal(tile)
+    read.program(achieved.g)
+    exact.program(predicted.g)
+    one, two = read.read(v), exact.read(v)
+    off = float(np.abs(one - two).max() / np.abs(two).max())
+    yield Row("  read back: ngspice against vectorised", off, "of max", "<= 1e-3", off <= 1e-3)
+    ideal = Nodal(tile)
+    ideal.program(achieved.target)
+    off = float(np.abs(one - ideal.read(v)).max() / np.abs(two).max())
+    yield Row("  read back: against the targets", off, "of max", "", True)
+    if plot is not None:
+        draw(plot, grid, predicted, achieved)
+
+
+def draw(path: Path, grid: Levels, predicted: ArrayOutcome, achieved: ArrayOutcome) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(13.0, 3.6), layout="constrained")
+    panels = figure.subplots(1, 4)
+    array_map(panels[0], 1e6 * achieved.target, title="target", label="conductance [µS]")
+    array_map(panels[1], 1e6 * achieved.g, title="written in ngspice", label="conductance [µS]")
+    array_map(panels[2], achieved.error / grid.step, title="error", label="level steps")
+    array_map(
+        panels[3],
+        1e6 * (achieved.g / predicted.g - 1.0),
+        title="ngspice against vectorised",
+        label="parts per million",
+    )
+    figure.savefig(path, dpi=150)
+
+
+ROWS: dict[str, Callable[[], Iterator[Row]]] = {
+    "agreement": agreement,
+    "active": active,
+    "population": population,
+    "tile": tile,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON list")
+    parser.add_argument("--only", nargs="*", choices=ROWS, default=list(ROWS), help="which rows")
+    parser.add_argument("--plot", type=Path, help="draw the tile that was written")
+    chosen = parser.parse_args()
+    found = features()
+    if not chosen.json:
+        print(f"ngspice {found.version}, {'KLU' if found.klu else 'SPARSE'}")
+    rows = []
+    for name in chosen.only:
+        for row in tile(chosen.plot) if name == "tile" else ROWS[name]():
+            rows.append(asdict(row) | {"ngspice": found.version, "klu": found.klu})
+            if not chosen.json:
+                verdict = "" if not row.bar else "ok" if row.ok else "MISSED"
+                print(
+                    f"{row.name:<62} {row.value:>10.3g} {row.unit:<6} {row.bar:>8}  {verdict:<7}"
+                    f" {row.note}",
+                    flush=True,
+                )
+    if chosen.json:
+        print(json.dumps(rows))
+
+
+if __name__ == "__main__":
+    main()
