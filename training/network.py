@@ -125,11 +125,12 @@ class Conv2d:
         """Return the gradient of the inputs (n, *shape): the sum over the patches of each."""
         p, s, k = self.padding, self.stride, self.kernel
         height, width, _ = self.output(shape)
-        patches = a.reshape(-1, height, width, k, k, shape[2])
-        x = np.zeros((len(patches), shape[0] + 2 * p, shape[1] + 2 * p, shape[2]), np.float32)
+        # One copy brings each offset's patches together, so that whole image rows are added.
+        patches = a.reshape(-1, height, width, k, k, shape[2]).transpose(3, 4, 0, 1, 2, 5).copy()
+        x = np.zeros((patches.shape[2], shape[0] + 2 * p, shape[1] + 2 * p, shape[2]), np.float32)
         for i in range(k):
             for j in range(k):
-                x[:, i : i + s * height : s, j : j + s * width : s] += patches[:, :, :, i, j]
+                x[:, i : i + s * height : s, j : j + s * width : s] += patches[i, j]
         return x[:, p : p + shape[0], p : p + shape[1]] if p else x
 
     def _sides(self, shape: Shape) -> Shape:
