@@ -7,6 +7,7 @@ only the state at every device, iteration and vector. Here they are folded into 
 
 __all__ = ["FrozenLaw", "frozen_law"]
 
+import functools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ import sympy as sp
 from ..data.types import Array
 from ..devices.compile import vectorised
 from ..devices.device import Device
-from ..devices.model import symbols
+from ..devices.model import CompactModel, symbols
 from ..devices.spice import expression
 
 
@@ -47,10 +48,15 @@ def frozen_law(device: Device, v: str) -> FrozenLaw:
     """Return the current of ``device`` at the voltage whose ngspice text is ``v``, behind its
     series resistance.
     """
+    numbers = tuple(device.parameters[name] for name in device.model.names[:-1])
+    return _folded(device.model, numbers, device.area, v)
+
+
+@functools.lru_cache(maxsize=64)
+def _folded(model: CompactModel, numbers: tuple[float, ...], area: float, v: str) -> FrozenLaw:
     v_symbol, x_symbol = symbols("V", "X")
-    names = device.model.names[:-1]
-    values = {symbols(name)[0]: sp.Float(device.parameters[name]) for name in names}
-    law = device.model.current_expr.xreplace(values).doit() * sp.Float(device.area)
+    values = {symbols(name)[0]: sp.Float(x) for name, x in zip(model.names, numbers, strict=False)}
+    law = model.current_expr.xreplace(values).doit() * sp.Float(area)
     found: dict[Any, Any] = {}
 
     def fold(e: Any) -> Any:

@@ -16,6 +16,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -138,6 +139,8 @@ class Ng(shared.NgSpiceShared):  # type: ignore[misc]
     _lost = ""
     _loaded = False
     _kept: tuple[str, ...] = ()
+    solving = 0.0
+    """CPU time spent in analyses so far [s]."""
 
     @classmethod
     def get(cls) -> "Ng":
@@ -275,6 +278,14 @@ class Ng(shared.NgSpiceShared):  # type: ignore[misc]
             for line in _packed("save", vectors, self.MAX_COMMAND_LENGTH):
                 self.exec_command(line)
             self._kept = tuple(vectors)
+
+    def analyse(self, command: str) -> None:
+        """Run an analysis and count its time."""
+        began = time.process_time()
+        try:
+            self.exec_command(command)
+        finally:
+            self.solving += time.process_time() - began
 
     def points(self, vectors: Sequence[str]) -> int:
         """Return how many points of ``vectors`` a failed analysis left behind."""

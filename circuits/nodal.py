@@ -3,24 +3,21 @@ for linear tiles.
 
 The unknowns are the potentials of the nodes of :mod:`.tile`. A linear tile is one symmetric
 positive-definite system per conductance matrix, factored once; a nonlinear one is solved by damped
-Newton steps, vector by vector. Both factor with SuperLU in a nested-dissection order made for two
-layers of lines: cutting the grid between two columns meets only word lines, between two rows only
-bit lines, so that a separator has half the nodes it has in a grid (George 1973,
-doi:10.1137/0710032).
+Newton steps, vector by vector. Both are factored by SuperLU in the order of :mod:`.elimination`.
 """
 
 __all__ = ["Net", "Nodal"]
 
-import functools
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.sparse import csc_matrix
 from scipy.sparse.linalg import splu
 
 from ..data.errors import InputError, NonConvergence
 from ..data.types import Array
+from .elimination import pattern
 from .engine import checked_conductances, checked_voltages
 from .fields import Fields, fields_of
 from .tile import Tile
@@ -80,60 +77,45 @@ class Net:
     """Pattern and constant part of a tile's nodal matrix, in elimination order."""
 
     def __init__(self, tile: Tile) -> None:
-        m, n = tile.shape
+        amplified, both = tile.amplifier is not None, tile.sense == "both"
         self.tile, self.wires = tile, tile.wires()
-        ends = [(m - 1, self.wires.bottom)]
-        if tile.sense == "both":
-            ends.append((0, self.wires.top))
-        amplified = len(ends) * n if tile.amplifier is not None else 0
         self.linear = tile.cell.linear and not amplified
-        self.size = 2 * m * n + amplified
-        place = np.arange(self.size)
-        place[_dissection(m, n)] = np.arange(2 * m * n)
-        self.w, self.b = place[: 2 * m * n].reshape(2, m, n)
-        self.inputs = place[2 * m * n :].reshape(-1, n)
-        self.end_nodes = np.array([self.b[row] for row, _ in ends])
-        self.end_gains = np.array([gain for _, gain in ends])
-        stamps = [
-            (self.w[:, :-1], self.w[:, 1:], self.wires.row),
-            (self.b[:-1], self.b[1:], self.wires.col),
-        ]
-        if amplified:
-            stamps.append((self.end_nodes, self.inputs, self.end_gains))
-        p = np.concatenate([a.ravel() for a, _, _ in stamps])
-        q = np.concatenate([a.ravel() for _, a, _ in stamps])
-        c = np.concatenate([a.ravel() for _, _, a in stamps])
-        grounded = [(self.w[:, 0], self.wires.left), (self.w[:, -1], self.wires.right)]
-        if not amplified:
-            grounded += list(zip(self.end_nodes, self.end_gains, strict=True))
-        d = np.concatenate([nodes for nodes, _ in grounded])
-        e = np.concatenate([gain for _, gain in grounded])
-        w, b, s = self.w.ravel(), self.b.ravel(), self.inputs.ravel()
-        rows = np.concatenate([p, q, p, q, d, w, w, b, b, s])
-        cols = np.concatenate([p, q, q, p, d, w, b, w, b, s])
-        self.constant = np.concatenate([c, c, -c, -c, e])
-        keys, self.slot = np.unique(cols * self.size + rows, return_inverse=True)
-        self.indices = (keys % self.size).astype(np.int32)
-        self.indptr = np.searchsorted(keys, np.arange(self.size + 1) * self.size).astype(np.int32)
-        zeros = np.zeros(4 * m * n + s.size)
-        self.matrix = csc_matrix(
-            (self._data(zeros), self.indices, self.indptr), shape=(self.size, self.size)
-        ).tocsr()
+        self._pattern = pattern(tile.rows, tile.cols, both, amplified)
+        self.size = self._pattern.size
+        self.w, self.b, self.inputs = self._pattern.w, self._pattern.b, self._pattern.inputs
+        self.end_nodes = self._pattern.ends
+        self.end_gains = np.array(
+            [self.wires.bottom, self.wires.top] if both else [self.wires.bottom]
+        )
+        ends = [self.end_gains]
+        links = np.concatenate(
+            [self.wires.row, self.wires.col, *(ends if amplified else [])], axis=None
+        )
+        drivers = [self.wires.left, self.wires.right]
+        grounds = np.concatenate([*drivers, *([] if amplified else ends)], axis=None)
+        self._constant = np.concatenate([links, links, -links, -links, grounds])
 
-    def _data(self, changing: Array) -> Array:
-        values = np.concatenate([self.constant, changing])
-        return np.bincount(self.slot, values, len(self.indices)).astype(float)
+    @cached_property
+    def matrix(self) -> Any:
+        """The matrix of the wires alone."""
+        zeros = np.zeros(4 * self.w.size + self.inputs.size)
+        return self._pattern.matrix(np.concatenate([self._constant, zeros])).tocsr()
 
     def factor(self, by_w: Array, by_b: Array, by_s: Array) -> Any:
         """Factor the matrix with the cells' derivatives by their two nodes, and the amplifiers' by
         theirs.
         """
-        changing = np.concatenate([by_w, by_b, -by_w, -by_b, by_s], axis=None)
-        data = self._data(changing)
-        matrix = csc_matrix((data, self.indices, self.indptr), shape=(self.size, self.size))
-        # Diagonally dominant, and already in elimination order.
-        options = {"SymmetricMode": True, "Equil": False}
-        return splu(matrix, permc_spec="NATURAL", diag_pivot_thresh=0.0, options=options)
+        stamps = [self._constant, by_w, by_b, -by_w, -by_b, by_s]
+        matrix = self._pattern.matrix(np.concatenate(stamps, axis=None))
+        # Diagonally dominant, and already in elimination order; narrow panels suit its thin fronts.
+        return splu(
+            matrix,
+            permc_spec="NATURAL",
+            diag_pivot_thresh=0.0,
+            relax=8,
+            panel_size=4,
+            options={"SymmetricMode": True, "Equil": False},
+        )
 
     def injected(self, v: Array) -> Array:
         """Return the drivers' currents into all nodes [A], (batch, size)."""
@@ -203,31 +185,3 @@ class Net:
             return read
         total: Array = (u[..., self.end_nodes] * self.end_gains).sum(axis=-2)
         return total
-
-
-@functools.lru_cache(maxsize=8)
-def _dissection(m: int, n: int) -> Any:
-    """Return node numbers (word lines first, then bit lines) in elimination order."""
-    w = np.arange(m * n).reshape(m, n)
-    b = w + m * n
-    order: list[Any] = []
-
-    def part(w: Any, b: Any) -> None:
-        rows, cols = max(len(w), len(b)), max(w.shape[1], b.shape[1])
-        if rows * cols <= 6:
-            order.append(np.concatenate([w.ravel(), b.ravel()]))
-        elif cols >= rows:
-            # A column of word-line nodes separates; its bit line hangs on it alone and goes to the
-            # left.
-            mid = cols // 2
-            part(w[:, :mid], b[:, : mid + 1])
-            part(w[:, mid + 1 :], b[:, mid + 1 :])
-            order.append(w[:, mid : mid + 1].ravel())
-        else:
-            mid = rows // 2
-            part(w[: mid + 1], b[:mid])
-            part(w[mid + 1 :], b[mid + 1 :])
-            order.append(b[mid : mid + 1].ravel())
-
-    part(w, b)
-    return np.concatenate(order)

@@ -73,6 +73,8 @@ class Outcome:
     """Which entry of the ladder converged."""
     seconds: float = field(compare=False, default=0.0)
     """CPU time that the job took [s]."""
+    solving: float = field(compare=False, default=0.0)
+    """CPU time of that in analyses, as against loading, altering and reading back [s]."""
     memory: float = field(compare=False, default=0.0)
     """Largest resident memory of the process so far [byte]."""
 
@@ -93,7 +95,7 @@ def run(job: Job) -> Outcome:
     from .ngspice import Ng
 
     ng = Ng.get()
-    began = time.process_time()
+    began, solving = time.process_time(), ng.solving
     said = []
     for rung, options in enumerate(job.ladder):
         try:
@@ -112,7 +114,8 @@ def run(job: Job) -> Outcome:
             if not job.keep:
                 ng.drop()
             memory = 1024.0 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            return Outcome(values, rung, time.process_time() - began, memory)
+            seconds = time.process_time() - began
+            return Outcome(values, rung, seconds, ng.solving - solving, memory)
     raise NonConvergence("\n".join(said))
 
 
@@ -123,7 +126,7 @@ def _analyse(ng: "Ng", number: int, step: Step) -> Array:
         return np.empty((0, 0))
     ng.keep(step.vectors)
     try:
-        ng.exec_command(step.analysis)
+        ng.analyse(step.analysis)
     except NonConvergence as error:
         raise NonConvergence(f"step {number}, point {ng.points(step.vectors)}: {error}") from error
     found = [ng.vector(name) for name in step.vectors]

@@ -1,0 +1,327 @@
+"""Speed, accuracy and endurance of the ngspice engine, as rows with their bars.
+
+    python benchmarks/spice.py                    # a table
+    python benchmarks/spice.py --json             # one JSON list
+    python benchmarks/spice.py --only badcrossbar # rows whose name has the word
+
+Times are CPU seconds, of the calling process and of ngspice together; each ratio compares work done
+in the same run. The comparison with badcrossbar needs it installed (``pip install badcrossbar``, or
+its folder on PYTHONPATH), and is reported as skipped otherwise.
+"""
+
+import argparse
+import json
+import logging
+import os
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import numpy as np
+
+from memtwin.circuits import pool
+from memtwin.circuits.cell import Cell, Transistor
+from memtwin.circuits.isolated import script
+from memtwin.circuits.netlist import Netlist, alterations, build
+from memtwin.circuits.ngspice import features
+from memtwin.circuits.nodal import Nodal
+from memtwin.circuits.spice import Spice, ladder
+from memtwin.circuits.tile import Tile
+from memtwin.circuits.worker import Job, Step
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure: its value and unit, the bar it is held to, and whether it holds (None: skipped)."""
+
+    name: str
+    value: float
+    unit: str
+    bar: str
+    ok: bool | None
+    note: str = ""
+
+
+RNG = np.random.default_rng(20240229)
+NONLINEAR = Cell.sinh_state({"b_hrs": 5.0, "b_lrs": 1.0, "g_max": 1e-4})
+
+
+def problem(n: int, vectors: int, cell: Cell | None = None) -> tuple[Tile, np.ndarray, np.ndarray]:
+    """16 levels from 5 to 100 uS and half-sparse inputs, as a network layer has them."""
+    levels = np.geomspace(5e-6, 1e-4, 16)
+    g = levels[RNG.integers(0, 16, (n, n))]
+    v = 0.2 * RNG.random((vectors, n)) * (RNG.random((vectors, n)) < 0.6)
+    return Tile(n, n, cell=cell or Cell.resistor()), g, v
+
+
+def job_of(deck: Netlist) -> Job:
+    return Job(deck.text, (Step(deck.analysis, deck.sense),), ladder(features().klu)[:1])
+
+
+def bare(job: Job) -> tuple[float, float]:
+    """Return ngspice's own analysis time and the CPU time of the whole ``ngspice -b`` for ``job``."""
+    with tempfile.TemporaryDirectory() as folder:
+        text = script(job, job.ladder[0]).replace("\nquit\n", "\nrusage everything\nquit\n")
+        (Path(folder) / "deck.cir").write_text(text)
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        ran = subprocess.run(
+            ["ngspice", "-n", "-b", "deck.cir"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    found = re.search(r"Total analysis time \(seconds\) = ([\d.e+-]+)", ran.stdout)
+    if found is None:
+        raise RuntimeError("ngspice printed no analysis time")
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return float(found[1]), cpu
+
+
+def engine(tile: Tile, g: np.ndarray, v: np.ndarray) -> tuple[float, float]:
+    """Return the CPU time of building, running and reading one deck, and that of its analysis
+    alone.
+    """
+    began = time.process_time()
+    deck = build(tile, g, v)
+    job = job_of(deck)
+    out = pool.call(job)
+    deck.currents(out.values[0])
+    return time.process_time() - began + out.seconds, out.solving
+
+
+def against_bare(
+    n: int, vectors: int, cell: Cell | None, bar: float, whole: bool
+) -> tuple[float, str]:
+    """Return the median ratio of our time to ngspice's over three alternating runs."""
+    tile, g, v = problem(n, vectors, cell)
+    engine(tile, g, v[:2])  # starts the worker and fills the templates, as any run does once
+    ratios, ours = [], 0.0
+    for _ in range(3):
+        ours, _ = engine(tile, g, v)
+        analysis, process = bare(job_of(build(tile, g, v)))
+        ratios.append(ours / (process if whole else analysis))
+    return float(np.median(ratios)), f"{ours / vectors * 1e3:.2f} ms per vector"
+
+
+def linear() -> Iterator[Row]:
+    ratio, note = against_bare(64, 100, None, 1.15, whole=False)
+    yield Row(
+        "64x64 linear, 100 vectors / ngspice's own analysis",
+        ratio,
+        "x",
+        "<= 1.15",
+        ratio <= 1.15,
+        note,
+    )
+    tile, g, v = problem(64, 100)
+    own = Spice(tile, workers=1)
+    own.program(g)
+    sweep, _ = engine(tile, g, v)
+    transfer, _ = engine(tile, g, np.eye(64))
+    note = f"{transfer:.2f} s instead of {sweep:.2f} s"
+    yield Row(
+        "the same through unit vectors / through a sweep", transfer / sweep, "x", "", True, note
+    )
+
+
+def nonlinear() -> Iterator[Row]:
+    ratio, note = against_bare(64, 24, NONLINEAR, 1.2, whole=True)
+    yield Row(
+        "64x64 nonlinear, per vector / bare ngspice -b", ratio, "x", "<= 1.2", ratio <= 1.2, note
+    )
+
+
+def building() -> Iterator[Row]:
+    tile, g, v = problem(128, 2)
+    build(tile, g, v)
+    times = []
+    for _ in range(5):
+        began = time.process_time()
+        build(tile, g, v)
+        times.append(time.process_time() - began)
+    seconds = float(np.median(times))
+    yield Row("building the 128x128 deck", seconds, "s", "<= 0.15", seconds <= 0.15)
+
+
+def altering() -> Iterator[Row]:
+    for name, cell in (("linear", None), ("nonlinear", NONLINEAR)):
+        tile, g, v = problem(64, 4, cell)
+        worker = pool.Worker()
+        try:
+            deck = build(tile, g, v, alterable=True)
+            rungs = ladder(features().klu)[:1]
+            worker.run(Job(deck.text, (Step(deck.analysis, deck.sense),), rungs, keep=True))
+            beside = []
+            for _ in range(3):
+                places = RNG.integers(0, 64, (16, 2))
+                began = time.process_time()
+                commands = alterations(tile, map(tuple, places), RNG.uniform(5e-6, 1e-4, 16))
+                job = Job("", (Step(deck.analysis, deck.sense, commands),), keep=True)
+                out = worker.run(job)
+                deck.currents(out.values[0])
+                beside.append(time.process_time() - began + out.seconds - out.solving)
+        finally:
+            worker.close()
+        value = 1e3 * float(np.median(beside))
+        yield Row(
+            f"16 of 64x64 {name} devices changed, beside the solve",
+            value,
+            "ms",
+            "<= 5",
+            value <= 5.0,
+        )
+
+
+def endurance() -> Iterator[Row]:
+    tile, g, v = problem(16, 8)
+    job = job_of(build(tile, g, v))
+    worker = pool.Worker()
+    try:
+        memory = [worker.run(job).memory for _ in range(500)]
+    finally:
+        worker.close()
+    grown = (memory[-1] - memory[0]) / 1e6
+    yield Row("500 batches in one worker, memory grown by", grown, "MB", "< 10", grown < 10.0)
+
+
+def scaling() -> Iterator[Row]:
+    tile, g, v = problem(32, 60, NONLINEAR)
+    stack, batches = np.stack([g] * 8), np.stack([v] * 8)
+    wall = {}
+    for workers in (1, 2):
+        own = Spice(tile, workers=workers)
+        own.program(stack)
+        own.read(batches[:, :1])  # starts the workers
+        began = time.monotonic()
+        own.read(batches)
+        wall[workers] = time.monotonic() - began
+    ratio = wall[1] / wall[2]
+    load = f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+    yield Row("two workers / one, wall time", ratio, "x", ">= 1.8", ratio >= 1.8, load)
+
+
+def accuracy() -> Iterator[Row]:
+    cases = (
+        ("linear", 64, None, 1e-9),
+        ("sinh", 32, Cell.sinh(5.0), 1e-6),
+        ("state-dependent sinh", 32, NONLINEAR, 1e-6),
+        ("1T1R", 32, Cell.sinh(2.0, access=Transistor()), 1e-6),
+    )
+    for name, n, cell, bar in cases:
+        tile, g, v = problem(n, 8, cell)
+        exact, own = Nodal(tile), Spice(tile, workers=1)
+        exact.program(g)
+        own.program(g)
+        truth = exact.read(v)
+        error = float(np.abs(own.read(v) - truth).max() / np.abs(truth).max())
+        yield Row(f"{n}x{n} {name} against the exact solve", error, "", f"<= {bar:g}", error <= bar)
+
+
+def failures() -> Iterator[Row]:
+    test = Path(__file__).parents[1] / "tests" / "test_pool.py"
+    command = [sys.executable, "-m", "pytest", "-q", "--slow", "-k", "five_percent", str(test)]
+    began = time.monotonic()
+    ran = subprocess.run(command, capture_output=True, text=True, cwd=test.parents[1])
+    good = ran.returncode == 0
+    note = (
+        f"{time.monotonic() - began:.0f} s; killed, stopped, segfaulting and non-converging workers"
+    )
+    yield Row(
+        "400 jobs with 5 % failures, results lost or wrong",
+        0.0 if good else 1.0,
+        "",
+        "0",
+        good,
+        note,
+    )
+
+
+def badcrossbar() -> Iterator[Row]:
+    name = "exact nodal solve, badcrossbar / ours"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from badcrossbar.compute import compute
+    except ImportError as error:
+        yield Row(name, float("nan"), "x", ">= 3", None, f"skipped: {error}")
+        return
+    logging.disable(logging.INFO)
+    r = 2.5
+    for n in (32, 64, 128, 256):
+        _, g, v = problem(n, 4)
+        tile = Tile(n, n, r_row=r, r_col=r, r_driver=r, r_sense=r)
+        ratios, error = [], np.inf
+        for _ in range(3):
+            began = time.process_time()
+            own = Nodal(tile)
+            own.program(g)
+            ours = own.read(v)
+            middle = time.process_time()
+            compute(v.T, 1.0 / g, r_i=r, node_voltages=False, all_currents=False)
+            ratios.append((time.process_time() - middle) / (middle - began))
+            # Its bit lines end in one segment where ours end in two: a row of open devices adds one.
+            longer = np.vstack([1.0 / g, np.full((1, n), np.inf)])
+            inputs = np.vstack([v.T, np.zeros((1, len(v)))])
+            theirs = compute(
+                inputs, longer, r_i=r, node_voltages=False, all_currents=False
+            ).currents.output
+            error = float(np.abs(ours - theirs).max() / np.abs(theirs).max())
+        ratio = float(np.median(ratios))
+        good = ratio >= 3.0 and error <= 1e-9
+        yield Row(f"{n}x{n} {name}", ratio, "x", ">= 3", good, f"currents agree to {error:.1e}")
+
+
+ROWS: dict[str, Callable[[], Iterator[Row]]] = {
+    "linear": linear,
+    "nonlinear": nonlinear,
+    "building": building,
+    "altering": altering,
+    "endurance": endurance,
+    "scaling": scaling,
+    "accuracy": accuracy,
+    "failures": failures,
+    "badcrossbar": badcrossbar,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON list")
+    parser.add_argument("--only", nargs="*", choices=ROWS, default=list(ROWS), help="which rows")
+    chosen = parser.parse_args()
+    if shutil.which("ngspice") is None:
+        sys.exit("the comparison needs the ngspice program")
+    found = features()
+    if not chosen.json:
+        print(f"ngspice {found.version}, {'KLU' if found.klu else 'SPARSE'}")
+    rows = []
+    for name in chosen.only:
+        for row in ROWS[name]():
+            rows.append(asdict(row) | {"ngspice": found.version, "klu": found.klu})
+            if not chosen.json:
+                verdict = {True: "ok", False: "MISSED", None: "skipped"}[row.ok]
+                print(
+                    f"{row.name:<56} {row.value:>10.3g} {row.unit:<2} {row.bar:>9}  {verdict:<7} {row.note}",
+                    flush=True,
+                )
+    if chosen.json:
+        print(json.dumps(rows))
+
+
+if __name__ == "__main__":
+    main()
