@@ -31,7 +31,7 @@ from .response import Response
 from .sweeps import Circuit, solve
 from .tile import Tile
 
-VECTORS = 48
+VECTORS = 100
 """Vectors solved at a time."""
 
 

@@ -18,7 +18,7 @@ __all__ = [
     "sweep_grid",
 ]
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -205,11 +205,14 @@ def beyond(terms: Terms, g: Any = None) -> Terms:
     return {k: row for k, row in rest.items() if row}
 
 
-def evaluate(terms: Terms, u: Any, b: Any, *, by: str = "") -> Any:
+def evaluate(
+    terms: Terms, u: Any, b: Any, *, by: str = "", room: Sequence[Any] | None = None
+) -> Any:
     """Return the current, in siemens times the unit of ``u``, or a derivative of it.
 
     ``by`` is ``""`` for the current itself, ``"u"`` or ``"b"`` for its first derivatives, ``"uu"``
-    for half the second one; 0.0 where no term contributes.
+    for half the second one; 0.0 where no term contributes. ``room`` are two arrays like ``u`` to
+    compute in and return; new ones are made without.
     """
     total: Any = 0.0
     for k, row in terms.items():
@@ -219,7 +222,7 @@ def evaluate(terms: Terms, u: Any, b: Any, *, by: str = "") -> Any:
             row = {p - 2: 0.5 * p * (p - 1) * c for p, c in row.items() if p > 1}
         if not row or (by == "b" and k == 0):
             continue
-        value = _powers(row, u)
+        value = _powers(row, u, room if k == 0 else None)
         if by == "b":
             value *= float(k)
         for _ in range(k - 1 if by == "b" else k):
@@ -357,14 +360,22 @@ def _horner(coefficients: list[float], t: Any) -> Any:
     return value
 
 
-def _powers(row: Mapping[int, Any], u: Any) -> Any:
+def _powers(row: Mapping[int, Any], u: Any, room: Sequence[Any] | None = None) -> Any:
     """Return ``sum_p row[p] u^p`` as a new array, by Horner's rule in ``u`` or, better, ``u^2``."""
     top, low = max(row), min(row)
     if top == low:
         return row[top] * u**top
     step = 2 if all((top - p) % 2 == 0 for p in row) else 1
-    factor = u * u if step == 2 else u
-    value = row[top] * factor
+    if room is None:
+        factor = u * u if step == 2 else u
+        value = row[top] * factor
+    else:
+        value, factor = room[0], room[1] if step == 2 else u
+        if step == 2:
+            factor[...] = u
+            factor *= u
+        value[...] = factor
+        value *= row[top]
     for p in range(top - step, low - 1, -step):
         if p in row:
             value += row[p]

@@ -17,12 +17,13 @@ from .engine import checked_conductances, checked_voltages
 from .gradients import checked_weights, exact_gradients
 from .ladder import Lines
 from .law import TOLERANCE, Law, law_over
+from .memory import keep_freed_memory
 from .response import Response, exact, polynomial
 from .sweeps import factor, solve
 from .tile import Tile
 
-VECTORS = 48
-"""Vectors solved at a time: their fields should stay in the cache."""
+VECTORS = 100
+"""Vectors solved at a time: enough to hide the cost of calls, few enough for the cache."""
 
 
 class LineSolver:
@@ -68,6 +69,7 @@ class LineSolver:
             raise InputError(f"line solver: dtype must be float32 or float64, got {dtype!r}")
         if not 0.0 < tolerance < 1.0:
             raise InputError(f"line solver: tolerance must be between 0 and 1, got {tolerance!r}")
+        keep_freed_memory()
         self.tile = tile
         self.tolerance = tolerance if dtype == "float64" else max(tolerance, 1e-6)
         self.sweeps = sweeps

@@ -39,6 +39,12 @@ def polynomial(law: Law, g: Any, xp: Any) -> Response:
     slopes = [evaluate(terms, xp.full_like(terms[0][1], u), 0.0, by="u") for u in (0.5, high, low)]
     chord = _chord(slopes[0], slopes[1:], xp)
     rest = beyond(terms, chord)
+    rooms: dict[Any, list[Any]] = {}
+
+    def carried(u: Field, b: Field) -> Field:
+        if u.shape not in rooms:
+            rooms[u.shape] = [xp.empty_like(u), xp.empty_like(u)]
+        return evaluate(rest, u, b, room=rooms[u.shape])
 
     def by(u: Field, b: Field) -> tuple[Field, Field]:
         return evaluate(terms, u, b, by="u"), evaluate(terms, u, b, by="b") + 0.0 * u
@@ -46,7 +52,7 @@ def polynomial(law: Law, g: Any, xp: Any) -> Response:
     def by_g(u: Field, b: Field) -> Field:
         return evaluate(law.slope(g[:, :, None], xp), u, b)
 
-    return Response(chord[:, :, 0], lambda u, b: evaluate(rest, u, b), by, by_g)
+    return Response(chord[:, :, 0], carried, by, by_g)
 
 
 def exact(cell: Cell, g: Array, v_full: float, dtype: Any) -> Response:

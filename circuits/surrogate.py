@@ -29,6 +29,7 @@ from .gradients import checked_weights, closed_gradients
 from .ladder import Lines
 from .law import Law, law_over
 from .line import LineSolver
+from .memory import keep_freed_memory
 from .tile import Tile
 from .transfer import transfer
 
@@ -130,6 +131,7 @@ class Surrogate:
         for name, value in (("renew", renew), ("check", check), ("bar", bar)):
             if not value >= 0.0:
                 raise InputError(f"surrogate: {name} must be 0 or more, got {value!r}")
+        keep_freed_memory()
         self.tile = tile
         self.law = law
         self.residual, self.renew, self.check, self.bar = residual, renew, check, bar

@@ -20,7 +20,8 @@ from .ladder import Field, Lines
 
 Current: TypeAlias = Callable[[Field, Field], Field]
 """``current(u, b)``: currents of devices at the voltages ``u`` with the bit lines at ``b``, all
-(rows, cols, vectors), in the unit of voltage times siemens, as a new array.
+(rows, cols, vectors), in the unit of voltage times siemens. What it returns may be overwritten by
+its next call.
 """
 
 
@@ -63,22 +64,24 @@ def factor(lines: Lines, g: Field) -> Circuit:
     """Return the circuit of a tile whose devices have the chord conductances ``g``, (rows, cols)."""
     xp = lines.xp
     point = operate(lines, g[None])
-    x, y = point.rows
-    row = xp.tril(y[0][:, :, None] * x[0][:, None, :])
-    row = row + xp.swapaxes(xp.tril(row, -1), -1, -2)
-    x, y = (xp.swapaxes(profile, -1, -2) for profile in point.cols)
-    col = xp.tril(y[0][:, :, None] * x[0][:, None, :])
-    col = col + xp.swapaxes(xp.tril(col, -1), -1, -2)
     return Circuit(
         lines,
         g[:, :, None],
         point.p[0][:, :, None],
         point.beta[0][:, :, None],
-        row,
-        col,
+        _inverses(xp, *(profile[0] for profile in point.rows)),
+        _inverses(xp, *(xp.swapaxes(profile[0], 0, 1) for profile in point.cols)),
         xp.swapaxes(point.r[0], 0, 1),
         xp.swapaxes(point.t[0], 0, 1),
     )
+
+
+def _inverses(xp: Any, x: Any, y: Any) -> Any:
+    """Return ``x[min(i, k)] y[max(i, k)]`` of every line; ``x`` and ``y`` are (lines, nodes)."""
+    # x rises along a line and y falls, so the wanted element of each is the smaller one.
+    full = xp.minimum(x[:, :, None], x[:, None, :])
+    full *= xp.minimum(y[:, :, None], y[:, None, :])
+    return full
 
 
 def solve(
@@ -114,17 +117,22 @@ def solve(
         What the devices send into their bit lines beyond what they take from their word lines; only
         an adjoint has such.
     """
-    lines, g = circuit.lines, circuit.g
+    lines, g, beta = circuit.lines, circuit.g, circuit.beta
     xp = lines.xp
     bottom, top = lines.bottom[:, None], lines.top[:, None]
     drive = circuit.p * v[:, None]
     sensed = circuit.t @ v if start is None else start
-    b = circuit.beta * sensed
-    flow, last, error = g * b, None, 1.0
+    # Buffers for the whole solve: fresh pages cost as much as the arithmetic on them.
+    w, u, part = (xp.empty_like(drive + 0.0 * g) for _ in range(3))
+    flow = xp.multiply(g * beta, sensed, out=xp.empty_like(w))
+    turned = xp.empty_like(w).reshape((w.shape[1], w.shape[0], -1))
+    b = xp.swapaxes(turned, 0, 1)
+    xp.multiply(beta, sensed, out=b)
+    last, error = None, 1.0
     for sweep in range(1, sweeps + 1):
-        w = circuit.row @ flow
+        xp.matmul(circuit.row, flow, out=w)
         w += drive
-        u = w - b
+        xp.subtract(w, b, out=u)
         beyond = rest(u, b)
         w *= g
         w += beyond
@@ -133,11 +141,12 @@ def solve(
         if inject is not None:
             w[-1] += bottom * inject
             w[0] += top * inject
-        b = xp.swapaxes(circuit.col @ xp.swapaxes(w, 0, 1), 0, 1)
+        xp.matmul(circuit.col, xp.swapaxes(w, 0, 1), out=turned)
         found = bottom * b[-1] + top * b[0] if lines.sensed_top else bottom * b[-1]
         change = found - sensed
         extra = circuit.r @ change - change
-        b += circuit.beta * extra
+        xp.multiply(beta, extra, out=part)
+        b += part
         before, sensed = sensed, found + extra
         step = float(abs(sensed - before).max()) / (float(abs(sensed).max()) or 1.0)
         # Sweeps converge geometrically: what is left follows from the last two steps.
@@ -145,6 +154,6 @@ def solve(
         error, last = step * rate / (1.0 - rate), step or 1e-300
         if error <= tolerance and sweep > 1:
             break
-        flow = g * b
+        xp.multiply(g, b, out=flow)
         flow -= beyond
     return Solution(sensed, u, b, error, sweep)
