@@ -144,7 +144,7 @@ def accuracy(size: int, shape: tuple[int, int], quick: bool) -> tuple[list[Set],
         for r_wire in wires if size <= 64 or name != "state" else (1.0, 2.5, 5.0):
             tile = Tile(*shape, r_wire, r_wire, cell=cell)
             g = np.stack([pattern(family, shape, LEVELS, rng) for family in families])
-            v = np.stack([vectors(8, shape[0], FULL, rng) for _ in families])
+            v = np.stack([vectors(8 if size <= 64 else 5, shape[0], FULL, rng) for _ in families])
             currents, _ = spice([build(tile, a, b) for a, b in zip(g, v, strict=True)])
             surrogate = Surrogate(tile, law=law, check=1.0, bar=1e9)
             engines: dict[str, Engine] = {

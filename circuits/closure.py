@@ -48,7 +48,6 @@ from ..data.types import Array
 from .ladder import Field, Lines, Profiles, column_solve, line_profiles, row_solve
 from .law import Terms, beyond, evaluate
 
-
 TINY = 1e-15
 """Conductance [S] that keeps columns without devices from dividing by zero."""
 

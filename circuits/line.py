@@ -19,6 +19,7 @@ from .ladder import Lines
 from .law import TOLERANCE, Law, law_over
 from .memory import keep_freed_memory
 from .response import Response, exact, polynomial
+from .sense import sense_of
 from .sweeps import factor, solve
 from .tile import Tile
 
@@ -75,7 +76,8 @@ class LineSolver:
         self.sweeps = sweeps
         self._given, self._law, self._exact = law is not None, law, exact
         self._dtype = np.dtype(dtype)
-        self._lines = Lines.of(tile, self._array, np)
+        self._sense = sense_of(tile)
+        self._lines = Lines.of(self._sense.tile, self._array, np)
         self._g: Array | None = None
 
     def program(self, g: ArrayLike) -> None:
@@ -104,6 +106,7 @@ class LineSolver:
         """
         full = float(v.flat[np.abs(v).argmax()]) or 1.0
         response, full = self._response(g, v, full)
+        gain = self._sense.gain
         circuit = factor(self._lines, response.chord)
         out = np.empty((len(v), self.tile.cols))
         for k in range(0, len(v), VECTORS):
@@ -114,7 +117,7 @@ class LineSolver:
                 response.rest,
                 tolerance=self.tolerance,
                 sweeps=self.sweeps,
-                start=None if start is None else self._array(start[part].T / full),
+                start=None if start is None else self._array(start[part].T / (full * gain)),
             )
             if not solution.error <= self.tolerance:
                 raise NonConvergence(
@@ -122,7 +125,12 @@ class LineSolver:
                     f"{solution.sweeps} sweeps, expected {self.tolerance:.1e}: allow more sweeps, "
                     f"or read this tile with ngspice"
                 )
-            out[part] = full * solution.i.T
+            out[part] = full * gain * solution.i.T
+        if np.abs(out).max(initial=0.0) > self._sense.limit:
+            raise NonConvergence(
+                f"amplifiers{place} saturate: they read up to {self._sense.limit:.3g} A in"
+                f" proportion, and {np.abs(out).max():.3g} A are sensed; read this tile with ngspice"
+            )
         return out
 
     def gradients(self, v: ArrayLike, d: ArrayLike) -> tuple[Array, Array]:
@@ -145,7 +153,7 @@ class LineSolver:
                 factor(self._lines, response.chord),
                 response,
                 self._array(batches[k] / full),
-                self._array(weights[k]),
+                self._array(self._sense.gain * weights[k]),
                 tolerance=self.tolerance,
                 sweeps=self.sweeps,
             )

@@ -30,6 +30,7 @@ from .ladder import Lines
 from .law import Law, law_over
 from .line import LineSolver
 from .memory import keep_freed_memory
+from .sense import sense_of
 from .tile import Tile
 from .transfer import transfer
 
@@ -139,7 +140,8 @@ class Surrogate:
         self._own_law, self._expansion, self._hopeless = law is None, expansion, False
         self._xp = xp
         self._array = array or (lambda values: np.asarray(values, dtype))
-        self._lines = Lines.of(tile, self._array, xp)
+        self._sense = sense_of(tile)
+        self._lines = Lines.of(self._sense.tile, self._array, xp)
         self._stack: tuple[int, ...] | None = None
         self._g: Array = np.empty((0, *tile.shape))
 
@@ -190,6 +192,8 @@ class Surrogate:
         self._reads += 1
         self._vectors += batch.shape[0] * batch.shape[1]
         outside = self._outside | ~inside
+        if np.isfinite(self._sense.limit):
+            outside |= np.abs(out).max((1, 2), initial=0.0) > self._sense.limit
         for k in np.flatnonzero(outside).tolist():
             out[k] = self._solve(self._exact, k, batch[k], None)
             self._out_of_range += 1
@@ -227,7 +231,7 @@ class Surrogate:
                 _map(lambda whole: whole[part], closure),  # noqa: B023
                 self.expansion,
                 self._array(batches[part] / law.v_full),
-                self._array(weights[part]),
+                self._array(self._sense.gain * weights[part]),
             )
             by_g[part], by_v[part] = (self._numpy(a) for a in found)
         by_g *= law.v_full
@@ -317,7 +321,7 @@ class Surrogate:
         old = self._age[block] > self.renew
         if self.residual and old.any():
             due = block[old]
-            exact = self._array(transfer(self.tile, self.law.terms(self._g[due])[0][1]))
+            exact = self._array(transfer(self._sense.tile, self.law.terms(self._g[due])[0][1]))
             self._residual[due] = exact - point.t[old]
             self._age[due] = 0.0
             self._renewed += len(due)
@@ -341,7 +345,7 @@ class Surrogate:
             closure = _map(lambda whole: whole[part], self._closure)  # noqa: B023
             v = self._array(batch[part] * (1.0 / self.law.v_full))
             i = self._numpy(apply(closure, self.expansion, v, self._xp))
-            np.multiply(i, self.law.v_full, out=out[part])
+            np.multiply(i, self.law.v_full * self._sense.gain, out=out[part])
         return out
 
     @staticmethod

@@ -24,7 +24,7 @@ def transfer(tile: Tile, g: ArrayLike) -> Array:
     Parameters
     ----------
     tile
-        Wires and periphery; its cell plays no part.
+        Wires and periphery; its cell and its amplifiers play no part.
     g
         Conductances [S], (..., rows, cols).
 

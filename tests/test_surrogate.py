@@ -1,8 +1,12 @@
 """The surrogate against the line solver, its own estimate, and its manners."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from memtwin.circuits.amplifier import Amplifier
+from memtwin.circuits.backends import torch_arrays
 from memtwin.circuits.baselines import AlphaBeta, LinearTransfer
 from memtwin.circuits.cell import Cell, Selector, Transistor
 from memtwin.circuits.closure import Expansion
@@ -243,6 +247,23 @@ def test_gradients_are_those_of_the_tile(cell: str, rng: np.random.Generator) ->
     assert by_v[3, 4] == pytest.approx(slope, rel=1e-6)
 
 
+@pytest.mark.parametrize("cell", ["linear", "sinh5", "1T1R"])
+def test_torch_computes_the_same(cell: str, rng: np.random.Generator) -> None:
+    pytest.importorskip("torch")
+    tile = Tile(16, 12, cell=CELLS[cell], drive="both", wire_spread=0.1)
+    g, v = rng.choice(LEVELS, (3, 16, 12)), 0.2 * rng.random((3, 9, 16))
+    d = rng.normal(size=(3, 9, 12))
+    found = []
+    for options in ({"dtype": "float64"}, torch_arrays(dtype="float64")):
+        surrogate = Surrogate(tile, **options)
+        surrogate.program(g)
+        found.append((surrogate.read(v), *surrogate.gradients(v, d)))
+    for first, second in zip(*found, strict=True):
+        np.testing.assert_allclose(first, second, rtol=1e-9, atol=1e-12 * np.abs(first).max())
+    with pytest.raises(InputError, match="no device"):
+        torch_arrays("cuda:99")
+
+
 def test_baselines_are_where_they_should_be(rng: np.random.Generator) -> None:
     g, v = rng.choice(LEVELS, (32, 32)), 0.2 * rng.random((9, 32))
     for cell, order in (
@@ -257,6 +278,27 @@ def test_baselines_are_where_they_should_be(rng: np.random.Generator) -> None:
             engine.program(g)
             errors.append(nrmse(engine.read(v), truth))
         assert errors[0] > 2 * errors[1] > 20 * errors[2]
+
+
+def test_amplifiers_are_taken_at_small_signal_and_refused_beyond(rng: np.random.Generator) -> None:
+    g, v = rng.choice(LEVELS, (16, 12)), 0.2 * rng.random((5, 16))
+    tile = Tile(16, 12, cell=Cell.sinh(5.0), amplifier=Amplifier(1e3, gain=200.0, v_max=3.0))
+    read = []
+    for engine in (Nodal(tile), LineSolver(tile), Surrogate(tile)):
+        engine.program(g)
+        read.append(engine.read(v))
+    assert nrmse(read[1], read[0]) < 2e-3
+    assert nrmse(read[2], read[0]) < 0.05
+    low = replace(tile, amplifier=Amplifier(1e3, gain=200.0, v_max=0.1))
+    for engine in (LineSolver(low), Surrogate(low)):
+        engine.program(g)
+        with pytest.raises(NonConvergence, match="saturate"):
+            engine.read(v)
+    nodal = Nodal(low)
+    surrogate = Surrogate(low, fallback=nodal)
+    for engine in (surrogate, nodal):
+        engine.program(g)
+    np.testing.assert_allclose(surrogate.read(v), nodal.read(v), rtol=1e-12)
 
 
 def test_columns_without_devices(rng: np.random.Generator) -> None:
