@@ -57,7 +57,7 @@ class LinearTransfer(_Matrix):
 class AlphaBeta(_Matrix):
     """First-order closed form: every device sees its row's and its column's load.
 
-    ``i_j = sum_i v_i g_ij / ((1 + alpha_ij) (1 + beta_ij))`` with ``alpha_ij`` the drop along the
+    ``i_j = sum_i v_i g_ij / (1 + alpha_ij + beta_ij)`` with ``alpha_ij`` the drop along the
     word line that its own devices cause, ``beta_ij`` the rise of the bit line that its own devices
     cause, both at equal row voltages; after the gamma-compact model (Cao et al. 2022,
     doi:10.1109/JETCAS.2022.3172170), extended by driver and sense resistance.
@@ -67,7 +67,7 @@ class AlphaBeta(_Matrix):
 
     def _matrix(self, g: Array) -> Array:
         g = _small_signal(self.tile, g)
-        return g / ((1.0 + self._row_load(g)) * (1.0 + self._column_load(g)))
+        return g / (1.0 + self._row_load(g) + self._column_load(g))
 
     def _row_load(self, g: Array) -> Array:
         tile = self.tile
