@@ -35,7 +35,7 @@ from .model import SERIES, CompactModel
 _CHUNK = (
     16  # starts that descend together; fixed, so that the result does not depend on the workers
 )
-_FINE = 4  # integration steps per interval once the search is over
+_COARSEST, _FINEST = 8, 64  # integration steps per interval at most: in the search, and after it
 _FLAT = 1e-7  # relative gain at which the polish ends
 _FACE = 1e-7  # this close to a face of the cube is on it
 
@@ -88,6 +88,8 @@ class Fit:
         Seed of the starts; time taken.
     bounds, priors
         Bounds and priors of the free parameters.
+    substeps
+        Integration steps per measured interval that the data's precision asked for.
     """
 
     model: CompactModel
@@ -113,6 +115,7 @@ class Fit:
     seconds: float
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     priors: Mapping[str, Prior] = field(default_factory=dict)
+    substeps: int = 4
 
     def device(self, name: str, *, meta: Mapping[str, Any] | None = None) -> Device:
         """Return the fitted device, its provenance taken from the sweeps' ``meta``."""
@@ -155,7 +158,9 @@ class Fit:
         p[SERIES.name] = p[SERIES.name] + tester
         if x0 is None:
             x0 = _best_state(self.model, p, sweep, self.loss)
-        return respond(self.model, sweep.t, sweep.v, p, np.array([x0]), substeps=_FINE).i[:, 0]
+        return respond(self.model, sweep.t, sweep.v, p, np.array([x0]), substeps=self.substeps).i[
+            :, 0
+        ]
 
 
 def fit(
@@ -221,11 +226,15 @@ def fit(
         model, given, loss, fixed=fixed, free=free, bounds=bounds, priors=priors, series=series
     )
     points = _starts(space, start, starts, candidates, np.random.default_rng(seed))
+    space = replace(space, substeps=_substeps(space, points[:4], 0.05, _COARSEST))
     descent = _search(space, points, steps, executor, progress)
     best = int(np.argmin(descent.costs))
     if not np.isfinite(descent.costs[best]):
         raise FitError(f"{given[0].name}: no start of model {model.name} gives finite currents")
-    space = replace(space, substeps=_FINE)
+    # until integration errors move the sum of squares by less than a tenth of one point's noise
+    share = 0.1 / max(len(space.sweeps[0].t), 1)
+    fine = _substeps(space, descent.points[best : best + 1], share, _FINEST)
+    space = replace(space, substeps=fine)
     z, message, polished = _polish(space, descent.points[best])
     return _finish(
         space,
@@ -280,6 +289,21 @@ def _starts(
             values[k] = value
         points = np.concatenate([space.points(values)[None], points[: max(count - 1, 0)]])
     return points
+
+
+def _substeps(space: Space, points: Array, share: float, most: int) -> int:
+    """Return the integration steps per interval whose error is below a share of the misfit."""
+    count = space.substeps
+    coarse = space.residuals(points, False)[0]
+    while count < most:
+        fine = replace(space, substeps=2 * count).residuals(points, False)[0]
+        with np.errstate(over="ignore", invalid="ignore"):
+            error, misfit = ((coarse - fine) ** 2).sum(0), (fine**2).sum(0)
+        # an exact fit has no misfit: a thousandth of a residual is fine enough for any
+        if np.median(error - share * misfit) <= 1e-6 * len(fine):
+            break
+        count, coarse = 2 * count, fine
+    return count
 
 
 def _search(
@@ -420,6 +444,7 @@ def _finish(
             for name, low, high in zip(space.names, space.lower, space.upper, strict=True)
         },
         priors=dict(space.priors),
+        substeps=space.substeps,
     )
 
 

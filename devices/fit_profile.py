@@ -93,6 +93,7 @@ def profile(
         bounds=dict(fit.bounds),
         priors=dict(fit.priors),
     )
+    space = replace(space, substeps=fit.substeps)
     column = space.names.index(name)
     best = np.array([{**fit.parameters, **states}[n] for n in space.names])
     value, log = best[column], bool(space.log[column])
@@ -111,7 +112,7 @@ def profile(
         return residual, slopes
 
     costs = descend(held, space.points(starts), steps=steps).costs
-    centre = replace(space, substeps=1).residuals(space.points(best)[None], False)[0]
+    centre = space.residuals(space.points(best)[None], False)[0]
     lowest = min(0.5 * float((centre**2).sum()), float(costs.min()))
     noise = 2.0 * lowest / max(len(centre) - len(best), 1)
     limit = lowest + 0.5 * noise * float(chi2.ppf(confidence, 1))

@@ -17,7 +17,7 @@ from .fit_space import Prior
 from .fit_statistics import Quality
 from .models import MODELS
 
-_PLAIN = ("cost", "aic", "bic", "converged", "message", "seed", "seconds")
+_PLAIN = ("cost", "aic", "bic", "converged", "message", "seed", "seconds", "substeps")
 
 
 def save_fit(fit: Fit, path: str | Path) -> Path:

@@ -1,0 +1,40 @@
+"""Fit a measured current-voltage loop, keep the fit and the device, and draw it.
+
+Needs the dataset nbsto-groningen-iv: a network on first use, or MEMTWIN_DATA. Run: python
+examples/fit_sweep.py
+"""
+
+from pathlib import Path
+
+from memtwin.data.catalogue import fetch
+from memtwin.data.importers import read_sweep
+from memtwin.devices.device import save_device
+from memtwin.devices.fit import fit
+from memtwin.devices.fit_loss import Loss
+from memtwin.devices.models import MODELS
+from memtwin.devices.plots import save_fit_figure
+
+OUT = Path("runs/fit_sweep")
+
+
+def main() -> None:
+    (path,) = fetch("nbsto-groningen-iv", "*Radius 32 um/015*")
+    sweep = read_sweep(path, meta={"area": 3.2e-9})
+    # window parameters trade against each other in one loop: hold them, and the others are known
+    held = {"x_p": 0.3, "x_n": 0.5, "alpha_p": 1.0, "alpha_n": 15.0, "v_p": 0.5}
+    result = fit(MODELS["yakopcic"], sweep, fixed=held, loss=Loss(floor=1e-9), starts=16)
+    good = result.quality[0]
+    print(
+        f"{good.nrmse_percent:.2f} % of the range, {good.decades:.3f} decades,"
+        f" {result.seconds:.0f} s"
+    )
+    for name in result.names:
+        value = {**result.parameters, "x0_1": result.x0[0]}[name]
+        print(f"{name:8} {value:11.4g} ± {result.stderr[name]:.2g}")
+    print(result.save(OUT / "fit.h5"))
+    print(save_device(result.device("nbsto, my fit"), OUT / "device.toml"))
+    print(save_fit_figure(result, OUT / "fit.png"))
+
+
+if __name__ == "__main__":
+    main()

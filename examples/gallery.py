@@ -1,0 +1,70 @@
+"""Draw the pictures of docs/gallery.md: fits, profiles, ramps, bands, relaxation.
+
+The sweep is synthetic; the ramps and cells are public datasets (BSD-3-Clause, MIT). Run: python
+examples/gallery.py
+"""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from memtwin.data.array_importers import read_ramps, read_relaxation
+from memtwin.data.catalogue import fetch
+from memtwin.data.measurement import Sweep
+from memtwin.devices import plots
+from memtwin.devices.device import Device
+from memtwin.devices.fit import fit
+from memtwin.devices.fit_profile import profile
+from memtwin.devices.models import MODELS
+from memtwin.devices.pulse_response import fit_spread
+from memtwin.devices.simulate import simulate
+
+OUT = Path("docs/pictures")
+HELD = {"x_p": 0.3, "x_n": 0.3, "alpha_p": 1.0, "alpha_n": 1.0}
+
+
+def synthetic() -> Sweep:
+    """A loop of a device with known parameters and 2 % noise."""
+    truth = {"a_p": 2e-5, "a_n": 3e-5, "b_p": 4.0, "b_n": 3.0, "A_p": 3.0, "A_n": 1.0, "r_s": 300.0}
+    t = np.linspace(0.0, 20.0, 301)
+    v = 1.2 * np.sin(2 * np.pi * t / 20.0)
+    i = simulate(Device("d", MODELS["yakopcic"], truth), t, v, 0.2).i
+    rng = np.random.default_rng(0)
+    noise = (0.02 * np.abs(i) + 2e-9) * rng.standard_normal(len(t))
+    return Sweep("synthetic device, 2 % noise", t, v, i + noise, np.zeros(len(t), bool))
+
+
+def save(figure: Figure, name: str) -> None:
+    OUT.mkdir(parents=True, exist_ok=True)
+    figure.savefig(OUT / name, dpi=110)
+    print(OUT / name)
+
+
+def main() -> None:
+    result = fit(MODELS["yakopcic"], synthetic(), fixed=HELD, starts=16)
+    print(plots.save_fit_figure(result, OUT / "fit.png"))
+
+    figure = Figure(figsize=(9, 3.2), layout="constrained")
+    for axes, name in zip(figure.subplots(1, 3), ("r_s", "b_p", "A_p"), strict=True):
+        plots.profile_likelihood(axes, profile(result, name, points=15, steps=20))
+    save(figure, "profiles.png")
+
+    train = read_ramps(fetch("crosssim-taox-ltp-ltd", "set.csv")[0], v_read=0.1)
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    plots.pulse_ramps(left, train)
+    plots.ramp_band(right, fit_spread(train.ramps(0, 30)), 34)
+    for ramp in train.g[30:]:
+        right.plot(1e6 * ramp, color="black", lw=0.6, alpha=0.6)
+    right.set_title("ramps 30 to 38, band learnt from 0 to 29")
+    save(figure, "ramps.png")
+
+    cells = read_relaxation(fetch("rram-relaxation-3tech", "techB/relax*")[0], g_max=128e-6)
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    plots.relaxation(figure.subplots(), cells)
+    save(figure, "relaxation.png")
+
+
+if __name__ == "__main__":
+    main()
