@@ -181,6 +181,12 @@ class Cell:
         x[closed] = self.device.state(g[closed], self.v_read)
         return x
 
+    def conductance(self, x: ArrayLike) -> Array:
+        """Return the conductance [S] at the read voltage of devices in the full model state ``x``:
+        what to program when states are known.
+        """
+        return self.device.conductance(x, self.v_read)
+
     def current(self, v: ArrayLike, g: ArrayLike, b: ArrayLike = 0.0) -> Array:
         """Return the current [A] at ``v`` [V] from word to bit line, the bit line at ``b`` [V]; all
         broadcast.

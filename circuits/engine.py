@@ -2,6 +2,9 @@
 
 __all__ = ["ENGINES", "Engine", "checked_conductances", "checked_voltages", "make_engine"]
 
+import warnings
+from concurrent.futures import Executor
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -49,12 +52,19 @@ class Engine(Protocol):
         """
 
 
-def make_engine(name: str, tile: Tile, *, workers: int | None = None) -> Engine:
+def make_engine(
+    name: str,
+    tile: Tile,
+    *,
+    workers: int | None = None,
+    executor: Executor | None = None,
+    cache: str | Path | None = None,
+) -> Engine:
     """Return the engine called ``name`` for stacks of ``tile``.
 
-    ``workers`` is the number of ngspice processes, by default one per core. A surrogate made here
-    takes the tile at its word; one that was fitted to ngspice comes from its fit,
-    ``SurrogateFit.engine``.
+    The options are ngspice's: the number of processes (by default one per core), another place for
+    its jobs than this machine, and a folder that keeps its results. A surrogate made here takes the
+    tile at its word; one that was fitted to ngspice comes from its fit, ``SurrogateFit.engine``.
     """
     if name == "ideal":
         from .ideal import Ideal
@@ -75,7 +85,7 @@ def make_engine(name: str, tile: Tile, *, workers: int | None = None) -> Engine:
     if name == "spice":
         from .spice import Spice
 
-        return Spice(tile, workers=workers)
+        return Spice(tile, workers=workers, executor=executor, cache=cache)
     raise InputError(f"there is no engine {name!r}{nearest(name, ENGINES)}")
 
 
@@ -112,4 +122,19 @@ def checked_voltages(
         raise InputError(
             f"voltage at {place} is {v[place]!r}, expected a number within ±{V_MAX:g} V"
         )
+    _warn_beyond_the_fit(tile, v)
     return v
+
+
+def _warn_beyond_the_fit(tile: Tile, v: Array) -> None:
+    device = tile.cell.device
+    low, high = device.meta.get("v_min"), device.meta.get("v_max")
+    if low is None or high is None or not v.size:
+        return
+    if v.min() < float(low) or v.max() > float(high):
+        warnings.warn(
+            f"device {device.name} was fitted from {float(low):.3g} to {float(high):.3g} V,"
+            f" and is read from {v.min():.3g} to {v.max():.3g} V",
+            RuntimeWarning,
+            stacklevel=4,
+        )

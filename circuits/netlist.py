@@ -18,6 +18,7 @@ saves another fifth of it with the SPARSE solver.
 __all__ = ["Netlist", "alterations", "build", "cell_lines", "dissection", "models", "nodes"]
 
 import functools
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import compress
@@ -96,7 +97,9 @@ def build(tile: Tile, g: ArrayLike, v: ArrayLike, *, alterable: bool = False) ->
     g = checked_conductances(tile, g)
     v = checked_voltages(tile, (), v)
     wires = tile.wires()
-    circuit = Circuit(f"memtwin tile {tile.rows}x{tile.cols}, {tile.cell.device.model.name}")
+    # Names come from files: in the title nothing of one may look like a line of its own.
+    model = re.sub(r"[^A-Za-z0-9_. -]", "_", tile.cell.device.model.name)
+    circuit = Circuit(f"memtwin tile {tile.rows}x{tile.cols}, {model}")
     ports = _ports(tile)
     array = SubCircuit("array", *ports)
     array.raw_spice = _array(tile, g, alterable) + _wires(tile)

@@ -4,6 +4,7 @@ __all__ = ["Spice"]
 
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 
@@ -21,8 +22,8 @@ from .pool import TIMEOUT, Mode, Worker, map_jobs
 from .tile import Tile
 from .worker import Job, Outcome, Step
 
-CHUNK = 256
-"""Vectors per sweep: what one crash costs, and what one worker takes at a time."""
+CHUNK = 128
+"""Most vectors per sweep: what one crash costs, and what one worker takes at a time."""
 
 
 class Spice:
@@ -109,11 +110,7 @@ class Spice:
                 if progress is not None:
                     progress(t + 1, len(g))
         else:
-            places = [
-                (t, slice(k, k + CHUNK))
-                for t in range(len(g))
-                for k in range(0, swept.shape[1], CHUNK)
-            ]
+            places = [(t, part) for t in range(len(g)) for part in _chunks(swept.shape[1])]
             decks = [build(self.tile, g[t], swept[t, part]) for t, part in places]
             jobs = [
                 Job(deck.text, (Step(deck.analysis, deck.sense),), self._ladder) for deck in decks
@@ -199,6 +196,13 @@ class Spice:
             cache=self._cache,
             progress=progress,
         )
+
+
+def _chunks(vectors: int) -> list[slice]:
+    """Return equal parts of a batch; they depend on nothing else, so that results don't either."""
+    count = -(-vectors // CHUNK)
+    edges = [k * vectors // count for k in range(count + 1)] if count else []
+    return [slice(a, b) for a, b in pairwise(edges)]
 
 
 class _Session:
