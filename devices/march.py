@@ -19,6 +19,8 @@ from ..data.types import Array, Progress
 from .model import CompactModel
 from .series import inner_voltage
 
+_ATTEMPTS = 10_000  # steps within one interval before giving up
+
 
 class System:
     """F(x, v) and its derivatives for a set of devices.
@@ -157,7 +159,7 @@ def _interval(
     x[accepted] = np.clip(new[accepted], low, high)
     h = h * _growth(size)
     step[:] = h
-    for _ in range(100_000):
+    for _ in range(_ATTEMPTS):
         (active,) = np.nonzero(done < 1.0 - 1e-12)
         if not active.size:
             return x

@@ -124,6 +124,23 @@ def test_fast_devices_in_long_intervals_are_followed() -> None:
     assert trace.x[:, 3].max() < 0.001
 
 
+@pytest.mark.parametrize("name", [n for n in MODELS if MODELS[n].rate_expr is not None])
+def test_states_stay_inside_and_no_energy_comes_out(name: str, rng: np.random.Generator) -> None:
+    """Random walks of the voltage, over five decades of speed at once."""
+    t = np.linspace(0.0, 1.0, 40)
+    v = np.cumsum(rng.normal(0.0, 0.3, (4, 40)), axis=1).clip(-2.0, 2.0) * (t > 0)
+    device = Device("d", MODELS[name])
+    for scale in (1e-6, 1e-3, 1.0):
+        trace = simulate(device, t * scale, v, rng.uniform(0.0, 1.0, 4))
+        assert trace.x.min() >= 0.0
+        assert trace.x.max() <= 1.0
+        assert (trace.i * trace.v >= 0.0).all()
+        moved = np.diff(trace.x, axis=1)
+        both = (v[:, 1:] >= 0) & (v[:, :-1] >= 0)
+        if name != "knowm":  # whose switches also relax at rest
+            assert (moved[both] >= -1e-6).all()
+
+
 def test_static_models_keep_their_state() -> None:
     trace = simulate(Device("d", MODELS["sinh"], {"b": 3.0}, area=2.0), T, V, 1e-5)
     assert (trace.x == 1e-5).all()
