@@ -2,10 +2,11 @@
 
     python benchmarks/fitting.py            # a table
     python benchmarks/fitting.py --json     # one JSON list
+    python benchmarks/fitting.py --measured # also the fits to measured data, which take minutes
 
-Times are CPU seconds of one process (``time.process_time``); ratios compare work done in the same run, on the same
-machine. Equal work means equal accuracy: each row says the largest error of the state against a reference at
-tolerance 1e-10.
+Times are CPU seconds of one process (``time.process_time``); ratios compare work done in the same
+run, on the same machine. Equal work means equal accuracy: each row says the largest error of the
+state against a reference at tolerance 1e-10.
 """
 
 import argparse
@@ -166,17 +167,23 @@ def _pulse_rows(devices: int = 20_000, pulses: int = 20) -> list[Row]:
     ]
 
 
-def rows() -> list[Row]:
-    """Return every row of this benchmark."""
-    return simulation_rows()
+def rows(*, measured: bool = False) -> list[Row]:
+    """Return every row of this benchmark, those on measured data only when asked for."""
+    found = simulation_rows()
+    if measured:
+        from measured import measured_figures
+
+        found += [Row(*figure) for figure in measured_figures()]
+    return found
 
 
 def main() -> int:
     """Print the rows; return 1 if a bar is missed."""
     parser = argparse.ArgumentParser(description="Figures of the device toolkit.")
     parser.add_argument("--json", action="store_true", help="print one JSON list")
+    parser.add_argument("--measured", action="store_true", help="fit measured data too")
     arguments = parser.parse_args()
-    found = rows()
+    found = rows(measured=arguments.measured)
     if arguments.json:
         print(json.dumps([asdict(row) for row in found]))
     else:

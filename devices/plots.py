@@ -4,7 +4,9 @@
 """
 
 __all__ = [
+    "array_spread",
     "correlation",
+    "level_curves",
     "profile_likelihood",
     "pulse_ramps",
     "ramp_band",
@@ -30,6 +32,7 @@ from ..data.types import Array
 from .fit import Fit
 from .fit_loss import current_floor
 from .fit_profile import Profile
+from .levels import Levels
 from .pulse_response import RampSpread
 
 if TYPE_CHECKING:
@@ -137,6 +140,30 @@ def ramp_band(axes: "Axes", spread: RampSpread, ramp: int, *, seed: int = 0) -> 
     axes.set(xlabel="pulse", ylabel="conductance [µS]")
     axes.legend(frameon=False)
     axes.grid(alpha=0.25)
+    return axes
+
+
+def level_curves(axes: "Axes", levels: Levels) -> "Axes":
+    """Draw the read I-V law of every level up to the read voltage."""
+    from matplotlib import colormaps
+
+    v = np.linspace(0.0, levels.v_read, 101)
+    for k, x in enumerate(levels.x):
+        shade = colormaps["viridis"](0.9 * k / max(levels.count - 1, 1))
+        axes.plot(v, 1e6 * levels.device.current(v, x), color=shade, lw=1.0)
+    axes.set(xlabel="voltage [V]", ylabel="current [µA]", title=f"{levels.count} levels")
+    axes.grid(alpha=0.25)
+    return axes
+
+
+def array_spread(axes: "Axes", targets: Array, read: Array) -> "Axes":
+    """Draw what cells read [S] about what they were told to be [S], each of the same shape."""
+    low, high = 1e6 * min(read.min(), targets.min()), 1e6 * max(read.max(), targets.max())
+    bins = np.linspace(low, high, 121)
+    for level in np.unique(targets):
+        axes.stairs(*np.histogram(1e6 * read[targets == level], bins), fill=True, alpha=0.6)
+        axes.axvline(1e6 * level, color=_MEASURED, lw=0.6, ls=":")
+    axes.set(xlabel="conductance read [µS]", ylabel="cells")
     return axes
 
 
