@@ -9,6 +9,7 @@ import functools
 import json
 import math
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated, Any, ParamSpec, TypeVar
@@ -45,6 +46,7 @@ def verb(function: Callable[P, R]) -> Callable[P, None]:
 
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
+        warnings.showwarning = _warned
         try:
             function(*args, **kwargs)
         except KeyboardInterrupt:
@@ -59,6 +61,10 @@ def verb(function: Callable[P, R]) -> Callable[P, None]:
             _fail(f"{error.filename or 'the system'}: {error.strerror or error}", 1)
 
     return wrapped
+
+
+def _warned(message: Warning | str, *_: Any, **__: Any) -> None:
+    note(f"note: {message}")
 
 
 def _fail(sentence: str, code: int) -> None:

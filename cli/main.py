@@ -5,14 +5,15 @@ The verbs' modules are light; each imports what it needs when it runs, so that `
 
 __all__ = ["app", "main"]
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
 from .. import __version__
-from .console import verb
 from .characterise import characterise
 from .compare import compare
+from .console import verb
 from .data import app as data
 from .fit import fit
 from .info import info
@@ -21,6 +22,7 @@ from .program import app as program
 from .report import report
 from .run import run
 from .surrogate import app as surrogate
+from .train import train
 from .validate import validate
 
 app = typer.Typer(
@@ -48,13 +50,20 @@ def _root(
     """Memristor devices in SPICE, and the networks that train on them."""
 
 
-app.add_typer(data, name="data")
-app.command()(verb(fit))
-app.add_typer(program, name="program")
-for command in (netlist, characterise):
-    app.command()(verb(command))
-app.add_typer(surrogate, name="surrogate")
-for command in (run, compare, validate, report, info):
+for group, name in ((data, "data"), (program, "program"), (surrogate, "surrogate")):
+    app.add_typer(group, name=name)
+VERBS: tuple[Callable[..., object], ...] = (
+    fit,
+    netlist,
+    characterise,
+    run,
+    train,
+    validate,
+    compare,
+    report,
+    info,
+)
+for command in VERBS:
     app.command()(verb(command))
 
 

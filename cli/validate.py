@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .console import Json, emit
-from .run import Terminal
+from .job import Terminal
 
 
 def validate(

@@ -13,6 +13,7 @@ __all__ = [
     "new_folder",
     "run",
     "stored_config",
+    "train_run",
     "validate_run",
 ]
 
@@ -34,7 +35,7 @@ from ..circuits.population import Spread
 from ..circuits.recipe_design import design_recipe
 from ..circuits.surrogate_fit import SurrogateFit, fit_surrogate
 from ..circuits.tile import Tile
-from ..circuits.write_table import make_table
+from ..circuits.write_table import load_table, make_table
 from ..data.errors import InputError, MemtwinError
 from ..data.images import ImageSet, load_images
 from ..data.store import write_record
@@ -132,6 +133,16 @@ def run(config: RunConfig, folder: str | Path, listener: Listener | None = None)
     return _Job(config, Path(folder), listener or Silent()).run()
 
 
+def train_run(
+    config: RunConfig, folder: str | Path, listener: Listener | None = None
+) -> TrainResult:
+    """Do the job up to the end of the training, or what is left of it in ``folder``.
+
+    :func:`run` on the same folder does the rest. Raises as it does.
+    """
+    return _Job(config, Path(folder), listener or Silent()).train()
+
+
 def validate_run(
     folder: str | Path,
     *,
@@ -215,9 +226,8 @@ class _Job:
         self._claim()
         features = ngspice.features()
         setup = self._set_up()
-        with self._step("write cost", "pulsing the device between levels") as progress:
-            costs = write_costs(setup.levels, self.config.seed, progress)
         float_accuracy = self._train_float(setup)
+        costs = self._write_costs(setup.levels)
         twin, result = self._train(setup, costs)
         validation = self._validate(setup, twin)
         self.seconds["all"] = time.perf_counter() - started
@@ -238,11 +248,16 @@ class _Job:
         write_record(self.folder / "run.h5", KIND, record)
         return load_run(self.folder)
 
+    def train(self) -> TrainResult:
+        """Do the job up to the end of the training."""
+        self._claim()
+        setup = self._set_up()
+        return self._train(setup, self._write_costs(setup.levels))[1]
+
     def validate(self) -> Validation:
         """Validate a run that has been trained; everything else is taken from its folder."""
         setup = self._set_up()
-        levels = setup.levels.count
-        twin, _ = self._train(setup, WriteCosts.nominal(levels))
+        twin, _ = self._train(setup, self._write_costs(setup.levels))
         return self._validate(setup, twin)
 
     def _set_up(self) -> "_Setup":
@@ -269,6 +284,12 @@ class _Job:
             f"float network: {100 * accuracy[-1]:.2f} % on {len(setup.images.x_test):,} test images"
         )
         return accuracy
+
+    def _write_costs(self, levels: Levels) -> WriteCosts:
+        with self._step("write cost", "pulsing the device between levels") as progress:
+            return write_costs(
+                levels, self.config.seed, progress, path=self.folder / "write_table.h5"
+            )
 
     def _train(self, setup: "_Setup", costs: WriteCosts) -> tuple[MemristorTwin, TrainResult]:
         config, levels = self.config, setup.levels
@@ -378,9 +399,18 @@ class _Job:
         return fitted, check
 
 
-def write_costs(levels: Levels, seed: int, progress: Progress | None = None) -> WriteCosts:
-    """Return what writes of the run's device cost, from write-verify loops on its own dynamics."""
+def write_costs(
+    levels: Levels, seed: int, progress: Progress | None = None, *, path: Path | None = None
+) -> WriteCosts:
+    """Return what writes of the run's device cost, from write-verify loops on its own dynamics.
+
+    The table is taken from ``path`` if it is there, else made and kept there.
+    """
+    if path is not None and path.exists():
+        return WriteCosts.of_table(load_table(path))
     table = make_table(levels, design_recipe(levels), Spread(), seed=seed, progress=progress)
+    if path is not None:
+        table.save(path)
     return WriteCosts.of_table(table)
 
 

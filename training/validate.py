@@ -44,12 +44,14 @@ class Validation:
     @property
     def predictions(self) -> NDArray[np.int64]:
         """Classes according to the validating engine, (n,)."""
-        return np.argmax(self.outputs, axis=1)
+        classes: NDArray[np.int64] = np.argmax(self.outputs, axis=1)
+        return classes
 
     @property
     def reference_predictions(self) -> NDArray[np.int64]:
         """Classes according to the engine that trained, (n,)."""
-        return np.argmax(self.reference, axis=1)
+        classes: NDArray[np.int64] = np.argmax(self.reference, axis=1)
+        return classes
 
     @property
     def accuracy(self) -> float:

@@ -1,0 +1,44 @@
+"""``memtwin train``: the main job without its validation; ``memtwin run --resume`` adds that."""
+
+__all__ = ["train"]
+
+from .console import Json, emit, note
+from .job import (
+    Changes,
+    ConfigFile,
+    Engine,
+    Out,
+    Preset,
+    Resume,
+    Seed,
+    Terminal,
+    Workers,
+    prepared,
+)
+
+
+def train(
+    preset: Preset = None,
+    config: ConfigFile = None,
+    change: Changes = None,
+    engine: Engine = None,
+    seed: Seed = None,
+    workers: Workers = None,
+    out: Out = None,
+    resume: Resume = None,
+    json: Json = False,
+) -> None:
+    """Characterise, fit the surrogate and train; every finished epoch is a checkpoint."""
+    from ..training.experiment import train_run
+
+    given = {"training.engine": engine, "seed": seed, "workers": workers}
+    settings, folder = prepared(preset, config, change, given, out, resume)
+    note(f"run folder: {folder}")
+    try:
+        result = train_run(settings, folder, Terminal())
+    except KeyboardInterrupt:
+        note(f"continue with: memtwin train --resume {folder}")
+        raise
+    last = result.records[-1].summary()
+    summary = {"folder": str(folder), "memristor_accuracy": result.accuracy} | last
+    emit(summary, as_json=json, title=f"training {settings.name}")

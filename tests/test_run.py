@@ -1,0 +1,230 @@
+"""The main job, small but whole: real ngspice, real digits, the shipped device; and how it fails."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from memtwin.data.errors import InputError, MemtwinError
+from memtwin.data.store import digest
+from memtwin.training import experiment
+from memtwin.training.config import load_config
+from memtwin.training.record import load_run
+
+SMALL = [
+    "name=small",
+    "images.train=300",
+    "images.test=60",
+    "network.hidden=[8]",
+    "tile.rows=16",
+    "tile.cols=16",
+    "training.epochs=2",
+    "surrogate.vectors=8",
+    "surrogate.held_out=6",
+    "validation.images=10",
+]
+PROMISED = {
+    "float_accuracy",
+    "memristor_accuracy",
+    "spice_accuracy",
+    "spice_images",
+    "surrogate_accuracy_same_images",
+    "surrogate_nrmse_percent",
+    "surrogate_max_error_percent",
+    "writes",
+    "writes_closed_loop",
+    "writes_removed_percent",
+    "energy_removed_percent",
+    "seconds",
+    "record",
+    "report",
+    "seed",
+    "ngspice_version",
+    "klu",
+}
+
+
+def memtwin(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "memtwin", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
+
+
+def settings(*changes: str) -> list[str]:
+    return [word for change in (*SMALL, *changes) for word in ("--set", change)]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "small"
+    done = memtwin("run", "demo", *settings(), "--out", str(folder), "--json")
+    assert done.returncode == 0, done.stderr
+    return folder, json.loads(done.stdout), done
+
+
+@pytest.mark.spice
+def test_a_run_prints_one_json_object_with_what_was_promised(finished):
+    folder, summary, done = finished
+    assert done.stdout.count("\n") == 1
+    assert summary.keys() >= PROMISED
+    assert summary["spice_images"] == 10
+    assert summary["record"] == str(folder / "run.h5")
+    assert summary["surrogate_nrmse_percent"] < 0.2
+    # Three hundred images and eight hidden units: far above chance, far below a real network.
+    assert summary["memristor_accuracy"] > 0.5
+    assert summary["agreement"] >= 9
+    removed = 100 * (1 - summary["writes"] / summary["writes_closed_loop"])
+    assert summary["writes_removed_percent"] == pytest.approx(removed)
+
+
+@pytest.mark.spice
+def test_the_record_agrees_with_itself(finished):
+    record = load_run(finished[0])
+    epochs, layers = record["epochs"], record["layers"]
+    assert sum(layer["writes"].sum() for layer in layers.values()) == epochs["writes"].sum()
+    assert [layers[name]["g"].shape for name in sorted(layers)] == [(65, 16), (9, 20)]
+    low, high = record["levels"]["g"][[0, -1]]
+    for layer in layers.values():
+        assert layer["g"].min() >= low * (1 - 1e-6)
+        assert layer["g"].max() <= high * (1 + 1e-6)
+    # Every device after every batch of both layers.
+    devices = 65 * 16 + 9 * 20
+    assert epochs["closed_loop_writes"].tolist() == [devices * 15] * 2
+    lowest = record["levels"]["i"][0, -1] / record["levels"]["v_read"]
+    assert lowest == pytest.approx(low)
+
+
+@pytest.mark.spice
+def test_the_report_is_one_page_with_all_pictures(finished):
+    page = (finished[0] / "report.html").read_text(encoding="utf-8")
+    assert page.count("<svg") == 7
+    # Self-contained: nothing is fetched, nothing runs.
+    assert not re.search(r'(src|href)="(?!#)', page)
+    assert "<script" not in page
+
+
+@pytest.mark.spice
+def test_the_same_seed_gives_the_same_record(finished, tmp_path):
+    first = load_run(finished[0])
+    config = load_config("demo", [*SMALL, "workers=1"])
+    again = experiment.run(config, tmp_path / "again")
+    for record in (first, again):
+        del record["seconds"], record["summary"]["seconds"], record["config"]
+    assert digest(first) == digest(again)
+
+
+@pytest.mark.spice
+def test_validation_goes_on_from_what_was_read(finished):
+    folder = finished[0]
+    done = memtwin("validate", str(folder), "--images", "14", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["images"] == 14
+    assert found["agreement"] >= 13
+    assert 0 <= found["accuracy_low"] <= found["accuracy"] <= found["accuracy_high"] <= 1
+
+
+@pytest.mark.spice
+def test_reports_are_drawn_from_the_record_alone(finished, tmp_path):
+    folder = finished[0]
+    done = memtwin("report", str(folder / "run.h5"), "--out", str(tmp_path / "page.html"), "--json")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "page.html").read_bytes() == (folder / "report.html").read_bytes()
+
+
+@pytest.mark.spice
+def test_an_interrupted_run_is_resumed_to_the_same_record(finished, tmp_path):
+    folder = tmp_path / "stopped"
+    command = [
+        sys.executable,
+        "-m",
+        "memtwin",
+        "run",
+        "demo",
+        *settings("training.epochs=40"),
+        "--out",
+        str(folder),
+    ]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 200
+    while not (folder / "checkpoint.h5").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert f"continue with: memtwin run --resume {folder}" in said
+    assert "Traceback" not in said
+    assert not (folder / "run.h5").exists()
+    assert not list(folder.glob(".*"))
+    # As if it had been configured for two epochs: then it must come out as the uninterrupted run did.
+    path = folder / "config.json"
+    path.write_text(path.read_text().replace('"epochs": 40', '"epochs": 4'))
+    done = memtwin("run", "--resume", str(folder), "--json")
+    assert done.returncode == 0, done.stderr
+    straight = experiment.run(
+        load_config("demo", [*SMALL, "training.epochs=4"]), tmp_path / "straight"
+    )
+    resumed = load_run(folder)
+    for record in (straight, resumed):
+        del record["seconds"], record["summary"]["seconds"]
+    assert digest(straight) == digest(resumed)
+
+
+def test_runs_are_never_written_over(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = load_config("demo")
+    first = experiment.new_folder(None, config)
+    assert first == Path("runs/demo-0")
+    first.mkdir(parents=True)
+    (first / "config.json").write_text(config.model_dump_json())
+    assert experiment.new_folder(None, config) == Path("runs/demo-0-2")
+    with pytest.raises(InputError, match="already holds a run: continue it with --resume"):
+        experiment.new_folder(first, config)
+    with pytest.raises(InputError, match="another configuration"):
+        experiment.run(load_config("demo", ["seed=1"]), first)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["run"], 2, "give a preset"),
+        (["run", "demoo"], 2, "did you mean 'demo'?"),
+        (["run", "demo", "--set", "training.epoch=3"], 2, "did you mean 'epochs'?"),
+        (["run", "demo", "--engine", "spcie"], 2, "training.engine"),
+        (["run", "demo", "--resume", "x"], 2, "nothing else"),
+        (["run", "--resume", "nowhere"], 2, "holds no run"),
+        (["run", "demo", "--set", "device.name=nbsto"], 2, "did you mean 'nbsto_32um'?"),
+        (["run", "demo", "--set", "images.train=99999"], 2, "has 1297"),
+        (["validate", "nowhere"], 2, "holds no run"),
+        (["report", "nowhere"], 2, "there is no run record"),
+        (["fit", "missing.csv"], 2, "missing.csv"),
+        (["data", "get", "nbsto-groningen"], 2, "did you mean 'nbsto-groningen-iv'?"),
+    ],
+)
+def test_bad_input_is_one_sentence(tmp_path, arguments, code, words):
+    done = memtwin(*arguments, cwd=tmp_path)
+    assert done.returncode == code, done.stderr
+    assert words in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_without_ngspice_the_remedy_is_named(tmp_path):
+    # Neither the library nor the program that would stand in for it.
+    missing = {"NGSPICE_LIBRARY_PATH": str(tmp_path / "missing.so"), "PATH": str(tmp_path)}
+    environment = {**os.environ, **missing}
+    done = memtwin("run", "demo", "--out", str(tmp_path / "r"), env=environment)
+    assert done.returncode == 1
+    assert "ngspice" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MemtwinError, match="can't write"):
+        experiment.run(load_config("demo"), tmp_path / "file" / "run")
