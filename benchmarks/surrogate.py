@@ -16,6 +16,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import argparse
+import importlib.util
 import json
 import re
 import time
@@ -26,6 +27,7 @@ from pathlib import Path
 import numpy as np
 
 from memtwin.circuits.amplifier import Amplifier
+from memtwin.circuits.backends import torch_arrays
 from memtwin.circuits.baselines import AlphaBeta, LinearTransfer
 from memtwin.circuits.cell import Cell, Transistor
 from memtwin.circuits.cell_deck import sweep_in_ngspice
@@ -373,6 +375,40 @@ def speed(size: int, tiles: int = 16, batch: int = 100) -> list[Row]:
     ]  # fmt: skip
 
 
+def arrays(size: int, tiles: int = 16, batch: int = 100) -> list[str]:
+    """Wall times of the same reads on the other arrays that are here."""
+    if importlib.util.find_spec("torch") is None:
+        return ["torch is not installed"]
+    import torch
+
+    torch.set_num_threads(1)
+    cell = CELLS["state"]
+    tile, law = Tile(size, size, cell=cell), law_of(cell)
+    rng = np.random.default_rng([SEED, 6])
+    g = rng.choice(LEVELS, (2, tiles, size, size))
+    v = FULL * rng.random((tiles, batch, size))
+    lines = []
+    for device in ("cpu", *(["cuda"] if torch.cuda.is_available() else [])):
+        surrogate = Surrogate(tile, law=law, check=0.0, renew=1e9, **torch_arrays(device))
+        surrogate.program(g[0])
+        times = []
+        turn = iter(range(1 << 30))
+        for work in (lambda: surrogate.program(g[next(turn) % 2]), lambda: surrogate.read(v)):  # noqa: B023
+            work()
+            spent = []
+            for _ in range(7):
+                began = time.perf_counter()
+                work()
+                spent.append(time.perf_counter() - began)
+            times.append(min(spent))
+        lines.append(
+            f"torch {torch.__version__} on {device}, {size}×{size}: refresh"
+            f" {1e3 * times[0] / tiles:.3g} ms per tile, read {1e6 * times[1] / tiles / batch:.3g} µs"
+            " per vector and tile, wall time"
+        )
+    return lines
+
+
 def draw(shown: dict[str, Array], path: Path) -> None:
     from matplotlib.figure import Figure
 
@@ -390,13 +426,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--sizes", default="32,64,128" if features().klu else "32")
     parser.add_argument("--quick", action="store_true", help="one wire resistance only")
+    parser.add_argument("--skip-speed", action="store_true", help="accuracy only")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
     sizes = [int(size) for size in options.sizes.split(",")]
     began = time.perf_counter()
     rows: list[Row] = []
-    if max(sizes) >= 64:
+    if max(sizes) >= 64 and not options.skip_speed:
         rows += speed(64)
     sets: list[Set] = []
     for size in sizes:
@@ -419,6 +456,7 @@ def main() -> None:
         group = [s for s in sets if s.cell == name]
         cells = (f"{rms([s.rms[engine] for s in group]):.3g}" for engine in ENGINES)
         print(f"| {name} | " + " | ".join(cells) + " |")
+    print("\n" + "\n".join(arrays(64 if max(sizes) >= 64 else max(sizes))))
     print(f"\n{time.perf_counter() - began:.0f} s")
     if options.json:
         tree = {

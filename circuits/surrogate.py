@@ -15,7 +15,7 @@ products of matrices. What keeps it honest:
 __all__ = ["Surrogate", "SurrogateReport", "expansion_for"]
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -30,6 +30,7 @@ from .ladder import Lines
 from .law import Law, law_over
 from .line import LineSolver
 from .memory import keep_freed_memory
+from .selfcheck import SurrogateReport, Watch
 from .sense import sense_of
 from .tile import Tile
 from .transfer import transfer
@@ -41,42 +42,6 @@ a call, and not a power of two, which makes transposed copies collide in the cac
 
 Tiles: TypeAlias = NDArray[np.intp]
 """Which tiles of the stack."""
-
-FAINT = 0.1
-"""Errors are relative to a tile's largest current, or to this share of what its fullest column
-would carry with all rows at full swing, whichever is more.
-"""
-
-CHECKED = 16
-"""Vectors of one tile that a self-check takes at most."""
-
-
-@dataclass(frozen=True)
-class SurrogateReport:
-    """What a surrogate has done since it was programmed with a stack of this shape."""
-
-    tiles: int
-    reads: int
-    vectors: int
-    """Vectors read, counted per tile."""
-    checked: int
-    """Vectors that went through the self-check, counted per tile."""
-    estimate: float
-    """Estimated error of the currents: root mean square over the tiles checked last, relative to
-    each one's largest current.
-    """
-    estimate_worst: float
-    """The same of the worst tile."""
-    on_line_solver: int
-    """Tiles that are read by the line solver because their estimate exceeded the bar."""
-    out_of_range: int
-    """Reads of single tiles that the line solver took because of their conductances or voltages."""
-    by_fallback: int
-    """Reads of single tiles that the fallback engine took."""
-    refreshed: int
-    """Refreshes of single tiles."""
-    renewed: int
-    """Exact linear solves of single tiles."""
 
 
 class Surrogate:
@@ -144,6 +109,7 @@ class Surrogate:
         self._lines = Lines.of(self._sense.tile, self._array, xp)
         self._stack: tuple[int, ...] | None = None
         self._g: Array = np.empty((0, *tile.shape))
+        self._covered: Array | None = None
 
     def program(self, g: ArrayLike) -> None:
         """Set the conductances ``g`` [S], (..., rows, cols); only changed tiles are refreshed."""
@@ -157,9 +123,8 @@ class Surrogate:
             old, new = self._g[stale], flat[stale]
             self._age[stale] += np.abs(new - old).sum((1, 2)) / (old.sum((1, 2)) + 1e-300)
         self._g = flat
-        if self._own_law and not self._followed(flat):
-            return
-        self._refresh(stale)
+        if not self._cover(flat, np.array([[0.0, self.tile.cell.v_read]])):
+            self._refresh(stale)
 
     def renew_residual(self) -> None:
         """Compute the exact linear transfer matrix of all tiles anew.
@@ -170,8 +135,7 @@ class Surrogate:
         """
         if self._stack is None or self._hopeless:
             return
-        self._on_line[:] = False
-        self._next = 0
+        self._watch.restart()
         self._age[:] = np.inf
         self._refresh(np.arange(len(self._g)))
 
@@ -181,26 +145,23 @@ class Surrogate:
             raise InputError("program the surrogate before reading it")
         v = checked_voltages(self.tile, self._stack, v)
         batch = v.reshape((-1, *v.shape[-2:]))
-        if self.law is None:
-            inside = np.zeros(len(batch), bool)
-        else:
-            inside = self.law.covers_batches(batch)
-            if self._own_law and not inside.all():
-                self._adopt(law_over(self.tile.cell, self._g, batch, self.law))
-                inside[:] = True
+        self._cover(self._g, batch)
         out = self._apply(batch)
-        self._reads += 1
-        self._vectors += batch.shape[0] * batch.shape[1]
-        outside = self._outside | ~inside
+        watch = self._watch
+        watch.reads += 1
+        watch.vectors += batch.shape[0] * batch.shape[1]
+        outside = self._outside.copy()
+        if self.law is not None:
+            outside |= ~self.law.covers_batches(batch)
         if np.isfinite(self._sense.limit):
             outside |= np.abs(out).max((1, 2), initial=0.0) > self._sense.limit
         for k in np.flatnonzero(outside).tolist():
             out[k] = self._solve(self._exact, k, batch[k], None)
-            self._out_of_range += 1
-        for k in np.flatnonzero(self._on_line & ~outside).tolist():
+            watch.out_of_range += 1
+        for k in np.flatnonzero(watch.on_line & ~outside).tolist():
             solved = self._solve(self._solver, k, batch[k], out[k])
             # With hysteresis, so that a tile at the bar doesn't change sides with every batch.
-            self._on_line[k] = self._judge(k, out[k], solved, out[k]) > 0.5 * self.bar
+            watch.on_line[k] = self._judge(k, out[k], solved, out[k]) > 0.5 * self.bar
             out[k] = solved
         if self.check and batch.size:
             self._self_check(batch, out, outside)
@@ -242,26 +203,15 @@ class Surrogate:
         """Estimated error of every tile when it was checked last, relative to its largest current,
         (...); not a number where it never was.
         """
-        return self._estimate.reshape(self._stack or (0,))
+        if self._stack is None:
+            raise InputError("program the surrogate before asking for its estimates")
+        return self._watch.estimate.reshape(self._stack)
 
     def report(self) -> SurrogateReport:
         """Return what happened since a stack of this shape was first programmed."""
         if self._stack is None:
             raise InputError("program the surrogate before asking for its report")
-        known = self._estimate[np.isfinite(self._estimate)]
-        return SurrogateReport(
-            tiles=len(self._g),
-            reads=self._reads,
-            vectors=self._vectors,
-            checked=self._checked,
-            estimate=float(np.sqrt(np.mean(known**2))) if known.size else float("nan"),
-            estimate_worst=float(known.max()) if known.size else float("nan"),
-            on_line_solver=int(self._on_line.sum()),
-            out_of_range=self._out_of_range,
-            by_fallback=self._by_fallback,
-            refreshed=self._refreshed,
-            renewed=self._renewed,
-        )
+        return self._watch.report()
 
     # ---- state ---------------------------------------------------------------------------------
 
@@ -271,35 +221,40 @@ class Surrogate:
         self._residual = self._array(np.zeros((tiles, *self.tile.shape)))
         self._age = np.full(tiles, np.inf)
         self._outside = np.zeros(tiles, bool)
-        self._on_line = np.zeros(tiles, bool)
-        self._estimate = np.full(tiles, np.nan)
-        self._next = 0
-        self._reads = self._vectors = self._checked = 0
-        self._out_of_range = self._by_fallback = self._refreshed = self._renewed = 0
-        if self.law is not None:
+        self._watch = Watch(tiles)
+        if self._hopeless:
+            self._outside[:] = True
+        elif self.law is not None:
             self._adopt_law(self.law)
 
-    def _followed(self, g: Array) -> bool:
-        """Make sure that the law covers ``g``; return whether it did before."""
-        if self._hopeless or (self.law is not None and self.law.covers_tiles(g).all()):
-            return not self._hopeless
-        try:
-            law = law_over(self.tile.cell, g, np.array([0.0, self.tile.cell.v_read]), self.law)
-        except FitError:
+    def _cover(self, g: Array, v: Array) -> bool:
+        """Make sure that a law of our own covers ``g`` and ``v``; return whether all tiles were
+        refreshed with a new one.
+        """
+        if not self._own_law or self._hopeless:
+            return self._hopeless
+        if (
+            self.law is not None
+            and self.law.covers_batches(v).all()
+            and (g is self._covered or self.law.covers_tiles(g).all())
+        ):
+            self._covered = g
+            return False
+        law = None
+        with suppress(FitError):
+            law = law_over(self.tile.cell, g, v, self.law)
+        if law is None or law.residual_max > self.bar:
             # A selector, say: no polynomial follows it, and all tiles go to the line solver.
-            self._hopeless = True
+            self._hopeless, self.law, self._closure = True, None, None
             self._outside[:] = True
             self._exact = LineSolver(self.tile, exact=True, tolerance=1e-6)
-        else:
-            self._adopt(law)
-        return False
-
-    def _adopt(self, law: Law) -> None:
-        """Take a new device law and refresh all tiles with it."""
+            return True
         self._adopt_law(law)
+        self._covered = g
         self._closure = None
         self._age[:] = np.inf
         self._refresh(np.arange(len(self._g)))
+        return True
 
     def _adopt_law(self, law: Law) -> None:
         self.law = law
@@ -315,7 +270,7 @@ class Surrogate:
         assert self.law is not None
         g, lines = self._g[block], self._lines
         if not self._own_law:
-            self._outside[block] = ~self.law.covers_tiles(g)
+            self._outside[block] = ~self.law.covers_tiles(g) | (self.law.residual > self.bar)
         terms = self.law.terms(self._array(g), self._xp)
         point = operate(lines, terms[0][1])
         old = self._age[block] > self.renew
@@ -324,12 +279,12 @@ class Surrogate:
             exact = self._array(transfer(self._sense.tile, self.law.terms(self._g[due])[0][1]))
             self._residual[due] = exact - point.t[old]
             self._age[due] = 0.0
-            self._renewed += len(due)
+            self._watch.renewed += len(due)
         closure = close(lines, terms, point, self.expansion, self._residual[block])
         if self._closure is None:
             self._closure = _map(lambda part: self._empty(part), closure)
         _map(lambda whole, part: whole.__setitem__(block, part), self._closure, closure)
-        self._refreshed += len(block)
+        self._watch.refreshed += len(block)
 
     def _empty(self, part: Any) -> Any:
         return self._xp.concatenate([part[:1]] * len(self._g))
@@ -358,39 +313,36 @@ class Surrogate:
         except NonConvergence:
             if self.fallback is None:
                 raise
-            self._by_fallback += 1
+            self._watch.by_fallback += 1
             self.fallback.program(self._g[k])
             return self.fallback.read(v)
 
     def _self_check(self, batch: Array, out: Array, outside: NDArray[np.bool_]) -> None:
         """Take some vectors of some tiles, in turn, further by line sweeps."""
-        tiles, vectors = batch.shape[:2]
-        budget = max(1, round(self.check * tiles * vectors))
-        each = min(vectors, CHECKED, budget)
-        for _ in range(max(1, budget // each)):
-            k, self._next = self._next % tiles, self._next + 1
-            if outside[k] or self._on_line[k]:
+        watch = self._watch
+        for k, pick in watch.turns(self.check, batch.shape[1]):
+            if outside[k] or watch.on_line[k]:
                 continue
-            pick = (self._next + np.arange(each) * (vectors // each)) % vectors
             try:
                 solved = self._solver.solve(self._g[k], batch[k, pick], start=out[k, pick])
                 over = self._judge(k, out[k, pick], solved, out[k]) > self.bar
             except NonConvergence:
                 over = True
-            self._checked += each
+            watch.checked += len(pick)
             if over:
-                self._on_line[k] = True
+                watch.on_line[k] = True
                 out[k] = self._solve(self._solver, k, batch[k], out[k])
 
     def _judge(self, k: int, read: Array, solved: Array, whole: Array) -> float:
-        """Return, and keep, the estimated error of tile ``k``."""
         assert self.law is not None
-        # Hardly driven tiles carry next to nothing, and add next to nothing to anybody's sums.
-        full = float(self._g[k].sum(axis=0).max()) * abs(self.law.v_full)
-        scale = max(float(np.abs(whole).max()), FAINT * full) or 1.0
-        wires = float(np.sqrt(np.mean((read - solved) ** 2))) / scale
-        self._estimate[k] = np.hypot(wires, self.law.residual)
-        return float(self._estimate[k])
+        return self._watch.judge(
+            k,
+            read,
+            solved,
+            largest=float(np.abs(whole).max()),
+            full=float(self._g[k].sum(axis=0).max()) * abs(self.law.v_full),
+            law=self.law.residual,
+        )
 
 
 def expansion_for(law: Law) -> Expansion:

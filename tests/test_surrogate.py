@@ -155,7 +155,7 @@ def test_estimate_is_near_the_error(rng: np.random.Generator) -> None:
 def test_beyond_the_bar_the_line_solver_reads(rng: np.random.Generator) -> None:
     tile = Tile(16, 16, r_row=20.0, r_col=20.0, cell=Cell.sinh(20.0))
     g, v = rng.choice(LEVELS, (2, 16, 16)), 0.2 * rng.random((2, 10, 16))
-    surrogate = Surrogate(tile, check=1.0, bar=1e-6)
+    surrogate = Surrogate(tile, check=1.0, bar=3e-5)
     surrogate.program(g)
     read = surrogate.read(v)
     assert surrogate.report().on_line_solver == 2
@@ -200,6 +200,22 @@ def test_selectors_go_to_the_line_solver(rng: np.random.Generator) -> None:
         engine.program(g)
     assert nrmse(surrogate.read(v), nodal.read(v)) < 1e-3
     assert surrogate.report().out_of_range == 1
+
+
+def test_a_law_that_is_lost_at_higher_voltage(rng: np.random.Generator) -> None:
+    sharp = Selector(v_threshold=0.1, width=0.001, g_on=1e-2, g_off=1e-6)
+    tile = Tile(6, 6, cell=Cell.resistor(v_read=0.05, access=sharp))
+    g, v = rng.choice(LEVELS, (2, 6, 6)), 0.05 * rng.random((2, 3, 6))
+    surrogate, nodal = Surrogate(tile), Nodal(tile)
+    for engine in (surrogate, nodal):
+        engine.program(g)
+    assert nrmse(surrogate.read(v), nodal.read(v)) < 0.1
+    assert surrogate.report().out_of_range == 0
+    assert nrmse(surrogate.read(4 * v), nodal.read(4 * v)) < 1e-3
+    assert surrogate.report().out_of_range == 2
+    for engine in (surrogate, nodal):
+        engine.program(g[0])
+    assert nrmse(surrogate.read(v[0]), nodal.read(v[0])) < 1e-3
 
 
 def test_what_no_solver_reads_goes_to_the_fallback_or_is_an_error(
