@@ -76,6 +76,15 @@ for name in shipped_devices():
     if device.meta.get("kind") == "published":
         drive = (device.meta[key] for key in ("drive_v", "drive_period", "x0"))
         CASES[name] = (device, *drive, *LOOSE.get(name, (1e-4, "1e-7")))
+    else:  # fitted to slow sweeps, here with both polarities as far as the further one went
+        CASES[name] = (
+            device.scaled(1e-2),
+            -float(device.meta.get("v_min", -1.0)),
+            30.0,
+            0.2,
+            1e-4,
+            "1e-7",
+        )
 
 
 def waveform(kind: str, v: float, period: float) -> tuple[np.ndarray, np.ndarray]:
