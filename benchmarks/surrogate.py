@@ -34,7 +34,8 @@ from memtwin.circuits.cell_deck import sweep_in_ngspice
 from memtwin.circuits.characterise import Characterisation, Vectors, characterise
 from memtwin.circuits.engine import Engine
 from memtwin.circuits.ideal import Ideal
-from memtwin.circuits.law import Law, fit_law
+from memtwin.circuits.law import Law
+from memtwin.circuits.law_fit import fit_law
 from memtwin.circuits.line import LineSolver
 from memtwin.circuits.netlist import Netlist, build
 from memtwin.circuits.ngspice import features

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from ..data.types import Array
 from ..devices.spice import number
 from .cell import Cell, Transistor
-from .law import CellSweep, sweep_grid
+from .law_fit import CellSweep, sweep_grid
 from .netlist import OPTIONS, cell_lines, models
 from .ngspice import features
 from .pool import map_jobs

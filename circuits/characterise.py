@@ -15,7 +15,7 @@ from ..data.types import Array, Progress
 from ..devices.levels import Levels
 from . import netlist
 from .cell_deck import sweep_in_ngspice
-from .law import CellSweep
+from .law_fit import CellSweep
 from .ngspice import features
 from .patterns import pattern
 from .patterns import vectors as row_voltages

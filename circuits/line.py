@@ -16,7 +16,8 @@ from ..data.types import Array
 from .engine import checked_conductances, checked_voltages
 from .gradients import checked_weights, exact_gradients
 from .ladder import Lines
-from .law import TOLERANCE, Law, law_over
+from .law import Law
+from .law_fit import TOLERANCE, law_over
 from .memory import keep_freed_memory
 from .response import Response, exact, polynomial
 from .sense import sense_of

@@ -27,7 +27,8 @@ from .closure import Closure, Expansion, apply, close, operate
 from .engine import Engine, checked_conductances, checked_voltages
 from .gradients import checked_weights, closed_gradients
 from .ladder import Lines
-from .law import Law, law_over
+from .law import Law
+from .law_fit import law_over
 from .line import LineSolver
 from .memory import keep_freed_memory
 from .selfcheck import SurrogateReport, Watch

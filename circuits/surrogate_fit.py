@@ -24,7 +24,8 @@ from .baselines import AlphaBeta
 from .characterise import Characterisation, Vectors
 from .engine import Engine
 from .ideal import Ideal
-from .law import Law, fit_law
+from .law import Law
+from .law_fit import fit_law
 from .line import LineSolver
 from .surrogate import Surrogate, expansion_for
 from .tile import Tile

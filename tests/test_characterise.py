@@ -10,7 +10,7 @@ import pytest
 from memtwin.circuits.cell import Cell, Transistor
 from memtwin.circuits.cell_deck import sweep_in_ngspice
 from memtwin.circuits.characterise import Characterisation, characterise, load_characterisation
-from memtwin.circuits.law import sweep_cell
+from memtwin.circuits.law_fit import sweep_cell
 from memtwin.circuits.spice import Spice
 from memtwin.circuits.surrogate_fit import RESISTANCES, fit_surrogate, load_surrogate
 from memtwin.circuits.tile import Tile

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memtwin.circuits.cell import Cell, Selector, Transistor
-from memtwin.circuits.law import CellSweep, Law, evaluate, fit_law, law_over, sweep_cell
+from memtwin.circuits.law import Law, evaluate
+from memtwin.circuits.law_fit import CellSweep, fit_law, law_over, sweep_cell
 from memtwin.data.errors import FitError, InputError
 
 G = np.linspace(1e-6, 1e-4, 17)

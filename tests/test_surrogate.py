@@ -11,7 +11,7 @@ from memtwin.circuits.baselines import AlphaBeta, LinearTransfer
 from memtwin.circuits.cell import Cell, Selector, Transistor
 from memtwin.circuits.closure import Expansion
 from memtwin.circuits.ideal import Ideal
-from memtwin.circuits.law import fit_law, sweep_cell
+from memtwin.circuits.law_fit import fit_law, sweep_cell
 from memtwin.circuits.line import LineSolver
 from memtwin.circuits.nodal import Nodal
 from memtwin.circuits.patterns import FAMILIES, UNSEEN, pattern, vectors
