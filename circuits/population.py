@@ -108,8 +108,9 @@ class Population:
         sampled = {}
         for name, sigma in sorted(spread.d2d.items()):
             row = device.model.parameter(name)
-            drawn = device.parameters[name] * np.exp(sigma * rng.standard_normal(count))
-            sampled[name] = np.clip(drawn, min(row.lower, drawn.min()), row.upper)
+            middle = device.parameters[name]
+            drawn = middle * np.exp(sigma * rng.standard_normal(count))
+            sampled[name] = np.clip(drawn, min(row.lower, middle), max(row.upper, middle))
         return cls(device, count, sampled, spread)
 
     @cached_property

@@ -251,15 +251,15 @@ def check_targets(device: Device, target: Array, recipe: Recipe, read_noise: flo
         With the place, the value and the range.
     """
     if not np.isfinite(target).all():
-        place = int(np.flatnonzero(~np.isfinite(target))[0])
-        raise InputError(f"target {place} is {target.flat[place]!r}, expected a conductance in S")
+        place, value = _first(target, ~np.isfinite(target))
+        raise InputError(f"target {place} is {value:g}, expected a conductance in S")
     ends = device.conductance(np.array(device.model.state_range), recipe.v_read)
     low, high = float(ends.min()), float(ends.max())
     outside = (target < low * (1 - 1e-9)) | (target > high * (1 + 1e-9))
     if outside.any():
-        place = int(np.flatnonzero(outside)[0])
+        place, value = _first(target, outside)
         raise InputError(
-            f"target {place} is {target[place]:.4g} S, but device {device.name} reaches only"
+            f"target {place} is {value:.4g} S, but device {device.name} reaches only"
             f" {low:.4g} to {high:.4g} S at {recipe.v_read:g} V"
         )
     noise = read_noise * float(target.max(initial=0.0))
@@ -268,3 +268,9 @@ def check_targets(device: Device, target: Array, recipe: Recipe, read_noise: flo
             f"the tolerance of {recipe.tolerance:.3g} S drowns in the read noise of {noise:.2g} S at"
             f" the largest target: expected at least {2.0 * GUARD:g} times as much"
         )
+
+
+def _first(values: Array, wrong: NDArray[np.bool_]) -> tuple[str, float]:
+    """Return where ``wrong`` is true first, and the value there."""
+    place = np.argwhere(wrong)[0]
+    return ", ".join(map(str, place.tolist())), float(values[tuple(place)])

@@ -9,16 +9,20 @@ __all__ = ["ArrayOutcome", "ArrayStep", "program_array", "replay"]
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..data.errors import InputError
+from ..data.store import write_record
 from ..data.types import Array, Progress
 from .programming import check_targets
 from .recipe import Indices, Loop, Recipe, Status
 from .write_array import ArrayPulse, ArrayWriter
+
+KIND = "written-tile"
 
 
 class ArrayStep(NamedTuple):
@@ -75,6 +79,33 @@ class ArrayOutcome:
         """True conductance minus target [S]."""
         return self.g - self.target
 
+    def summary(self) -> dict[str, Any]:
+        """Return the figures that a report shows."""
+        return {
+            "cells": self.g.size,
+            "success_percent": 100.0 * self.success,
+            "error_max_siemens": float(np.abs(self.error).max()),
+            "disturb_max_siemens": float(np.abs(self.disturb).max()),
+            "pulses": int(self.pulses.sum()),
+            "reads": int(self.reads.sum()),
+            "passes": self.passes,
+            "device_energy_joule": float(self.energy.sum()),
+            "source_energy_joule": self.source_energy,
+            "read_energy_joule": self.read_energy,
+            "time_seconds": self.time,
+            "failed_cells": [
+                [int(i), int(j)] for i, j in np.argwhere(self.status != Status.REACHED)
+            ],
+        }
+
+    def save(self, path: str | Path, **facts: str | float) -> Path:
+        """Write the outcome as an HDF5 record, with ``facts`` about how it came about."""
+        names = ("target", "x", "g", "status", "pulses", "reads", "energy", "disturb")
+        tree: dict[str, Any] = {name: getattr(self, name) for name in names}
+        tree |= {"source_energy": self.source_energy, "read_energy": self.read_energy}
+        tree |= {"time": self.time, "passes": self.passes, "facts": facts}
+        return write_record(path, KIND, tree)
+
 
 def program_array(
     writer: ArrayWriter,
@@ -120,7 +151,7 @@ def program_array(
         raise InputError(f"expected targets of shape ({rows}, {cols}), got {target.shape}")
     if passes < 1:
         raise InputError(f"passes must be at least 1, got {passes}")
-    check_targets(population.device, target.ravel(), recipe, population.spread.read)
+    check_targets(population.device, target, recipe, population.spread.read)
     totals = _Totals(rows, cols)
     place = np.arange(rows * cols).reshape(rows, cols)
 

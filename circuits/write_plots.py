@@ -1,17 +1,26 @@
 """Pictures of writing: one function each, matplotlib axes in, axes out."""
 
-__all__ = ["array_map", "cost_map", "error_histogram", "save_table_figure", "staircase"]
+__all__ = [
+    "array_map",
+    "cost_map",
+    "error_histogram",
+    "save_table_figure",
+    "save_tile_figure",
+    "staircase",
+]
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from ..data.errors import MemtwinError
 from ..data.types import Array
 from .programming import History
+from .write_loop import ArrayOutcome
 from .write_table import WriteTable
 
 if TYPE_CHECKING:
@@ -42,8 +51,11 @@ def staircase(
     volts = axes.twinx()
     applied = amplitude[:pulses]
     volts.bar(count[1:], np.abs(applied), 0.7, color=np.where(applied > 0, UP, DOWN))
-    volts.set_ylim(0.0, 3.5 * float(np.abs(applied).max(initial=1e-3)))
-    volts.set_ylabel("pulse [V], SET blue, RESET red", loc="bottom")
+    peak = float(np.abs(applied).max(initial=1e-3))
+    volts.set_ylim(0.0, 3.5 * peak)
+    volts.set_yticks([0.0, 0.5 * peak, peak], [f"{v:.2g}" for v in (0.0, 0.5 * peak, peak)])
+    volts.set_ylabel("SET [V]" if applied.sum() > 0 else "RESET [−V]", loc="bottom")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return axes
 
 
@@ -74,7 +86,7 @@ def error_histogram(axes: Axes, table: WriteTable) -> Axes:
             weights=np.full(steps.size, 100.0 / steps.size),
             color=colour,
             alpha=0.7,
-            label=f"{name}: {share:.1f} % within ±{band:.2g}",
+            label=f"{name}: {share:.2f} % within ±{band:.2g}",
         )
     for side in (-band, band):
         axes.axvline(side, color=LINE, lw=0.8, ls="--")
@@ -85,9 +97,13 @@ def error_histogram(axes: Axes, table: WriteTable) -> Axes:
     return axes
 
 
-def array_map(axes: Axes, values: Array, *, title: str, label: str) -> Axes:
-    """Draw a quantity of every cell of an array, (rows, cols)."""
-    image = axes.imshow(values, cmap="viridis", aspect="equal")
+def array_map(axes: Axes, values: Array, *, title: str, label: str, signed: bool = False) -> Axes:
+    """Draw a quantity of every cell of an array, (rows, cols); ``signed``: white is 0."""
+    if signed:
+        limit = float(np.abs(values).max(initial=0.0)) or 1.0
+        image = axes.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="equal")
+    else:
+        image = axes.imshow(values, cmap="viridis", aspect="equal")
     axes.set(title=title, xlabel="bit line", ylabel="word line")
     axes.figure.colorbar(image, ax=axes, label=label, fraction=0.046, pad=0.04)
     return axes
@@ -110,6 +126,27 @@ def save_table_figure(table: WriteTable, path: str | Path) -> Path:
     cost_map(figure.add_subplot(grid[1, 2:4]), energy, label=f"energy [{prefix}J]")
     error_histogram(figure.add_subplot(grid[1, 4:6]), table)
     figure.suptitle(f"{table.levels} levels: {table.source}", fontsize=10)
+    return _save(figure, path)
+
+
+def save_tile_figure(outcome: ArrayOutcome, step: float, path: str | Path) -> Path:
+    """Write a picture of a tile that was written: targets, conductances, errors, disturb.
+
+    ``step`` is the distance between neighbouring levels [S].
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8.6, 7.0), layout="constrained")
+    panels = figure.subplots(2, 2).ravel()
+    g, prefix = _scaled(np.stack([outcome.target, outcome.g]))
+    label = f"conductance [{prefix}S]"
+    array_map(panels[0], g[0], title="target", label=label)
+    array_map(panels[1], g[1], title="written", label=label)
+    for axes, values, title in (
+        (panels[2], outcome.error, "error"),
+        (panels[3], outcome.disturb, "disturb by writes of other cells"),
+    ):
+        array_map(axes, values / step, title=title, label="level steps", signed=True)
     return _save(figure, path)
 
 

@@ -4,7 +4,7 @@ The table is made once per device by running the write-verify loop on many sampl
 of levels; a training run then looks its pulses, energy and time up.
 """
 
-__all__ = ["WriteTable", "extrapolations", "load_table", "make_table", "table_key"]
+__all__ = ["WriteTable", "extrapolations", "load_table", "make_table"]
 
 import json
 from dataclasses import asdict, dataclass, field, fields
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..data.errors import InputError
-from ..data.store import digest, read_record, write_record
+from ..data.store import read_record, write_record
 from ..data.types import Array, Progress
 from ..devices.levels import Levels
 from ..devices.variability import ParameterSpread
@@ -339,16 +339,3 @@ def extrapolations(levels: Levels, recipe: Recipe) -> list[str]:
                 " that the fitted sweeps went through"
             )
     return notes
-
-
-def table_key(levels: Levels, recipe: Recipe, spread: Spread, samples: int, seed: int) -> str:
-    """Return a hash of all that a table depends on, for a cache of tables."""
-    return digest(
-        levels.device.digest,
-        levels.g,
-        levels.v_read,
-        json.dumps(asdict(recipe)),
-        json.dumps(asdict(spread)),
-        samples,
-        seed,
-    )

@@ -1,6 +1,6 @@
 """``memtwin netlist``: the deck of a tile, for use in any SPICE."""
 
-__all__ = ["netlist"]
+__all__ = ["netlist", "read_table"]
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -66,8 +66,8 @@ def netlist(
         rng = np.random.default_rng(seed)
         g = span[0] * (span[1] / span[0]) ** rng.random(tile.shape)
     else:
-        g = _table(conductances)
-    v = np.full((1, rows), v_read) if voltages is None else _table(voltages)
+        g = read_table(conductances)
+    v = np.full((1, rows), v_read) if voltages is None else read_table(voltages)
     deck = build(tile, g, v)
     try:
         out.write_text(deck.standalone(), encoding="ascii")
@@ -86,7 +86,8 @@ def netlist(
     return summary
 
 
-def _table(path: Path) -> "Array":
+def read_table(path: Path) -> "Array":
+    """Return the numbers of a CSV file, (lines, columns)."""
     import numpy as np
 
     try:

@@ -1,6 +1,6 @@
-"""``memtwin program``: what writes cost, and pictures of them."""
+"""``memtwin program``: what writes cost, pictures of them, and whole tiles written."""
 
-__all__ = ["app", "show", "table"]
+__all__ = ["app", "show", "table", "tile"]
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -121,6 +121,96 @@ def show(
     return summary
 
 
+def tile(
+    device: Annotated[str, typer.Argument(help="Shipped device, or a device's TOML file.")],
+    out: Annotated[Path, typer.Option(help="Where to keep the outcome (HDF5).")] = Path(
+        "written-tile.h5"
+    ),
+    conductances: Annotated[
+        Path | None,
+        typer.Option(help="CSV of rows x cols targets [S]; else levels drawn with --seed."),
+    ] = None,
+    engine: Annotated[
+        Literal["numpy", "spice"], typer.Option(help="What pulses the array.")
+    ] = "numpy",
+    rows: Annotated[int, typer.Option(help="Word lines, without a CSV.")] = 16,
+    cols: Annotated[int, typer.Option(help="Bit lines, without a CSV.")] = 16,
+    levels: Annotated[int, typer.Option(help="Levels that the tolerance refers to.")] = 16,
+    v_read: Annotated[float, typer.Option(help="Read voltage [V].")] = 0.2,
+    area: Annotated[float, typer.Option(help="Area, in areas of the fitted device.")] = 1e-3,
+    scheme: Annotated[
+        Literal["half", "third", "gate"], typer.Option(help="How lines are biased.")
+    ] = "half",
+    v_gate: Annotated[float, typer.Option(help="Gate voltage of selected rows [V].")] = 4.0,
+    tolerance: Annotated[float, typer.Option(help="Accepted distance, in level steps.")] = 0.25,
+    v_set: Annotated[float | None, typer.Option(help="Largest SET voltage [V].")] = None,
+    v_reset: Annotated[float | None, typer.Option(help="Largest RESET voltage, below 0 V.")] = None,
+    extrapolate: Annotated[
+        bool, typer.Option(help="Accept voltages beyond those the device was fitted on.")
+    ] = False,
+    r_row: Annotated[float, typer.Option(help="Word line per segment [ohm].")] = 2.5,
+    r_col: Annotated[float, typer.Option(help="Bit line per segment [ohm].")] = 2.5,
+    r_driver: Annotated[float, typer.Option(help="Word-line driver [ohm].")] = 100.0,
+    r_sense: Annotated[float, typer.Option(help="Bit-line driver [ohm].")] = 20.0,
+    passes: Annotated[int, typer.Option(help="Passes over all rows at most.")] = 3,
+    seed: Annotated[int, typer.Option(help="Seed of levels drawn.")] = 0,
+    plot: Annotated[Path | None, typer.Option(help="Where to draw the tile.")] = None,
+    json: Json = False,
+) -> dict[str, Any]:
+    """Write a whole tile by pulses and verify reads, through wires and past neighbours."""
+    import numpy as np
+
+    from ..circuits.cell import Cell, Transistor
+    from ..circuits.recipe_design import design_recipe
+    from ..circuits.tile import Tile
+    from ..circuits.write_array import WriteArray
+    from ..circuits.write_loop import program_array
+    from ..circuits.write_spice import WriteSpice
+    from ..devices.device import load_device
+    from ..devices.levels import make_levels
+    from .netlist import read_table
+
+    chosen = load_device(device).scaled(area)
+    ends = _ends(chosen, v_read, None, None)
+    grid = make_levels(chosen, levels, v_read, g_min=ends[0], g_max=ends[1])
+    if conductances is None:
+        target = grid.g[np.random.default_rng(seed).integers(0, levels, (rows, cols))]
+    else:
+        target = read_table(conductances)
+    access = Transistor(v_gate=v_gate) if scheme == "gate" else None
+    rows, cols = target.shape
+    array = Tile(rows, cols, r_row, r_col, r_driver, r_sense, Cell(chosen, v_read, access))
+    limits = _limits(chosen, v_set, v_reset, extrapolate)
+    recipe = design_recipe(grid, tolerance=tolerance, limits=limits)
+    writer = (WriteSpice if engine == "spice" else WriteArray)(array, scheme)
+    with bar(f"writing {array.rows}×{array.cols} cells") as progress:
+        outcome = program_array(
+            writer,
+            grid.x[0],
+            target,
+            recipe,
+            np.random.default_rng(seed),
+            passes=passes,
+            progress=progress,
+        )
+    outcome.save(out, device=chosen.name, area=area, engine=engine, scheme=scheme, v_read=v_read)
+    summary = {
+        "device": chosen.name,
+        "engine": engine,
+        "scheme": scheme,
+        **outcome.summary(),
+        "error_max_steps": float(np.abs(outcome.error).max()) / grid.step,
+        "disturb_max_steps": float(np.abs(outcome.disturb).max()) / grid.step,
+        "record": str(out),
+    }
+    if plot is not None:
+        from ..circuits.write_plots import save_tile_figure
+
+        summary["plot"] = str(save_tile_figure(outcome, grid.step, plot))
+    emit(summary, as_json=json, title="written tile")
+    return summary
+
+
 def _ends(
     device: "Device", v_read: float, g_min: float | None, g_max: float | None
 ) -> tuple[float | None, float | None]:
@@ -182,5 +272,5 @@ def _spread(
     ), "device-to-device, cycle-to-cycle spread and read noise: given"
 
 
-for command in (table, show):
+for command in (table, show, tile):
     app.command()(verb(command))

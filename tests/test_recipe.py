@@ -99,7 +99,7 @@ def test_a_device_at_its_target_costs_one_read():
     assert controller.reads.tolist() == [1]
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(
     gain=st.floats(2e-6, 3e-5),
     steepness=st.floats(0.5, 6.0),
