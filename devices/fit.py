@@ -11,12 +11,11 @@ __all__ = ["Fit", "fit"]
 
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor, as_completed
+from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import lmfit
 import numpy as np
 
 from ..data.errors import FitError, InputError
@@ -24,20 +23,14 @@ from ..data.measurement import Sweep
 from ..data.types import Array, Progress
 from .device import Device
 from .fit_checks import check_sweeps
-from .fit_guess import guess_ranges
 from .fit_loss import Loss
 from .fit_response import respond
-from .fit_search import Descent, descend, latin_hypercube
 from .fit_space import Prior, Space, make_space
+from .fit_stages import FACE, draw_starts, polish, search, settle_substeps
 from .fit_statistics import Quality, information, judge, quality, spread_of
 from .model import SERIES, CompactModel
 
-_CHUNK = (
-    16  # starts that descend together; fixed, so that the result does not depend on the workers
-)
 _COARSEST, _FINEST = 8, 64  # integration steps per interval at most: in the search, and after it
-_FLAT = 1e-7  # relative gain at which the polish ends
-_FACE = 1e-7  # this close to a face of the cube is on it
 
 
 @dataclass(frozen=True)
@@ -225,17 +218,17 @@ def fit(
     space = make_space(
         model, given, loss, fixed=fixed, free=free, bounds=bounds, priors=priors, series=series
     )
-    points = _starts(space, start, starts, candidates, np.random.default_rng(seed))
-    space = replace(space, substeps=_substeps(space, points[:4], 0.05, _COARSEST))
-    descent = _search(space, points, steps, executor, progress)
+    points = draw_starts(space, start, starts, candidates, np.random.default_rng(seed))
+    space = replace(space, substeps=settle_substeps(space, points[:4], 0.05, _COARSEST))
+    descent = search(space, points, steps, executor, progress)
     best = int(np.argmin(descent.costs))
     if not np.isfinite(descent.costs[best]):
         raise FitError(f"{given[0].name}: no start of model {model.name} gives finite currents")
     # until integration errors move the sum of squares by less than a tenth of one point's noise
     share = 0.1 / max(len(space.sweeps[0].t), 1)
-    fine = _substeps(space, descent.points[best : best + 1], share, _FINEST)
+    fine = settle_substeps(space, descent.points[best : best + 1], share, _FINEST)
     space = replace(space, substeps=fine)
-    z, message, polished = _polish(space, descent.points[best])
+    z, message, polished = polish(space, descent.points[best])
     return _finish(
         space,
         z,
@@ -246,136 +239,6 @@ def fit(
         seed,
         time.perf_counter() - begin,
     )
-
-
-def _starts(
-    space: Space,
-    start: Mapping[str, float] | None,
-    count: int,
-    candidates: int,
-    rng: np.random.Generator,
-) -> Array:
-    """Return the most promising points of a Latin hypercube, shape (starts, parameters)."""
-    ranges = guess_ranges(space.model, space.sweeps)
-    spans = [ranges[name if not name.startswith("x0_") else "x0"] for name in space.names]
-    # an axis that starts at 0 has no logarithm: its draw is linear, like its coordinate
-    low = space.points(np.array([span[0] for span in spans]))
-    high = space.points(np.array([span[1] for span in spans]))
-    drawn = low + latin_hypercube(candidates, len(low), rng) * (high - low)
-    residual = np.concatenate(
-        [
-            space.residuals(part, False)[0]
-            for part in np.array_split(drawn, max(candidates // 64, 1))
-        ],
-        1,
-    )
-    with np.errstate(over="ignore", invalid="ignore"):
-        cost = (residual**2).sum(0)
-    order = np.argsort(np.where(np.isfinite(cost), cost, np.inf), kind="stable")
-    points = drawn[order[:count]]
-    if start:
-        values = space.values(points[0])
-        for name, value in start.items():
-            if name not in space.names:
-                raise InputError(
-                    f"the start names {name!r}, which is not free ({', '.join(space.names)})"
-                )
-            k = space.names.index(name)
-            if not space.lower[k] <= value <= space.upper[k]:
-                raise InputError(
-                    f"the start of {name} is {value:g}, outside its bounds"
-                    f" {space.lower[k]:g} to {space.upper[k]:g}: widen the bounds"
-                )
-            values[k] = value
-        points = np.concatenate([space.points(values)[None], points[: max(count - 1, 0)]])
-    return points
-
-
-def _substeps(space: Space, points: Array, share: float, most: int) -> int:
-    """Return the integration steps per interval whose error is below a share of the misfit."""
-    count = space.substeps
-    coarse = space.residuals(points, False)[0]
-    while count < most:
-        fine = replace(space, substeps=2 * count).residuals(points, False)[0]
-        with np.errstate(over="ignore", invalid="ignore"):
-            error, misfit = ((coarse - fine) ** 2).sum(0), (fine**2).sum(0)
-        # an exact fit has no misfit: a thousandth of a residual is fine enough for any
-        if np.median(error - share * misfit) <= 1e-6 * len(fine):
-            break
-        count, coarse = 2 * count, fine
-    return count
-
-
-def _search(
-    space: Space,
-    points: Array,
-    steps: int,
-    executor: Executor | None,
-    progress: Progress | None,
-) -> Descent:
-    chunks = [points[k : k + _CHUNK] for k in range(0, len(points), _CHUNK)]
-    total, done = len(chunks) * steps, 0
-    results: dict[int, Descent] = {}
-    if executor is None:
-        for k, chunk in enumerate(chunks):
-            results[k] = descend(space.residuals, chunk, steps=steps)
-            if progress is not None:
-                progress((k + 1) * steps, total)
-    else:
-        jobs = {executor.submit(_descend, space, chunk, steps): k for k, chunk in enumerate(chunks)}
-        for job in as_completed(jobs):
-            results[jobs[job]] = job.result()
-            done += steps
-            if progress is not None:
-                progress(done, total)
-    parts = [results[k] for k in range(len(chunks))]
-    return Descent(
-        np.concatenate([part.points for part in parts]),
-        np.concatenate([part.costs for part in parts]),
-        np.concatenate([part.converged for part in parts]),
-    )
-
-
-def _descend(space: Space, points: Array, steps: int) -> Descent:
-    return descend(space.residuals, points, steps=steps)
-
-
-def _polish(space: Space, z: Array) -> tuple[Array, str, bool]:
-    """Run lmfit's leastsq from the winner; coordinates on a face stay there."""
-    parameters = lmfit.Parameters()
-    for k, name in enumerate(space.names):
-        on_face = z[k] < _FACE or z[k] > 1.0 - _FACE
-        parameters.add(name, value=float(z[k]), min=0.0, max=1.0, vary=not on_face)
-    moving = [k for k, name in enumerate(space.names) if parameters[name].vary]
-    if not moving:
-        return z, "every parameter ended on a bound", False
-
-    known: dict[bytes, tuple[Array, Array]] = {}  # leastsq asks for both at the same point
-
-    def both(values: lmfit.Parameters) -> tuple[Array, Array]:
-        point = np.array([[values[name].value for name in space.names]])
-        if point.tobytes() not in known:
-            known.clear()
-            residual, slopes = space.residuals(point)
-            known[point.tobytes()] = residual[:, 0], slopes[:, :, 0]
-        return known[point.tobytes()]
-
-    minimizer = lmfit.Minimizer(
-        lambda values: both(values)[0], parameters, nan_policy="raise", calc_covar=False
-    )
-    result = minimizer.leastsq(
-        Dfun=lambda values: both(values)[1][moving],
-        col_deriv=1,
-        ftol=_FLAT,
-        xtol=_FLAT,
-        max_nfev=100,
-    )
-    end = np.array([result.params[name].value for name in space.names])
-    before = float((space.residuals(z[None], False)[0] ** 2).sum())
-    if not np.isfinite(result.chisqr) or result.chisqr > before:
-        return z, f"lmfit did not improve on the search ({result.message})", False
-    # MINPACK's 6, 7 and 8: nothing left to gain at this precision
-    return end, str(result.message), bool(result.success) or result.ier in (6, 7, 8)
 
 
 def _finish(
@@ -389,7 +252,7 @@ def _finish(
     seconds: float,
 ) -> Fit:
     residual, jacobian = (a[..., 0] for a in space.residuals(z[None]))
-    at_bound = (z < _FACE) | (z > 1.0 - _FACE)
+    at_bound = (z < FACE) | (z > 1.0 - FACE)
     moving = ~at_bound
     covariance = np.full((len(z), len(z)), np.nan)
     covariance[np.ix_(moving, moving)], _ = spread_of(jacobian[moving], residual)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import qmc
 
 from ..data.types import Array
@@ -40,11 +41,27 @@ class Descent:
         Half the sum of squares, shape (sets,).
     converged
         Whether it stopped by itself, shape (sets,).
+    damping, idle
+        What a descent needs to go on from here: damping, and steps without gain, shape (sets,).
     """
 
     points: Array
     costs: Array
-    converged: Array
+    converged: NDArray[np.bool_]
+    damping: Array
+    idle: NDArray[np.int64]
+
+    @classmethod
+    def begin(cls, points: Array) -> "Descent":
+        """Return the descent that has not yet made a step from these points."""
+        count = len(points)
+        return cls(
+            points.copy(),
+            np.full(count, np.inf),
+            np.zeros(count, bool),
+            np.full(count, 1e-2),
+            np.zeros(count, np.int64),
+        )
 
 
 def latin_hypercube(count: int, dimensions: int, rng: np.random.Generator) -> Array:
@@ -52,27 +69,28 @@ def latin_hypercube(count: int, dimensions: int, rng: np.random.Generator) -> Ar
     return np.asarray(qmc.LatinHypercube(dimensions, rng=rng).random(count))
 
 
-def descend(problem: Problem, points: Array, *, steps: int = 60) -> Descent:
+def descend(problem: Problem, start: Descent | Array, *, steps: int = 60) -> Descent:
     """Minimise half the sum of squares from every point.
 
     Parameters
     ----------
     problem
         Residuals and derivatives of many points at once.
-    points
-        Starts in the unit cube, shape (sets, parameters).
+    start
+        Starts in the unit cube, shape (sets, parameters), or a descent to go on with: in several
+        rounds it takes the same way as in one.
     steps
-        Model evaluations per start at most.
+        Steps at most.
     """
-    ends = points.copy()
-    costs = np.full(len(points), np.inf)
-    converged = np.zeros(len(points), bool)
-    running = np.arange(len(points))
-    z = points.copy()
+    begin = start if isinstance(start, Descent) else Descent.begin(start)
+    ends, costs, converged = begin.points.copy(), begin.costs.copy(), begin.converged.copy()
+    dampings, idles = begin.damping.copy(), begin.idle.copy()
+    running = np.flatnonzero(~converged)
+    if not len(running):
+        return begin
+    z, damping, idle = ends[running], dampings[running], idles[running]
     residual, jacobian = problem(z, True)
     cost = _cost(residual)
-    damping = np.full(len(z), 1e-2)
-    idle = np.zeros(len(z), int)
     for _ in range(steps):
         trial = _step(z, residual, jacobian, damping)
         trial_residual, trial_jacobian = problem(trial, True)
@@ -87,14 +105,14 @@ def descend(problem: Problem, points: Array, *, steps: int = 60) -> Descent:
         cost = np.where(better, trial_cost, cost)
         done = (idle >= _PATIENCE) | (damping > _MAX_DAMPING) | (2 * cost < _EXACT * len(residual))
         ends[running], costs[running] = z, cost
-        converged[running] = done
+        dampings[running], idles[running], converged[running] = damping, idle, done
         if done.all():
             break
         keep = ~done
         running, idle = running[keep], idle[keep]
         z, cost, damping = z[keep], cost[keep], damping[keep]
         residual, jacobian = residual[:, keep], jacobian[:, :, keep]
-    return Descent(ends, costs, converged)
+    return Descent(ends, costs, converged, dampings, idles)
 
 
 def _cost(residual: Array) -> Array:
