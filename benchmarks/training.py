@@ -90,7 +90,7 @@ RULES: dict[str, Row] = {
 }
 CNN: dict[str, Row] = {
     "cnn L=16": Row(lenet, 16, 5.0, 0.05, bars={"accuracy": 98.9, "to float": -0.15}),
-    "cnn balanced": Row(lenet, 16, 5.0, 0.05, SLACK, bars=PRESET),
+    "cnn balanced": Row(lenet, 16, 6.0, 0.05, SLACK, bars=PRESET),
     "cnn endurance": Row(lenet, 8, 4.0, 0.05, SLACK, bars=PRESET),
     "cnn noisy": Row(lenet, 16, 5.0, 0.05, effects=NOISY, bars={"to float": -0.55}),
 }
@@ -241,10 +241,12 @@ def main() -> None:
         ]
         runs = [results.get(name, seed, epochs, partial(run, row, seed, epochs)) for seed in seeds]
         shown = summary(runs, floats)
-        missed = [key for key, bar in row.bars.items() if shown[key] < bar]
+        # The bars are those of ten epochs.
+        bars = row.bars if epochs >= 10 else {}
+        missed = [key for key, bar in bars.items() if round(shown[key], 3) < bar]
         print(
             f"{name:24}" + "  ".join(f"{key} {value:.3f}" for key, value in shown.items()),
-            f" MISSED: {', '.join(missed)}" if missed else " ok" if row.bars else "",
+            f" MISSED: {', '.join(missed)}" if missed else " ok" if bars else "",
             flush=True,
         )
 
