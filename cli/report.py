@@ -11,20 +11,25 @@ import io
 import json as jsonlib
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
+import numpy as np
 import typer
 
 from .console import Json, emit
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.axes import Axes
 
     from ..data.measurement import Sweep
+
+Panel: TypeAlias = "Callable[[Axes, Mapping[str, Any]], str]"
+"""Draws one panel of a record and returns its caption."""
 
 
 def report(
@@ -32,14 +37,22 @@ def report(
     out: Annotated[
         Path | None, typer.Option(help="Where to write the page; report.html beside the record.")
     ] = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option(help="Draw four panels of it as one picture, too (PNG, SVG, PDF)."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Draw the report of a finished run."""
     from ..training.record import load_run, record_path
 
     path = record_path(run)
-    page = write_report(load_run(path), out or path.with_name("report.html"))
-    emit({"report": str(page), "bytes": page.stat().st_size}, as_json=json)
+    record = load_run(path)
+    page = write_report(record, out or path.with_name("report.html"))
+    summary = {"report": str(page), "bytes": page.stat().st_size}
+    if picture is not None:
+        summary["picture"] = str(_picture(record, picture))
+    emit(summary, as_json=json)
 
 
 def write_report(record: Mapping[str, Any], path: Path) -> Path:
@@ -105,15 +118,17 @@ def _sections(record: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]
     return [
         "<h2>The device</h2>",
         _device_text(record),
-        f'<div class="two">{_figure(*_iv(record))}{_figure(*_levels(record))}</div>',
+        f'<div class="two">{_figure(record, _iv)}{_figure(record, _levels)}</div>',
         "<h2>The surrogate, held to ngspice</h2>",
-        _figure(*_surrogate(record)),
+        _figure(record, _surrogate, _errors),
         "<h2>Training</h2>",
-        f'<div class="two">{_figure(*_accuracy(record))}{_figure(*_writes(record))}</div>',
+        f'<div class="two">{_figure(record, _accuracy)}{_figure(record, _writes)}</div>',
         _ledger_table(record),
         "<h2>The array after training</h2>",
-        _figure(*_maps(record, "g")),
-        _figure(*_maps(record, "writes")),
+        *(
+            _figure(record, *(partial(_map, what=what, layer=layer) for layer in record["layers"]))
+            for what in ("g", "writes")
+        ),
         "<h2>Validation</h2>",
         _validation_text(record),
         "<h2>Configuration and provenance</h2>",
@@ -122,44 +137,69 @@ def _sections(record: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]
     ]
 
 
-def _figure(figure: "Figure", caption: str) -> str:
+def _figure(record: Mapping[str, Any], *panels: Panel) -> str:
+    """Return panels side by side as inline SVG, with what they say of themselves below."""
     from matplotlib import rc_context
+    from matplotlib.figure import Figure
 
+    figure = Figure(figsize=(5.6 * len(panels), 4.2), layout="constrained")
+    captions = [
+        draw(figure.add_subplot(1, len(panels), k), record) for k, draw in enumerate(panels, 1)
+    ]
     buffer = io.StringIO()
     # A fixed salt and no date: the same record draws the same bytes.
     with rc_context({"svg.hashsalt": "memtwin", "svg.fonttype": "path"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None}, dpi=160)
     svg = buffer.getvalue()
+    caption = " ".join(dict.fromkeys(filter(None, captions)))
     return f"<figure>{svg[svg.index('<svg') :]}<figcaption>{html.escape(caption)}</figcaption></figure>"
 
 
-def _axes(count: int, *, width: float, height: float) -> tuple["Figure", Sequence[Any]]:
+def _picture(record: Mapping[str, Any], path: Path) -> Path:
+    """Draw the four panels that tell most as one picture."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, [figure.add_subplot(1, count, k + 1) for k in range(count)]
+    figure = Figure(figsize=(11, 7.6), layout="constrained")
+    panels = (
+        (_iv, "fitted device"),
+        (_surrogate, "surrogate against ngspice, held-out vectors"),
+        (_accuracy, f"{record['network']} on {jsonlib.loads(record['config'])['images']['name']}"),
+        (_writes, "device writes"),
+    )
+    for k, (draw, title) in enumerate(panels, start=1):
+        axes = figure.add_subplot(2, 2, k)
+        draw(axes, record)
+        axes.set_title(title)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+    return path
 
 
-def _surrogate(record: Mapping[str, Any]) -> tuple["Figure", str]:
-    from ..circuits.plots import error_histogram, scatter
+def _surrogate(axes: "Axes", record: Mapping[str, Any]) -> str:
+    from ..circuits.plots import scatter
 
     part, summary = record["surrogate"], record["summary"]
-    figure, (left, right) = _axes(2, width=11, height=4.2)
-    scatter(left, part["spice"], part["predicted"], baseline=part["ideal"])
-    error_histogram(right, part["spice"], part["predicted"])
-    return figure, (
+    scatter(axes, part["spice"], part["predicted"], baseline=part["ideal"])
+    return (
         f"{part['spice'].shape[0]} held-out vectors that the fit never saw, every column a point."
         f" NRMSE {summary['surrogate_nrmse_percent']:.4f} %, largest error"
-        f" {summary['surrogate_max_error_percent']:.3f} % of full scale (the largest held-out |I|)."
+        f" {summary['surrogate_max_error_percent']:.3f} % of full scale, which is each pattern's"
+        " largest current in ngspice."
         f" The device law without wires is off by {summary['ideal_nrmse_percent']:.1f} %."
     )
 
 
-def _accuracy(record: Mapping[str, Any]) -> tuple["Figure", str]:
+def _errors(axes: "Axes", record: Mapping[str, Any]) -> str:
+    from ..circuits.plots import error_histogram
+
+    error_histogram(axes, record["surrogate"]["spice"], record["surrogate"]["predicted"])
+    return ""
+
+
+def _accuracy(axes: "Axes", record: Mapping[str, Any]) -> str:
     from ..training.plots import accuracy
 
     epochs, summary = record["epochs"], record["summary"]
-    figure, (axes,) = _axes(1, width=5.6, height=4)
     accuracy(
         axes,
         epochs["float_accuracy"],
@@ -168,57 +208,65 @@ def _accuracy(record: Mapping[str, Any]) -> tuple["Figure", str]:
         spice_images=summary["spice_images"],
     )
     return (
-        figure,
         "Test accuracy after every epoch; the memristor twin is read through the"
-        f" {record['summary']['training_engine']} engine.",
+        f" {summary['training_engine']} engine."
     )
 
 
-def _writes(record: Mapping[str, Any]) -> tuple["Figure", str]:
+def _writes(axes: "Axes", record: Mapping[str, Any]) -> str:
     from ..training.plots import writes
 
-    epochs = record["epochs"]
-    figure, (axes,) = _axes(1, width=5.6, height=4)
-    writes(axes, epochs["writes"], epochs["closed_loop_writes"])
-    return figure, (
-        "Write operations per epoch, counted per device. The basic closed loop writes every device after every batch."
+    writes(axes, record["epochs"]["writes"], record["epochs"]["closed_loop_writes"])
+    return (
+        "Write operations per epoch, counted per device. The basic closed loop writes every device"
+        " after every batch."
     )
 
 
-def _maps(record: Mapping[str, Any], what: str) -> tuple["Figure", str]:
+def _map(axes: "Axes", record: Mapping[str, Any], *, what: str, layer: str) -> str:
     from ..training.plots import conductance_map, write_map
 
-    layers = [record["layers"][name] for name in sorted(record["layers"])]
-    figure, axes = _axes(len(layers), width=11, height=4.2)
-    for k, (axis, layer) in enumerate(zip(axes, layers, strict=True), start=1):
-        draw = conductance_map if what == "g" else write_map
-        draw(axis, layer[what], title=f"layer {k}")
-    caption = {
+    draw = conductance_map if what == "g" else write_map
+    draw(axes, record["layers"][layer][what], title=layer.replace("_", " "))
+    return {
         "g": "Conductance of every device after the last epoch, programming error included.",
-        "writes": "How often each device was written during training, its first programming not counted.",
-    }
-    return figure, caption[what]
+        "writes": "How often each device was written in training, its first programming left out.",
+    }[what]
 
 
-def _iv(record: Mapping[str, Any]) -> tuple["Figure", str]:
+def _iv(axes: "Axes", record: Mapping[str, Any]) -> str:
     from ..devices.plots import sweep_fit
 
     measured = _measured(record)
     v, i = _modelled(record, measured)
-    figure, (axes,) = _axes(1, width=5.6, height=4.2)
     sweep_fit(axes, v, i, measured=None if measured is None else (measured.v, measured.i))
     facts = record["device"]["provenance"]
-    quality = (
-        f"NRMSE {facts['nrmse_percent'][0]:.2f} %, {facts['decades'][0]:.3f} decades."
-        if "decades" in facts
-        else ""
-    )
     there = (
         "over the measured sweep"
         if measured is not None
         else "alone: the measured sweep is not in the data cache (set MEMTWIN_DATA)"
     )
-    return figure, f"The fitted device at its measured area, {there}. {quality}"
+    quality = (
+        f" NRMSE {facts['nrmse_percent'][0]:.2f} %, {facts['decades'][0]:.3f} decades."
+        if "decades" in facts
+        else ""
+    )
+    return f"The fitted device at its measured area, {there}.{quality}"
+
+
+def _levels(axes: "Axes", record: Mapping[str, Any]) -> str:
+    from matplotlib import colormaps
+
+    levels = record["levels"]
+    g = 1e6 * levels["g"]
+    for i, shade in zip(levels["i"], np.linspace(0.0, 0.9, len(g)), strict=True):
+        axes.plot(levels["v"], 1e6 * i, color=colormaps["viridis"](shade), lw=1.2)
+    axes.set(xlabel="voltage [V]", ylabel="current [µA]", title=f"{len(g)} programmable levels")
+    axes.grid(alpha=0.25)
+    return (
+        f"Read I–V of every level in the cell, {g.min():.3g} to {g.max():.3g} µS at"
+        f" {levels['v_read']:g} V. Curvature and all, this is what the circuit sees."
+    )
 
 
 def _measured(record: Mapping[str, Any]) -> "Sweep | None":
@@ -236,8 +284,6 @@ def _measured(record: Mapping[str, Any]) -> "Sweep | None":
 
 def _modelled(record: Mapping[str, Any], measured: "Sweep | None") -> tuple[Any, Any]:
     """Return voltage and current of the fitted device through the measured drive, or one like it."""
-    import numpy as np
-
     from ..devices.device import Device
     from ..devices.models import MODELS
     from ..devices.simulate import simulate
@@ -256,26 +302,6 @@ def _modelled(record: Mapping[str, Any], measured: "Sweep | None") -> tuple[Any,
         v = np.interp(t, times, turns)
     trace = simulate(device, t, v, facts.get("x0", [0.5])[0])
     return trace.v, trace.i
-
-
-def _levels(record: Mapping[str, Any]) -> tuple["Figure", str]:
-    levels = record["levels"]
-    figure, (axes,) = _axes(1, width=5.6, height=4.2)
-    shade = (levels["g"] - levels["g"].min()) / max(
-        float(levels["g"].max() - levels["g"].min()), 1e-30
-    )
-    from matplotlib import colormaps
-
-    for i, s in zip(levels["i"], shade, strict=True):
-        axes.plot(levels["v"], 1e6 * i, color=colormaps["viridis"](0.9 * float(s)), lw=1.2)
-    axes.set(
-        xlabel="voltage [V]", ylabel="current [µA]", title=f"{len(levels['g'])} programmable levels"
-    )
-    axes.grid(alpha=0.25)
-    return figure, (
-        f"Read I–V of every level in the cell, {1e6 * levels['g'].min():.3g} to {1e6 * levels['g'].max():.3g} µS at"
-        f" {levels['v_read']:g} V. Curvature and all, this is what the circuit sees."
-    )
 
 
 def _device_text(record: Mapping[str, Any]) -> str:
