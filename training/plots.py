@@ -30,7 +30,7 @@ def accuracy(
     twin, memristor = np.asarray(float_accuracy, float), np.asarray(memristor_accuracy, float)
     epochs = np.arange(1, len(memristor) + 1)
     axes.plot(
-        epochs, 100 * twin, "o-", ms=3, color=FLOAT, label=f"float twin, {100 * twin[-1]:.2f} %"
+        epochs, 100 * twin, "o-", ms=3, color=FLOAT, label=f"float network, {100 * twin[-1]:.2f} %"
     )
     axes.plot(
         epochs,
@@ -76,6 +76,7 @@ def writes(axes: Axes, written: ArrayLike, closed_loop: ArrayLike) -> Axes:
             ha="center",
             fontsize=8,
             color=MEMRISTOR,
+            bbox={"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 1},
         )
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False, loc="upper right", ncols=2)
