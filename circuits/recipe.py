@@ -179,12 +179,13 @@ class Loop:
         self.status = np.zeros(count, np.int8)
         self.pulses = np.zeros((count, 2), np.int64)
         self.reads = np.zeros(count, np.int64)
-        # Rung of the next pulse per polarity; -1: not used yet.
+        self._top = np.array([self.recipe.reset.rungs, self.recipe.set.rungs]) - 1
+        # Rung of the next pulse per polarity, and the polarity of the last one; -1: none yet.
         self._rung = np.full((count, 2), -1)
         self._side = np.full(count, -1)
         self._last = np.full(count, np.nan)
         self._nearest = np.full(count, np.inf)
-        self._still = np.zeros(count, np.int64)
+        self._idle = np.zeros(count, np.int64)
 
     @property
     def running(self) -> Indices:
@@ -194,37 +195,47 @@ class Loop:
     def observe(self, g: Array) -> None:
         """Take the verify reads ``g`` [S] of the :attr:`running` devices and settle who is done."""
         on = self.running
-        recipe = self.recipe
         self.reads[on] += 1
         left = self.target[on] - g
-        moved = np.abs(g - self._last[on])  # nan before the first pulse
         side = (left > 0.0).astype(int)
-        came_from = self._side[on]
-        started = came_from >= 0
-        same = started & (side == came_from)
-        old = np.where(started, self._rung[on, came_from], 0)
-        top = np.array([recipe.reset.rungs, recipe.set.rungs]) - 1
-        at_top = same & (old >= top[came_from])
-        # Against the nearest that it has been, so that read noise does not count as progress.
-        nearer = np.abs(left) < self._nearest[on] - 0.1 * recipe.tolerance
-        self._nearest[on] = np.where(at_top & ~nearer, self._nearest[on], np.abs(left))
-        self._still[on] = np.where(at_top & ~nearer, self._still[on] + 1, 0)
-        # The device's answer to the last pulse sets the rung of the next one of that polarity.
-        weak, strong = moved < 0.5 * np.abs(left), moved > np.abs(left)
-        rung = np.where(same & weak, old + 1, np.where(same & ~strong, old, old - recipe.backoff))
-        rows = np.arange(len(on))
-        rungs = self._rung[on]
-        rungs[rows[started], came_from[started]] = np.clip(rung, 0, top[came_from])[started]
-        rungs[rows, side] = np.maximum(rungs[rows, side], 0)
-        self._rung[on] = rungs
+        # A polarity that was not used yet counts as turned to, not as gone on with.
+        same = side == self._side[on]
+        self._count_idle(on, left, same)
+        self._climb(on, left, np.abs(g - self._last[on]), side, same)
         self._side[on], self._last[on] = side, g
         inside = np.abs(left) <= self._band[on]
-        spent = self.pulses[on].sum(axis=1) >= recipe.max_pulses
+        spent = self.pulses[on].sum(axis=1) >= self.recipe.max_pulses
         self.status[on] = np.select(
-            [inside, self._still[on] >= recipe.patience, spent],
+            [inside, self._idle[on] >= self.recipe.patience, spent],
             [Status.REACHED, Status.STUCK, Status.EXHAUSTED],
             Status.RUNNING,
         )
+
+    def _count_idle(self, on: Indices, left: Array, same: NDArray[np.bool_]) -> None:
+        """Count the pulses of the last rung that brought their devices no nearer."""
+        side = self._side[on]
+        top = same & (self._rung[on, side] >= self._top[side])
+        # Against the nearest that it has been, so that read noise does not count as progress.
+        nearer = np.abs(left) < self._nearest[on] - 0.1 * self.recipe.tolerance
+        idle = top & ~nearer
+        self._nearest[on] = np.where(idle, self._nearest[on], np.abs(left))
+        self._idle[on] = np.where(idle, self._idle[on] + 1, 0)
+
+    def _climb(
+        self, on: Indices, left: Array, moved: Array, side: Indices, same: NDArray[np.bool_]
+    ) -> None:
+        """Set the rungs of the pulses to come by what the last ones moved; ``moved`` is nan before
+        the first.
+        """
+        was = self._side[on]
+        weak, strong = moved < 0.5 * np.abs(left), moved > np.abs(left)
+        change = np.where(same & weak, 1, np.where(same & ~strong, 0, -self.recipe.backoff))
+        used = was >= 0
+        on_used, was = on[used], was[used]
+        self._rung[on_used, was] = np.clip(
+            self._rung[on_used, was] + change[used], 0, self._top[was]
+        )
+        self._rung[on, side] = np.maximum(self._rung[on, side], 0)
 
     def following(self) -> tuple[Indices, Array, Array]:
         """Return the running devices with the amplitude [V] and width [s] of their next pulse."""

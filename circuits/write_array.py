@@ -99,6 +99,8 @@ class WriteArray:
         check_scheme(tile, scheme)
         count = tile.rows * tile.cols
         self.tile, self.scheme, self.rtol = tile, scheme, rtol
+        # While it is written there are drivers where the read has amplifiers.
+        self._net = Net(replace(tile, amplifier=None))
         self.population = population or Population(tile.cell.device, count)
         if self.population.count != count:
             raise InputError(
@@ -114,7 +116,7 @@ class WriteArray:
         # Cells whose transistors are off carry no current and stay as they are.
         cells = np.flatnonzero(np.repeat(lines.gates, self.tile.cols))
         size = len(cells)
-        network = _Network(self.tile, self.population.behaviour(cells), cells)
+        network = _Network(self._net, self.population.behaviour(cells), cells)
         pace = pace.ravel()[cells]
         low, high = self.population.device.model.state_range
         y = np.concatenate([x.ravel()[cells], np.zeros(size + 1)])[None]
@@ -151,12 +153,10 @@ class _Network:
     Only the devices ``cells`` conduct; all arrays over devices have their order.
     """
 
-    def __init__(self, tile: Tile, behaviour: Behaviour, cells: Indices) -> None:
-        self._access, self._behaviour = tile.cell.access, behaviour
-        # While it is written there are drivers where the read has amplifiers.
-        self._net = Net(replace(tile, amplifier=None))
-        self._cells, self._count = cells, tile.rows * tile.cols
-        self._w, self._b = self._net.w.ravel()[cells], self._net.b.ravel()[cells]
+    def __init__(self, net: Net, behaviour: Behaviour, cells: Indices) -> None:
+        self._net, self._behaviour, self._cells = net, behaviour, cells
+        self._access = net.tile.cell.access
+        self._w, self._b = net.w.ravel()[cells], net.b.ravel()[cells]
         self._u = np.zeros(self._net.size)
         self._y = np.zeros(self._w.size)
         self._factor: Any = None
@@ -206,7 +206,7 @@ class _Network:
 
     def _full(self, values: Array) -> Array:
         """Spread values of the cells that are on over all cells."""
-        spread = np.zeros(self._count)
+        spread = np.zeros(self._net.w.size)
         spread[self._cells] = values
         return spread
 
