@@ -19,13 +19,19 @@ from memtwin.training.train import build_twin, train
 from memtwin.training.trainer import Trainer, TrainOptions
 
 TILE = Tile(32, 32, cell=Cell.resistor(0.2))
-OPTIONS = TrainOptions(epochs=2, batch=100, seed=1)
+OPTIONS = TrainOptions(epochs=2, batch=50, seed=1)
 
 
 @pytest.fixture(scope="module")
 def digits():
     images = load_images("digits")
-    return replace(images, x_train=images.x_train[:600], y_train=images.y_train[:600])
+    return replace(
+        images,
+        x_train=images.x_train[:300],
+        y_train=images.y_train[:300],
+        x_test=images.x_test[:40],
+        y_test=images.y_test[:40],
+    )
 
 
 def twin(engine):
