@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memtwin.circuits.population import Spread
+from memtwin.circuits.recipe_design import design_recipe
+from memtwin.circuits.write_table import make_table
 from memtwin.data.errors import InputError
+from memtwin.devices.device import load_device
+from memtwin.devices.levels import make_levels
+from memtwin.devices.pulses import write_cost
 from memtwin.training.ledger import Cost, Ledger, WriteCosts
 from memtwin.training.placement import Placement
 from memtwin.training.rules import Writes
@@ -106,3 +112,33 @@ def test_endurance_projection_looks_at_the_most_written():
 def test_bad_tables_are_said(table, words):
     with pytest.raises(InputError, match=words):
         WriteCosts(table, table, table, 0.0, 0.0)
+
+
+@pytest.fixture(scope="module")
+def levels():
+    device = load_device("nbsto_32um")
+    g = [float(device.conductance(x, 0.2)) for x in (0.1, 0.8)]
+    return make_levels(device, 4, 0.2, g_min=g[0], g_max=g[1])
+
+
+def test_costs_of_a_write_verify_table_are_the_table(levels):
+    table = make_table(levels, design_recipe(levels), Spread(), samples=4, seed=0)
+    costs = WriteCosts.of_table(table)
+    a, b = (index.ravel() for index in np.indices((4, 4)))
+    pulses, reads, energy, time = costs.of(a.astype(np.float32), b.astype(np.float32))
+    np.testing.assert_array_equal(pulses, table.pulses.ravel())
+    np.testing.assert_array_equal(reads, table.reads.ravel())
+    # Reads cost the same at every level here; in the table they follow the conductance.
+    np.testing.assert_allclose(energy.sum(), table.energy.sum(), rtol=1e-6)
+    np.testing.assert_allclose(time, table.time.ravel(), rtol=1e-6)
+    assert "nbsto_32um" in costs.source
+
+
+def test_costs_of_a_device_are_its_own_pulses(levels):
+    cost = write_cost(levels, count=16)
+    costs = WriteCosts.of_device(cost, read_time=1e-6)
+    pulses, reads, energy, _ = costs.of(np.array([0], np.float32), np.array([3], np.float32))
+    assert pulses[0] == cost.pulses[0, 3]
+    assert reads[0] == pulses[0] + 1
+    middle = 0.5 * (levels.g[0] + levels.g[-1])
+    assert energy[0] == pytest.approx(cost.energy[0, 3] + reads[0] * 0.04 * middle * 1e-6)
