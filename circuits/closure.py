@@ -46,7 +46,7 @@ import numpy as np
 from ..data.errors import InputError
 from ..data.types import Array
 from .ladder import Field, Lines, Profiles, column_solve, line_profiles, row_solve
-from .law import Terms, beyond, evaluate
+from .law import KINK, Terms, beyond, evaluate
 
 TINY = 1e-15
 """Conductance [S] that keeps columns without devices from dividing by zero."""
@@ -161,6 +161,10 @@ class Closure(NamedTuple):
     """(tiles, cols, cols)."""
     load: Any
     """``I0``, (tiles, 1, cols)."""
+    idle: Any = None
+    """What idle rows send per column current where devices have a kink, (tiles, rows, cols)."""
+    reach: Any = None
+    """Row voltage up to which a row counts as idle, by and by less, at ``I0``; (tiles, 1, 1)."""
 
 
 def operate(lines: Lines, g: Field) -> Operating:
@@ -222,6 +226,20 @@ def close(
         values.append(q * n)
         slopes.append(q * dn / full)
         bends.append(q * evaluate(rest, u, b, by="uu") * (du / full) ** 2)
+    idle, reach = None, None
+    if KINK in rest and expansion.load:
+        # The devices of idle rows sit below zero by what the columns lift them, out of the nodes'
+        # sight, and there they follow the other branch: lines with its conductance say how far.
+        kink, below = {KINK: rest[KINK]}, -expansion.load * shift
+        other = g + evaluate(kink, below, 0.0, by="u")
+        rows, _ = line_profiles(lines, other)
+        sunk = expansion.load * (row_solve(lines, rows, other * b_full) - b_full)
+        sent = evaluate(kink, sunk, 0.0)
+        sent = sent - g * row_solve(lines, point.rows, sent)
+        idle = q * sent / (expansion.load * full)
+        ratio = -below / (point.p + TINY)
+        reach = ratio.sum(-1, keepdims=True).sum(-2, keepdims=True) / (g.shape[-1] * g.shape[-2])
+        reach = reach + TINY
     for_value, for_slope, for_bend = expansion.weights()
     value = [part @ point.r for part in _combine(for_value, values)]
     value[0] = value[0] + transfer
@@ -231,6 +249,8 @@ def close(
         _stack(expansion.bend, _combine(for_bend, bends)),
         point.r,
         expansion.load * full,
+        idle,
+        reach,
     )
 
 
@@ -248,8 +268,13 @@ def apply(closure: Closure, expansion: Expansion, v: Any, xp: Any) -> Any:
     turn *= change
     turn += slope
     turn *= change
-    first += turn @ closure.r
-    return first
+    if closure.idle is None:
+        first += turn @ closure.r
+        return first
+    idle = _idleness(closure, v, first)[0] @ closure.idle
+    # Idle rows take from the currents that there are with them, so twice.
+    i = first + (turn + first * idle) @ closure.r
+    return first + (turn + i * idle) @ closure.r
 
 
 def read_and_slopes(
@@ -264,12 +289,24 @@ def read_and_slopes(
     change = first - closure.load
     slope = _product(closure.slope, expansion.slope, powers)
     bend = _product(closure.bend, expansion.bend, powers)
-    i = first + (change * (slope + change * bend)) @ closure.r
-    back = d @ xp.swapaxes(closure.r, -1, -2)
-    by_slope = back * change
+    turn = change * (slope + change * bend)
+    flipped = xp.swapaxes(closure.r, -1, -2)
+    back = d @ flipped
+    by_turn, by_first, by_idle = back, d, None
+    i = first + turn @ closure.r
+    if closure.idle is not None:
+        share, reach = _idleness(closure, v, first)
+        idle = share @ closure.idle
+        before = i + (first * idle) @ closure.r
+        i = i + (before * idle) @ closure.r
+        inner = (back * idle) @ flipped
+        by_turn = back + inner
+        by_first = d + back * idle + inner * idle
+        by_idle = back * before + inner * first
+    by_slope = by_turn * change
     by_v: Any = 0.0
     for stack, exponents, weight in (
-        (closure.value, expansion.value, d + back * (slope + 2.0 * change * bend)),
+        (closure.value, expansion.value, by_first + by_turn * (slope + 2.0 * change * bend)),
         (closure.slope, expansion.slope, by_slope),
         (closure.bend, expansion.bend, by_slope * change),
     ):
@@ -278,7 +315,21 @@ def read_and_slopes(
             if p:
                 part = weight @ xp.swapaxes(next(matrices), -1, -2)
                 by_v = by_v + (p * v ** (p - 1) * part if p > 1 else part)
+    if by_idle is not None:
+        part = by_idle @ xp.swapaxes(closure.idle, -1, -2)
+        by_v = by_v - part * (v < reach) * (v >= 0.0) / reach
     return i, by_v
+
+
+def _idleness(closure: Closure, v: Any, first: Any) -> tuple[Any, Any]:
+    """Return 1 for idle rows, 0 for those above the reach, and what lies between between; and the
+    reach of every vector, which grows with its currents.
+    """
+    ratio = (abs(first) / (closure.load + TINY)).sum(-1, keepdims=True) / first.shape[-1]
+    reach = closure.reach * ratio + TINY
+    share = 1.0 - v / reach
+    share = 0.5 * (share + abs(share))
+    return share * (share <= 1.0) + (share > 1.0), reach
 
 
 def _row_powers(expansion: Expansion, v: Any) -> dict[int, Any]:

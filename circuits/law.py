@@ -1,12 +1,13 @@
 """The current of a cell as a polynomial: what the surrogate knows about devices.
 
 ``i(u, b; g) = sum_kp c_kp(g) b^k u^p`` with ``u`` the voltage from word line to bit line and ``b``
-the bit line's potential, which only a transistor feels. Every coefficient is itself a polynomial of
+the bit line's potential, which only a transistor feels; for devices that rectify, another
+polynomial is added where ``u`` is below zero. Every coefficient is itself a polynomial of
 the programmed conductance ``g``, since programming errors make conductances continuous. The ranges
 that were swept travel with the law: outside them it is not to be trusted.
 """
 
-__all__ = ["Law", "Terms", "beyond", "evaluate"]
+__all__ = ["KINK", "Law", "Terms", "beyond", "evaluate"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,9 +27,9 @@ class Law:
     """A cell's current as polynomials of ``u``, ``b`` and ``g``."""
 
     powers: Mapping[int, tuple[int, ...]]
-    """Powers of ``u`` for every power of ``b``."""
+    """Powers of ``u`` for every power of ``b``, and for :data:`KINK`."""
     coefficients: Mapping[int, Array]
-    """For every power of ``b``: (powers of ``u``, powers of ``t``) in A, where ``t`` runs from -1
+    """For each of those: (powers of ``u``, powers of ``t``) in A, where ``t`` runs from -1
     to 1 over :attr:`g_range`, and ``u`` and ``b`` are counted in units of :attr:`v_full`.
     """
     v_full: float
@@ -143,6 +144,9 @@ class Law:
         return i
 
 
+KINK = -1
+"""Key, beside the powers of ``b``, of what is added where ``u`` is below zero."""
+
 Terms: TypeAlias = dict[int, dict[int, Any]]
 """``terms[k][p]``: coefficient of ``b^k u^p``, one per device, in siemens; ``u`` and ``b`` in units
 of the full swing.
@@ -171,11 +175,11 @@ def evaluate(
     compute in and return; new ones are made without.
     """
     total: Any = 0.0
-    for k, row in terms.items():
-        if by == "u":
-            row = {p - 1: p * c if p > 1 else c for p, c in row.items()}
-        elif by == "uu":
-            row = {p - 2: 0.5 * p * (p - 1) * c for p, c in row.items() if p > 1}
+    for k, given in terms.items():
+        if k == KINK:
+            total = total + (0.0 if by == "b" else _below(given, u, by))
+            continue
+        row = _derivative(given, by)
         if not row or (by == "b" and k == 0):
             continue
         value = _powers(row, u, room if k == 0 else None)
@@ -185,6 +189,24 @@ def evaluate(
             value *= b
         total = total + value if k else value
     return total
+
+
+def _derivative(row: Mapping[int, Any], by: str) -> Mapping[int, Any]:
+    """Return the coefficients of the derivative by ``u``, or of half the second one."""
+    if by == "u":
+        return {p - 1: p * c if p > 1 else c for p, c in row.items()}
+    if by == "uu":
+        return {p - 2: 0.5 * p * (p - 1) * c for p, c in row.items() if p > 1}
+    return row
+
+
+def _below(row: Mapping[int, Any], u: Any, by: str) -> Any:
+    """Return what the kink adds, or a derivative of it."""
+    lower = 0.5 * (u - abs(u))
+    if not by:
+        return _powers(row, lower)
+    row = _derivative(row, by)
+    return _powers(row, lower) * (u < 0.0) if row else 0.0
 
 
 def _horner(coefficients: list[float], t: Any) -> Any:

@@ -2,6 +2,7 @@
 
 __all__ = ["TOLERANCE", "CellSweep", "fit_law", "law_over", "sweep_cell", "sweep_grid"]
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,13 +11,16 @@ from numpy.polynomial import chebyshev
 from ..data.errors import FitError, InputError
 from ..data.types import Array
 from .cell import Cell, Transistor
-from .law import Law
+from .law import KINK, Law
 
 TOLERANCE = 1e-6
 """Largest residual that the fit asks for, as a share of the sweep's largest current."""
 
 BASES = ((1, 3), (1, 3, 5), (1, 3, 5, 7), (1, 2, 3, 4, 5), (1, 3, 5, 7, 9), tuple(range(1, 10)))
 """Powers of ``u`` that are tried, cheapest first."""
+
+BELOW = (1, 2, 3, 4, 5)
+"""Powers of ``u`` that a kink may add below zero."""
 
 DEGREE_MAX = 8
 """Highest power of ``g``."""
@@ -95,11 +99,11 @@ def fit_law(sweep: CellSweep, inner: tuple[float, float] | None = None) -> Law:
     FitError
         If even the richest ones miss it by more than 2 %: a threshold selector, say.
     """
-    best = _fit(sweep, inner, (1,), 1 if len(sweep.g) > 1 else 0)
-    for powers in ((1,), *BASES):
+    best = _fit(sweep, inner, {0: (1,)}, 1 if len(sweep.g) > 1 else 0)
+    for plan in _plans(sweep):
         last = np.inf
         for degree in range(min(DEGREE_MAX, len(sweep.g) - 1) + 1):
-            law = _fit(sweep, inner, powers, degree)
+            law = _fit(sweep, inner, plan, degree)
             if law.residual_max < 0.7 * best.residual_max:
                 best = law
             if best.residual_max <= TOLERANCE:
@@ -116,19 +120,36 @@ def fit_law(sweep: CellSweep, inner: tuple[float, float] | None = None) -> Law:
     return best
 
 
+def _plans(sweep: CellSweep) -> Iterator[dict[int, tuple[int, ...]]]:
+    """Yield the powers to try, cheapest first, those with a kink last."""
+    full = sweep.v[np.abs(sweep.v).argmax()]
+    both = bool((sweep.v / full < 0.0).any())
+    for kink in (False, True) if both else (False,):
+        for powers in ((1,), *BASES):
+            plan = {0: powers}
+            if len(sweep.b) > 1:
+                plan |= {1: powers[:4], 2: powers[:2]}
+            yield plan | {KINK: BELOW} if kink else plan
+
+
 def _fit(
-    sweep: CellSweep, inner: tuple[float, float] | None, powers: tuple[int, ...], degree: int
+    sweep: CellSweep,
+    inner: tuple[float, float] | None,
+    plan: dict[int, tuple[int, ...]],
+    degree: int,
 ) -> Law:
     """Fit all levels, voltages and potentials by weighted least squares."""
     g, v, b = sweep.g, sweep.v, sweep.b
     low, high, full = float(g[0]), float(g[-1]), float(v[np.abs(v).argmax()])
     half = 0.5 * (high - low) or high
     t = chebyshev.chebvander((g - 0.5 * (low + high)) / half, degree)
-    plan = {0: powers}
-    if len(b) > 1:
-        plan |= {1: powers[:4], 2: powers[:2]}
+    u, at = v[:, None] / full, b / full
     columns = np.array(
-        [(v[:, None] / full) ** p * (b / full) ** k for k, ps in plan.items() for p in ps]
+        [
+            np.minimum(u, 0.0) ** p * at**0 if k == KINK else u**p * at**k
+            for k, powers in plan.items()
+            for p in powers
+        ]
     ).reshape(-1, v.size * b.size)
     # Between the error that counts in a sum of currents and the one relative to each level.
     largest = np.abs(sweep.i).max((1, 2))

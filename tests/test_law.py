@@ -9,6 +9,8 @@ from memtwin.circuits.cell import Cell, Selector, Transistor
 from memtwin.circuits.law import Law, evaluate
 from memtwin.circuits.law_fit import CellSweep, fit_law, law_over, sweep_cell
 from memtwin.data.errors import FitError, InputError
+from memtwin.devices.device import Device
+from memtwin.devices.models import MODELS
 
 G = np.linspace(1e-6, 1e-4, 17)
 
@@ -41,8 +43,18 @@ def test_transistors_feel_the_bit_line() -> None:
     assert np.abs(off).max() < 1e-5 * cell.current(0.2, 1e-4)
 
 
-def test_derivatives_are_derivatives() -> None:
-    law = fit_law(sweep_cell(Cell.sinh(3.0, access=Transistor()), G, (-0.04, 0.2)))
+RECTIFIER = Device(
+    "rectifier",
+    MODELS["yakopcic"],
+    {"a_p": 1e-4, "a_n": 4e-4, "b_p": 5.0, "b_n": 2.5, "r_s": 40.0},
+)
+
+
+@pytest.mark.parametrize(
+    "cell", [Cell.sinh(3.0, access=Transistor()), Cell(RECTIFIER)], ids=["1T1R", "rectifier"]
+)
+def test_derivatives_are_derivatives(cell: Cell) -> None:
+    law = fit_law(sweep_cell(cell, G, (-0.04, 0.2)))
     g, u, b, h = np.full(4, 5e-5), np.array([-0.1, 0.2, 0.6, 1.0]), np.full(4, 0.1), 1e-5
     terms = law.terms(g)
     by_u = (evaluate(terms, u + h, b) - evaluate(terms, u - h, b)) / (2 * h)
