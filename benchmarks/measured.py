@@ -210,7 +210,13 @@ RECOVERY: dict[str, tuple[dict[str, float], float, float, float, tuple[str, ...]
         0.3,
         ("e_a", "gap_min", "gap_max", "f_min", "r_th", "g_0", "beta"),
     ),
-    "mms": ({"r_s": 50.0}, 2.0, 1.0, 0.5, ("t_set", "t_reset", "s_set", "s_reset")),
+    "mms": (
+        {"r_s": 50.0},
+        2.0,
+        1.0,
+        0.5,
+        ("t_set", "t_reset", "s_set", "s_reset", "k_set", "k_reset"),
+    ),
     "knowm": ({"tau": 0.05, "r_s": 20.0}, 0.6, 1.0, 0.3, ("phi", "s_f", "s_r", "b_f", "b_r")),
 }
 
@@ -225,7 +231,7 @@ def recovery_figure(name: str, seeds: int) -> Figure:
     clean = simulate(Device(name, model, given), t, v, x0).i
     floor = 1e-4 * float(np.abs(clean).max())
     wide = {
-        n: (0.2 * truth[n], 5.0 * truth[n])
+        n: (0.05 * truth[n], 20.0 * truth[n])
         for n in model.names
         if truth[n] > 0 and n not in held and not model.parameter(n).fixed
     }
@@ -248,8 +254,8 @@ def recovery_figure(name: str, seeds: int) -> Figure:
             series="r_s" not in held,
             loss=Loss("error", relative=0.01, floor=floor),
             start=start or None,
-            starts=12 if seed == 0 else 1,
-            candidates=96 if seed == 0 else 2,
+            starts=24 if seed == 0 else 1,
+            candidates=256 if seed == 0 else 2,
             steps=50,
             seed=seed,
         )

@@ -9,7 +9,7 @@ own, or the user's.
 
 __all__ = ["Range", "guess_ranges"]
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -21,9 +21,12 @@ from .model import SERIES, CompactModel, Parameter
 Range: TypeAlias = tuple[float, float]
 
 
-def guess_ranges(model: CompactModel, sweeps: Sequence[Sweep]) -> dict[str, Range]:
-    """Return (low, high) for every parameter of the model and for ``x0``, in the parameter's own
-    unit.
+def guess_ranges(
+    model: CompactModel, sweeps: Sequence[Sweep], fixed: Mapping[str, float] | None = None
+) -> dict[str, Range]:
+    """Return (low, high) for every parameter and for ``x0``, in the parameter's own unit.
+
+    ``fixed`` holds values that the fit will not change.
     """
     v = np.concatenate([sweep.v[sweep.kept] for sweep in sweeps])
     i = np.concatenate([sweep.i[sweep.kept] for sweep in sweeps])
@@ -46,8 +49,34 @@ def guess_ranges(model: CompactModel, sweeps: Sequence[Sweep]) -> dict[str, Rang
                 lift = 30.0 if scale != "gmin" else 1.0
                 ranges[scale + suffix] = (0.3 * value, 3.0 * lift * value)
                 ranges[curvature + suffix] = (0.7 * b, 1.5 * b)
-    ranges["x0"] = (1e-3, 1.0)
+    if {"r_min", "r_max"} <= ranges.keys():
+        _resistance_as_state({**model.defaults, **(fixed or {})}, ranges, duration)
+    # a current proportional to x spans decades of it; any other hardly sees x below a few percent
+    top = float(np.abs(v).max())
+    proportional = float(model.current(top, model.state_range[0], model.defaults)) == 0.0
+    ranges["x0"] = (1e-3 if proportional else 0.02, 1.0)
     return {name: _inside(model, name, span) for name, span in ranges.items()}
+
+
+def _resistance_as_state(
+    values: Mapping[str, float], ranges: dict[str, Range], duration: float
+) -> None:
+    """Adapt the ranges to a model whose state is a resistance R between ``r_min`` and ``r_max``.
+
+    Its current is a/R sinh(b v), so that a is the measured scale times R; the ends that R runs to
+    lie between its limits, and its rates are a share of their distance per sweep.
+    """
+    low, high = values["r_min"], values["r_max"]
+    for name in ("a_p", "a_n"):
+        scale = ranges[name][0] / 0.3  # of the upper branch, see guess_ranges
+        ranges[name] = (0.5 * low * scale, 1.5 * high * scale)
+    for name in ("set", "reset"):
+        ranges[f"r_{name}"] = (low - 0.5 * (high - low), high + 0.5 * (high - low))
+        ranges[f"s_{name}"] = (-0.5 * (high - low), high - low)
+        ranges[f"k_{name}"] = (0.3 / (high - low), 50.0 / (high - low))
+        ranges[f"A_{name}"] = (1e-5 * (high - low) / duration, 30.0 * (high - low) / duration)
+    for name in ("r_min", "r_max"):
+        ranges[name] = (0.8 * values[name], 1.25 * values[name])
 
 
 def _series(sweeps: Sequence[Sweep]) -> float:

@@ -31,7 +31,7 @@ def draw_starts(
     rng: np.random.Generator,
 ) -> Array:
     """Return the most promising points of a Latin hypercube, shape (starts, parameters)."""
-    ranges = guess_ranges(space.model, space.sweeps)
+    ranges = guess_ranges(space.model, space.sweeps, space.fixed)
     spans = [ranges[name if not name.startswith("x0_") else "x0"] for name in space.names]
     # an axis that starts at 0 has no logarithm: its draw is linear, like its coordinate
     low = space.points(np.array([span[0] for span in spans]))

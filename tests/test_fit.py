@@ -37,7 +37,7 @@ TRUTH = {
     "r_s": 300.0,
 }
 SHAPE = {key: TRUTH[key] for key in ("alpha_p", "alpha_n", "x_p", "x_n")}
-QUICK = {"starts": 12, "candidates": 64, "steps": 40}
+QUICK = {"starts": 12, "candidates": 64, "steps": 25}
 SLOW = {"vteam_exp": {"r_s": 100.0, "k_set": 0.5, "k_reset": 0.5}}
 
 
@@ -58,7 +58,7 @@ def make_sweep(parameters=TRUTH, *, name="synthetic", points=201, x0=0.2, noise=
 
 @pytest.fixture(scope="module")
 def clean():
-    return make_sweep(points=101)
+    return make_sweep(points=81)
 
 
 @pytest.fixture(scope="module")
@@ -84,13 +84,13 @@ def test_the_fast_response_agrees_with_the_adaptive_simulator():
 )
 def test_slopes_are_those_of_the_response(name):
     model = MODELS[name]
-    sweep = make_sweep(points=101)
+    sweep = make_sweep(points=61)
     values = model.defaults | {key: value for key, value in TRUTH.items() if key in model.names}
     values |= SLOW.get(name, {})
     p = {key: np.array([value, value]) for key, value in values.items()}
     x0 = np.array([0.3, 0.6])
     wanted = [*model.names, "x0"]
-    answer = respond(model, sweep.t, sweep.v, p, x0, wanted=wanted, substeps=8)
+    answer = respond(model, sweep.t, sweep.v, p, x0, wanted=wanted, substeps=6)
     for row, key in enumerate(wanted):
         value = x0 if key == "x0" else p[key]
         step = 1e-5 * value
@@ -98,7 +98,7 @@ def test_slopes_are_those_of_the_response(name):
         def shifted(sign, key=key, step=step):
             moved = {n: q + sign * step * (n == key) for n, q in p.items()}
             start = x0 + sign * step * (key == "x0")
-            return respond(model, sweep.t, sweep.v, moved, start, substeps=8).i
+            return respond(model, sweep.t, sweep.v, moved, start, substeps=6).i
 
         numeric = (shifted(1) - shifted(-1)) / (2 * step)
         scale = np.abs(numeric).max() + 1e-6 * np.abs(answer.i).max() / value
@@ -177,7 +177,7 @@ def test_a_damaged_record_is_refused(result, tmp_path):
 
 
 def test_joint_fit_shares_parameters_and_keeps_states(clean):
-    other = make_sweep(name="second", x0=0.6, points=101)
+    other = make_sweep(name="second", x0=0.6, points=81)
     near = {name: 1.2 * value for name, value in TRUTH.items() if name not in SHAPE}
     result = fit(
         MODELS["yakopcic"],
@@ -191,7 +191,7 @@ def test_joint_fit_shares_parameters_and_keeps_states(clean):
 
 
 def test_unidentifiable_parameters_are_named(clean):
-    positive = Sweep("half", clean.t[:45], clean.v[:45], clean.i[:45], clean.censored[:45])
+    positive = Sweep("half", clean.t[:36], clean.v[:36], clean.i[:36], clean.censored[:36])
     result = fit(MODELS["yakopcic"], positive, fixed=SHAPE, **QUICK)
     assert {"a_n", "b_n", "A_n", "v_n"} <= set(result.unidentified)
     assert "r_s" not in result.unidentified
@@ -205,9 +205,9 @@ def test_a_prior_pulls(clean, result):
 
 def test_censored_points_do_not_count(clean):
     wrong = clean.i.copy()
-    wrong[22:30] = 0.5 * wrong[22]
+    wrong[18:24] = 0.5 * wrong[18]
     cut = np.zeros(len(wrong), bool)
-    cut[22:30] = True
+    cut[18:24] = True
     result = fit(
         MODELS["yakopcic"], Sweep("cut", clean.t, clean.v, wrong, cut), fixed=SHAPE, **QUICK
     )
@@ -263,13 +263,13 @@ def test_bad_settings_name_themselves(clean):
 
 def test_bad_data_name_the_file_and_the_remedy(clean):
     with pytest.raises(InputError, match="synthetic: the current is constant; check"):
-        check_sweeps([replace(clean, i=np.full(101, 1e-6))], dynamic=True)
+        check_sweeps([replace(clean, i=np.full(81, 1e-6))], dynamic=True)
     with pytest.raises(InputError, match="synthetic: every point is censored"):
-        check_sweeps([replace(clean, censored=np.ones(101, bool))], dynamic=True)
+        check_sweeps([replace(clean, censored=np.ones(81, bool))], dynamic=True)
     with pytest.raises(InputError, match="flows against the voltage; turn the sign"):
         check_sweeps([replace(clean, i=-clean.i)], dynamic=True)
     with pytest.raises(InputError, match="voltage does not change"):
-        check_sweeps([replace(clean, v=np.ones(101))], dynamic=True)
+        check_sweeps([replace(clean, v=np.ones(81))], dynamic=True)
     (warning,) = check_sweeps([replace(clean, i=1e-3 * clean.v)], dynamic=True)
     assert "does not switch" in warning
     assert not check_sweeps([clean], dynamic=True)
@@ -324,7 +324,7 @@ def test_profiles_agree_with_standard_errors_where_the_cost_is_a_parabola():
 
 
 def test_auto_chooses_the_model_that_predicts(clean):
-    other = make_sweep(name="held out", x0=0.5, noise=0.002, points=101)
+    other = make_sweep(name="held out", x0=0.5, noise=0.002, points=81)
     settings = {"fixed": SHAPE, "starts": 6, "candidates": 24, "steps": 20}
     steps = []
     result = compare(
@@ -349,7 +349,7 @@ def test_nothing_to_compare_and_nothing_that_fits(clean):
     with pytest.raises(InputError, match="no model to compare"):
         compare([], [clean])
     with pytest.raises(FitError, match=r"no model could be fitted.*current is constant"):
-        compare(["yakopcic"], [replace(clean, i=np.full(101, 1e-6))])
+        compare(["yakopcic"], [replace(clean, i=np.full(81, 1e-6))])
 
 
 def test_the_cube_is_a_round_trip(clean, rng):
