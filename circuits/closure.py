@@ -34,6 +34,7 @@ __all__ = [
     "Stack",
     "apply",
     "close",
+    "expansion_for",
     "operate",
     "read_and_slopes",
 ]
@@ -46,7 +47,7 @@ import numpy as np
 from ..data.errors import InputError
 from ..data.types import Array
 from .ladder import Field, Lines, Profiles, column_solve, line_profiles, row_solve
-from .law import KINK, Terms, beyond, evaluate
+from .law import KINK, Law, Terms, beyond, evaluate
 
 TINY = 1e-15
 """Conductance [S] that keeps columns without devices from dividing by zero."""
@@ -116,6 +117,14 @@ class Expansion:
             found.append(factors[start : start + len(powers), None] * inverse)
             start += len(powers)
         return found[0], found[1], found[2]
+
+
+def expansion_for(law: Law) -> Expansion:
+    """Return where to collocate for the voltages and the symmetry of a device law."""
+    # Idle rows see a little of the other sign; a tenth or a fifth of the swing is kept for it.
+    if min(bound / law.v_full for bound in law.v_range) > -0.3:
+        return Expansion.unipolar()
+    return Expansion.odd() if law.odd else Expansion.bipolar()
 
 
 class Operating(NamedTuple):

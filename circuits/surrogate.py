@@ -12,7 +12,7 @@ products of matrices. What keeps it honest:
 :meth:`Surrogate.report` says what happened.
 """
 
-__all__ = ["Surrogate", "SurrogateReport", "expansion_for"]
+__all__ = ["Surrogate", "SurrogateReport"]
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..data.errors import FitError, InputError, NonConvergence
 from ..data.types import Array
-from .closure import Closure, Expansion, apply, close, operate
+from .closure import Closure, Expansion, apply, close, expansion_for, operate
 from .engine import Engine, checked_conductances, checked_voltages
 from .gradients import checked_weights, closed_gradients
 from .ladder import Lines
@@ -344,14 +344,6 @@ class Surrogate:
             full=float(self._g[k].sum(axis=0).max()) * abs(self.law.v_full),
             law=self.law.residual,
         )
-
-
-def expansion_for(law: Law) -> Expansion:
-    """Return where to collocate for the voltages and the symmetry of a device law."""
-    # Idle rows see a little of the other sign; a tenth or a fifth of the swing is kept for it.
-    if min(bound / law.v_full for bound in law.v_range) > -0.3:
-        return Expansion.unipolar()
-    return Expansion.odd() if law.odd else Expansion.bipolar()
 
 
 def _map(function: Callable[..., Any], first: Any, *others: Any) -> Any:

@@ -22,12 +22,13 @@ from ..data.store import read_record, write_record
 from ..data.types import Array
 from .baselines import AlphaBeta
 from .characterise import Characterisation, Vectors
+from .closure import expansion_for
 from .engine import Engine
 from .ideal import Ideal
 from .law import Law
 from .law_fit import fit_law
 from .line import LineSolver
-from .surrogate import Surrogate, expansion_for
+from .surrogate import Surrogate
 from .tile import Tile
 from .tile_record import tile_from_tree, tile_tree
 
