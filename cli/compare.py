@@ -94,7 +94,7 @@ def compare(
         name: known[name] for name in rule or known
     }
     with bar("pulsing the device between levels") as progress:
-        costs = write_costs(levels, settings.seed, progress)
+        costs = write_costs(settings, levels, progress)
     with bar(f"training by {len(chosen)} rules with {seeds} seeds") as progress:
         rows = compare_rules(
             make_twin,

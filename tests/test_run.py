@@ -25,6 +25,7 @@ SMALL = [
     "tile.rows=16",
     "tile.cols=16",
     "training.epochs=2",
+    "training.batch=20",
     "surrogate.vectors=8",
     "surrogate.held_out=6",
     "validation.images=10",

@@ -67,6 +67,12 @@ class DeviceConfig(_Section):
     v_read: PositiveFloat = 0.05
     """Read voltage, full scale [V]."""
     levels: int = Field(16, ge=2, le=1024)
+    pulse_spread: float = Field(0.05, ge=0, lt=1)
+    """Cycle-to-cycle standard deviation of the logarithm of a pulse's effect. Assumed: a sweep does
+    not show it.
+    """
+    verify_noise: float = Field(0.002, ge=0, lt=0.1)
+    """Relative standard deviation of a verify read. Assumed, as above."""
 
 
 class TileConfig(_Section):

@@ -31,7 +31,7 @@ from ..circuits.cell import Cell
 from ..circuits.characterise import characterise, load_characterisation
 from ..circuits.engine import make_engine
 from ..circuits.ideal import Ideal
-from ..circuits.population import Spread
+from ..circuits.population import spread_from_fit
 from ..circuits.recipe_design import design_recipe
 from ..circuits.surrogate_fit import SurrogateFit, fit_surrogate
 from ..circuits.tile import Tile
@@ -287,9 +287,7 @@ class _Job:
 
     def _write_costs(self, levels: Levels) -> WriteCosts:
         with self._step("write cost", "pulsing the device between levels") as progress:
-            return write_costs(
-                levels, self.config.seed, progress, path=self.folder / "write_table.h5"
-            )
+            return write_costs(self.config, levels, progress, path=self.folder / "write_table.h5")
 
     def _train(self, setup: "_Setup", costs: WriteCosts) -> tuple[MemristorTwin, TrainResult]:
         config, levels = self.config, setup.levels
@@ -400,7 +398,11 @@ class _Job:
 
 
 def write_costs(
-    levels: Levels, seed: int, progress: Progress | None = None, *, path: Path | None = None
+    config: RunConfig,
+    levels: Levels,
+    progress: Progress | None = None,
+    *,
+    path: Path | None = None,
 ) -> WriteCosts:
     """Return what writes of the run's device cost, from write-verify loops on its own dynamics.
 
@@ -408,7 +410,11 @@ def write_costs(
     """
     if path is not None and path.exists():
         return WriteCosts.of_table(load_table(path))
-    table = make_table(levels, design_recipe(levels), Spread(), seed=seed, progress=progress)
+    spread = spread_from_fit(
+        levels.device, c2c=config.device.pulse_spread, read=config.device.verify_noise
+    )
+    recipe = design_recipe(levels)
+    table = make_table(levels, recipe, spread, seed=config.seed, progress=progress)
     if path is not None:
         table.save(path)
     return WriteCosts.of_table(table)
