@@ -91,7 +91,8 @@ def error_against_current(
         xlabel=f"sensed current in ngspice [{unit}]", ylabel="error [% of the largest current]"
     )
     axes.grid(alpha=0.25)
-    axes.legend(frameon=False, markerscale=5, fontsize="small")
+    above = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0)}
+    axes.legend(frameon=False, markerscale=5, fontsize="small", ncols=2, **above)
     return axes
 
 
