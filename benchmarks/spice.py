@@ -201,7 +201,7 @@ def endurance() -> Iterator[Row]:
 
 
 def scaling() -> Iterator[Row]:
-    tile, g, v = problem(32, 60, NONLINEAR)
+    tile, g, v = problem(32, 40, NONLINEAR)
     stack, batches = np.stack([g] * 8), np.stack([v] * 8)
     wall = {}
     for workers in (1, 2):

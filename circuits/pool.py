@@ -17,9 +17,10 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
+from functools import partial
 from typing import IO, Literal, TypeAlias
 
 from ..data.errors import EngineError, MemtwinError, WorkerCrash
@@ -49,6 +50,10 @@ class WorkerHung(WorkerCrash):
     """A worker process did not answer within the time limit and was killed."""
 
 
+class Cancelled(EngineError):
+    """The run that a job belonged to was given up."""
+
+
 class Worker:
     """The parent's end of one worker process."""
 
@@ -64,6 +69,7 @@ class Worker:
             env=environment,
         )
         self.pid = self._process.pid
+        self._cancelled = False
         self._jobs = 0
         self._memory = 0.0
 
@@ -89,6 +95,8 @@ class Worker:
             send(self._process.stdin, job)
             answer = receive(self._process.stdout)
         except (EOFError, OSError) as error:
+            if self._cancelled:
+                raise Cancelled("the job was cancelled") from error
             if expired.is_set():
                 text = f"ngspice did not answer within {timeout:g} s and was killed"
                 raise WorkerHung(text) from error
@@ -101,6 +109,13 @@ class Worker:
             return answer
         assert isinstance(answer, MemtwinError)
         raise answer
+
+    def cancel(self) -> None:
+        """End the process while another thread waits for it in :meth:`run`, which raises
+        :class:`Cancelled`.
+        """
+        self._cancelled = True
+        self._process.kill()
 
     def close(self) -> None:
         """End the process; it holds nothing worth saving."""
@@ -151,8 +166,12 @@ def close_idle() -> None:
         worker.close()
 
 
-def call(job: Job, timeout: float = TIMEOUT, mode: Mode = "auto") -> Outcome:
+def call(
+    job: Job, timeout: float = TIMEOUT, mode: Mode = "auto", crew: set[Worker] | None = None
+) -> Outcome:
     """Run one job in a worker process of this process, or (``mode``) in an ``ngspice -b``.
+
+    ``crew`` holds the worker while it is at work, so that others can cancel it.
 
     Raises
     ------
@@ -161,33 +180,38 @@ def call(job: Job, timeout: float = TIMEOUT, mode: Mode = "auto") -> Outcome:
     NonConvergence, EngineError
         As :func:`.worker.run`.
     """
-    once = (
-        _isolated if mode == "isolated" or (mode == "auto" and not _has_library()) else _in_worker
-    )
+    isolate = mode == "isolated" or (mode == "auto" and not _has_library())
+
+    def once() -> Outcome:
+        return _isolated(job, timeout) if isolate else _in_worker(job, timeout, crew)
+
     try:
-        return once(job, timeout)
+        return once()
     except (WorkerCrash, Lost):
         try:
-            return once(job, timeout)
+            return once()
         except (WorkerCrash, Lost) as error:
             raise type(error)(f"{error} (and so it did when tried once more)") from error
 
 
-def _in_worker(job: Job, timeout: float) -> Outcome:
+def _in_worker(job: Job, timeout: float, crew: set[Worker] | None) -> Outcome:
     worker = borrow()
+    crew = set() if crew is None else crew
+    crew.add(worker)
+    usable = False
     try:
         outcome = worker.run(job, timeout)
-    except (WorkerCrash, Lost):
-        worker.close()
+        usable = True
+        return outcome
+    except EngineError as error:
+        usable = not isinstance(error, (WorkerCrash, Lost, Cancelled))
         raise
-    except EngineError:
-        give_back(worker)
-        raise
-    except BaseException:  # Ctrl-C: the worker is in the middle of something
-        worker.close()
-        raise
-    give_back(worker)
-    return outcome
+    finally:  # after Ctrl-C the worker is in the middle of something
+        crew.discard(worker)
+        if usable:
+            give_back(worker)
+        else:
+            worker.close()
 
 
 def _isolated(job: Job, timeout: float) -> Outcome:
@@ -207,7 +231,7 @@ def _has_library() -> bool:
 
 
 def map_jobs(
-    jobs: Sequence[Job],
+    jobs: Iterable[Job],
     *,
     labels: Sequence[str] = (),
     workers: int | None = None,
@@ -220,24 +244,34 @@ def map_jobs(
     """Run ``jobs``, at most ``workers`` at a time (by default one per core), and return outcomes in
     their order.
 
-    ``executor`` runs them elsewhere instead: anything with ``submit``. Results that ``cache`` holds
-    are taken from there, new ones are put there as they come. The first failure ends the rest and
-    is raised, with its job's label before it.
+    ``executor`` runs them elsewhere instead: anything with ``submit``. Jobs are taken, and perhaps
+    made, while the first ones run. Results that ``cache`` holds are taken from there, new ones are
+    put there as they come. The first failure, or Ctrl-C, ends the rest and is raised, a failure
+    with its job's label before it.
     """
-    outcomes = (
-        {}
-        if cache is None
-        else {k: hit for k, job in enumerate(jobs) if (hit := cache.get(job)) is not None}
-    )
-    rest = [k for k in range(len(jobs)) if k not in outcomes]
-    if progress is not None and outcomes:
-        progress(len(outcomes), len(jobs))
-    count = max(1, min(workers or os.cpu_count() or 1, len(rest)))
+    outcomes: dict[int, Outcome] = {}
+    futures: dict[Future[Outcome], int] = {}
+    uncached: dict[int, Job] = {}
+    crew: set[Worker] = set()
     with ExitStack() as stack:
         if executor is None:
-            executor = stack.enter_context(ThreadPoolExecutor(count, "memtwin-spice"))
-        futures = {executor.submit(call, jobs[k], timeout, mode): k for k in rest}
-        stack.callback(lambda: [future.cancel() for future in futures])
+            count = max(1, workers or os.cpu_count() or 1)
+            here = stack.enter_context(ThreadPoolExecutor(count, "memtwin-spice"))
+            submit: Callable[..., Future[Outcome]] = partial(here.submit, partial(call, crew=crew))
+        else:
+            submit = partial(executor.submit, call)  # type: ignore[call-arg]
+        stack.callback(_abandon, futures, crew)
+        for k, job in enumerate(jobs):
+            hit = None if cache is None else cache.get(job)
+            if hit is not None:
+                outcomes[k] = hit
+                continue
+            if cache is not None:
+                uncached[k] = job
+            futures[submit(job, timeout, mode)] = k
+        total = len(outcomes) + len(futures)
+        if progress is not None and outcomes:
+            progress(len(outcomes), total)
         for future in as_completed(futures):
             k = futures[future]
             try:
@@ -247,7 +281,15 @@ def map_jobs(
                     raise
                 raise type(error)(f"{labels[k]}: {error}") from error
             if cache is not None:
-                cache.put(jobs[k], outcomes[k])
+                cache.put(uncached.pop(k), outcomes[k])
             if progress is not None:
-                progress(len(outcomes), len(jobs))
-    return [outcomes[k] for k in range(len(jobs))]
+                progress(len(outcomes), total)
+    return [outcomes[k] for k in range(total)]
+
+
+def _abandon(futures: dict[Future[Outcome], int], crew: set[Worker]) -> None:
+    """Give up what still waits or runs; nothing does after a run that came to its end."""
+    for future in futures:
+        future.cancel()
+    for worker in list(crew):
+        worker.cancel()

@@ -2,8 +2,9 @@
 
 __all__ = ["Spice"]
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
@@ -111,14 +112,17 @@ class Spice:
                     progress(t + 1, len(g))
         else:
             places = [(t, part) for t in range(len(g)) for part in _chunks(swept.shape[1])]
-            decks = [build(self.tile, g[t], swept[t, part]) for t, part in places]
-            jobs = [
-                Job(deck.text, (Step(deck.analysis, deck.sense),), self._ladder) for deck in decks
-            ]
             labels = [self._label(t, part.start) for t, part in places]
-            for (t, part), deck, out in zip(
-                places, decks, self._run(jobs, labels, progress), strict=True
-            ):
+            decks: list[Netlist] = []
+
+            def jobs() -> Iterator[Job]:  # the first ones run while the others are written
+                for t, part in places:
+                    deck = build(self.tile, g[t], swept[t, part])
+                    decks.append(replace(deck, text=""))
+                    yield Job(deck.text, (Step(deck.analysis, deck.sense),), self._ladder)
+
+            outcomes = self._run(jobs(), labels, progress)
+            for (t, part), deck, out in zip(places, decks, outcomes, strict=True):
                 sensed[t, part] = deck.currents(out.values[0])
         return (np.matmul(v, sensed) if unit else sensed).reshape(shape)
 
@@ -184,7 +188,7 @@ class Spice:
         return f"tile {place} of the stack, vectors from {first}"
 
     def _run(
-        self, jobs: Sequence[Job], labels: Sequence[str], progress: Progress | None
+        self, jobs: Iterable[Job], labels: Sequence[str], progress: Progress | None
     ) -> list[Outcome]:
         return map_jobs(
             jobs,

@@ -12,7 +12,6 @@ __all__ = ["Job", "Lost", "Outcome", "Step", "main", "run", "with_options"]
 
 import os
 import pickle
-import resource
 import signal
 import struct
 import sys
@@ -113,10 +112,17 @@ def run(job: Job) -> Outcome:
         else:
             if not job.keep:
                 ng.drop()
-            memory = 1024.0 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             seconds = time.process_time() - began
-            return Outcome(values, rung, seconds, ng.solving - solving, memory)
+            return Outcome(values, rung, seconds, ng.solving - solving, _peak_memory())
     raise NonConvergence("\n".join(said))
+
+
+def _peak_memory() -> float:
+    """Return the largest resident memory so far [byte]."""
+    import resource  # not on Windows, where jobs run isolated
+
+    peak = float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    return peak if sys.platform == "darwin" else 1024.0 * peak
 
 
 def _analyse(ng: "Ng", number: int, step: Step) -> Array:

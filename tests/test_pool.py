@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -215,6 +216,16 @@ def test_workers_are_shared_and_results_do_not_depend_on_their_number(spawned):
     for a, b, c in zip(one, two, three, strict=True):
         assert np.array_equal(a.values[0], b.values[0])
         assert np.array_equal(a.values[0], c.values[0])
+
+
+def test_ctrl_c_ends_the_run_and_its_workers(spawned):
+    timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        map_jobs([ENDLESS] * 4, workers=2, timeout=60.0)
+    assert time.monotonic() - began < 20.0
+    timer.join()
 
 
 def test_the_first_failure_is_raised_with_its_label():

@@ -49,9 +49,9 @@ def test_a_large_batch_on_a_linear_tile_goes_through_unit_vectors(rng, monkeypat
     tile, seen = Tile(4, 3), []
     original = pool.call
 
-    def call(job, *rest):
+    def call(job, *rest, **options):
         seen.append(job.steps[0].analysis)
-        return original(job, *rest)
+        return original(job, *rest, **options)
 
     monkeypatch.setattr(pool, "call", call)
     g, v = conductances(rng, 2, 4, 3), rng.uniform(-0.2, 0.2, (2, 30, 4))
