@@ -91,8 +91,14 @@ def error_against_current(
         xlabel=f"sensed current in ngspice [{unit}]", ylabel="error [% of the largest current]"
     )
     axes.grid(alpha=0.25)
-    above = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0)}
-    axes.legend(frameon=False, markerscale=5, fontsize="small", ncols=2, **above)
+    axes.legend(
+        frameon=False,
+        markerscale=5,
+        fontsize="small",
+        ncols=2,
+        loc="lower left",
+        bbox_to_anchor=(0.0, 1.0),
+    )
     return axes
 
 
