@@ -83,7 +83,7 @@ def note(sentence: str) -> None:
 
 @contextmanager
 def bar(title: str) -> Iterator[Report]:
-    """Draw a bar on stderr for as long as the block runs; yields ``progress(done, total)``."""
+    """Draw a bar on stderr, if that is a terminal, while the block runs; yields ``progress(done, total)``."""
     columns = (
         TextColumn("{task.description:<34}"),
         BarColumn(bar_width=30),
@@ -91,7 +91,7 @@ def bar(title: str) -> Iterator[Report]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=_stderr, transient=not _stderr.is_terminal) as shown:
+    with Progress(*columns, console=_stderr, disable=not _stderr.is_terminal) as shown:
         task = shown.add_task(title, total=None)
         yield lambda done, total: shown.update(task, completed=done, total=total)
 
