@@ -12,9 +12,8 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Annotated, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 
-import numpy as np
 import typer
 from rich.console import Console
 from rich.progress import (
@@ -28,7 +27,9 @@ from rich.progress import (
 from rich.table import Table
 
 from ..data.errors import InputError, MemtwinError
-from ..data.types import Progress as Report
+
+if TYPE_CHECKING:
+    from ..data.types import Progress as Report
 
 _stderr = Console(stderr=True, highlight=False)
 _stdout = Console(highlight=False)
@@ -82,7 +83,7 @@ def note(sentence: str) -> None:
 
 
 @contextmanager
-def bar(title: str) -> Iterator[Report]:
+def bar(title: str) -> "Iterator[Report]":
     """Draw a bar on stderr, if that is a terminal, while the block runs; yields ``progress(done, total)``."""
     columns = (
         TextColumn("{task.description:<34}"),
@@ -124,10 +125,8 @@ def _shown(value: Any) -> str:
 
 def _jsonable(value: Any) -> Any:
     """Turn numpy values and paths into JSON's own; what is not a finite number becomes null."""
-    if isinstance(value, np.ndarray):
+    if hasattr(value, "tolist"):  # numpy's arrays and numbers, without importing numpy
         value = value.tolist()
-    elif isinstance(value, np.generic):
-        value = value.item()
     if isinstance(value, Mapping):
         return {str(name): _jsonable(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..data.types import Progress
 from .console import bar, note
 
 if TYPE_CHECKING:
+    from ..data.types import Progress
     from ..training.config import RunConfig
 
 Preset = Annotated[
@@ -52,7 +52,7 @@ class Terminal:
     """Shows the steps of a job as bars on stderr, and what came out of each as a line."""
 
     @contextmanager
-    def step(self, title: str) -> Iterator[Progress]:
+    def step(self, title: str) -> "Iterator[Progress]":
         """Draw one step's bar."""
         with bar(title) as progress:
             yield progress

@@ -5,6 +5,7 @@ The verbs' modules are light; each imports what it needs when it runs, so that `
 
 __all__ = ["app", "main"]
 
+import os
 from collections.abc import Callable
 from typing import Annotated
 
@@ -69,4 +70,8 @@ for command in VERBS:
 
 def main() -> None:
     """Run the command line."""
+    # Before numpy loads: matrices of a tile's size are too small for more than one BLAS thread, and
+    # on a busy machine the others spin more than they compute.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     app()

@@ -18,7 +18,6 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
-import numpy as np
 import typer
 
 from .console import Json, emit
@@ -255,6 +254,7 @@ def _iv(axes: "Axes", record: Mapping[str, Any]) -> str:
 
 
 def _levels(axes: "Axes", record: Mapping[str, Any]) -> str:
+    import numpy as np
     from matplotlib import colormaps
 
     levels = record["levels"]
@@ -284,6 +284,8 @@ def _measured(record: Mapping[str, Any]) -> "Sweep | None":
 
 def _modelled(record: Mapping[str, Any], measured: "Sweep | None") -> tuple[Any, Any]:
     """Return voltage and current of the fitted device through the measured drive, or one like it."""
+    import numpy as np
+
     from ..devices.device import Device
     from ..devices.models import MODELS
     from ..devices.simulate import simulate

@@ -51,7 +51,7 @@ def test_the_wheel_holds_the_tree(tmp_path):
 
 
 def test_importing_memtwin_is_light():
-    heavy = "{'scipy', 'sympy', 'h5py', 'matplotlib', 'PySpice', 'pydantic', 'lmfit'}"
+    heavy = "{'numpy', 'scipy', 'sympy', 'h5py', 'matplotlib', 'PySpice', 'pydantic', 'lmfit'}"
     code = f"import sys, memtwin, memtwin.cli.main; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"
