@@ -250,3 +250,12 @@ def test_wrong_shapes_and_numbers_are_refused_with_their_place(name):
 def test_an_unknown_engine_is_named_with_the_nearest():
     with pytest.raises(InputError, match="spice"):
         make_engine("spcie", Tile(2, 2))
+
+
+def test_a_read_beyond_the_fitted_voltages_is_warned_of():
+    device = Device("measured", MODELS["sinh"], meta={"v_min": -1.0, "v_max": 0.3})
+    engine = Nodal(Tile(2, 2, cell=Cell(device, 0.2)))
+    engine.program(np.full((2, 2), 1e-5))
+    engine.read(np.full((1, 2), 0.3))
+    with pytest.warns(RuntimeWarning, match=r"measured was fitted from -1 to 0\.3 V.* 0\.4 V"):
+        engine.read(np.array([[0.1, 0.4]]))

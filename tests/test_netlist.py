@@ -2,6 +2,7 @@ import re
 import shutil
 import subprocess
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -190,3 +191,12 @@ def test_the_verb_writes_a_deck_and_says_what_is_in_it(tmp_path, capsys):
         verb(out, 2, 2, conductances=tmp_path / "g.csv")
     with pytest.raises(InputError, match="can't write"):
         verb(tmp_path / "no" / "such" / "folder.cir", 2, 2)
+
+
+def test_a_name_cannot_add_lines_to_a_deck():
+    model = replace(MODELS["sinh"], name="evil\n.end\nv1 a 0 1")
+    deck = build(
+        Tile(2, 2, cell=Cell(Device("d", model), 0.2)), np.full((2, 2), 1e-5), np.zeros((1, 2))
+    )
+    assert deck.text.count("\n.end\n") == 1
+    assert deck.text.splitlines()[0] == ".title memtwin tile 2x2, evil_.end_v1 a 0 1"
