@@ -51,7 +51,7 @@ class Differential:
         """
         v = np.asarray(v, float)
         if self.layout == "tiles":
-            plus, minus = self.engine.read(np.stack([v, v]))
-            return plus - minus
+            i = self.engine.read(np.stack([v, v]))
+            return i[0] - i[1]
         i = self.engine.read(v)
         return i[..., 0::2] - i[..., 1::2]
