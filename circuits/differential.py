@@ -51,7 +51,9 @@ class Differential:
         """
         v = np.asarray(v, float)
         if self.layout == "tiles":
-            i = self.engine.read(np.stack([v, v]))
-            return i[0] - i[1]
-        i = self.engine.read(v)
-        return i[..., 0::2] - i[..., 1::2]
+            plus, minus = self.engine.read(np.stack([v, v]))
+        else:
+            i = self.engine.read(v)
+            plus, minus = i[..., 0::2], i[..., 1::2]
+        difference: Array = plus - minus
+        return difference
