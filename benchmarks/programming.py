@@ -1,7 +1,7 @@
 """Writing in ngspice against the vectorised writer, and what write-verify reaches, with their bars.
 
     python benchmarks/programming.py                     # a table
-    python benchmarks/programming.py --json              # one JSON list
+    python benchmarks/programming.py --json              # one JSON object
     python benchmarks/programming.py --only agreement    # some of them
     python benchmarks/programming.py --plot tile.png     # and a picture of the tile that was written
 
@@ -10,11 +10,10 @@ resistance) at a thousandth of its area, which a tile's wires can write. Times a
 """
 
 import argparse
-import json
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
@@ -22,9 +21,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
+from table import Row, publish
 
 from memtwin.circuits.cell import Access, Cell, Transistor
-from memtwin.circuits.ngspice import features
 from memtwin.circuits.nodal import Nodal
 from memtwin.circuits.population import Population, spread_from_fit
 from memtwin.circuits.programming import write
@@ -49,18 +48,6 @@ SCHEMES: dict[str, tuple[str, Access | None]] = {
     "1R": ("half", None),
     "1T1R": ("gate", Transistor(v_gate=4.0)),
 }
-
-
-@dataclass(frozen=True)
-class Row:
-    """One figure: its value and unit, the bar it is held to, and whether it holds."""
-
-    name: str
-    value: float
-    unit: str
-    bar: str
-    ok: bool
-    note: str = ""
 
 
 def devices() -> dict[str, tuple[Device, float, float, float]]:
@@ -231,7 +218,7 @@ def tile_of(device: Device, limits: VoltageRange | None, plot: Path | None) -> I
     energy = abs(achieved.source_energy / predicted.source_energy - 1.0)
     yield Row("  energy of the whole write", 100 * energy, "%", "<= 1", energy <= 0.01)
     disturb = float(np.abs(achieved.disturb).max() / grid.step)
-    yield Row("  largest half-select disturb, in level steps", disturb, "", "", True, "V/2 scheme")
+    yield Row("  largest half-select disturb, in level steps", disturb, "", "", None, "V/2 scheme")
     v = np.random.default_rng(1).uniform(0.0, V_READ, (20, 16))
     engines = (Spice(tile), achieved.g), (Nodal(tile), predicted.g), (Nodal(tile), achieved.target)
     currents = []
@@ -241,7 +228,7 @@ def tile_of(device: Device, limits: VoltageRange | None, plot: Path | None) -> I
     full = np.abs(currents[1]).max()
     off, wrong = (float(np.abs(currents[0] - other).max() / full) for other in currents[1:])
     yield Row("  read back: ngspice against vectorised", off, "of max", "<= 1e-3", off <= 1e-3)
-    yield Row("  read back: against the targets", wrong, "of max", "", True)
+    yield Row("  read back: against the targets", wrong, "of max", "", None)
     if plot is not None:
         draw(plot, grid, predicted, achieved)
 
@@ -269,31 +256,21 @@ ROWS: dict[str, Callable[[], Iterator[Row]]] = {
 }
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON list")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--only", nargs="*", choices=ROWS, default=list(ROWS), help="which rows")
     parser.add_argument("--plot", type=Path, help="draw the tile that was written")
     chosen = parser.parse_args()
-    found = features()
-    if not chosen.json:
-        print(f"ngspice {found.version}, {'KLU' if found.klu else 'SPARSE'}")
-    rows = []
-    for name in chosen.only:
-        for row in tile(chosen.plot) if name == "tile" else ROWS[name]():
-            rows.append(asdict(row) | {"ngspice": found.version, "klu": found.klu})
-            if not chosen.json:
-                verdict = "" if not row.bar else "ok" if row.ok else "MISSED"
-                print(
-                    f"{row.name:<70} {row.value:>10.3g} {row.unit:<6} {row.bar:>8}  {verdict:<7}"
-                    f" {row.note}",
-                    flush=True,
-                )
-    if chosen.json:
-        print(json.dumps(rows))
+    found = (
+        row
+        for name in chosen.only
+        for row in (tile(chosen.plot) if name == "tile" else ROWS[name]())
+    )
+    return publish(found, as_json=chosen.json)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

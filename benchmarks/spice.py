@@ -1,7 +1,7 @@
 """Speed, accuracy and endurance of the ngspice engine, as rows with their bars.
 
     python benchmarks/spice.py                    # a table
-    python benchmarks/spice.py --json             # one JSON list
+    python benchmarks/spice.py --json             # one JSON object
     python benchmarks/spice.py --only badcrossbar # rows whose name has the word
 
 Times are CPU seconds, of the calling process and of ngspice together; each ratio compares work done
@@ -10,7 +10,6 @@ its folder on PYTHONPATH), and is reported as skipped otherwise.
 """
 
 import argparse
-import json
 import logging
 import os
 import re
@@ -22,13 +21,13 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
+from table import Row, publish
 
 from memtwin.circuits import pool
 from memtwin.circuits.cell import Cell, Transistor
@@ -39,19 +38,6 @@ from memtwin.circuits.nodal import Nodal
 from memtwin.circuits.spice import Spice, ladder
 from memtwin.circuits.tile import Tile
 from memtwin.circuits.worker import Job, Step
-
-
-@dataclass(frozen=True)
-class Row:
-    """One figure: its value and unit, the bar it is held to, and whether it holds (None: skipped)."""
-
-    name: str
-    value: float
-    unit: str
-    bar: str
-    ok: bool | None
-    note: str = ""
-
 
 RNG = np.random.default_rng(20240229)
 NONLINEAR = Cell.sinh_state({"b_hrs": 5.0, "b_lrs": 1.0, "g_max": 1e-4})
@@ -324,31 +310,18 @@ ROWS: dict[str, Callable[[], Iterator[Row]]] = {
 }
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON list")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--only", nargs="*", choices=ROWS, default=list(ROWS), help="which rows")
     chosen = parser.parse_args()
     if shutil.which("ngspice") is None:
         sys.exit("the comparison needs the ngspice program")
-    found = features()
-    if not chosen.json:
-        print(f"ngspice {found.version}, {'KLU' if found.klu else 'SPARSE'}")
-    rows = []
-    for name in chosen.only:
-        for row in ROWS[name]():
-            rows.append(asdict(row) | {"ngspice": found.version, "klu": found.klu})
-            if not chosen.json:
-                verdict = {True: "ok", False: "MISSED", None: "skipped"}[row.ok]
-                print(
-                    f"{row.name:<56} {row.value:>10.3g} {row.unit:<2} {row.bar:>9}  {verdict:<7} {row.note}",
-                    flush=True,
-                )
-    if chosen.json:
-        print(json.dumps(rows))
+    found = (row for name in chosen.only for row in ROWS[name]())
+    return publish(found, as_json=chosen.json)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

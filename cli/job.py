@@ -3,6 +3,7 @@
 __all__ = [
     "Changes",
     "ConfigFile",
+    "Dask",
     "Engine",
     "Out",
     "Preset",
@@ -10,11 +11,12 @@ __all__ = [
     "Seed",
     "Terminal",
     "Workers",
+    "executor_at",
     "prepared",
 ]
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,6 +25,8 @@ import typer
 from .console import bar, note
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from ..data.types import Progress
     from ..training.config import RunConfig
 
@@ -45,6 +49,13 @@ Workers = Annotated[
     int | None, typer.Option(help="ngspice processes; the result does not depend on it.")
 ]
 Out = Annotated[Path | None, typer.Option(help="Folder of the run; runs/NAME-SEED when absent.")]
+Dask = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Run ngspice on the Dask cluster at tcp://HOST:PORT instead of here.",
+    ),
+]
 Resume = Annotated[Path | None, typer.Option(help="Continue the run in this folder.")]
 
 
@@ -60,6 +71,15 @@ class Terminal:
     def say(self, sentence: str) -> None:
         """Say what came out."""
         note(sentence)
+
+
+def executor_at(address: str | None) -> "AbstractContextManager[Executor | None]":
+    """Return a context with the executor of the Dask cluster at ``address``, or with none."""
+    if address is None:
+        return nullcontext()
+    from ..circuits.cluster import dask_executor
+
+    return dask_executor(address)
 
 
 def prepared(

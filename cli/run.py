@@ -10,6 +10,7 @@ from .console import Json, emit, note
 from .job import (
     Changes,
     ConfigFile,
+    Dask,
     Engine,
     Out,
     Preset,
@@ -17,6 +18,7 @@ from .job import (
     Seed,
     Terminal,
     Workers,
+    executor_at,
     prepared,
 )
 
@@ -32,6 +34,7 @@ def run(
     images: Annotated[int | None, typer.Option(help="Test images read in the validation.")] = None,
     seed: Seed = None,
     workers: Workers = None,
+    dask: Dask = None,
     out: Out = None,
     resume: Resume = None,
     json: Json = False,
@@ -51,7 +54,8 @@ def run(
     settings, folder = prepared(preset, config, change, given, out, resume)
     note(f"run folder: {folder}")
     try:
-        record = experiment.run(settings, folder, Terminal())
+        with executor_at(dask) as executor:
+            record = experiment.run(settings, folder, Terminal(), executor)
     except KeyboardInterrupt:
         note(f"continue with: memtwin run --resume {folder}")
         raise

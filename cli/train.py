@@ -6,6 +6,7 @@ from .console import Json, emit, note
 from .job import (
     Changes,
     ConfigFile,
+    Dask,
     Engine,
     Out,
     Preset,
@@ -13,6 +14,7 @@ from .job import (
     Seed,
     Terminal,
     Workers,
+    executor_at,
     prepared,
 )
 
@@ -24,6 +26,7 @@ def train(
     engine: Engine = None,
     seed: Seed = None,
     workers: Workers = None,
+    dask: Dask = None,
     out: Out = None,
     resume: Resume = None,
     json: Json = False,
@@ -35,7 +38,8 @@ def train(
     settings, folder = prepared(preset, config, change, given, out, resume)
     note(f"run folder: {folder}")
     try:
-        result = train_run(settings, folder, Terminal())
+        with executor_at(dask) as executor:
+            result = train_run(settings, folder, Terminal(), executor)
     except KeyboardInterrupt:
         note(f"continue with: memtwin train --resume {folder}")
         raise

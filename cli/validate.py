@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .console import Json, emit
-from .job import Terminal
+from .job import Dask, Terminal, executor_at
 
 
 def validate(
@@ -19,12 +19,16 @@ def validate(
     engine: Annotated[
         str | None, typer.Option(help="spice (default), line, surrogate or ideal.")
     ] = None,
+    dask: Dask = None,
     json: Json = False,
 ) -> None:
     """Read test images through every tile of every layer in another engine, by default ngspice."""
     from ..training.experiment import validate_run
 
-    found = validate_run(run, engine=engine, images=images, listener=Terminal())
+    with executor_at(dask) as executor:
+        found = validate_run(
+            run, engine=engine, images=images, listener=Terminal(), executor=executor
+        )
     low, high = found.interval
     summary = {
         "engine": found.engine,

@@ -20,6 +20,7 @@ __all__ = [
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import Executor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -120,8 +121,15 @@ def new_folder(out: str | Path | None, config: RunConfig) -> Path:
     return next(name for name in names if not (name / "config.json").exists())
 
 
-def run(config: RunConfig, folder: str | Path, listener: Listener | None = None) -> dict[str, Any]:
+def run(
+    config: RunConfig,
+    folder: str | Path,
+    listener: Listener | None = None,
+    executor: Executor | None = None,
+) -> dict[str, Any]:
     """Do the whole job in ``folder``, or what is left of it there, and return the record.
+
+    ngspice reads tiles on ``executor`` if one is given, else in processes of its own here.
 
     Raises
     ------
@@ -130,17 +138,20 @@ def run(config: RunConfig, folder: str | Path, listener: Listener | None = None)
     MemtwinError
         If a step fails; what was finished stays in the folder.
     """
-    return _Job(config, Path(folder), listener or Silent()).run()
+    return _Job(config, Path(folder), listener or Silent(), executor).run()
 
 
 def train_run(
-    config: RunConfig, folder: str | Path, listener: Listener | None = None
+    config: RunConfig,
+    folder: str | Path,
+    listener: Listener | None = None,
+    executor: Executor | None = None,
 ) -> TrainResult:
     """Do the job up to the end of the training, or what is left of it in ``folder``.
 
     :func:`run` on the same folder does the rest. Raises as it does.
     """
-    return _Job(config, Path(folder), listener or Silent()).train()
+    return _Job(config, Path(folder), listener or Silent(), executor).train()
 
 
 def validate_run(
@@ -149,6 +160,7 @@ def validate_run(
     engine: str | None = None,
     images: int | None = None,
     listener: Listener | None = None,
+    executor: Executor | None = None,
 ) -> Validation:
     """Read test images of a finished run through ``engine``, by default as the run was configured.
 
@@ -167,7 +179,8 @@ def validate_run(
         "images": images or config.validation.images,
     }
     tree = config.model_dump() | {"validation": changes}
-    return _Job(parse_config(tree, "validate"), folder, listener or Silent()).validate()
+    settings = parse_config(tree, "validate")
+    return _Job(settings, folder, listener or Silent(), executor).validate()
 
 
 def cell_levels(config: RunConfig) -> Levels:
@@ -219,6 +232,7 @@ class _Job:
     config: RunConfig
     folder: Path
     listener: Listener
+    executor: Executor | None
     seconds: dict[str, float] = field(default_factory=dict)
 
     def run(self) -> dict[str, Any]:
@@ -272,7 +286,7 @@ class _Job:
             "ideal": Ideal,
             "surrogate": fitted.engine,
             "line": fitted.line,
-            "spice": partial(make_engine, "spice", workers=config.workers),
+            "spice": partial(make_engine, "spice", workers=config.workers, executor=self.executor),
         }
         return _Setup(config, images, levels, tile, check, engines)
 
