@@ -1,7 +1,7 @@
 """Speed and accuracy of what the device toolkit does, as rows with their bars.
 
     python benchmarks/fitting.py            # a table
-    python benchmarks/fitting.py --json     # one JSON list
+    python benchmarks/fitting.py --json     # one JSON object
     python benchmarks/fitting.py --measured # also the fits to measured data, which take minutes
 
 Times are CPU seconds of one process (``time.process_time``); ratios compare work done in the same
@@ -10,13 +10,12 @@ state against a reference at tolerance 1e-10.
 """
 
 import argparse
-import json
 import math
 import os
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -25,6 +24,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 import sympy as sp
 from scipy.integrate import solve_ivp
+from table import Row, publish
 
 from memtwin.devices.device import Device, load_device
 from memtwin.devices.functions import LIMIT
@@ -32,18 +32,6 @@ from memtwin.devices.model import symbols
 from memtwin.devices.models import MODELS
 from memtwin.devices.pulses import apply_pulse, choose_pulse
 from memtwin.devices.simulate import simulate
-
-
-@dataclass(frozen=True)
-class Row:
-    """One figure: its value and unit, the bar it is held to, and whether it holds."""
-
-    name: str
-    value: float
-    unit: str
-    bar: str = ""
-    ok: bool = True
-    note: str = ""
 
 
 def _seconds(work: Callable[[], Any]) -> tuple[float, Any]:
@@ -108,9 +96,8 @@ def _lsoda(
     return np.clip(solved.y[0], 0.0, 1.0)
 
 
-def simulation_rows(*, devices: int = 1000, samples: int = 600, compared: int = 5) -> list[Row]:
+def simulation_rows(*, devices: int = 1000, samples: int = 600, compared: int = 5) -> Iterator[Row]:
     """Vectorised simulation against scipy's LSODA, and a pulse train over many devices."""
-    rows = []
     rng = np.random.default_rng(1)
     t = np.linspace(0.0, 1.0, samples)
     for name, (device, amplitude) in SWEEPS.items():
@@ -141,11 +128,8 @@ def simulation_rows(*, devices: int = 1000, samples: int = 600, compared: int = 
             f" largest error of the state {worst:.1e} against {worst_lsoda:.1e}"
         )
         ok = ratio >= 20 and worst <= max(worst_lsoda, 1e-5)
-        rows.append(
-            Row(f"LSODA / simulate, {name}, {devices} devices", ratio, "x", ">= 20", ok, note)
-        )
-    rows += _pulse_rows()
-    return rows
+        yield Row(f"LSODA / simulate, {name}, {devices} devices", ratio, "x", ">= 20", ok, note)
+    yield from _pulse_rows()
 
 
 def _pulse_rows(devices: int = 20_000, pulses: int = 20) -> list[Row]:
@@ -167,30 +151,20 @@ def _pulse_rows(devices: int = 20_000, pulses: int = 20) -> list[Row]:
     ]
 
 
-def rows(*, measured: bool = False) -> list[Row]:
-    """Return every row of this benchmark, those on measured data only when asked for."""
-    found = simulation_rows()
-    if measured:
-        from measured import measured_figures
-
-        found += [Row(*figure) for figure in measured_figures()]
-    return found
-
-
 def main() -> int:
     """Print the rows; return 1 if a bar is missed."""
     parser = argparse.ArgumentParser(description="Figures of the device toolkit.")
-    parser.add_argument("--json", action="store_true", help="print one JSON list")
-    parser.add_argument("--measured", action="store_true", help="fit measured data too")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument(
+        "--measured", action="store_true", help="fit measured data too (MEMTWIN_DATA)"
+    )
     arguments = parser.parse_args()
-    found = rows(measured=arguments.measured)
-    if arguments.json:
-        print(json.dumps([asdict(row) for row in found]))
-    else:
-        for row in found:
-            mark = "ok  " if row.ok else "MISS"
-            print(f"{mark} {row.name}: {row.value:.4g} {row.unit} (bar {row.bar}) {row.note}")
-    return 0 if all(row.ok for row in found) else 1
+    rows = simulation_rows()
+    if arguments.measured:
+        from measured import measured_figures
+
+        rows = chain(rows, (Row(*figure) for figure in measured_figures()))
+    return publish(rows, as_json=arguments.json)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The surrogate and the line solver against ngspice: accuracy, honesty, speed.
 
-    python benchmarks/surrogate.py [--sizes 32,64,128] [--quick] [--json FILE] [--plot FILE]
+    python benchmarks/surrogate.py [--sizes 32,64,128] [--quick] [--json] [--plot FILE]
 
 Everything is compared with ngspice in the same run. Nothing is fitted to the tiles that are read,
 except where a row says so: the device law comes from an ngspice sweep of single cells, resistances
@@ -17,14 +17,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import argparse
 import importlib.util
-import json
 import re
+import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import table
 
 from memtwin.circuits.amplifier import Amplifier
 from memtwin.circuits.backends import torch_arrays
@@ -73,16 +74,10 @@ class Row:
     below: bool = True
     note: str = ""
 
-    @property
-    def met(self) -> bool:
-        return self.found <= self.bar if self.below else self.found >= self.bar
-
-    def __str__(self) -> str:
-        sign = "≤" if self.below else "≥"
-        return (
-            f"| {self.what} | {self.found:.4g} {self.unit} | {sign} {self.bar:g} {self.unit} |"
-            f" {'yes' if self.met else '**no**'} | {self.note} |"
-        )
+    def published(self) -> table.Row:
+        holds = self.found <= self.bar if self.below else self.found >= self.bar
+        bar = f"{'<=' if self.below else '>='} {self.bar:g}"
+        return table.Row(self.what, self.found, self.unit, bar, holds, self.note)
 
 
 @dataclass(frozen=True)
@@ -178,7 +173,7 @@ def accuracy(size: int, shape: tuple[int, int], quick: bool) -> tuple[list[Set],
                 seen = len(FAMILIES)
                 shown = {key: np.concatenate(list(read[key][:seen])) for key in ENGINES}
                 shown["spice"] = np.concatenate(currents[:seen])
-            print(f"  {size}: {name}, {r_wire} ohm", flush=True)
+            print(f"  {size}: {name}, {r_wire} ohm", file=sys.stderr, flush=True)
     return found, shown
 
 
@@ -423,12 +418,12 @@ def draw(shown: dict[str, Array], path: Path) -> None:
     figure.savefig(path, dpi=140)
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--sizes", default="32,64,128" if features().klu else "32")
     parser.add_argument("--quick", action="store_true", help="one wire resistance only")
     parser.add_argument("--skip-speed", action="store_true", help="accuracy only")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
     sizes = [int(size) for size in options.sizes.split(",")]
@@ -448,9 +443,9 @@ def main() -> None:
         *([ageing(max(small)), recovery(min(small)), *mismatch(small)] if small else []),
         *rows,
     ]
-    print(f"\nngspice {features().version}, KLU: {features().klu}; sizes {sizes}\n")
-    print("| | found | bar | met | |\n|---|---|---|---|---|")
-    print("\n".join(map(str, rows)))
+    missed = table.publish((row.published() for row in rows), as_json=options.json)
+    if options.json:
+        return missed
     print("\n| NRMSE [%], rms over sets | " + " | ".join(ENGINES) + " |")
     print("|---|" + "---|" * len(ENGINES))
     for name in CELLS:
@@ -459,13 +454,8 @@ def main() -> None:
         print(f"| {name} | " + " | ".join(cells) + " |")
     print("\n" + "\n".join(arrays(64 if max(sizes) >= 64 else max(sizes))))
     print(f"\n{time.perf_counter() - began:.0f} s")
-    if options.json:
-        tree = {
-            "rows": [asdict(r) | {"met": r.met} for r in rows],
-            "sets": [asdict(s) for s in sets],
-        }
-        options.json.write_text(json.dumps(tree, indent=1))
+    return missed
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
