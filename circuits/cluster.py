@@ -9,6 +9,7 @@ __all__ = ["dask_executor"]
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
+from typing import Any
 
 from ..data.errors import EngineError, EngineMissing
 
@@ -25,13 +26,13 @@ def dask_executor(address: str, *, timeout: float = 10.0) -> Iterator[Executor]:
         If no scheduler answers within ``timeout`` [s].
     """
     try:
-        from distributed import Client
+        import distributed
     except ImportError as error:
         raise EngineMissing(
             "a Dask cluster needs the extra: pip install 'memtwin[dask]'"
         ) from error
     try:
-        client = Client(address, timeout=timeout)
+        client: Any = distributed.Client(address, timeout=timeout)
     except (OSError, ValueError) as error:
         raise EngineError(f"no Dask scheduler answers at {address}: {error}") from error
     with client:

@@ -27,7 +27,7 @@ def characterise(
     """Sweep single cells and read whole tiles in ngspice."""
     from ..circuits.characterise import characterise as run
     from ..training.config import load_config
-    from ..training.experiment import cell_levels, cell_tile
+    from ..training.configured import cell_levels, cell_tile
 
     given = {"seed": seed, "workers": workers}
     changes = [f"{key}={value}" for key, value in given.items() if value is not None]

@@ -48,14 +48,14 @@ def compare(
     from ..training.baselines import BASELINES
     from ..training.compare import compare as compare_rules
     from ..training.config import load_config
-    from ..training.effects import Effects
-    from ..training.experiment import (
+    from ..training.configured import (
         cell_levels,
         cell_tile,
         chosen_images,
         train_options,
         write_costs,
     )
+    from ..training.effects import Effects
     from ..training.network import mlp
     from ..training.train import build_twin
     from ..training.twin import MemristorTwin

@@ -20,12 +20,11 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
+from . import panels
 from .console import Json, emit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from ..data.measurement import Sweep
 
 Panel: TypeAlias = "Callable[[Axes, Mapping[str, Any]], str]"
 """Draws one panel of a record and returns its caption."""
@@ -117,15 +116,18 @@ def _sections(record: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]
     return [
         "<h2>The device</h2>",
         _device_text(record),
-        f'<div class="two">{_figure(record, _iv)}{_figure(record, _levels)}</div>',
+        f'<div class="two">{_figure(record, panels.iv)}{_figure(record, panels.levels)}</div>',
         "<h2>The surrogate, held to ngspice</h2>",
-        _figure(record, _surrogate, _errors),
+        _figure(record, panels.surrogate, panels.errors),
         "<h2>Training</h2>",
-        f'<div class="two">{_figure(record, _accuracy)}{_figure(record, _writes)}</div>',
+        f'<div class="two">{_figure(record, panels.accuracy)}{_figure(record, panels.writes)}</div>',
         _ledger_table(record),
         "<h2>The array after training</h2>",
         *(
-            _figure(record, *(partial(_map, what=what, layer=layer) for layer in record["layers"]))
+            _figure(
+                record,
+                *(partial(panels.device_map, what=what, layer=layer) for layer in record["layers"]),
+            )
             for what in ("g", "writes")
         ),
         "<h2>Validation</h2>",
@@ -136,14 +138,14 @@ def _sections(record: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]
     ]
 
 
-def _figure(record: Mapping[str, Any], *panels: Panel) -> str:
+def _figure(record: Mapping[str, Any], *drawn: Panel) -> str:
     """Return panels side by side as inline SVG, with what they say of themselves below."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5.6 * len(panels), 4.2), layout="constrained")
+    figure = Figure(figsize=(5.6 * len(drawn), 4.2), layout="constrained")
     captions = [
-        draw(figure.add_subplot(1, len(panels), k), record) for k, draw in enumerate(panels, 1)
+        draw(figure.add_subplot(1, len(drawn), k), record) for k, draw in enumerate(drawn, 1)
     ]
     buffer = io.StringIO()
     # A fixed salt and no date: the same record draws the same bytes.
@@ -159,151 +161,22 @@ def _picture(record: Mapping[str, Any], path: Path) -> Path:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 7.6), layout="constrained")
-    panels = (
-        (_iv, "fitted device"),
-        (_surrogate, "surrogate against ngspice, held-out vectors"),
-        (_accuracy, f"{record['network']} on {jsonlib.loads(record['config'])['images']['name']}"),
-        (_writes, "device writes"),
+    chosen = (
+        (panels.iv, "fitted device"),
+        (panels.surrogate, "surrogate against ngspice, held-out vectors"),
+        (
+            panels.accuracy,
+            f"{record['network']} on {jsonlib.loads(record['config'])['images']['name']}",
+        ),
+        (panels.writes, "device writes"),
     )
-    for k, (draw, title) in enumerate(panels, start=1):
+    for k, (draw, title) in enumerate(chosen, start=1):
         axes = figure.add_subplot(2, 2, k)
         draw(axes, record)
         axes.set_title(title)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
     return path
-
-
-def _surrogate(axes: "Axes", record: Mapping[str, Any]) -> str:
-    from ..circuits.plots import scatter
-
-    part, summary = record["surrogate"], record["summary"]
-    scatter(axes, part["spice"], part["predicted"], baseline=part["ideal"])
-    return (
-        f"{part['spice'].shape[0]} held-out vectors that the fit never saw, every column a point."
-        f" NRMSE {summary['surrogate_nrmse_percent']:.4f} %, largest error"
-        f" {summary['surrogate_max_error_percent']:.3f} % of full scale, which is each pattern's"
-        " largest current in ngspice."
-        f" The device law without wires is off by {summary['ideal_nrmse_percent']:.1f} %."
-    )
-
-
-def _errors(axes: "Axes", record: Mapping[str, Any]) -> str:
-    from ..circuits.plots import error_histogram
-
-    error_histogram(axes, record["surrogate"]["spice"], record["surrogate"]["predicted"])
-    return ""
-
-
-def _accuracy(axes: "Axes", record: Mapping[str, Any]) -> str:
-    from ..training.plots import accuracy
-
-    epochs, summary = record["epochs"], record["summary"]
-    accuracy(
-        axes,
-        epochs["float_accuracy"],
-        epochs["test_accuracy"],
-        spice_accuracy=summary["spice_accuracy"],
-        spice_images=summary["spice_images"],
-    )
-    return (
-        "Test accuracy after every epoch; the memristor twin is read through the"
-        f" {summary['training_engine']} engine."
-    )
-
-
-def _writes(axes: "Axes", record: Mapping[str, Any]) -> str:
-    from ..training.plots import writes
-
-    writes(axes, record["epochs"]["writes"], record["epochs"]["closed_loop_writes"])
-    return (
-        "Write operations per epoch, counted per device. The basic closed loop writes every device"
-        " after every batch."
-    )
-
-
-def _map(axes: "Axes", record: Mapping[str, Any], *, what: str, layer: str) -> str:
-    from ..training.plots import conductance_map, write_map
-
-    draw = conductance_map if what == "g" else write_map
-    draw(axes, record["layers"][layer][what], title=layer.replace("_", " "))
-    return {
-        "g": "Conductance of every device after the last epoch, programming error included.",
-        "writes": "How often each device was written in training, its first programming left out.",
-    }[what]
-
-
-def _iv(axes: "Axes", record: Mapping[str, Any]) -> str:
-    from ..devices.plots import sweep_fit
-
-    measured = _measured(record)
-    v, i = _modelled(record, measured)
-    sweep_fit(axes, v, i, measured=None if measured is None else (measured.v, measured.i))
-    facts = record["device"]["provenance"]
-    there = (
-        "over the measured sweep"
-        if measured is not None
-        else "alone: the measured sweep is not in the data cache (set MEMTWIN_DATA)"
-    )
-    quality = (
-        f" NRMSE {facts['nrmse_percent'][0]:.2f} %, {facts['decades'][0]:.3f} decades."
-        if "decades" in facts
-        else ""
-    )
-    return f"The fitted device at its measured area, {there}.{quality}"
-
-
-def _levels(axes: "Axes", record: Mapping[str, Any]) -> str:
-    import numpy as np
-    from matplotlib import colormaps
-
-    levels = record["levels"]
-    g = 1e6 * levels["g"]
-    for i, shade in zip(levels["i"], np.linspace(0.0, 0.9, len(g)), strict=True):
-        axes.plot(levels["v"], 1e6 * i, color=colormaps["viridis"](shade), lw=1.2)
-    axes.set(xlabel="voltage [V]", ylabel="current [µA]", title=f"{len(g)} programmable levels")
-    axes.grid(alpha=0.25)
-    return (
-        f"Read I–V of every level in the cell, {g.min():.3g} to {g.max():.3g} µS at"
-        f" {levels['v_read']:g} V. Curvature and all, this is what the circuit sees."
-    )
-
-
-def _measured(record: Mapping[str, Any]) -> "Sweep | None":
-    """Return the sweep that the device was fitted to, if it lies in the cache; nothing is downloaded for a picture."""
-    from ..data.catalogue import datasets
-    from ..data.importers import read_sweep
-
-    facts = record["device"]["provenance"]
-    dataset = datasets().get(facts.get("dataset", ""))
-    if dataset is None or not facts.get("data"):
-        return None
-    paths = [dataset.path(file) for file in dataset.files if file.endswith(facts["data"][0])]
-    return read_sweep(paths[0]) if paths and paths[0].is_file() else None
-
-
-def _modelled(record: Mapping[str, Any], measured: "Sweep | None") -> tuple[Any, Any]:
-    """Return voltage and current of the fitted device through the measured drive, or one like it."""
-    import numpy as np
-
-    from ..devices.device import Device
-    from ..devices.models import MODELS
-    from ..devices.simulate import simulate
-
-    part = record["device"]
-    facts = part["provenance"]
-    device = Device(part["name"], MODELS[part["model"]], part["parameters"])
-    if measured is not None:
-        t, v = measured.t, measured.v
-    else:
-        turns = np.array([0.0, facts.get("v_max", 1.0), facts.get("v_min", -1.0), 0.0])
-        times = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(turns)))]) / facts.get(
-            "sweep_rate", 1.0
-        )
-        t = np.linspace(0.0, times[-1], 601)
-        v = np.interp(t, times, turns)
-    trace = simulate(device, t, v, facts.get("x0", [0.5])[0])
-    return trace.v, trace.i
 
 
 def _device_text(record: Mapping[str, Any]) -> str:

@@ -8,8 +8,6 @@ Every step leaves its result in the run's folder, whole or not at all, and is ta
 __all__ = [
     "Listener",
     "Silent",
-    "cell_levels",
-    "cell_tile",
     "new_folder",
     "run",
     "stored_config",
@@ -22,28 +20,24 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from ..circuits import ngspice
-from ..circuits.cell import Cell
 from ..circuits.characterise import characterise, load_characterisation
 from ..circuits.engine import make_engine
 from ..circuits.ideal import Ideal
-from ..circuits.population import spread_from_fit
-from ..circuits.recipe_design import design_recipe
 from ..circuits.surrogate_fit import SurrogateFit, fit_surrogate
 from ..circuits.tile import Tile
-from ..circuits.write_table import load_table, make_table
 from ..data.errors import InputError, MemtwinError
 from ..data.images import ImageSet, load_images
 from ..data.store import write_record
 from ..data.types import Progress
-from ..devices.device import load_device
-from ..devices.levels import Levels, make_levels
+from ..devices.levels import Levels
 from .config import RunConfig, parse_config
+from .configured import cell_levels, cell_tile, chosen_images, train_options, write_costs
 from .effects import Effects
 from .ledger import WriteCosts
 from .mapping import EngineFactory
@@ -59,14 +53,9 @@ from .record import (
     versions,
 )
 from .results import EpochRecord, TrainResult
-from .siamese import SiameseOptions
 from .train import build_twin, train, train_float
-from .trainer import TrainOptions
 from .twin import MemristorTwin
 from .validate import Validation, validate
-
-TOP_STATE = 0.95
-"""State of the highest level of a device that does not say which states it was fitted in."""
 
 
 class Listener(Protocol):
@@ -181,26 +170,6 @@ def validate_run(
     tree = config.model_dump() | {"validation": changes}
     settings = parse_config(tree, "validate")
     return _Job(settings, folder, listener or Silent(), executor).validate()
-
-
-def cell_levels(config: RunConfig) -> Levels:
-    """Return the levels of the run's device, its area scaled so that the highest one has the wanted conductance."""
-    wanted = config.device
-    device = load_device(wanted.name).scaled(1.0)
-    top = float(device.meta.get("x_max", TOP_STATE))
-    area = wanted.g_max / float(device.conductance(top, wanted.v_read))
-    return make_levels(
-        device.scaled(area),
-        wanted.levels,
-        wanted.v_read,
-        g_min=wanted.g_max / wanted.on_off,
-        g_max=wanted.g_max,
-    )
-
-
-def cell_tile(config: RunConfig, levels: Levels) -> Tile:
-    """Return the run's tile, the scaled device in every cell."""
-    return Tile(**config.tile.model_dump(), cell=Cell(levels.device, levels.v_read))
 
 
 @dataclass(frozen=True)
@@ -409,64 +378,6 @@ class _Job:
                 f" {config.surrogate.bar_percent:g} %): train with --engine line, or lower device.v_read"
             )
         return fitted, check
-
-
-def write_costs(
-    config: RunConfig,
-    levels: Levels,
-    progress: Progress | None = None,
-    *,
-    path: Path | None = None,
-) -> WriteCosts:
-    """Return what writes of the run's device cost, from write-verify loops on its own dynamics.
-
-    The table is taken from ``path`` if it is there, else made and kept there.
-    """
-    if path is not None and path.exists():
-        return WriteCosts.of_table(load_table(path))
-    spread = spread_from_fit(
-        levels.device, c2c=config.device.pulse_spread, read=config.device.verify_noise
-    )
-    recipe = design_recipe(levels)
-    table = make_table(levels, recipe, spread, seed=config.seed, progress=progress)
-    if path is not None:
-        table.save(path)
-    return WriteCosts.of_table(table)
-
-
-def chosen_images(images: ImageSet, config: RunConfig) -> ImageSet:
-    """Keep the first images of each part, as many as the configuration asks for."""
-    train, test = config.images.train, config.images.test
-    for name, wanted, there in (
-        ("train", train, len(images.x_train)),
-        ("test", test, len(images.x_test)),
-    ):
-        if wanted is not None and wanted > there:
-            raise InputError(f"images.{name}: {wanted} images asked for, {images.name} has {there}")
-    return replace(
-        images,
-        x_train=images.x_train[:train],
-        y_train=images.y_train[:train],
-        x_test=images.x_test[:test],
-        y_test=images.y_test[:test],
-    )
-
-
-def train_options(config: RunConfig) -> TrainOptions:
-    wanted = config.training
-    return TrainOptions(
-        epochs=wanted.epochs,
-        batch=wanted.batch,
-        learning_rate=wanted.learning_rate,
-        momentum=wanted.momentum,
-        decay=wanted.decay,
-        siamese=SiameseOptions(
-            accumulate=wanted.accumulate,
-            hysteresis=wanted.hysteresis,
-            compensation=wanted.compensation,
-        ),
-        seed=config.seed,
-    )
 
 
 def _device_text(levels: Levels) -> str:
