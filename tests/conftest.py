@@ -20,7 +20,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def _data_is_there() -> bool:
     cache = os.environ.get("MEMTWIN_DATA")
-    return cache is not None and (Path(cache) / "devices").is_dir()
+    return bool(cache) and (Path(cache) / "devices").is_dir()
 
 
 def _ngspice_is_there() -> bool:

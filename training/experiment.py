@@ -348,10 +348,8 @@ class _Job:
         """Characterise the tile in ngspice and fit the surrogate, or take the characterisation that is there."""
         config, path = self.config, self.folder / "characterisation.h5"
         with self._step("characterisation", "characterising cell and tile in ngspice") as progress:
-            if path.exists():
-                record = load_characterisation(path)
-            else:
-                record = characterise(
+            if not path.exists():
+                characterise(
                     tile,
                     levels,
                     vectors=config.surrogate.vectors,
@@ -359,8 +357,10 @@ class _Job:
                     seed=config.seed,
                     workers=config.workers,
                     progress=progress,
-                )
-                record.save(path)
+                ).save(path)
+        # From the file even when it is new: arrays read back may lie otherwise in memory, and a
+        # resumed run must repeat to the last bit.
+        record = load_characterisation(path)
         with self._step("surrogate", "fitting the surrogate"):
             fitted = fit_surrogate(record)
         check = fitted.check(record).tree()
