@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import isfinite
 
 from memtwin.circuits.ngspice import available, features
 
@@ -39,7 +40,12 @@ def publish(rows: Iterable[Row], *, as_json: bool) -> int:
             )
     if as_json:
         tree = [
-            {"name": row.name, "value": row.value, "bar": row.bar, "holds": row.holds}
+            {
+                "name": row.name,
+                "value": row.value if isfinite(row.value) else None,
+                "bar": row.bar,
+                "holds": row.holds,
+            }
             | {"unit": row.unit, "note": row.note}
             for row in shown
         ]

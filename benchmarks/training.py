@@ -12,8 +12,9 @@ line per seed goes to ``--out`` as JSON, so that a stopped run goes on where it 
 import argparse
 import json
 import os
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from functools import cache, partial
 from pathlib import Path
@@ -23,6 +24,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
+import table
 
 from memtwin.circuits.cell import Cell
 from memtwin.circuits.ideal import Ideal
@@ -172,18 +174,26 @@ def summary(runs: list[dict[str, Any]], floats: list[dict[str, Any]]) -> dict[st
     return shown
 
 
-def speed() -> None:
-    """Print seconds per epoch: ours against the same network in plain numpy and in torch."""
+def speed() -> Iterator[table.Row]:
+    """Yield seconds per epoch: ours, the same network in plain numpy, and in torch."""
     images = load_images("mnist")
     for name, network, rate in (("mlp 784-100-10", mlp100(), 0.1), ("cnn", lenet(), 0.05)):
         row = Row(partial(Network, network.layers, network.shape), 16, 8.0, rate)
+        bar = 1.5 if name != "cnn" else 20.0
         ours = min(run(row, 0, 2 if name != "cnn" else 1)["seconds"])
+        yield table.Row(
+            f"{name}: siamese, ideal engine", ours, "s/epoch", f"<= {bar:g}", ours <= bar
+        )
         plain = run_float(row, 0, 1)["seconds"][0]
-        print(f"{name}: siamese {ours:.2f} s per epoch, float in numpy {plain:.2f} s", end="")
+        yield table.Row(f"{name}: float in numpy", plain, "s/epoch", "", None)
         try:
-            print(f", float in torch {torch_epoch(network, images):.2f} s")
+            yield table.Row(
+                f"{name}: float in torch", torch_epoch(network, images), "s/epoch", "", None
+            )
         except ImportError:
-            print(" (torch is not installed)")
+            yield table.Row(
+                f"{name}: float in torch", float("nan"), "s/epoch", "", None, "no torch"
+            )
 
 
 def torch_epoch(network: Network, images: Any) -> float:
@@ -217,39 +227,48 @@ def torch_epoch(network: Network, images: Any) -> float:
     return time.perf_counter() - started
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("rows", nargs="*", help="names of rows, 'rules' or 'speed'; default: all")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--cnn", action="store_true", help="with the convolutional rows")
     parser.add_argument("--out", type=Path, default=Path("training-benchmark.jsonl"))
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
     known = ROWS | RULES | CNN
     wanted = arguments.rows or [*ROWS, *(CNN if arguments.cnn else {})]
     if "rules" in wanted:
         wanted = [name for name in wanted if name != "rules"] + list(RULES)
+    figures = (figure for name in wanted for figure in figures_of(name, known, arguments))
+    return table.publish(figures, as_json=arguments.json)
+
+
+def figures_of(
+    name: str, known: dict[str, Row], arguments: argparse.Namespace
+) -> Iterator[table.Row]:
+    """Yield what is known of one row of the tables: each figure, held to its bar where it has one."""
+    if name == "speed":
+        yield from speed()
+        return
     results, seeds, epochs = Results(arguments.out), range(arguments.seeds), arguments.epochs
-    for name in wanted:
-        if name == "speed":
-            speed()
-            continue
-        row = known[name]
-        kind = f"float {row.network.__name__}"
-        floats = [
-            results.get(kind, seed, epochs, partial(run_float, row, seed, epochs)) for seed in seeds
-        ]
-        runs = [results.get(name, seed, epochs, partial(run, row, seed, epochs)) for seed in seeds]
-        shown = summary(runs, floats)
-        # The bars are those of ten epochs.
-        bars = row.bars if epochs >= 10 else {}
-        missed = [key for key, bar in bars.items() if round(shown[key], 3) < bar]
-        print(
-            f"{name:24}" + "  ".join(f"{key} {value:.3f}" for key, value in shown.items()),
-            f" MISSED: {', '.join(missed)}" if missed else " ok" if bars else "",
-            flush=True,
-        )
+    row = known[name]
+    kind = f"float {row.network.__name__}"
+    floats = [
+        results.get(kind, seed, epochs, partial(run_float, row, seed, epochs)) for seed in seeds
+    ]
+    runs = [results.get(name, seed, epochs, partial(run, row, seed, epochs)) for seed in seeds]
+    # The bars are those of ten epochs.
+    bars = row.bars if epochs >= 10 else {}
+    for key, value in summary(runs, floats).items():
+        bar = bars.get(key)
+        holds = None if bar is None else round(value, 3) >= bar
+        unit = UNITS.get(key, "%")
+        yield table.Row(f"{name}: {key}", value, unit, "" if bar is None else f">= {bar:g}", holds)
+
+
+UNITS = {"to float": "points", "max writes": "", "s/epoch": "s"}
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
