@@ -9,8 +9,6 @@ __all__ = ["report", "write_report"]
 import html
 import io
 import json as jsonlib
-import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib.resources import files
@@ -55,6 +53,8 @@ def report(
 
 def write_report(record: Mapping[str, Any], path: Path) -> Path:
     """Write the page for ``record`` at ``path``, whole or not at all."""
+    from ..data.store import write_text
+
     summary, config = record["summary"], jsonlib.loads(record["config"])
     page = Template(files(__package__).joinpath("page.html").read_text(encoding="utf-8"))
     text = page.substitute(
@@ -63,16 +63,7 @@ def write_report(record: Mapping[str, Any], path: Path) -> Path:
         cards="".join(_card(value, label) for value, label in _headline(summary)),
         sections="\n".join(_sections(record, config)),
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    finally:
-        Path(name).unlink(missing_ok=True)
-    return path
+    return write_text(path, text)
 
 
 def _subtitle(record: Mapping[str, Any], config: Mapping[str, Any]) -> str:

@@ -5,12 +5,13 @@ it is), ``format`` (the layout's version) and ``memtwin`` (the version that wrot
 file beside its destination and renamed into place, so that a full disk or a kill leaves the old record as it was.
 """
 
-__all__ = ["digest", "read_record", "write_record"]
+__all__ = ["digest", "read_record", "write_record", "write_text"]
 
 import hashlib
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,15 +38,30 @@ def write_record(path: str | Path, kind: str, tree: Tree, *, format: int = 1) ->
     from .. import __version__
 
     path = Path(path)
+    with _replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs.update({"kind": kind, "format": format, "memtwin": __version__})
+        _write(file, tree)
+    return path
+
+
+def write_text(path: str | Path, text: str) -> Path:
+    """Write ``text`` (UTF-8) at ``path``, atomically, as :func:`write_record` does."""
+    path = Path(path)
+    with _replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return path
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary file that takes the place of ``path`` once the block has ended well."""
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
         os.close(handle)
         temporary = Path(name)
-        with h5py.File(temporary, "w") as file:
-            file.attrs.update({"kind": kind, "format": format, "memtwin": __version__})
-            _write(file, tree)
+        yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.chmod(0o644)
@@ -57,7 +73,6 @@ def write_record(path: str | Path, kind: str, tree: Tree, *, format: int = 1) ->
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
-    return path
 
 
 def read_record(path: str | Path, kind: str, *, format: int = 1) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..data.errors import InputError, MemtwinError, nearest
-from ..data.store import digest
+from ..data.errors import InputError, nearest
+from ..data.store import digest, write_text
 from ..data.types import Array
 from .model import CompactModel
 from .models import MODELS
@@ -206,14 +206,7 @@ def save_device(device: Device, path: str | Path) -> Path:
     if device.meta:
         lines += ["", "[meta]"]
         lines += [f"{_key(key)} = {_toml(value)}" for key, value in device.meta.items()]
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.part")
-        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise MemtwinError(f"can't write {path}: {error}") from error
-    return path
+    return write_text(path, "\n".join(lines) + "\n")
 
 
 def _key(key: str) -> str:

@@ -33,7 +33,7 @@ from ..circuits.surrogate_fit import SurrogateFit, fit_surrogate
 from ..circuits.tile import Tile
 from ..data.errors import InputError, MemtwinError
 from ..data.images import ImageSet, load_images
-from ..data.store import write_record
+from ..data.store import write_record, write_text
 from ..data.types import Progress
 from ..devices.levels import Levels
 from .config import RunConfig, parse_config
@@ -321,7 +321,6 @@ class _Job:
 
     def _claim(self) -> None:
         """Take the folder for this configuration, or make sure that it already has it."""
-        text = self.config.model_dump_json(indent=2) + "\n"
         path = self.folder / "config.json"
         if path.exists():
             if stored_config(self.folder) != self.config:
@@ -329,13 +328,7 @@ class _Job:
                     f"{self.folder} holds a run with another configuration: choose another folder"
                 )
             return
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_name(".config.json.part")
-            temporary.write_text(text, encoding="utf-8")
-            temporary.replace(path)
-        except OSError as error:
-            raise MemtwinError(f"can't write {path}: {error.strerror}") from error
+        write_text(path, self.config.model_dump_json(indent=2) + "\n")
 
     @contextmanager
     def _step(self, name: str, title: str) -> Iterator[Progress]:
