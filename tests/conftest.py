@@ -7,8 +7,12 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pytest
+from hypothesis import settings
 
 matplotlib.use("Agg")
+# No test is a clock: how long an example takes is the machine's business.
+settings.register_profile("memtwin", deadline=None)
+settings.load_profile("memtwin")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
