@@ -21,12 +21,12 @@ from typing import Any
 
 import sympy as sp
 from sympy.printing.precedence import PRECEDENCE, precedence
-from sympy.printing.str import StrPrinter
 
 from ..data.errors import InputError
 from .device import Device
 from .functions import LIMIT, branches
 from .model import symbols
+from .printer import OperatorPrinter
 
 TIGHT = "abstol=1e-15 vntol=1e-9 chgtol=1e-18 trtol=1 reltol=1e-7"
 """ngspice ``.options`` at which transients of these models are accurate to about 1e-5."""
@@ -40,7 +40,7 @@ def number(value: float) -> str:
     return repr(float(value))
 
 
-class _NgspicePrinter(StrPrinter):  # type: ignore[misc]
+class _NgspicePrinter(OperatorPrinter):
     def __init__(self, names: dict[str, str], guarded: bool) -> None:
         super().__init__({"full_prec": True})
         self._names = names
@@ -76,27 +76,6 @@ class _NgspicePrinter(StrPrinter):  # type: ignore[misc]
 
     def _print_exp(self, expr: sp.Expr) -> str:
         return f"exp({self._print(expr.args[0])})"
-
-    def _print_log(self, expr: sp.Expr) -> str:
-        return f"ln({self._print(expr.args[0])})"
-
-    def _print_Abs(self, expr: sp.Expr) -> str:
-        return f"abs({self._print(expr.args[0])})"
-
-    def _print_Max(self, expr: sp.Max) -> str:
-        return self._pairs("max", expr)
-
-    def _print_Min(self, expr: sp.Min) -> str:
-        return self._pairs("min", expr)
-
-    def _pairs(self, name: str, expr: sp.Expr) -> str:
-        text = self._print(expr.args[0])
-        for other in expr.args[1:]:
-            text = f"{name}({text}, {self._print(other)})"
-        return str(text)
-
-    def _print_Relational(self, expr: sp.Rel) -> str:
-        return f"{self._print(expr.lhs)} {expr.rel_op} {self._print(expr.rhs)}"
 
     def _print_Piecewise(self, expr: sp.Piecewise) -> str:
         *guarded, (last, _) = expr.args

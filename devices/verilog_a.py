@@ -13,11 +13,11 @@ from collections.abc import Mapping
 
 import sympy as sp
 from sympy.printing.precedence import PRECEDENCE
-from sympy.printing.str import StrPrinter
 
 from ..data.errors import InputError
 from .functions import LIMIT
 from .model import CompactModel, Parameter
+from .printer import OperatorPrinter
 
 _KEYWORDS = frozenset(
     """
@@ -55,7 +55,7 @@ _FUNCTIONS = f"""\
 """
 
 
-class _Printer(StrPrinter):  # type: ignore[misc]
+class _Printer(OperatorPrinter):
     def __init__(self, names: dict[str, str]) -> None:
         super().__init__({"full_prec": True})
         self._names = names
@@ -97,27 +97,6 @@ class _Printer(StrPrinter):  # type: ignore[misc]
     def _print_Mul(self, expr: sp.Mul) -> str:
         factors = (self.parenthesize(a, PRECEDENCE["Pow"], strict=False) for a in expr.args)
         return f"({'*'.join(factors)})"
-
-    def _print_log(self, expr: sp.Expr) -> str:
-        return f"ln({self._print(expr.args[0])})"
-
-    def _print_Abs(self, expr: sp.Expr) -> str:
-        return f"abs({self._print(expr.args[0])})"
-
-    def _print_Max(self, expr: sp.Max) -> str:
-        return self._pairs("max", expr)
-
-    def _print_Min(self, expr: sp.Min) -> str:
-        return self._pairs("min", expr)
-
-    def _pairs(self, name: str, expr: sp.Expr) -> str:
-        text = self._print(expr.args[0])
-        for other in expr.args[1:]:
-            text = f"{name}({text}, {self._print(other)})"
-        return str(text)
-
-    def _print_Relational(self, expr: sp.Rel) -> str:
-        return f"{self._print(expr.lhs)} {expr.rel_op} {self._print(expr.rhs)}"
 
     def _print_Piecewise(self, expr: sp.Piecewise) -> str:
         *guarded, (last, _) = expr.args

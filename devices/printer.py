@@ -1,0 +1,31 @@
+"""What the printers of SPICE and Verilog-A expressions have in common: C-like operators and names."""
+
+__all__ = ["OperatorPrinter"]
+
+import sympy as sp
+from sympy.printing.str import StrPrinter
+
+
+class OperatorPrinter(StrPrinter):  # type: ignore[misc]
+    """Prints relations, logarithms, magnitudes, and extremes of two at a time."""
+
+    def _print_log(self, expr: sp.Expr) -> str:
+        return f"ln({self._print(expr.args[0])})"
+
+    def _print_Abs(self, expr: sp.Expr) -> str:
+        return f"abs({self._print(expr.args[0])})"
+
+    def _print_Max(self, expr: sp.Max) -> str:
+        return self._pairs("max", expr)
+
+    def _print_Min(self, expr: sp.Min) -> str:
+        return self._pairs("min", expr)
+
+    def _pairs(self, name: str, expr: sp.Expr) -> str:
+        text = self._print(expr.args[0])
+        for other in expr.args[1:]:
+            text = f"{name}({text}, {self._print(other)})"
+        return str(text)
+
+    def _print_Relational(self, expr: sp.Rel) -> str:
+        return f"{self._print(expr.lhs)} {expr.rel_op} {self._print(expr.rhs)}"
