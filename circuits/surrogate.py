@@ -87,7 +87,7 @@ class Surrogate:
         expansion: Expansion | None = None,
         residual: bool = True,
         renew: float = 0.25,
-        check: float = 0.005,
+        check: float = 0.002,
         bar: float = 0.005,
         fallback: Engine | None = None,
         xp: Any = np,

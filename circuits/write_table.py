@@ -23,6 +23,7 @@ from .population import Population, Spread
 from .programming import History, Outcome, open_loop, write
 from .recipe import Ramp, Recipe
 from .recipe_design import fitted_range
+from .write_moves import Moves, make_moves
 
 KIND = "write-table"
 
@@ -60,6 +61,8 @@ class WriteTable:
     """Conductance minus target after the open-loop plan without any read [S], (L, L, samples)."""
     disturb: Array
     """Largest change of a half-selected neighbour, over the levels it may have [S], (L, L)."""
+    moves: Moves
+    """Cost of moves by fractions of a level step."""
     staircase: History
     """Nominal device from the lowest to the highest level, and back, (reads, 2)."""
     recipe: Recipe
@@ -146,6 +149,7 @@ class WriteTable:
         tree = {
             **arrays,
             "staircase": self.staircase._asdict(),
+            "moves": vars(self.moves),
             "recipe": json.dumps(asdict(self.recipe)),
             "spread": json.dumps(asdict(self.spread)),
             "notes": list(self.notes),
@@ -161,6 +165,7 @@ def load_table(path: str | Path) -> WriteTable:
         recipe |= {side: Ramp(**recipe[side]) for side in ("set", "reset")}
         known = {f.name: tree[f.name] for f in fields(WriteTable)}
         known["staircase"] = History(**tree["staircase"])
+        known["moves"] = Moves(**tree["moves"])
         known["recipe"] = Recipe(**recipe)
         known["spread"] = Spread(**json.loads(tree["spread"]))
         known["notes"] = tuple(tree["notes"])
@@ -213,17 +218,19 @@ def make_table(
     per_block = max(1, BLOCK // samples)
     closed: list[Outcome] = []
     opened: list[Outcome] = []
+
+    def sample(n: int, rng: np.random.Generator) -> Population:
+        if devices is None:
+            return Population.sample(device, n, spread, rng)
+        return Population(device, n, devices.sample(n, rng), spread)
+
     # A generator per block, so that the result does not depend on what else is drawn.
     starts = range(0, len(a), per_block)
     for place, source in zip(starts, np.random.SeedSequence(seed).spawn(len(starts)), strict=True):
         rng = np.random.default_rng(source)
         before = np.repeat(levels.g[a[place : place + per_block]], samples)
         after = np.repeat(levels.g[b[place : place + per_block]], samples)
-        if devices is None:
-            population = Population.sample(device, len(before), spread, rng)
-        else:
-            drawn = devices.sample(len(before), rng)
-            population = Population(device, len(before), drawn, spread)
+        population = sample(len(before), rng)
         begin = before + recipe.tolerance * rng.uniform(-1.0, 1.0, len(before))
         begin = np.where(before == after, before, begin)
         x = population.states(np.maximum(begin, 0.0), levels.v_read)
@@ -259,6 +266,9 @@ def make_table(
         predicted_pulses=plan.pulses.sum(axis=1).astype(float).reshape(count, count),
         open_loop_error=gathered(opened, "error"),
         disturb=_disturb(levels, recipe, plan, half_select),
+        moves=make_moves(
+            levels, recipe, sample, samples=samples, rng=np.random.default_rng([seed, 1])
+        ),
         staircase=_staircase(levels, recipe),
         recipe=recipe,
         spread=spread,

@@ -50,6 +50,26 @@ def test_costs_of_writes_add_up(table):
     assert time == pytest.approx(table.time[[0, 4, 2], [3, 1, 2]].sum())
 
 
+def test_small_moves_take_a_pulse_and_more_the_further_they_go(table):
+    moves = table.moves
+    assert (moves.pulses >= 1).all()
+    np.testing.assert_allclose(moves.reads, moves.pulses + 1)
+    assert (np.diff(moves.energy[:, 1:-1], axis=-1)[..., 3:] > 0).all()
+    still = moves.of(np.array([moves.start[3]]), np.array([moves.start[3]]))
+    assert still.pulses[0] == 1.0
+    assert still.reads[0] == 2.0
+
+
+def test_moves_between_the_points_are_interpolated_and_long_ones_made_of_parts(table):
+    moves = table.moves
+    at = moves.of(np.repeat(moves.start[4], 2), moves.start[4] + moves.distance[[3, 5]])
+    np.testing.assert_allclose(at.pulses, moves.pulses[0, 4, [3, 5]])
+    middle = moves.of(moves.start[4:5], moves.start[4:5] - moves.distance[3:5].mean())
+    np.testing.assert_allclose(middle.energy, moves.energy[1, 4, 3:5].mean())
+    far = moves.of(moves.start[:1], moves.start[:1] + 2 * moves.distance[-1])
+    assert far.pulses[0] > 1.5 * moves.pulses[0, :3, -1].min()
+
+
 def test_the_seed_decides(table):
     again = make_table(LEVELS, RECIPE, SPREAD, samples=6, seed=1)
     assert np.array_equal(again.error, table.error)
@@ -65,6 +85,8 @@ def test_records_come_back_as_they_were(table, tmp_path):
     for name in ("g", "pulses", "energy", "time", "error", "disturb", "success"):
         assert np.array_equal(getattr(back, name), getattr(table, name))
     assert np.array_equal(back.staircase.g, table.staircase.g)
+    for name, value in vars(table.moves).items():
+        assert np.array_equal(getattr(back.moves, name), value)
 
 
 def test_a_record_with_a_hole_is_refused(tmp_path):

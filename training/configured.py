@@ -1,9 +1,18 @@
 """What a configuration stands for: levels, tile, write costs, images and options."""
 
-__all__ = ["cell_levels", "cell_tile", "chosen_images", "train_options", "write_costs"]
+__all__ = [
+    "cell_levels",
+    "cell_tile",
+    "chosen_images",
+    "train_options",
+    "write_costs",
+    "write_tolerance",
+]
 
 from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from ..circuits.cell import Cell
 from ..circuits.population import spread_from_fit
@@ -22,6 +31,9 @@ from .trainer import TrainOptions
 
 TOP_STATE = 0.95
 """State of the highest level of a device that does not say which states it was fitted in."""
+
+FINEST = 0.02
+"""Narrowest band of write-verify [level steps], where no programming error is asked for."""
 
 
 def cell_levels(config: RunConfig) -> Levels:
@@ -60,11 +72,21 @@ def write_costs(
     spread = spread_from_fit(
         levels.device, c2c=config.device.pulse_spread, read=config.device.verify_noise
     )
-    recipe = design_recipe(levels)
+    recipe = design_recipe(levels, tolerance=write_tolerance(config))
     table = make_table(levels, recipe, spread, seed=config.seed, progress=progress)
     if path is not None:
         table.save(path)
     return WriteCosts.of_table(table)
+
+
+def write_tolerance(config: RunConfig) -> float:
+    """Return the half width of the band that write-verify accepts, in level steps.
+
+    What it leaves is about uniform in the band, so that the band follows from the programming error
+    that training reckons with, however many levels there are; it ends at a quarter step.
+    """
+    steps = 3.0**0.5 * config.effects.programming * (config.device.levels - 1)
+    return float(np.clip(steps, FINEST, 0.25))
 
 
 def chosen_images(images: ImageSet, config: RunConfig) -> ImageSet:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..circuits.write_moves import Moves
 from ..circuits.write_table import WriteTable
 from ..data.errors import InputError
 from ..data.types import Array, Array32
@@ -98,6 +99,10 @@ class WriteCosts:
     read_time: float
     source: str = ""
     reads: Array | None = None
+    moves: Moves | None = None
+    """Costs of moves by fractions of a step; read off the running sum of single steps without."""
+    g: Array | None = None
+    """Conductance of every level [S], (L,), where there are moves."""
 
     def __post_init__(self) -> None:
         if self.reads is None:
@@ -173,6 +178,8 @@ class WriteCosts:
             f"write-verify of {table.error.shape[-1]} sampled devices per pair of levels,"
             f" {table.device}",
             reads,
+            table.moves,
+            table.g,
         )
 
     @property
@@ -186,9 +193,8 @@ class WriteCosts:
         """Return pulses, reads, energy [J] and time [s] of every write between levels; the last two
         with the verify reads.
 
-        Whole levels are looked up. Fractional ones, as continuous rules write them, are read off
-        the running sum of single steps; a write needs at least one pulse. Its energy and time
-        follow the pulses, at the cost of one pulse around there.
+        Whole levels are looked up. Fractional ones, as continuous rules write them, are moves; a
+        move takes at least one pulse.
         """
         whole = bool(np.all(before == np.rint(before)) and np.all(after == np.rint(after)))
         if whole:
@@ -196,10 +202,9 @@ class WriteCosts:
             pulses, energy, time = self.pulses[at], self.energy[at], self.time[at]
             reads: Array = self.reads[at]  # type: ignore[index]
         else:
-            pulses, energy, time = self._between(
+            pulses, reads, energy, time = self._between(
                 np.asarray(before, float), np.asarray(after, float)
             )
-            reads = pulses + 1.0
         if not verify:
             reads = np.zeros_like(pulses)
         return pulses, reads, energy + reads * self.read_energy, time + reads * self.read_time
@@ -218,7 +223,10 @@ class WriteCosts:
         time = np.stack([self.time[up], self.time[down]]) / each
         return sums, energy, time
 
-    def _between(self, before: Array, after: Array) -> tuple[Array, Array, Array]:
+    def _between(self, before: Array, after: Array) -> tuple[Array, Array, Array, Array]:
+        if self.moves is not None and self.g is not None:
+            levels = np.arange(self.levels)
+            return self.moves.of(*(np.interp(a, levels, self.g) for a in (before, after)))
         sums, energy, time = self._steps
         way = (after < before).astype(np.intp)
         step = np.minimum(np.maximum(0.5 * (before + after), 0.0).astype(np.intp), self.levels - 2)
@@ -230,7 +238,7 @@ class WriteCosts:
                 np.interp(after[on], levels, sums[k]) - np.interp(before[on], levels, sums[k])
             )
         pulses = np.maximum(np.ceil(distance - 1e-9), 1.0)
-        return pulses, pulses * energy[way, step], pulses * time[way, step]
+        return pulses, pulses + 1.0, pulses * energy[way, step], pulses * time[way, step]
 
 
 class Ledger:
