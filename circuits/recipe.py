@@ -1,15 +1,18 @@
 """How a device is written: ramps of SET and RESET pulses, a verify read after each, when to stop.
 
 :class:`Loop` is the controller, the same for a population of single devices and for a row of an
-array: it is told what was read and says which pulse comes next. A pulse that moved a device too
-little is followed by a stronger one, one rung up the ramp of its polarity (incremental step pulse
-programming, ISPP); one that moved it further than what is left is followed by a weaker one.
+array: it is told what was read and says which pulse comes next. Where the recipe knows how far each
+pulse moves a device, that is the one to go what is left, corrected by how far this device's last
+pulse went compared to that (predictive write-verify). Where it does not, a pulse that moved a device
+too little is followed by a stronger one, one rung up the ramp of its polarity (incremental step
+pulse programming, ISPP); one that moved it further than what is left is followed by a weaker one.
 """
 
-__all__ = ["GUARD", "Indices", "Loop", "Ramp", "Recipe", "Status"]
+__all__ = ["GUARD", "Indices", "Loop", "Ramp", "Reach", "Recipe", "Status"]
 
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,6 +25,12 @@ Indices = NDArray[np.intp]
 GUARD = 2.5
 """Deviations of a verify read by which its band is narrower than the tolerance, so that what was
 read inside is inside.
+"""
+
+
+CORRECTION = (0.5, 2.0)
+"""Least and largest factor by which one pulse may correct what is known of a device's pace: a verify
+read is noisy.
 """
 
 
@@ -99,6 +108,52 @@ class Ramp:
 
 
 @dataclass(frozen=True)
+class Reach:
+    """How far one pulse of every rung moves the nominal device, from several conductances."""
+
+    g: tuple[float, ...]
+    """Conductances before the pulse [S], rising, (conductances,)."""
+    set: tuple[tuple[float, ...], ...]
+    """Change of the conductance by SET pulses [S], (rungs, conductances)."""
+    reset: tuple[tuple[float, ...], ...]
+    """Change by RESET pulses, counted positive [S], (rungs, conductances)."""
+    quiet: tuple[int, int]
+    """Strongest rungs, RESET and SET, that leave half-selected neighbours where they are."""
+
+    def __post_init__(self) -> None:
+        for name in ("set", "reset"):
+            rows = tuple(tuple(map(float, row)) for row in getattr(self, name))
+            if not rows or any(len(row) != len(self.g) for row in rows):
+                raise InputError(f"reach: expected {name} of shape (rungs, {len(self.g)})")
+            object.__setattr__(self, name, rows)
+        object.__setattr__(self, "g", tuple(map(float, self.g)))
+        object.__setattr__(self, "quiet", tuple(self.quiet))
+        if len(self.g) < 2 or np.diff(self.g).min() <= 0.0:
+            raise InputError("reach: expected at least 2 rising conductances")
+
+    @cached_property
+    def table(self) -> Array:
+        """Both polarities, RESET first, (2, rungs, conductances); rising with the rung."""
+        rungs = max(len(self.set), len(self.reset))
+        sides = (np.asarray(self.reset), np.asarray(self.set))
+        # The shorter ramp's last rung is repeated; it is never chosen, as the top rung comes first.
+        full = np.stack([np.pad(a, ((0, rungs - len(a)), (0, 0)), mode="edge") for a in sides])
+        rising: Array = np.maximum.accumulate(np.maximum(full, 0.0), axis=1)
+        return rising
+
+    def of(self, side: Indices, g: Array) -> Array:
+        """Return the expected moves of all rungs [S], (devices, rungs), for devices at ``g`` [S]
+        and polarities ``side``.
+        """
+        place = np.interp(g, self.g, np.arange(len(self.g)))
+        at = np.minimum(place.astype(np.intp), len(self.g) - 2)
+        rest = (place - at)[:, None]
+        table = self.table
+        expected: Array = table[side, :, at] * (1.0 - rest) + table[side, :, at + 1] * rest
+        return expected
+
+
+@dataclass(frozen=True)
 class Recipe:
     """A write-verify loop for devices of one kind."""
 
@@ -121,7 +176,11 @@ class Recipe:
     than a tenth of the tolerance, before it is given up as stuck.
     """
     backoff: int = 3
-    """Rungs to step down when a pulse moved a device further than what is left to go."""
+    """Rungs to step down when a pulse moved a device further than what is left to go, where that
+    can't be predicted.
+    """
+    reach: Reach | None = field(default=None, repr=False)
+    """How far pulses move the nominal device; without it every write climbs the ramp."""
 
     def __post_init__(self) -> None:
         if self.set.polarity != 1 or self.reset.polarity != -1:
@@ -186,6 +245,11 @@ class Loop:
         self._last = np.full(count, np.nan)
         self._nearest = np.full(count, np.inf)
         self._idle = np.zeros(count, np.int64)
+        # How far pulses move each device, per polarity, relative to what the recipe expects, and
+        # what was expected of the last one.
+        self._pace = np.ones((count, 2))
+        self._expected = np.ones(count)
+        self._least = 0.01 * self.recipe.tolerance
 
     @property
     def running(self) -> Indices:
@@ -201,7 +265,10 @@ class Loop:
         # A polarity that was not used yet counts as turned to, not as gone on with.
         same = side == self._side[on]
         self._count_idle(on, left, same)
-        self._climb(on, left, np.abs(g - self._last[on]), side, same)
+        if self.recipe.reach is None:
+            self._climb(on, left, np.abs(g - self._last[on]), side, same)
+        else:
+            self._aim(self.recipe.reach, on, g, left, side)
         self._side[on], self._last[on] = side, g
         inside = np.abs(left) <= self._band[on]
         spent = self.pulses[on].sum(axis=1) >= self.recipe.max_pulses
@@ -236,6 +303,22 @@ class Loop:
             self._rung[on_used, was] + change[used], 0, self._top[was]
         )
         self._rung[on, side] = np.maximum(self._rung[on, side], 0)
+
+    def _aim(self, reach: Reach, on: Indices, g: Array, left: Array, side: Indices) -> None:
+        """Set the rungs of the pulses to come by how far they are expected to move each device."""
+        used = self._side[on] >= 0
+        on_used, was = on[used], self._side[on[used]]
+        moved = (g[used] - self._last[on_used]) * np.where(was == 1, 1.0, -1.0)
+        self._pace[on_used, was] *= np.clip(moved / self._expected[on_used], *CORRECTION)
+        expected = reach.of(side, g) * self._pace[on, side][:, None]
+        rung = (expected <= np.abs(left)[:, None]).sum(axis=1) - 1
+        rung = np.clip(rung, 0, self._top[side])
+        # Half of a stronger pulse would move neighbours: only where nothing weaker gets anywhere.
+        quiet = np.minimum(np.asarray(reach.quiet)[side], self._top[side])
+        enough = expected[np.arange(len(on)), quiet] >= self.recipe.tolerance
+        rung = np.where(enough, np.minimum(rung, quiet), rung)
+        self._rung[on, side] = rung
+        self._expected[on] = np.maximum(expected[np.arange(len(on)), rung], self._least)
 
     def following(self) -> tuple[Indices, Array, Array]:
         """Return the running devices with the amplitude [V] and width [s] of their next pulse."""

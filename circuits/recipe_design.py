@@ -3,11 +3,13 @@
 How far a short pulse moves a device, ``|dg/dt| width``, follows from its model at every amplitude.
 The width is chosen so that a pulse at the voltage limit would move the quickest level through the
 whole range; the first rung moves it by a third of the tolerance, and each rung by a given factor
-more. At the limit pulses get longer, until they move the slowest level by twice the tolerance.
+more. At the limit pulses get longer, until they move the slowest level by twice the tolerance. Then
+the nominal device gets every one of these pulses, and the recipe keeps how far they move it.
 """
 
-__all__ = ["VoltageRange", "design_recipe", "fitted_range"]
+__all__ = ["VoltageRange", "design_recipe", "fitted_range", "with_reach"]
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -16,10 +18,17 @@ from ..data.errors import InputError
 from ..data.types import Array
 from ..devices.device import Device
 from ..devices.levels import Levels
-from .recipe import Ramp, Recipe
+from .population import Population
+from .recipe import Ramp, Reach, Recipe
 
 GRID = 400
 """Amplitudes tried per polarity."""
+
+CONDUCTANCES = 17
+"""Conductances that the nominal device is pulsed from."""
+
+QUIET = 0.01
+"""Move of a half-selected neighbour, in tolerances, up to which a pulse leaves it where it is."""
 
 
 class VoltageRange(NamedTuple):
@@ -101,14 +110,45 @@ def design_recipe(
     up, down = (
         _ramp(levels, end, band, width, factor, margin) for end in (limits.high, limits.low)
     )
-    return Recipe(
-        up,
-        down,
-        band,
-        v_read=levels.v_read,
-        read_time=read_time or 0.1 * min(up.width, down.width),
-        max_pulses=max_pulses,
+    return with_reach(
+        Recipe(
+            up,
+            down,
+            band,
+            v_read=levels.v_read,
+            read_time=read_time or 0.1 * min(up.width, down.width),
+            max_pulses=max_pulses,
+        ),
+        levels,
     )
+
+
+def with_reach(recipe: Recipe, levels: Levels) -> Recipe:
+    """Return the recipe with how far its pulses move the nominal device from conductances between
+    the lowest and the highest of ``levels``.
+    """
+    g = np.linspace(levels.g[0], levels.g[-1], CONDUCTANCES)
+    down, up = (_moves(levels, g, ramp, recipe.edge) for ramp in (recipe.reset, recipe.set))
+    disturbed = (_moves(levels, g, ramp, recipe.edge, 0.5) for ramp in (recipe.reset, recipe.set))
+    loud = [np.abs(moved).max(axis=1) > QUIET * recipe.tolerance for moved in disturbed]
+    quiet = tuple(int(np.argmax(each)) - 1 if each.any() else len(each) - 1 for each in loud)
+    set_moves, reset_moves = (tuple(map(tuple, moved.tolist())) for moved in (up, -down))
+    calm = (max(quiet[0], 0), max(quiet[1], 0))
+    return replace(recipe, reach=Reach(tuple(g.tolist()), set_moves, reset_moves, calm))
+
+
+def _moves(levels: Levels, g: Array, ramp: Ramp, edge: float, share: float = 1.0) -> Array:
+    """Return how far every rung moves the nominal device [S], (rungs, conductances), at a
+    ``share`` of its amplitude.
+    """
+    rungs = np.repeat(np.arange(ramp.rungs), len(g))
+    before = np.tile(g, ramp.rungs)
+    nominal = Population(levels.device, len(before))
+    x = nominal.states(before, levels.v_read)
+    pulsed = nominal.pulse(x, share * ramp.amplitude(rungs), ramp.duration(rungs), edge)
+    after = nominal.conductance(pulsed.x, levels.v_read)
+    moved: Array = (after - before).reshape(-1, len(g))
+    return moved
 
 
 def _ramp(

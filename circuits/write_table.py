@@ -21,7 +21,7 @@ from ..devices.levels import Levels
 from ..devices.variability import ParameterSpread
 from .population import Population, Spread
 from .programming import History, Outcome, open_loop, write
-from .recipe import Ramp, Recipe
+from .recipe import Ramp, Reach, Recipe
 from .recipe_design import fitted_range
 from .write_moves import Moves, make_moves
 
@@ -163,6 +163,8 @@ def load_table(path: str | Path) -> WriteTable:
     try:
         recipe = json.loads(tree["recipe"])
         recipe |= {side: Ramp(**recipe[side]) for side in ("set", "reset")}
+        if recipe["reach"] is not None:
+            recipe["reach"] = Reach(**recipe["reach"])
         known = {f.name: tree[f.name] for f in fields(WriteTable)}
         known["staircase"] = History(**tree["staircase"])
         known["moves"] = Moves(**tree["moves"])

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memtwin.circuits.recipe import Loop, Ramp, Recipe, Status
+from memtwin.circuits.recipe import Loop, Ramp, Reach, Recipe, Status
 from memtwin.data.errors import InputError
 
 UP = Ramp(0.5, 0.1, 1.5, 1e-6)
@@ -152,3 +152,68 @@ def test_read_noise_narrows_the_band():
     strict = Loop(recipe(), target, read_noise=0.02)
     strict.observe(np.array([1.06e-5]))
     assert strict.status.tolist() == [Status.RUNNING]
+
+
+def known(factor=1.3, quiet=(10, 10)):
+    """A recipe for devices of which every rung moves the conductance by ``factor`` more."""
+    moves = [[3e-7 * factor**k] * 2 for k in range(UP.rungs)]
+    return recipe(reach=Reach((0.0, 1e-3), moves, moves, quiet))
+
+
+def respond(pace):
+    """Return devices that move ``pace`` times as far as the recipe thinks."""
+
+    def response(amplitude, width):
+        rung = np.rint((np.abs(amplitude) - 0.5) / 0.1)
+        return np.sign(amplitude) * pace * 3e-7 * 1.3**rung
+
+    return response
+
+
+def test_a_device_that_moves_as_expected_takes_the_pulses_that_the_distance_asks_for():
+    far = 1.001 * 3e-7 * 1.3**8
+    controller = Loop(known(), np.array([5e-4 + far, 5e-4 - far]))
+    g = run(controller, np.full(2, 5e-4), respond(1.0))
+    assert controller.pulses.tolist() == [[0, 1], [1, 0]]
+    assert np.abs(g - controller.target).max() < 2e-3 * far
+
+
+@pytest.mark.parametrize("pace", [0.2, 0.5, 2.0, 4.0])
+def test_the_pace_of_a_device_is_learned(pace):
+    target = 5e-4 + np.linspace(-4e-5, 4e-5, 9)
+    target[4] += 5e-6
+    wise, blind = Loop(known(), target), Loop(recipe(), target)
+    for controller in (wise, blind):
+        g = run(controller, np.full(9, 5e-4), respond(pace))
+        assert (controller.status == Status.REACHED).all()
+        assert np.abs(g - target).max() <= 1e-6
+    assert wise.pulses.sum() < blind.pulses.sum()
+
+
+def test_pulses_stay_quiet_where_these_get_anywhere():
+    for quiet, allowed in ((6, 6), (0, UP.rungs - 1)):
+        # The first rung alone moves less than the tolerance, so that stronger ones are let through.
+        controller = Loop(known(quiet=(quiet, quiet)), np.array([7e-4]))
+        controller.observe(np.array([5e-4]))
+        _, amplitude, _ = controller.following()
+        assert round((amplitude[0] - 0.5) / 0.1) == min(allowed, UP.rungs - 1)
+
+
+def test_devices_that_do_not_move_are_given_up_as_stuck_in_both_ways():
+    for chosen in (known(), recipe()):
+        controller = Loop(chosen, np.array([5e-4]))
+        run(controller, np.array([4e-4]), respond(0.0))
+        assert controller.status[0] == Status.STUCK
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ((0.0,), [[1.0]], [[1.0]]),
+        ((0.0, 1.0), [[1.0]], [[1.0, 2.0]]),
+        ((1.0, 1.0), [[1, 1]], [[1, 1]]),
+    ],
+)
+def test_reaches_that_make_no_sense_are_refused(wrong):
+    with pytest.raises(InputError, match="reach"):
+        Reach(*wrong, (0, 0))

@@ -95,7 +95,7 @@ def test_disturbed_cells_are_rewritten_in_a_later_pass():
         def pulse(self, x, row, amplitude, width, edge, pace):
             done = writer.pulse(x, row, amplitude, width, edge, pace)
             others = np.arange(len(x))[:, None] != row
-            return done._replace(x=np.where(others, done.x * (1 - 3e-4), done.x))
+            return done._replace(x=np.where(others, done.x * (1 - 3e-3), done.x))
 
     one = program_array(Leaky(), 0.4, target, RECIPE, np.random.default_rng(0), passes=1)
     three = program_array(Leaky(), 0.4, target, RECIPE, np.random.default_rng(0), passes=4)
