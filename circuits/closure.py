@@ -280,7 +280,7 @@ def apply(closure: Closure, expansion: Expansion, v: Any, xp: Any) -> Any:
     if closure.idle is None:
         first += turn @ closure.r
         return first
-    idle = _idleness(closure, v, first)[0] @ closure.idle
+    idle = _idleness(closure, v, first, xp)[0] @ closure.idle
     # Idle rows take from the currents that there are with them, so twice.
     i = first + (turn + first * idle) @ closure.r
     return first + (turn + i * idle) @ closure.r
@@ -304,7 +304,7 @@ def read_and_slopes(
     by_turn, by_first, by_idle = back, d, None
     i = first + turn @ closure.r
     if closure.idle is not None:
-        share, reach = _idleness(closure, v, first)
+        share, reach = _idleness(closure, v, first, xp)
         idle = share @ closure.idle
         before = i + (first * idle) @ closure.r
         i = i + (before * idle) @ closure.r
@@ -330,15 +330,16 @@ def read_and_slopes(
     return i, by_v
 
 
-def _idleness(closure: Closure, v: Any, first: Any) -> tuple[Any, Any]:
+def _idleness(closure: Closure, v: Any, first: Any, xp: Any) -> tuple[Any, Any]:
     """Return 1 for idle rows, 0 for those above the reach, and what lies between between; and the
     reach of every vector, which grows with its currents.
     """
     ratio = (abs(first) / (closure.load + TINY)).sum(-1, keepdims=True) / first.shape[-1]
     reach = closure.reach * ratio + TINY
-    share = 1.0 - v / reach
-    share = 0.5 * (share + abs(share))
-    return share * (share <= 1.0) + (share > 1.0), reach
+    share = v / reach
+    share *= -1.0
+    share += 1.0
+    return xp.clip(share, 0.0, 1.0), reach
 
 
 def _row_powers(expansion: Expansion, v: Any) -> dict[int, Any]:
