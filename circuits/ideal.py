@@ -2,12 +2,15 @@
 
 __all__ = ["Ideal"]
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ..data.errors import InputError
-from ..data.types import Array
+from ..data.types import Array, Array32
 from .engine import checked_conductances, checked_voltages
+from .law import KINK, Law, Terms
 from .tile import Tile
 
 BLOCK = 1 << 21
@@ -15,14 +18,24 @@ BLOCK = 1 << 21
 
 
 class Ideal:
-    """Device law only: ``i_j = sum_i i(v_i, g_ij)``."""
+    """Device law only: ``i_j = sum_i i(v_i, g_ij)``.
+
+    Parameters
+    ----------
+    tile
+        Its cells; of its wires nothing is used.
+    law
+        The cell's current as polynomials, which makes a read a few products of matrices, in single
+        precision. Without it, or for what lies outside its ranges, every device is evaluated.
+    """
 
     name = "ideal"
 
-    def __init__(self, tile: Tile) -> None:
-        self.tile = tile
+    def __init__(self, tile: Tile, law: Law | None = None) -> None:
+        self.tile, self.law = tile, law
         self._g: Array | None = None
-        self._x: Array
+        self._x: Array | None = None
+        self._terms: Terms | None = None
 
     def program(self, g: ArrayLike) -> None:
         """Set the conductances ``g`` [S], (..., rows, cols)."""
@@ -30,8 +43,11 @@ class Ideal:
         # Linear tiles are one matrix product, which keeps the precision it is given.
         single = linear and getattr(g, "dtype", None) == np.float32
         self._g = checked_conductances(self.tile, g, dtype=np.float32 if single else float)
-        if not linear:
-            self._x = self.tile.cell.state(self._g)
+        self._x = self._terms = None
+        if not linear and self.law is not None:
+            tiles = self._g.reshape(-1, *self.tile.shape)
+            if self.law.covers_tiles(tiles).all():
+                self._terms = self.law.terms(self._g.astype(np.float32))
 
     def read(self, v: ArrayLike) -> Array:
         """Return the currents [A], (..., batch, cols), for ``v`` [V], (..., batch, rows)."""
@@ -42,6 +58,13 @@ class Ideal:
         if cell.linear:
             product: Array = np.matmul(v, self._g)
             return product
+        if self._terms is not None and self.law is not None:
+            batches = v.reshape(-1, *v.shape[-2:])
+            if self.law.covers_batches(batches).all():
+                u = v.astype(np.float32) / np.float32(self.law.v_full)
+                return _sum(self._terms, u) * self.law.v_full
+        if self._x is None:
+            self._x = cell.state(self._g)
         closed = self._g > 0.0
         out = np.empty((*v.shape[:-1], self.tile.cols))
         step = max(1, BLOCK // max(self._g.size, 1))
@@ -50,3 +73,18 @@ class Ideal:
             i, _, _ = cell.law(part, self._x[..., None, :, :], closed[..., None, :, :])
             out[..., k : k + step, :] = i.sum(axis=-2)
         return out
+
+
+def _sum(terms: Terms, u: Array32) -> Array:
+    """Return the column currents of grounded columns, in siemens times the unit of ``u``."""
+    total: Any = 0.0
+    for k, base in ((0, u), (KINK, np.minimum(u, 0.0))):
+        row = terms.get(k, {})
+        if not base.any():
+            continue
+        power = base
+        for p in range(1, max(row, default=0) + 1):
+            power = base if p == 1 else power * base
+            if p in row:
+                total = total + power @ row[p]
+    return np.asarray(total, float)

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from memtwin.circuits.amplifier import Amplifier
 from memtwin.circuits.cell import Cell, Selector, Transistor
 from memtwin.circuits.engine import ENGINES, make_engine
+from memtwin.circuits.ideal import Ideal
+from memtwin.circuits.law_fit import law_over
 from memtwin.circuits.nodal import Nodal
 from memtwin.circuits.tile import Tile
 from memtwin.data.errors import InputError
@@ -182,6 +184,21 @@ def test_without_wires_the_exact_solve_is_the_ideal_one(cell, rng):
         engine.program(g)
         results.append(engine.read(v))
     np.testing.assert_allclose(results[1], results[0], rtol=1e-4, atol=1e-10)
+
+
+@pytest.mark.parametrize("cell", ["resistor", "sinh", "sinh_state"])
+def test_ideal_tiles_read_by_their_law_as_by_their_devices(cell, rng):
+    tile = Tile(6, 5, cell=CELLS[cell])
+    g, v = rng.uniform(1e-6, 1e-4, (3, 6, 5)), rng.uniform(-0.2, 0.2, (3, 40, 6))
+    law = law_over(tile.cell, g, v, None)
+    exact, quick = Ideal(tile), Ideal(tile, law)
+    for chosen in (g, 10.0 * g):
+        # Ten times the conductance is out of the law's range, and read device by device.
+        exact.program(chosen)
+        quick.program(chosen)
+        expected = exact.read(v)
+        error = np.abs(quick.read(v) - expected).max() / np.abs(expected).max()
+        assert error <= (max(law.residual_max, 1e-6) if chosen is g else 1e-12)
 
 
 @settings(max_examples=25, deadline=None)
