@@ -39,66 +39,42 @@ def compare(
     json: Json = False,
 ) -> dict[str, Any]:
     """Train by several update rules over several seeds; print accuracies, writes and costs."""
-    from dataclasses import replace
-    from functools import partial
-
-    from ..circuits.cell import Cell
-    from ..circuits.engine import make_engine
-    from ..data.images import load_images
     from ..training.baselines import BASELINES
     from ..training.compare import compare as compare_rules
     from ..training.config import load_config
-    from ..training.configured import (
-        cell_levels,
-        cell_tile,
-        chosen_images,
-        train_options,
-        write_costs,
-    )
-    from ..training.effects import Effects
-    from ..training.network import mlp
-    from ..training.train import build_twin
+    from ..training.configured import train_options, write_costs
+    from ..training.setup import set_up
     from ..training.twin import MemristorTwin
 
     if (preset is None) == (config is None):
         raise InputError("give a preset (such as demo or mnist) or --config FILE, one of them")
     if seeds < 1:
         raise InputError(f"--seeds must be at least 1, got {seeds}")
-    settings = load_config(config if config is not None else str(preset), change or [])
+    # Without wires the drive undoes the devices' curvature, so that linear ones do as well.
+    linear = ["device.linear=true"] if engine == "ideal" else []
+    settings = load_config(
+        config if config is not None else str(preset),
+        [*(change or []), f"training.engine={engine}", *linear],
+    )
     options = train_options(settings)
     known = {"siamese": options.siamese} | BASELINES
     for name in rule or []:
         if name not in known:
             raise InputError(f"there is no update rule {name!r}{nearest(name, known)}")
-    images = chosen_images(load_images(settings.images.name), settings)
-    levels = cell_levels(settings)
-    tile = cell_tile(settings, levels)
-    if engine == "ideal":
-        # Without wires the drive undoes the devices' curvature, so that linear ones do as well.
-        tile = replace(tile, cell=Cell.resistor(levels.v_read))
-    network = mlp(images.x_train.shape[1], *settings.network.hidden, images.classes)
+    setup = set_up(settings, surrogate=engine in ("surrogate", "line"))
 
     def make_twin(seed: int) -> MemristorTwin:
-        return build_twin(
-            network,
-            tile=tile,
-            engine=partial(make_engine, engine),
-            g_levels=levels.g,
-            v_read=levels.v_read,
-            clip=settings.training.clip,
-            effects=Effects(programming=settings.effects.programming, read=settings.effects.read),
-            seed=seed,
-        )
+        return setup.seeded(seed).twin()
 
     chosen = {"siamese": known["siamese"], "closed loop": known["closed loop"]} | {
         name: known[name] for name in rule or known
     }
     with bar("pulsing the device between levels") as progress:
-        costs = write_costs(settings, levels, progress)
+        costs = write_costs(settings, setup.levels, progress)
     with bar(f"training by {len(chosen)} rules with {seeds} seeds") as progress:
         rows = compare_rules(
             make_twin,
-            images,
+            setup.images,
             options,
             costs,
             chosen,

@@ -2,6 +2,7 @@
 
 __all__ = [
     "Changes",
+    "Characterised",
     "ConfigFile",
     "Dask",
     "Engine",
@@ -32,7 +33,11 @@ if TYPE_CHECKING:
 
 Preset = Annotated[
     str | None,
-    typer.Argument(help="A shipped configuration, such as demo or mnist.", show_default=False),
+    typer.Argument(
+        help="A shipped configuration: demo, mnist, mlp, balanced, endurance, cnn, cnn-balanced or"
+        " cnn-endurance.",
+        show_default=False,
+    ),
 ]
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="A configuration file (TOML) instead of a preset.")
@@ -54,6 +59,14 @@ Dask = Annotated[
     typer.Option(
         metavar="ADDRESS",
         help="Run ngspice on the Dask cluster at tcp://HOST:PORT instead of here.",
+    ),
+]
+Characterised = Annotated[
+    Path | None,
+    typer.Option(
+        "--characterisation",
+        metavar="FILE",
+        help="Take this record of the same device and tile (memtwin characterise makes one).",
     ),
 ]
 Resume = Annotated[Path | None, typer.Option(help="Continue the run in this folder.")]
@@ -89,10 +102,11 @@ def prepared(
     given: Mapping[str, Any],
     out: Path | None,
     resume: Path | None,
+    characterisation: Path | None = None,
 ) -> "tuple[RunConfig, Path]":
     """Return configuration and folder of the job that the options ask for; ``given`` are keys with their values."""
     from ..data.errors import InputError
-    from ..training.config import load_config
+    from ..training.config import load_config, presets
     from ..training.experiment import new_folder, stored_config
 
     every = [
@@ -100,12 +114,12 @@ def prepared(
         *(f"{key}={value}" for key, value in given.items() if value is not None),
     ]
     if resume is not None:
-        if preset or config or every or out:
+        if preset or config or every or out or characterisation:
             raise InputError(
                 "--resume continues a run as it was configured; give the folder and nothing else"
             )
         return stored_config(resume), resume
     if (preset is None) == (config is None):
-        raise InputError("give a preset (such as demo or mnist) or --config FILE, one of them")
+        raise InputError(f"give a preset ({', '.join(presets())}) or --config FILE, one of them")
     settings = load_config(config if config is not None else str(preset), every)
     return settings, new_folder(out, settings)

@@ -9,6 +9,7 @@ import typer
 from .console import Json, emit, note
 from .job import (
     Changes,
+    Characterised,
     ConfigFile,
     Dask,
     Engine,
@@ -34,6 +35,7 @@ def run(
     images: Annotated[int | None, typer.Option(help="Test images read in the validation.")] = None,
     seed: Seed = None,
     workers: Workers = None,
+    characterisation: Characterised = None,
     dask: Dask = None,
     out: Out = None,
     resume: Resume = None,
@@ -51,11 +53,11 @@ def run(
         "seed": seed,
         "workers": workers,
     }
-    settings, folder = prepared(preset, config, change, given, out, resume)
+    settings, folder = prepared(preset, config, change, given, out, resume, characterisation)
     note(f"run folder: {folder}")
     try:
         with executor_at(dask) as executor:
-            record = experiment.run(settings, folder, Terminal(), executor)
+            record = experiment.run(settings, folder, Terminal(), executor, characterisation)
     except KeyboardInterrupt:
         note(f"continue with: memtwin run --resume {folder}")
         raise

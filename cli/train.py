@@ -5,6 +5,7 @@ __all__ = ["train"]
 from .console import Json, emit, note
 from .job import (
     Changes,
+    Characterised,
     ConfigFile,
     Dask,
     Engine,
@@ -26,6 +27,7 @@ def train(
     engine: Engine = None,
     seed: Seed = None,
     workers: Workers = None,
+    characterisation: Characterised = None,
     dask: Dask = None,
     out: Out = None,
     resume: Resume = None,
@@ -35,11 +37,11 @@ def train(
     from ..training.experiment import train_run
 
     given = {"training.engine": engine, "seed": seed, "workers": workers}
-    settings, folder = prepared(preset, config, change, given, out, resume)
+    settings, folder = prepared(preset, config, change, given, out, resume, characterisation)
     note(f"run folder: {folder}")
     try:
         with executor_at(dask) as executor:
-            result = train_run(settings, folder, Terminal(), executor)
+            result = train_run(settings, folder, Terminal(), executor, characterisation)
     except KeyboardInterrupt:
         note(f"continue with: memtwin train --resume {folder}")
         raise

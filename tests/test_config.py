@@ -1,9 +1,29 @@
-"""Configurations: presets load, changes apply, and every typo gets one sentence."""
+"""Configurations: presets load, changes apply, reach the library, and every typo gets one sentence."""
 
+from dataclasses import fields
+
+import numpy as np
 import pytest
 
+from memtwin.circuits.ideal import Ideal
 from memtwin.data.errors import InputError
-from memtwin.training.config import RunConfig, load_config, presets
+from memtwin.data.images import ImageSet, load_images
+from memtwin.training.audit import Auditor
+from memtwin.training.baselines import BASELINES
+from memtwin.training.config import AuditConfig, RunConfig, TrainingConfig, load_config, presets
+from memtwin.training.configured import (
+    auditor_of,
+    cell_levels,
+    cell_tile,
+    network_of,
+    train_options,
+    twin_of,
+)
+from memtwin.training.effects import Effects
+from memtwin.training.mapping import MappingOptions
+from memtwin.training.network import AveragePool, lenet, mlp
+from memtwin.training.siamese import SiameseOptions
+from memtwin.training.trainer import TrainOptions
 
 
 def test_presets_load():
@@ -26,9 +46,88 @@ def test_changes_apply_in_their_types():
     assert config.training.engine == "line"
 
 
+def test_defaults_are_the_librarys():
+    config = RunConfig()
+    assert train_options(config) == TrainOptions()
+    assert (config.effects, config.mapping) == (Effects(), MappingOptions())
+    mine, theirs = AuditConfig(), {item.name: item.default for item in fields(Auditor)}
+    for name in ("every", "vectors", "bar_percent"):
+        assert getattr(mine, name) == theirs[name]
+
+
+def test_every_option_of_the_library_has_a_key():
+    keys = TrainingConfig.model_fields.keys()
+    library = {item.name for kind in (TrainOptions, SiameseOptions) for item in fields(kind)}
+    assert library - keys == {"siamese", "baseline", "seed"}
+
+
+def test_options_arrive_where_they_act():
+    changes = [
+        "seed=5", "training.optimiser=adam", "training.schedule=cosine", "training.scale=adaptive",
+        "training.compensation=damp", "training.damping=0.01", "training.write_limit=9",
+        "training.gradients=array", "training.calibration=50", "effects.stuck=0.1",
+        "mapping.bias=digital", "mapping.adc_bits=8",
+    ]  # fmt: skip
+    config = load_config("demo", changes)
+    options = train_options(config)
+    assert (options.seed, options.optimiser, options.schedule) == (5, "adam", "cosine")
+    assert (options.scale, options.gradients, options.calibration) == ("adaptive", "array", 50)
+    assert options.siamese == SiameseOptions(compensation="damp", damping=0.01, write_limit=9)
+    images, levels = load_images("digits"), cell_levels(config)
+    network = network_of(config, images)
+    twin = twin_of(config, network, levels, cell_tile(config, levels), Ideal)
+    assert twin.effects == Effects(stuck=0.1)
+    assert twin.options == MappingOptions(bias="digital", adc_bits=8)
+    assert network == mlp(64, 32, 10)
+
+
+def test_rules_are_those_of_the_library():
+    for name, rule in BASELINES.items():
+        config = load_config("demo", [f"training.rule={name}"])
+        assert train_options(config).baseline == rule
+
+
+def test_a_lenet_takes_square_images_that_are_large_enough():
+    digits = load_images("digits")
+    config = load_config("demo", ["network.kind=lenet", "network.hidden=[100]"])
+    with pytest.raises(InputError, match="5x5 kernel does not fit"):
+        network_of(config, digits)
+
+    def blank(width, height):
+        pixels = np.zeros((1, width * height), np.float32)
+        labels = digits.y_train[:1]
+        return ImageSet("blank", pixels, labels, pixels, labels, (height, width))
+
+    with pytest.raises(InputError, match="square images of ten classes, blank has 10 × 6"):
+        network_of(config, blank(6, 10))
+    large = blank(28, 28)
+    assert network_of(load_config("cnn"), large) == lenet()
+    average = network_of(load_config("cnn", ["network.pool=average"]), large)
+    assert average == lenet(pool=AveragePool)
+
+
+def test_audits_are_made_where_they_say_something():
+    def auditor(*changes):
+        return auditor_of(load_config("demo", [*changes]), lambda name: lambda tile: name)
+
+    found = auditor("audit.every=7", "audit.bar_percent=0.3")
+    assert (found.every, found.bar_percent, found.vectors) == (7, 0.3, 2)
+    assert (found.truth(None), found.fallback(None)) == ("spice", "line")
+    assert auditor("audit.fallback=none").fallback is None
+    for change in ("audit.every=0", "training.engine=ideal", "training.engine=spice"):
+        assert auditor(change) is None
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
+        ("[effects]\ndrif = 0.1", r"unknown key 'effects.drif' \(did you mean 'drift'\?\)"),
+        ("[mapping]\nbais = 1", r"unknown key 'mapping.bais' \(did you mean 'bias'\?\)"),
+        ("[effects]\ndrift = 2.0", "toml: effects: drift must be from 0 to 1, got 2.0"),
+        ("[mapping]\ndrive = 'bits'", "toml: mapping: inputs driven bit by bit need dac_bits"),
+        ("[network]\nkind = 'lenet'\nhidden = [3]", "network: hidden does not belong .* 'lenet'"),
+        ("[training]\ngradients = 'array'\nengine = 'ideal'", "needs the engine line or surrogate"),
+        ("[training]\nrule = 'sign'\nscale = 'adaptive'", "needs the rule siamese, got 'sign'"),
         ("[training]\nepoch = 3", r"unknown key 'training.epoch' \(did you mean 'epochs'\?\)"),
         ("[trainig]\nepochs = 3", r"unknown key 'trainig' \(did you mean 'training'\?\)"),
         ("[training]\nepochs = 0", "training.epochs: Input should be greater than 0, got 0"),

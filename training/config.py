@@ -1,12 +1,14 @@
 """The configuration of a run: a typed model, read from TOML, with every key checked.
 
-One :class:`RunConfig` says everything that a run depends on; it is stored in the run's record, and the same
-configuration with the same seed gives the same record.
+One :class:`RunConfig` says everything that a run depends on; it is stored in the run's record, and
+the same configuration with the same seed gives the same record. Sections that the library has as
+options of its own (:class:`.effects.Effects`, :class:`.mapping.MappingOptions`) are those very
+classes; other defaults are taken from the options that they become.
 """
 
 __all__ = [
+    "AuditConfig",
     "DeviceConfig",
-    "EffectsConfig",
     "EngineName",
     "ImagesConfig",
     "NetworkConfig",
@@ -22,6 +24,7 @@ __all__ = [
 
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import is_dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -37,6 +40,11 @@ from pydantic import (
 )
 
 from ..data.errors import InputError, nearest
+from .audit import Auditor
+from .effects import Effects
+from .mapping import MappingOptions
+from .siamese import Compensation, SiameseOptions
+from .trainer import TrainOptions
 
 EngineName: TypeAlias = Literal["ideal", "surrogate", "line", "spice"]
 
@@ -73,6 +81,10 @@ class DeviceConfig(_Section):
     """
     verify_noise: float = Field(0.002, ge=0, lt=0.1)
     """Relative standard deviation of a verify read. Assumed, as above."""
+    linear: bool = False
+    """Read as ohmic devices of the same conductances; writes keep the device's own dynamics."""
+    endurance: PositiveFloat = 1e6
+    """Writes that a device is taken to survive. Assumed: a sweep does not show it."""
 
 
 class TileConfig(_Section):
@@ -95,37 +107,76 @@ class TileConfig(_Section):
 
 
 class NetworkConfig(_Section):
-    """A multi-layer perceptron; its input and output sizes are those of the images."""
+    """The architecture; its input and output sizes are those of the images."""
 
+    kind: Literal["mlp", "lenet"] = "mlp"
+    """Dense layers, or two 5x5 convolutions with pools before two dense layers."""
     hidden: tuple[PositiveInt, ...] = (100,)
+    """Outputs of the hidden layers of an ``mlp``."""
+    channels: PositiveInt = 6
+    """Outputs of the first convolution of a ``lenet``."""
+    pool: Literal["max", "average"] = "max"
+    """Pools of a ``lenet``."""
+
+    @model_validator(mode="after")
+    def _belonging(self) -> "NetworkConfig":
+        others = {"mlp": ("channels", "pool"), "lenet": ("hidden",)}[self.kind]
+        for name in others:
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"{name} does not belong to a network of kind {self.kind!r}")
+        return self
 
 
 class TrainingConfig(_Section):
-    """The Siamese scheme; symbols as in docs/siamese.md."""
+    """The update rule and the optimiser; symbols as in docs/siamese.md."""
 
     engine: EngineName = "surrogate"
-    epochs: PositiveInt = 10
-    batch: PositiveInt = 100
-    learning_rate: PositiveFloat = 0.1
-    momentum: float = Field(0.9, ge=0, lt=1)
-    decay: float = Field(0.8, gt=0, le=1)
-    """Factor on the learning rate after every epoch."""
+    rule: Literal["siamese", "closed loop", "verify-first", "mixed precision", "sign"] = "siamese"
+    """The Siamese update, or a baseline to compare it with."""
+    epochs: PositiveInt = TrainOptions.epochs
+    batch: PositiveInt = TrainOptions.batch
+    optimiser: Literal["sgd", "adam"] = TrainOptions.optimiser
+    learning_rate: PositiveFloat = TrainOptions.learning_rate
+    momentum: float = Field(TrainOptions.momentum, ge=0, lt=1)
+    """Of ``sgd``; decay of the mean gradient for ``adam``."""
+    schedule: Literal["exponential", "cosine", "constant"] = TrainOptions.schedule
+    """How the learning rate falls from epoch to epoch."""
+    decay: float = Field(TrainOptions.decay, gt=0, le=1)
+    """Factor on the learning rate after every epoch, for ``exponential``."""
     clip: PositiveFloat = 8.0
     """Largest weight, in standard deviations of the layer's initial weights."""
-    accumulate: PositiveInt = 1
+    scale: Literal["static", "adaptive"] = TrainOptions.scale
+    """Whether that may change between epochs, at the price of the writes that it takes."""
+    accumulate: PositiveInt = SiameseOptions.accumulate
     """Batches whose mean gradient makes one update."""
-    hysteresis: float = Field(0.0, ge=0, lt=10)
+    hysteresis: float = Field(SiameseOptions.hysteresis, ge=0, lt=10)
     """Extra distance from the present level before a device is written, in level steps."""
-    compensation: Literal["carry", "sd", "readback", "damp", "none"] = "carry"
+    compensation: Compensation = SiameseOptions.compensation
+    damping: float = Field(SiameseOptions.damping, ge=0, lt=1)
+    """Strength of the compensation ``damp``."""
+    write_limit: PositiveInt | None = SiameseOptions.write_limit
+    """Writes after which a device is left alone, to spare its endurance; none when absent."""
+    gradients: Literal["float", "array"] = TrainOptions.gradients
+    """Errors go back through the float weights, or through wires and device laws."""
+    calibration: PositiveInt = TrainOptions.calibration
+    """Training images on which the digital gains are calibrated before every epoch."""
 
 
-class EffectsConfig(_Section):
-    """Device errors in the forward pass, as fractions of the conductance range."""
+class AuditConfig(_Section):
+    """Checks of the training engine on random tiles, with the batch's own vectors. The engine
+    ``ideal`` is not audited: it leaves the wires out on purpose.
+    """
 
-    programming: float = Field(0.01, ge=0, lt=1)
-    """Standard deviation of a programmed conductance about its level."""
-    read: float = Field(0.005, ge=0, lt=1)
-    """Standard deviation of read noise per device and read."""
+    every: int = Field(Auditor.every, ge=0)
+    """Batches between audits, counted in every epoch; 0 for none."""
+    vectors: PositiveInt = Auditor.vectors
+    """Vectors read in each."""
+    engine: EngineName = "spice"
+    """The engine that is trusted."""
+    bar_percent: PositiveFloat = Auditor.bar_percent
+    """Largest NRMSE that passes [% of full scale]."""
+    fallback: Literal["line", "none"] = "line"
+    """The engine that trains on after an audit that did not pass."""
 
 
 class SurrogateConfig(_Section):
@@ -158,9 +209,27 @@ class RunConfig(_Section):
     tile: TileConfig = TileConfig()
     network: NetworkConfig = NetworkConfig()
     training: TrainingConfig = TrainingConfig()
-    effects: EffectsConfig = EffectsConfig()
+    mapping: MappingOptions = MappingOptions()
+    effects: Effects = Effects()
     surrogate: SurrogateConfig = SurrogateConfig()
+    audit: AuditConfig = AuditConfig()
     validation: ValidationConfig = ValidationConfig()
+
+    @model_validator(mode="after")
+    def _possible(self) -> "RunConfig":
+        training = self.training
+        if training.gradients == "array" and (
+            training.engine not in ("line", "surrogate") or self.mapping.drive == "bits"
+        ):
+            raise ValueError(
+                "training.gradients = 'array' needs the engine line or surrogate and an analog"
+                f" drive, got the engine {training.engine!r} and the drive {self.mapping.drive!r}"
+            )
+        if training.rule != "siamese" and training.scale == "adaptive":
+            raise ValueError(
+                f"training.scale = 'adaptive' needs the rule siamese, got {training.rule!r}"
+            )
+        return self
 
 
 def presets() -> list[str]:
@@ -196,16 +265,19 @@ def parse_config(tree: Mapping[str, Any], where: str) -> RunConfig:
     try:
         return RunConfig.model_validate(tree)
     except ValidationError as error:
-        first = error.errors()[0]
-        path = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            raise InputError(
-                f"{where}: unknown key {path!r}{nearest(path.split('.')[-1], _keys(first['loc'][:-1]))}"
-            ) from error
+        raise InputError(f"{where}: {_sentence(error)}") from error
+
+
+def _sentence(error: ValidationError) -> str:
+    """Return what is wrong first: where, what was expected, and what came."""
+    first = error.errors()[0]
+    path = ".".join(str(part) for part in first["loc"])
+    if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        return f"unknown key {path!r}{nearest(path.split('.')[-1], _keys(first['loc'][:-1]))}"
+    if first["type"] == "value_error":
         message = first["msg"].removeprefix("Value error, ")
-        raise InputError(
-            f"{where}: {path or 'configuration'}: {message}, got {first['input']!r}"
-        ) from error
+        return message if not path or message.startswith(path) else f"{path}: {message}"
+    return f"{path or 'configuration'}: {first['msg']}, got {first['input']!r}"
 
 
 def _read(source: str | Path) -> tuple[str, str]:
@@ -245,4 +317,4 @@ def _keys(location: Sequence[Any]) -> list[str]:
     model: Any = RunConfig
     for part in location:
         model = model.model_fields[part].annotation
-    return list(model.model_fields)
+    return list(model.__dataclass_fields__ if is_dataclass(model) else model.model_fields)

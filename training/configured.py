@@ -1,15 +1,19 @@
-"""What a configuration stands for: levels, tile, write costs, images and options."""
+"""What a configuration stands for: levels, tile, write costs, images, network, twin and options."""
 
 __all__ = [
+    "auditor_of",
     "cell_levels",
     "cell_tile",
     "chosen_images",
+    "network_of",
     "train_options",
+    "twin_of",
     "write_costs",
     "write_tolerance",
 ]
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +28,16 @@ from ..data.images import ImageSet
 from ..data.types import Progress
 from ..devices.device import load_device
 from ..devices.levels import Levels, make_levels
+from .audit import Auditor
+from .baselines import BASELINES
 from .config import RunConfig
 from .ledger import WriteCosts
+from .mapping import EngineFactory
+from .network import AveragePool, MaxPool, Network, lenet, mlp
 from .siamese import SiameseOptions
+from .train import build_twin
 from .trainer import TrainOptions
+from .twin import MemristorTwin
 
 TOP_STATE = 0.95
 """State of the highest level of a device that does not say which states it was fitted in."""
@@ -52,8 +62,11 @@ def cell_levels(config: RunConfig) -> Levels:
 
 
 def cell_tile(config: RunConfig, levels: Levels) -> Tile:
-    """Return the run's tile, the scaled device in every cell."""
-    return Tile(**config.tile.model_dump(), cell=Cell(levels.device, levels.v_read))
+    """Return the run's tile, the scaled device in every cell, or a resistor if that is wanted."""
+    cell = (
+        Cell.resistor(levels.v_read) if config.device.linear else Cell(levels.device, levels.v_read)
+    )
+    return Tile(**config.tile.model_dump(), cell=cell)
 
 
 def write_costs(
@@ -107,19 +120,67 @@ def chosen_images(images: ImageSet, config: RunConfig) -> ImageSet:
     )
 
 
+def network_of(config: RunConfig, images: ImageSet) -> Network:
+    """Return the run's network, of the size that ``images`` need."""
+    pixels, wanted = images.x_train.shape[1], config.network
+    if wanted.kind == "mlp":
+        return mlp(pixels, *wanted.hidden, images.classes)
+    height, width = images.shape
+    if height != width or images.classes > 10:
+        raise InputError(
+            f"network.kind: a lenet takes square images of ten classes, {images.name} has"
+            f" {height} × {width} pixels and {images.classes} classes"
+        )
+    return lenet(wanted.channels, height, AveragePool if wanted.pool == "average" else MaxPool)
+
+
+def twin_of(
+    config: RunConfig, network: Network, levels: Levels, tile: Tile, engine: EngineFactory
+) -> MemristorTwin:
+    """Return the run's memristor twin, read through ``engine``."""
+    return build_twin(
+        network,
+        tile=tile,
+        engine=engine,
+        g_levels=levels.g,
+        v_read=levels.v_read,
+        clip=config.training.clip,
+        effects=config.effects,
+        options=config.mapping,
+        seed=config.seed,
+    )
+
+
 def train_options(config: RunConfig) -> TrainOptions:
     """Return the options of the run's training."""
     wanted = config.training
+    siamese, own = (
+        {
+            item.name: getattr(wanted, item.name)
+            for item in fields(kind)
+            if hasattr(wanted, item.name)
+        }
+        for kind in (SiameseOptions, TrainOptions)
+    )
     return TrainOptions(
-        epochs=wanted.epochs,
-        batch=wanted.batch,
-        learning_rate=wanted.learning_rate,
-        momentum=wanted.momentum,
-        decay=wanted.decay,
-        siamese=SiameseOptions(
-            accumulate=wanted.accumulate,
-            hysteresis=wanted.hysteresis,
-            compensation=wanted.compensation,
-        ),
+        **own,
+        siamese=SiameseOptions(**siamese),
+        baseline=BASELINES.get(wanted.rule),
         seed=config.seed,
+    )
+
+
+def auditor_of(config: RunConfig, engine: Callable[[str], EngineFactory]) -> Auditor | None:
+    """Return what audits the run's training, ``engine(name)`` giving the makers of engines; or
+    ``None`` where nothing is to be audited.
+    """
+    wanted, trained = config.audit, config.training.engine
+    if not wanted.every or trained in ("ideal", wanted.engine):
+        return None
+    return Auditor(
+        engine(wanted.engine),
+        every=wanted.every,
+        vectors=wanted.vectors,
+        bar_percent=wanted.bar_percent,
+        fallback=None if wanted.fallback == "none" else engine(wanted.fallback),
     )

@@ -1,47 +1,27 @@
 """The main job: a fitted device in, a trained and SPICE-validated network out, with a record of all of it.
 
 Every step leaves its result in the run's folder, whole or not at all, and is taken from there when a run is continued:
-``config.json``, ``characterisation.h5``, ``surrogate.h5``, ``checkpoint.h5`` (after every epoch), ``validation.h5`` and
-``run.h5``, the record that reports are made from.
+``config.json``, ``characterisation.h5``, ``write_table.h5``, ``checkpoint.h5`` (after every epoch),
+``validation-ENGINE.h5`` and ``run.h5``, the record that reports are made from.
 """
 
-__all__ = [
-    "Listener",
-    "Silent",
-    "new_folder",
-    "run",
-    "stored_config",
-    "train_run",
-    "validate_run",
-]
+__all__ = ["new_folder", "run", "stored_config", "train_run", "validate_run"]
 
 import json
 import time
-from collections.abc import Iterator
 from concurrent.futures import Executor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field
-from functools import partial
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ..circuits import ngspice
-from ..circuits.characterise import characterise, load_characterisation
-from ..circuits.engine import make_engine
-from ..circuits.ideal import Ideal
-from ..circuits.surrogate_fit import SurrogateFit, fit_surrogate
-from ..circuits.tile import Tile
-from ..data.errors import InputError, MemtwinError
-from ..data.images import ImageSet, load_images
+from ..circuits.characterise import load_characterisation
+from ..data.errors import InputError
 from ..data.store import write_record, write_text
-from ..data.types import Progress
-from ..devices.levels import Levels
 from .config import RunConfig, parse_config
-from .configured import cell_levels, cell_tile, chosen_images, train_options, write_costs
-from .effects import Effects
+from .configured import train_options, write_costs
 from .ledger import WriteCosts
-from .mapping import EngineFactory
-from .network import Network, mlp
+from .listener import Listener, Steps
 from .record import (
     KIND,
     device_tree,
@@ -49,34 +29,15 @@ from .record import (
     layers_tree,
     levels_tree,
     load_run,
+    network_name,
     summarise,
     versions,
 )
 from .results import EpochRecord, TrainResult
-from .train import build_twin, train, train_float
+from .setup import Setup, set_up
+from .train import train, train_float
 from .twin import MemristorTwin
 from .validate import Validation, validate
-
-
-class Listener(Protocol):
-    """Hears what a run is doing."""
-
-    def step(self, title: str) -> AbstractContextManager[Progress]:
-        """Enter a step; what is yielded is called with its progress."""
-
-    def say(self, sentence: str) -> None:
-        """Hear what came out of a step."""
-
-
-class Silent:
-    """A listener that keeps quiet."""
-
-    def step(self, title: str) -> AbstractContextManager[Progress]:
-        """Ignore a step's progress."""
-        return nullcontext(lambda done, total: None)
-
-    def say(self, sentence: str) -> None:
-        """Ignore what came out."""
 
 
 def stored_config(folder: str | Path) -> RunConfig:
@@ -115,10 +76,12 @@ def run(
     folder: str | Path,
     listener: Listener | None = None,
     executor: Executor | None = None,
+    characterisation: str | Path | None = None,
 ) -> dict[str, Any]:
     """Do the whole job in ``folder``, or what is left of it there, and return the record.
 
-    ngspice reads tiles on ``executor`` if one is given, else in processes of its own here.
+    ngspice reads tiles on ``executor`` if one is given, else in processes of its own here. A
+    ``characterisation`` of the same device and tile that is there already is copied into the folder.
 
     Raises
     ------
@@ -127,7 +90,7 @@ def run(
     MemtwinError
         If a step fails; what was finished stays in the folder.
     """
-    return _Job(config, Path(folder), listener or Silent(), executor).run()
+    return _Job(config, folder, listener, executor, characterisation).run()
 
 
 def train_run(
@@ -135,12 +98,13 @@ def train_run(
     folder: str | Path,
     listener: Listener | None = None,
     executor: Executor | None = None,
+    characterisation: str | Path | None = None,
 ) -> TrainResult:
     """Do the job up to the end of the training, or what is left of it in ``folder``.
 
     :func:`run` on the same folder does the rest. Raises as it does.
     """
-    return _Job(config, Path(folder), listener or Silent(), executor).train()
+    return _Job(config, folder, listener, executor, characterisation).train()
 
 
 def validate_run(
@@ -169,40 +133,21 @@ def validate_run(
     }
     tree = config.model_dump() | {"validation": changes}
     settings = parse_config(tree, "validate")
-    return _Job(settings, folder, listener or Silent(), executor).validate()
+    return _Job(settings, folder, listener, executor).validate()
 
 
-@dataclass(frozen=True)
-class _Setup:
-    """What training and validation share."""
-
-    config: RunConfig
-    images: ImageSet
-    levels: Levels
-    tile: Tile
-    check: dict[str, Any]
-    engines: dict[str, EngineFactory]
-
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        return self.images.x_train.shape[1], *self.config.network.hidden, self.images.classes
-
-    @property
-    def network(self) -> Network:
-        return mlp(*self.sizes)
-
-    @property
-    def network_name(self) -> str:
-        return "-".join(map(str, self.sizes))
-
-
-@dataclass
 class _Job:
-    config: RunConfig
-    folder: Path
-    listener: Listener
-    executor: Executor | None
-    seconds: dict[str, float] = field(default_factory=dict)
+    def __init__(
+        self,
+        config: RunConfig,
+        folder: str | Path,
+        listener: Listener | None,
+        executor: Executor | None,
+        characterisation: str | Path | None = None,
+    ) -> None:
+        self.config, self.folder = config, Path(folder)
+        self.executor, self.given = executor, characterisation
+        self.steps = Steps(listener)
 
     def run(self) -> dict[str, Any]:
         started = time.perf_counter()
@@ -210,15 +155,15 @@ class _Job:
         features = ngspice.features()
         setup = self._set_up()
         float_accuracy = self._train_float(setup)
-        costs = self._write_costs(setup.levels)
+        costs = self._write_costs(setup)
         twin, result = self._train(setup, costs)
         validation = self._validate(setup, twin)
-        self.seconds["all"] = time.perf_counter() - started
+        self.steps.seconds["all"] = time.perf_counter() - started
         record = {
             "config": self.config.model_dump_json(),
             "versions": versions(features),
-            "seconds": self.seconds,
-            "network": setup.network_name,
+            "seconds": self.steps.seconds,
+            "network": network_name(setup.network),
             "device": device_tree(setup.levels.device),
             "levels": levels_tree(setup.levels, setup.tile.cell),
             "surrogate": setup.check,
@@ -235,88 +180,71 @@ class _Job:
         """Do the job up to the end of the training."""
         self._claim()
         setup = self._set_up()
-        return self._train(setup, self._write_costs(setup.levels))[1]
+        return self._train(setup, self._write_costs(setup))[1]
 
     def validate(self) -> Validation:
         """Validate a run that has been trained; everything else is taken from its folder."""
         setup = self._set_up()
-        twin, _ = self._train(setup, self._write_costs(setup.levels))
+        twin, _ = self._train(setup, self._write_costs(setup))
         return self._validate(setup, twin)
 
-    def _set_up(self) -> "_Setup":
-        config = self.config
-        with self._step("images", f"loading {config.images.name}") as progress:
-            images = chosen_images(load_images(config.images.name, progress=progress), config)
-        levels = cell_levels(config)
-        tile = cell_tile(config, levels)
-        self.listener.say(_device_text(levels))
-        fitted, check = self._surrogate(tile, levels)
-        engines: dict[str, EngineFactory] = {
-            "ideal": Ideal,
-            "surrogate": fitted.engine,
-            "line": fitted.line,
-            "spice": partial(make_engine, "spice", workers=config.workers, executor=self.executor),
-        }
-        return _Setup(config, images, levels, tile, check, engines)
+    def _set_up(self) -> Setup:
+        path = self.folder / "characterisation.h5"
+        if self.given is not None and not path.exists():
+            load_characterisation(self.given).save(path)
+        return set_up(self.config, self.steps, characterisation=path, executor=self.executor)
 
-    def _train_float(self, setup: "_Setup") -> list[float]:
+    def _train_float(self, setup: Setup) -> list[float]:
         options = train_options(self.config)
-        with self._step("float network", "training the float network") as progress:
+        with self.steps.step("float network", "training the float network") as progress:
             accuracy, _ = train_float(setup.network, setup.images, options, on_batch=progress)
-        self.listener.say(
+        self.steps.say(
             f"float network: {100 * accuracy[-1]:.2f} % on {len(setup.images.x_test):,} test images"
         )
         return accuracy
 
-    def _write_costs(self, levels: Levels) -> WriteCosts:
-        with self._step("write cost", "pulsing the device between levels") as progress:
-            return write_costs(self.config, levels, progress, path=self.folder / "write_table.h5")
+    def _write_costs(self, setup: Setup) -> WriteCosts:
+        path = self.folder / "write_table.h5"
+        with self.steps.step("write cost", "pulsing the device between levels") as progress:
+            return write_costs(self.config, setup.levels, progress, path=path)
 
-    def _train(self, setup: "_Setup", costs: WriteCosts) -> tuple[MemristorTwin, TrainResult]:
-        config, levels = self.config, setup.levels
-        twin = build_twin(
-            setup.network,
-            tile=setup.tile,
-            engine=setup.engines[config.training.engine],
-            g_levels=levels.g,
-            v_read=levels.v_read,
-            clip=config.training.clip,
-            effects=Effects(programming=config.effects.programming, read=config.effects.read),
-            seed=config.seed,
+    def _train(self, setup: Setup, costs: WriteCosts) -> tuple[MemristorTwin, TrainResult]:
+        twin = setup.twin()
+        self.steps.say(
+            f"network: {network_name(setup.network)}, {twin.devices:,} devices on {twin.tiles} tiles"
+            f" of {setup.tile.rows}×{setup.tile.cols}"
         )
-        self.listener.say(
-            f"network: {setup.network_name}, {twin.devices:,} devices on {twin.tiles} tiles of"
-            f" {setup.tile.rows}×{setup.tile.cols}"
-        )
-        with self._step("training", "training the memristor twin") as progress:
+        with self.steps.step("training", "training the memristor twin") as progress:
             result = train(
                 twin,
                 setup.images,
-                train_options(config),
+                train_options(self.config),
                 costs,
                 on_batch=progress,
-                on_epoch=lambda epoch: self.listener.say(_epoch_text(epoch)),
+                on_epoch=lambda epoch: self.steps.say(_epoch_text(epoch)),
+                auditor=setup.auditor(),
                 checkpoint=self.folder / "checkpoint.h5",
                 resume=True,
             )
         return twin, result
 
-    def _validate(self, setup: "_Setup", twin: MemristorTwin) -> Validation:
+    def _validate(self, setup: Setup, twin: MemristorTwin) -> Validation:
         config, wanted = self.config, self.config.validation
         count = min(wanted.images, len(setup.images.x_test))
-        with self._step("validation", f"reading {count} images in {wanted.engine}") as progress:
+        title = f"reading {count} images in {wanted.engine}"
+        with self.steps.step("validation", title) as progress:
             found = validate(
                 twin,
                 setup.images,
                 count,
-                engine=setup.engines[wanted.engine],
+                engine=setup.engine(wanted.engine),
                 name=wanted.engine,
-                reference=setup.engines[config.training.engine],
+                reference=setup.engine(config.training.engine),
                 seed=config.seed,
                 path=self.folder / f"validation-{wanted.engine}.h5",
                 progress=progress,
             )
-        self.listener.say(_validation_text(found, config.training.engine))
+        self.steps.say(_validation_text(found, config.training.engine))
         return found
 
     def _claim(self) -> None:
@@ -329,56 +257,6 @@ class _Job:
                 )
             return
         write_text(path, self.config.model_dump_json(indent=2) + "\n")
-
-    @contextmanager
-    def _step(self, name: str, title: str) -> Iterator[Progress]:
-        started = time.perf_counter()
-        with self.listener.step(title) as progress:
-            yield progress
-        self.seconds[name] = time.perf_counter() - started
-
-    def _surrogate(self, tile: Tile, levels: Levels) -> tuple[SurrogateFit, dict[str, Any]]:
-        """Characterise the tile in ngspice and fit the surrogate, or take the characterisation that is there."""
-        config, path = self.config, self.folder / "characterisation.h5"
-        with self._step("characterisation", "characterising cell and tile in ngspice") as progress:
-            if not path.exists():
-                characterise(
-                    tile,
-                    levels,
-                    vectors=config.surrogate.vectors,
-                    held_out=config.surrogate.held_out,
-                    seed=config.seed,
-                    workers=config.workers,
-                    progress=progress,
-                ).save(path)
-        # From the file even when it is new: arrays read back may lie otherwise in memory, and a
-        # resumed run must repeat to the last bit.
-        record = load_characterisation(path)
-        with self._step("surrogate", "fitting the surrogate"):
-            fitted = fit_surrogate(record)
-        check = fitted.check(record).tree()
-        self.listener.say(
-            f"surrogate: NRMSE {check['nrmse_percent']:.4f} %, largest error {check['max_error_percent']:.3f} % of full"
-            f" scale on {len(check['spice'])} held-out ngspice vectors;"
-            f" without wires {check['ideal_nrmse_percent']:.2f} %"
-        )
-        if (
-            config.training.engine == "surrogate"
-            and check["nrmse_percent"] > config.surrogate.bar_percent
-        ):
-            raise MemtwinError(
-                f"the surrogate misses its bar on held-out ngspice vectors ({check['nrmse_percent']:.3f} % against"
-                f" {config.surrogate.bar_percent:g} %): train with --engine line, or lower device.v_read"
-            )
-        return fitted, check
-
-
-def _device_text(levels: Levels) -> str:
-    device = levels.device
-    return (
-        f"device: {device.name} ({device.model.title}), area × {device.area:.4g} of the measured one, {levels.count}"
-        f" levels from {1e6 * levels.g[0]:.3g} to {1e6 * levels.g[-1]:.3g} µS at {levels.v_read:g} V"
-    )
 
 
 def _epoch_text(epoch: EpochRecord) -> str:

@@ -342,19 +342,21 @@ def mlp(*sizes: int) -> Network:
     return Network(tuple(layers[:-1]), (sizes[0],))
 
 
-def lenet(channels: int = 6, side: int = 28) -> Network:
+def lenet(
+    channels: int = 6, side: int = 28, pool: type[MaxPool | AveragePool] = MaxPool
+) -> Network:
     """Return a LeNet-like network for square images: two 5x5 convolutions with ``channels`` and
-    16 outputs, each rectified and max-pooled, then 84 and 10 outputs; 25,010 weights by default
+    16 outputs, each rectified and pooled, then 84 and 10 outputs; 25,010 weights by default
     (LeCun et al., Proc. IEEE 86 (1998) 2278, doi:10.1109/5.726791).
     """
     return Network(
         (
             Conv2d(channels, 5),
             Relu(),
-            MaxPool(2),
+            pool(2),
             Conv2d(16, 5),
             Relu(),
-            MaxPool(2),
+            pool(2),
             Dense(84),
             Relu(),
             Dense(10),

@@ -10,6 +10,7 @@ __all__ = [
     "layers_tree",
     "levels_tree",
     "load_run",
+    "network_name",
     "record_path",
     "summarise",
     "versions",
@@ -30,6 +31,7 @@ from ..data.store import read_record
 from ..data.types import Array
 from ..devices.device import Device
 from ..devices.levels import Levels
+from .network import Conv2d, Dense, Network
 from .results import EpochRecord, TrainResult
 from .twin import MemristorTwin
 from .validate import wilson
@@ -57,6 +59,17 @@ def versions(features: Features) -> dict[str, Any]:
         "ngspice": features.version,
         "klu": features.klu,
     }
+
+
+def network_name(network: Network) -> str:
+    """Return input and layers in a few characters: ``784-100-10``, ``28x28x1-5x5c6-5x5c16-84-10``."""
+    parts = ["x".join(map(str, network.shape))]
+    for layer in network.layers:
+        if isinstance(layer, Conv2d):
+            parts.append(f"{layer.kernel}x{layer.kernel}c{layer.channels}")
+        elif isinstance(layer, Dense):
+            parts.append(str(layer.outputs))
+    return "-".join(parts)
 
 
 def device_tree(device: Device) -> dict[str, Any]:

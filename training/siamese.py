@@ -21,7 +21,7 @@ public here; these are ours (docs/siamese.md). Compensations:
   why compensation is needed).
 """
 
-__all__ = ["COMPENSATIONS", "Siamese", "SiameseOptions"]
+__all__ = ["COMPENSATIONS", "Compensation", "Siamese", "SiameseOptions"]
 
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args

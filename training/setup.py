@@ -1,0 +1,195 @@
+"""What every job starts from: images, levels, tile, network, and the engines that read the tile.
+
+Running, training alone, comparing and benchmarking all build here, from a configuration::
+
+    setup = set_up(load_config("balanced"), characterisation="characterisation.h5")
+    costs = write_costs(setup.config, setup.levels)
+    result = train(
+        setup.twin(), setup.images, train_options(setup.config), costs, auditor=setup.auditor()
+    )
+"""
+
+__all__ = ["Setup", "characterised", "set_up"]
+
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..circuits.characterise import Characterisation, characterise, load_characterisation
+from ..circuits.engine import make_engine
+from ..circuits.surrogate_fit import SurrogateFit, fit_surrogate
+from ..circuits.tile import Tile
+from ..circuits.tile_record import tile_tree
+from ..data.errors import InputError, MemtwinError
+from ..data.images import ImageSet, load_images
+from ..data.types import Progress
+from ..devices.levels import Levels
+from .audit import Auditor
+from .config import RunConfig
+from .configured import auditor_of, cell_levels, cell_tile, chosen_images, network_of, twin_of
+from .listener import Steps
+from .mapping import EngineFactory
+from .network import Network
+from .twin import MemristorTwin
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Everything that a configuration stands for before training."""
+
+    config: RunConfig
+    images: ImageSet
+    levels: Levels
+    tile: Tile
+    network: Network
+    fit: SurrogateFit | None = None
+    """Fitted to ngspice; ``None`` where no engine needs it."""
+    check: dict[str, Any] | None = None
+    """What the fit is worth on held-out vectors."""
+    executor: Executor | None = None
+    """Where ngspice runs, if not in processes of its own here."""
+
+    def engine(self, name: str) -> EngineFactory:
+        """Return what makes the engine called ``name``; ``surrogate`` and ``line`` have the fitted
+        device law and resistances.
+        """
+        if name in ("surrogate", "line"):
+            if self.fit is None:
+                raise InputError(f"the engine {name} needs a surrogate, which was not fitted here")
+            return self.fit.engine if name == "surrogate" else self.fit.line
+        if name == "spice":
+            return partial(
+                make_engine, "spice", workers=self.config.workers, executor=self.executor
+            )
+        return partial(make_engine, name)
+
+    def seeded(self, seed: int) -> "Setup":
+        """Return the same setup for a training with another seed."""
+        return replace(self, config=self.config.model_copy(update={"seed": seed}))
+
+    def twin(self) -> MemristorTwin:
+        """Return a new memristor twin that is read through the training engine."""
+        engine = self.engine(self.config.training.engine)
+        return twin_of(self.config, self.network, self.levels, self.tile, engine)
+
+    def auditor(self) -> Auditor | None:
+        """Return a new auditor, or ``None`` where none is asked for."""
+        return auditor_of(self.config, self.engine)
+
+
+def set_up(
+    config: RunConfig,
+    steps: Steps | None = None,
+    *,
+    characterisation: str | Path | None = None,
+    surrogate: bool = True,
+    executor: Executor | None = None,
+) -> Setup:
+    """Build what ``config`` stands for.
+
+    Parameters
+    ----------
+    characterisation
+        Record of the tile in ngspice, made and kept there if it is not there. Configurations whose
+        device, tile and range of conductances are the same can share one.
+    surrogate
+        Whether to characterise and fit at all; the engines ``surrogate`` and ``line`` need it.
+
+    Raises
+    ------
+    InputError
+        If the configuration can't be met, or the characterisation is of another tile.
+    MemtwinError
+        If training is to go through the surrogate and that misses its bar.
+    """
+    steps = steps or Steps()
+    with steps.step("images", f"loading {config.images.name}") as progress:
+        images = chosen_images(load_images(config.images.name, progress=progress), config)
+    network = network_of(config, images)
+    levels = cell_levels(config)
+    tile = cell_tile(config, levels)
+    steps.say(_device_text(levels))
+    setup = Setup(config, images, levels, tile, network, executor=executor)
+    if not surrogate:
+        return setup
+    with steps.step("characterisation", "characterising cell and tile in ngspice") as progress:
+        record = characterised(config, tile, levels, characterisation, progress)
+    with steps.step("surrogate", "fitting the surrogate"):
+        fit = fit_surrogate(record)
+    check = fit.check(record).tree()
+    steps.say(_surrogate_text(check))
+    error, bar = check["nrmse_percent"], config.surrogate.bar_percent
+    if config.training.engine == "surrogate" and error > bar:
+        raise MemtwinError(
+            f"the surrogate misses its bar on held-out ngspice vectors ({error:.3f} % against"
+            f" {bar:g} %): train with --engine line, or lower device.v_read"
+        )
+    return replace(setup, fit=fit, check=check)
+
+
+def characterised(
+    config: RunConfig,
+    tile: Tile,
+    levels: Levels,
+    path: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Characterisation:
+    """Return what ngspice says about the tile: the record at ``path``, made and kept there if need
+    be.
+    """
+    path = None if path is None else Path(path)
+    if path is not None and path.exists():
+        record = load_characterisation(path)
+        _check_match(record, tile, levels, path)
+        return record
+    record = characterise(
+        tile,
+        levels,
+        vectors=config.surrogate.vectors,
+        held_out=config.surrogate.held_out,
+        seed=config.seed,
+        workers=config.workers,
+        progress=progress,
+    )
+    if path is None:
+        return record
+    record.save(path)
+    # From the file even when it is new: arrays read back may lie otherwise in memory, and a
+    # resumed run must repeat to the last bit.
+    return load_characterisation(path)
+
+
+def _check_match(record: Characterisation, tile: Tile, levels: Levels, path: Path) -> None:
+    """Refuse a record of another tile, device or range of conductances; the number of levels
+    between its ends may differ.
+    """
+    asked, stated = tile_tree(tile), tile_tree(record.tile)
+    other = [name for name in stated if stated[name] != asked.get(name)]
+    if not np.allclose(record.levels[[0, -1]], levels.g[[0, -1]], rtol=1e-9, atol=0.0):
+        other.append("levels' range")
+    if other or asked.keys() != stated.keys():
+        raise InputError(
+            f"{path} characterises a tile that differs from the configured one in"
+            f" {', '.join(other) or 'its parts'}: characterise anew"
+        )
+
+
+def _device_text(levels: Levels) -> str:
+    device = levels.device
+    return (
+        f"device: {device.name} ({device.model.title}), area × {device.area:.4g} of the measured"
+        f" one, {levels.count} levels from {1e6 * levels.g[0]:.3g} to {1e6 * levels.g[-1]:.3g} µS at"
+        f" {levels.v_read:g} V"
+    )
+
+
+def _surrogate_text(check: dict[str, Any]) -> str:
+    return (
+        f"surrogate: NRMSE {check['nrmse_percent']:.4f} %, largest error"
+        f" {check['max_error_percent']:.3f} % of full scale on {len(check['spice'])} held-out ngspice"
+        f" vectors; without wires {check['ideal_nrmse_percent']:.2f} %"
+    )
