@@ -7,13 +7,17 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..data.errors import InputError
 from .console import Json, bar, emit, note
+
+if TYPE_CHECKING:
+    from ..devices.fit_compare import HeldOut
 
 
 def fit(
@@ -24,7 +28,8 @@ def fit(
         ),
     ],
     model: Annotated[
-        str, typer.Option(help="Compact model, or 'auto' to compare several.")
+        str,
+        typer.Option(help="Compact model; several, separated by commas, to compare; or 'auto'."),
     ] = "yakopcic",
     loss: Annotated[str, typer.Option(help="linear, log, hybrid or error.")] = "hybrid",
     floor: Annotated[
@@ -73,11 +78,18 @@ def fit(
         "candidates": candidates,
         "seed": seed,
     }
-    held_out = None
+    held_out: dict[str, Any] | None = None
+    names = CANDIDATES if model == "auto" else tuple(model.split(","))
     with _pool(workers) as pool, bar(f"fitting {model}") as progress:
-        if model == "auto":
-            comparison = compare(CANDIDATES, sweeps, executor=pool, progress=progress, **settings)
-            best, held_out = comparison.best, comparison.scores
+        if len(names) > 1:
+            comparison = compare(names, sweeps, executor=pool, progress=progress, **settings)
+            best = comparison.best
+            held_out = {
+                key: asdict(errors) if json else _errors(errors)
+                for key, errors in comparison.held_out.items()
+            }
+            for key, reason in comparison.failed.items():
+                note(f"warning: {key} could not be fitted: {reason}")
         else:
             best = run(MODELS[model], sweeps, executor=pool, progress=progress, **settings)
     for warning in best.warnings:
@@ -220,6 +232,13 @@ def _command(data: list[str], best: Any, settings: dict[str, Any]) -> str:
     words += [] if settings["series"] else ["--no-series"]
     words += [f"--{key} {settings[key]}" for key in ("starts", "candidates", "seed")]
     return " ".join(words)
+
+
+def _errors(held_out: "HeldOut") -> str:
+    return (
+        f"score {held_out.score:.4g} ({held_out.nrmse_percent:.3g} % NRMSE,"
+        f" {held_out.decades:.3g} decades)"
+    )
 
 
 def _with_error(value: float, error: float | None, unit: str) -> str:

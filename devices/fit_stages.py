@@ -165,7 +165,10 @@ def polish(space: Space, z: Array) -> tuple[Array, str, bool]:
     )
     end = np.array([result.params[name].value for name in space.names])
     before = float((space.residuals(z[None], False)[0] ** 2).sum())
-    if not np.isfinite(result.chisqr) or result.chisqr > before:
-        return z, f"lmfit did not improve on the search ({result.message})", False
     # MINPACK's 6, 7 and 8: nothing left to gain at this precision
-    return end, str(result.message), bool(result.success) or result.ier in (6, 7, 8)
+    ended = bool(result.success) or result.ier in (6, 7, 8)
+    if not np.isfinite(result.chisqr) or result.chisqr > before:
+        # at a minimum already, lmfit comes back to it but for rounding
+        still = ended and result.chisqr <= (1.0 + _FLAT) * before
+        return z, f"lmfit did not improve on the search ({result.message})", still
+    return end, str(result.message), ended

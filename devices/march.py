@@ -20,6 +20,9 @@ from .model import CompactModel
 from .series import inner_voltage
 
 _ATTEMPTS = 10_000  # steps within one interval before giving up
+# Shortest step, in intervals. Far below the resolution of time on purpose: an exponential rate moves
+# a state through all its range in a step that the clock does not see, and there it stops.
+_LEAST = 1e-40
 
 
 class System:
@@ -178,7 +181,7 @@ def _interval(
         cut = accepted & (ha < h[active])
         h[active] = np.where(cut, np.maximum(following, h[active]), following)
         step[active] = h[active]
-        if ha.min() < 1e-13:
+        if ha.min() < _LEAST:
             break
     raise NonConvergence(
         f"the state of {active.size} device(s) changes too fast to follow"

@@ -3,7 +3,8 @@
 A device of law f in series with r_s carries i = f(u, x) where u = v - r_s i. For a passive,
 non-decreasing f the residual u + r_s f(u) - v grows with u and changes sign between 0 and v, so
 Newton's step is taken inside a bracket that shrinks at every evaluation; where it would leave the
-bracket, the bracket is halved instead.
+bracket, or has stopped to shrink (along an exponential each moves u by the same 1/b), the bracket
+is halved instead.
 """
 
 __all__ = ["inner_voltage"]
@@ -16,6 +17,7 @@ from ..data.errors import NonConvergence
 from ..data.types import Array
 
 _STEPS = 120
+_PATIENCE = 8  # steps after which Newton's have to halve each time
 
 
 def inner_voltage(
@@ -54,17 +56,23 @@ def inner_voltage(
     low, high = np.minimum(v, 0.0), np.maximum(v, 0.0)
     u = v if start is None else np.minimum(np.maximum(start, low), high)
     limit = tolerance * np.abs(v) + 1e-16
-    for _ in range(_STEPS):
+    closed = 4.0 * np.finfo(float).eps * np.abs(v)
+    before = np.full(np.shape(v), np.inf)
+    for k in range(_STEPS):
         current, slope = law(u)
         residual = u + r_s * current - v
         step = residual / (1.0 + r_s * slope)
         following = u - step
-        done = np.abs(step) <= limit
+        # a bracket that has closed is as near as rounding in the law lets it come
+        done = (np.abs(step) <= limit) | (high - low <= closed)
         if done.all():
             return following, current - slope * step, slope
         low = np.where(residual < 0, u, low)
         high = np.where(residual > 0, u, high)
         inside = (following >= low) & (following <= high)
+        if k >= _PATIENCE:
+            inside &= np.abs(step) <= 0.5 * before
+        before = np.abs(step)
         u = np.where(done, u, np.where(inside, following, 0.5 * (low + high)))
     raise NonConvergence(
         f"no current found through r_s at {int(np.sum(~done))} of {done.size} points after"

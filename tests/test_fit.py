@@ -2,12 +2,16 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from memtwin.data.catalogue import fetch
 from memtwin.data.errors import FitError, InputError
+from memtwin.data.importers import read_sweep
 from memtwin.data.measurement import Sweep
+from memtwin.devices import fit_compare
 from memtwin.devices.device import Device
 from memtwin.devices.fit import fit
 from memtwin.devices.fit_checks import check_sweeps, loop_area
@@ -334,15 +338,74 @@ def test_auto_chooses_the_model_that_predicts(clean):
         **settings,
     )
     assert result.best.model.name == "yakopcic"
-    assert result.scores["yakopcic"] < result.scores["sinh"]
+    assert list(result.held_out) == ["yakopcic", "sinh"]
+    scores = [errors.score for errors in result.held_out.values()]
+    assert scores == sorted(scores)
+    for errors in result.held_out.values():  # the hybrid loss weighs these two against each other
+        parts = [errors.nrmse_percent, 7.0 * errors.decades]
+        assert errors.score == pytest.approx(np.hypot(*parts) / np.sqrt(2), rel=1e-6)
     assert len(result.best.x0) == 2
     assert steps[-1] == (3, 3)
+
+
+def test_the_choice_is_the_smallest_error_of_the_loss_on_sweeps_held_out(monkeypatch, clean):
+    """A model that fits the seen sweep best does not win by that; the loss alone decides."""
+    foretold = {"yakopcic": 2.0, "sinh": 0.5, "vteam": 9.0}  # factor on the measured current
+    unseen = replace(clean, name="unseen")
+    calls = []
+
+    def fake(model, sweeps, **settings):
+        calls.append((model.name, [sweep.name for sweep in sweeps]))
+        if model.name == "vteam":
+            raise FitError("vteam leads nowhere")
+        return SimpleNamespace(
+            model=model, loss=Loss(), predict=lambda sweep: foretold[model.name] * sweep.i
+        )
+
+    monkeypatch.setattr(fit_compare, "fit", fake)
+    with ThreadPoolExecutor(2) as pool:
+        for executor in (None, pool):
+            calls.clear()
+            result = compare(list(foretold), [clean, unseen], executor=executor)
+            assert result.best.model.name == "sinh"
+            assert set(result.held_out) == {"yakopcic", "sinh"}
+            assert result.failed == {"vteam": "vteam leads nowhere"}
+            assert sorted(calls[:3]) == [(name, ["synthetic"]) for name in sorted(foretold)]
+            assert calls[3:] == [("sinh", ["synthetic", "unseen"])]
+    residual, _ = Loss().residuals(0.5 * unseen.i[:, None], unseen)
+    assert result.held_out["sinh"].score == pytest.approx(np.sqrt(np.mean(residual**2)))
+    with pytest.raises(InputError, match=r"no model compared has a parameter 'bp' \(did you mean"):
+        compare(["yakopcic", "sinh"], [clean, unseen], fixed={"bp": 1.0})
+
+
+@pytest.mark.slow
+@pytest.mark.data
+def test_auto_on_a_measured_device():
+    """Fitted to -2 V, the choice is the candidate that errs least on the -3 V sweep."""
+    sweeps = [
+        read_sweep(fetch("nbsto-groningen-iv", f"*Radius 32 um/{number}*")[0])
+        for number in ("015", "016")
+    ]
+    loss = Loss("hybrid", floor=1e-9)
+    settings = {"loss": loss, "starts": 4, "candidates": 48, "steps": 25}
+    names = ("yakopcic", "yakopcic2020", "vteam_exp")
+    result = compare(names, sweeps, **settings)
+    assert not result.failed
+    errors = {}
+    for name in names:
+        foretold = fit(MODELS[name], sweeps[0], **settings).predict(sweeps[1])
+        residual, _ = loss.residuals(foretold[:, None], sweeps[1])
+        errors[name] = float(np.sqrt(np.mean(residual**2)))
+    assert {name: held.score for name, held in result.held_out.items()} == pytest.approx(errors)
+    assert result.best.model.name == min(errors, key=lambda name: errors[name])
+    assert len(result.best.x0) == 2
+    assert result.held_out["vteam_exp"].nrmse_percent > 10.0  # an ohmic law for a rectifying device
 
 
 @pytest.mark.slow
 def test_one_sweep_is_cut_in_two(clean):
     result = compare(["yakopcic"], [clean], fixed=SHAPE, starts=2, candidates=16, steps=10)
-    assert np.isfinite(result.scores["yakopcic"])
+    assert np.isfinite(result.held_out["yakopcic"].score)
 
 
 def test_nothing_to_compare_and_nothing_that_fits(clean):

@@ -14,6 +14,7 @@ from memtwin.devices.device import load_device, shipped_devices
 from memtwin.devices.model import SERIES, CompactModel, Parameter, symbols
 from memtwin.devices.models import MODELS
 from memtwin.devices.models.mms import pulse_response
+from memtwin.devices.series import inner_voltage
 
 DYNAMIC = [name for name in MODELS if MODELS[name].rate_expr is not None]
 SETS = [name for name in shipped_devices() if load_device(name).meta.get("kind") == "published"]
@@ -126,6 +127,25 @@ def test_series_resistance_takes_its_share(v: float, x: float, r_s: float, b: fl
     model, p = MODELS["yakopcic"], {"b_p": b, "b_n": b, "a_p": 1e-3, "a_n": 1e-3}
     i = model.current(v, x, p | {"r_s": r_s})
     np.testing.assert_allclose(model.current(v - i * r_s, x, p), i, rtol=1e-7, atol=1e-18)
+
+
+@pytest.mark.parametrize("b", [1.0, 40.0])
+@pytest.mark.parametrize("r_s", [1.0, 1e6])
+def test_steep_laws_behind_a_resistor_take_few_steps(b: float, r_s: float) -> None:
+    """Newton's method alone goes down an exponential by 1/b a step, and never ends in the rounding
+    of e^bu - 1 near 0.
+    """
+    v = np.array([-10.0, -1e-6, 0.0, 1e-6, 1e-3, 10.0])
+    steps = []
+
+    def law(u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        steps.append(1)
+        grown = np.exp(b * np.minimum(u, 80.0 / b)) * (1.0 + np.maximum(b * u - 80.0, 0.0))
+        return grown - 1.0, b * np.exp(b * np.minimum(u, 80.0 / b))
+
+    u, i, _ = inner_voltage(law, v, np.full(6, r_s))
+    np.testing.assert_allclose(u + r_s * i, v, rtol=1e-9, atol=1e-9)
+    assert len(steps) < 60
 
 
 @pytest.mark.parametrize("name", SETS)

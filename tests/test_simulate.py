@@ -104,6 +104,36 @@ def test_mms_pulses_have_a_closed_form(rng: np.random.Generator) -> None:
         pulse_response({"r_s": 1.0}, 0.5, 1.0, 1.0)
 
 
+@pytest.mark.parametrize("samples", [5, 101])
+@pytest.mark.parametrize("v", [-12.0, -5.0, 5.0, 12.0])
+def test_rates_beyond_the_resolution_of_time(v: float, samples: int) -> None:
+    """At -5 V this device resets in 1e-15 s of a pulse of 1 s."""
+    device = load_device("mms_tiox2")
+    t = np.linspace(0.0, 1.0, samples)
+    for devices in (1, 60):  # solved at once, or marched
+        trace = simulate(device, t, np.full(samples, v), np.full(devices, 0.5))
+        end = pulse_response(device.parameters, 0.5, v, 1.0)
+        np.testing.assert_allclose(trace.x[:, -1], end, atol=1e-6)
+
+
+@pytest.mark.parametrize("v", [0.8, -0.8])
+def test_the_published_vteam_set_has_a_closed_form(v: float) -> None:
+    """At constant voltage Biolek's window with p = 1 gives dy/dt = c (1 - y²): y = tanh(c t + ...),
+    where y is x on the way up and 1 - x on the way down.
+    """
+    device = load_device("vteam_asic2")
+    assert device.parameters["p"] == 1.0
+    begin = 0.3 if v > 0 else 0.7
+    c = abs(float(device.rate(v, 0.0 if v > 0 else 1.0)))
+    t = np.linspace(0.0, 2.0 / c, 401)
+    y = np.tanh(c * t + np.arctanh(0.3))
+    x = y if v > 0 else 1.0 - y
+    trace = simulate(device, t, np.full(401, v), begin)
+    np.testing.assert_allclose(trace.x, x, atol=1e-6)
+    r_on, r_off = device.parameters["r_on"], device.parameters["r_off"]
+    np.testing.assert_allclose(trace.i, v / (r_off + (r_on - r_off) * x), rtol=1e-5)
+
+
 def test_metastable_switches_relax_exponentially() -> None:
     device = Device("d", MODELS["knowm"], {"tau": 1e-3})
     t = np.linspace(0, 5e-3, 11)
