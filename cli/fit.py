@@ -42,6 +42,9 @@ def fit(
         list[str] | None,
         typer.Option(help="NAME=MEAN:SIGMA (sigma of ln where logarithmic); repeatable."),
     ] = None,
+    start: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE of one more start; repeatable.")
+    ] = None,
     series: Annotated[bool, typer.Option(help="Fit a series resistance.")] = True,
     sweep_rate: Annotated[
         float | None, typer.Option(help="|dv/dt| of files without a time column [V/s].")
@@ -73,6 +76,7 @@ def fit(
         "fixed": {key: values[0] for key, values in _pairs(fix, 1, "--fix").items()},
         "bounds": {key: (low, high) for key, (low, high) in _pairs(bound, 2, "--bound").items()},
         "priors": {key: Prior(*values) for key, values in _pairs(prior, 2, "--prior").items()},
+        "start": {key: values[0] for key, values in _pairs(start, 1, "--start").items()},
         "series": series,
         "starts": starts,
         "candidates": candidates,
@@ -92,6 +96,10 @@ def fit(
                 note(f"warning: {key} could not be fitted: {reason}")
         else:
             best = run(MODELS[model], sweeps, executor=pool, progress=progress, **settings)
+    if not best.converged:
+        note(
+            f"warning: the fit did not converge ({best.message}); try more starts or fix parameters"
+        )
     for warning in best.warnings:
         note(f"warning: {warning}")
     for key, reason in best.unidentified.items():
@@ -228,6 +236,7 @@ def _command(data: list[str], best: Any, settings: dict[str, Any]) -> str:
     words += ["--robust"] if loss.robust else []
     words += [f"--fix {key}={value:g}" for key, value in settings["fixed"].items()]
     words += [f"--bound {key}={low:g}:{high:g}" for key, (low, high) in settings["bounds"].items()]
+    words += [f"--start {key}={value:g}" for key, value in settings["start"].items()]
     words += [f"--prior {key}={p.mean:g}:{p.sigma:g}" for key, p in settings["priors"].items()]
     words += [] if settings["series"] else ["--no-series"]
     words += [f"--{key} {settings[key]}" for key in ("starts", "candidates", "seed")]

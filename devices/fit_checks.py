@@ -1,6 +1,6 @@
 """What to say about sweeps before they are fitted."""
 
-__all__ = ["check_sweeps", "loop_area"]
+__all__ = ["check_sweeps", "loop_area", "set_sense"]
 
 from collections.abc import Sequence
 
@@ -53,6 +53,11 @@ def check_sweeps(sweeps: Sequence[Sweep], *, dynamic: bool) -> tuple[str, ...]:
                 " so that nothing is"
                 " known of thresholds and rates; use a larger voltage, or fix them"
             )
+        elif dynamic and set_sense(sweep) < -_FLAT:
+            warnings.append(
+                f"{sweep.name}: the device seems to SET at negative voltage, and models SET at"
+                " positive one; read it with polarity -1"
+            )
         share = float(np.mean(sweep.censored))
         if share > 0.3:
             warnings.append(
@@ -80,3 +85,29 @@ def loop_area(sweep: Sweep) -> float:
     if not shared.any():
         return 0.0
     return float(np.mean(np.nanmax(table[:, shared], 0) - np.nanmin(table[:, shared], 0)))
+
+
+def set_sense(sweep: Sweep) -> float:
+    """Return by how many decades the current has grown, at equal voltage, from the way out to the
+    way back on the positive side, less the same on the negative side.
+
+    Above 0 for a device that SETs at positive voltage; 0 where the sweep does not say.
+    """
+    v, size = sweep.v, np.log10(np.maximum(np.abs(sweep.i), 10.0 * current_floor(sweep)))
+    grown = 0.0
+    for sign in (1.0, -1.0):
+        there = (sign * v > 0.05 * np.abs(v).max()) & sweep.kept
+        if there.sum() < 8:
+            continue
+        peak = int(np.flatnonzero(there)[np.argmax(sign * v[there])])
+        out, back = np.arange(len(v)) <= peak, np.arange(len(v)) >= peak
+        lines = []
+        grid = np.linspace(0.2, 0.9, 15) * sign * v[peak]
+        for part in (out & there, back & there):
+            order = np.argsort(sign * v[part], kind="stable")
+            if part.sum() < 4 or (sign * v[part]).min() > grid[0]:
+                break
+            lines.append(np.interp(grid, (sign * v[part])[order], size[part][order]))
+        if len(lines) == 2:
+            grown += sign * float(np.mean(lines[1] - lines[0]))
+    return grown

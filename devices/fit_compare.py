@@ -98,7 +98,7 @@ def compare(
         raise InputError("there is no model to compare")
     known = {"x0", *(f"x0_{k + 1}" for k in range(len(sweeps)))}
     known.update(*(MODELS[name].names for name in models))
-    for key in ("fixed", "bounds", "priors"):
+    for key in ("fixed", "bounds", "priors", "start"):
         for name in settings.get(key) or {}:
             if name not in known:
                 raise InputError(
@@ -156,7 +156,7 @@ def _known(name: str, settings: dict[str, Any]) -> dict[str, Any]:
     """Return the settings with only those named parameters that this model has."""
     names = {*MODELS[name].names, "x0"}
     chosen = dict(settings)
-    for key in ("fixed", "bounds", "priors"):
+    for key in ("fixed", "bounds", "priors", "start"):
         chosen[key] = {n: v for n, v in (settings.get(key) or {}).items() if n in names}
     return chosen
 

@@ -36,6 +36,8 @@ def draw_starts(
     # an axis that starts at 0 has no logarithm: its draw is linear, like its coordinate
     low = space.points(np.array([span[0] for span in spans]))
     high = space.points(np.array([span[1] for span in spans]))
+    nowhere = low == high  # bounds that exclude the guess: drawn between them
+    low, high = np.where(nowhere, 0.0, low), np.where(nowhere, 1.0, high)
     drawn = low + latin_hypercube(candidates, len(low), rng) * (high - low)
     residual = np.concatenate(
         [

@@ -163,7 +163,7 @@ class PcmDrift:
 
 
 def fit_relaxation(
-    cells: Relaxation, *, states: int = 24, progress: Progress | None = None
+    cells: Relaxation, *, states: int | None = None, progress: Progress | None = None
 ) -> RelaxationSpread:
     """Learn the spread of a technology from cells that were read again and again.
 
@@ -172,7 +172,8 @@ def fit_relaxation(
     cells
         The measurement; its first time is the reference.
     states
-        Groups of equally many cells, by first conductance.
+        Groups of equally many cells, by first conductance; default: 48, fewer where that would
+        leave them less than 160 cells.
     progress
         Called with (groups done, groups).
 
@@ -182,6 +183,8 @@ def fit_relaxation(
         If a group has too few cells for its quantiles at some time.
     """
     first, change = cells.g[:, 0], cells.change[:, 1:]
+    if states is None:
+        states = min(max(len(first) // 160, 2), 48)
     edges = np.quantile(first, np.linspace(0.0, 1.0, states + 1))
     edges[-1] = np.nextafter(edges[-1], np.inf)
     table = np.zeros((states, change.shape[1], len(_SHARES)))

@@ -1,6 +1,7 @@
 """The verbs ``fit`` and ``data``, called as functions and through typer."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,9 +9,11 @@ from typer.testing import CliRunner
 
 from memtwin.cli import data as verbs
 from memtwin.cli.fit import find_files, fit
+from memtwin.cli.main import app
 from memtwin.data.errors import InputError
 from memtwin.data.measurement import PulseTrain, Relaxation, Sweep, Table, save_measurement
 from memtwin.data.readers import read_measurement
+from memtwin.devices import fit as fit_module
 from memtwin.devices.device import Device, load_device
 from memtwin.devices.fit_record import load_fit
 from memtwin.devices.models import MODELS
@@ -97,6 +100,94 @@ def test_fit_from_a_file_to_a_device(tmp_path, sweep_file, capsys):
     assert "--fix x_p=0.3" in command
     assert picture.stat().st_size > 10_000
     assert summary["model"] == "yakopcic"
+
+
+def broken(table, how):
+    """One thing wrong with a sound loop."""
+    t, v, i = table.T
+    if how == "time":
+        t = np.where(np.arange(len(t)) == 5, t[4], t)
+    elif how == "short":
+        t, v, i = t[:3], v[:3], i[:3]
+    elif how == "constant":
+        i = np.full(len(i), 1e-6)
+    elif how == "ohmic":
+        i = 1e-3 * v
+    elif how == "against":
+        i = -i
+    elif how == "negative":
+        v, i = -v, -i
+    return np.c_[t, v, i]
+
+
+@pytest.mark.parametrize(
+    ("how", "options", "code", "sentences"),
+    [
+        ("time", (), 2, ("time does not increase at point 6",)),
+        ("no time", (), 2, ("no time", "sweep rate")),
+        ("short", (), 2, ("3 points are too few",)),
+        ("constant", (), 2, ("the current is constant; check the current column",)),
+        ("censored", (), 2, ("every point is censored; give a higher compliance",)),
+        ("against", (), 2, ("flows against the voltage; turn the sign",)),
+        ("", ("--start", "b_p=50", "--bound", "b_p=1:20"), 2, ("outside its bounds", "widen")),
+        ("", ("--bound", "b_p=20:1"), 2, ("expected a rising pair",)),
+        ("", ("--model", "yakopic"), 2, ("did you mean 'yakopcic'",)),
+        ("", ("--model", "auto", "--fix", "bq=1"), 2, ("no model compared has a parameter",)),
+        ("ohmic", (), 0, ("does not switch", "use a larger voltage")),
+        ("negative", (), 0, ("SET at negative voltage", "polarity -1")),
+    ],
+)
+def test_bad_input_is_one_sentence(tmp_path, sweep_file, how, options, code, sentences):
+    """It names the file where one is at fault, and the remedy; nothing is written after an error."""
+    table = np.loadtxt(sweep_file, delimiter=",", skiprows=1)
+    path = tmp_path / "mine.csv"
+    if how == "censored":
+        path = save_measurement(
+            Sweep("mine.csv", *table.T, np.ones(len(table), bool)), tmp_path / "mine.h5"
+        )
+    elif how == "no time":
+        np.savetxt(path, table[:, 1:], delimiter=",", header="v,i", comments="")
+    else:
+        np.savetxt(path, broken(table, how), delimiter=",", header="t,v,i", comments="")
+    record = tmp_path / "fit.h5"
+    quick = ["--starts", "1", "--candidates", "4", "--workers", "1", "--json"]
+    held = [f"--fix={name}=0.3" for name in ("x_p", "x_n")] if code == 0 else []
+    arguments = ["fit", str(path), *quick, *held, *options]
+    arguments += ["--record", str(record)] if code else []
+    result = runner.invoke(app, arguments)
+    said = " ".join(result.stderr.split())
+    assert result.exit_code == code, said
+    assert "Traceback" not in said
+    for sentence in sentences:
+        assert sentence in said
+    if code:
+        assert said.startswith("error: ")
+        assert how == "" or "mine.csv" in said
+        assert not record.exists()
+        assert not result.stdout
+    else:
+        assert "warning: mine.csv" in said
+        assert json.loads(result.stdout)["warnings"]
+
+
+def test_a_fit_that_did_not_converge_is_not_kept(tmp_path, sweep_file, monkeypatch):
+    real = fit_module.fit
+
+    def unfinished(*args, **settings):
+        return replace(real(*args, **settings), converged=False, message="out of steps")
+
+    monkeypatch.setattr(fit_module, "fit", unfinished)
+    record, device = tmp_path / "f.h5", tmp_path / "d.toml"
+    base = ["fit", str(sweep_file), "--starts", "1", "--candidates", "4", "--workers", "1"]
+    held = [f"--fix={name}=0.3" for name in ("x_p", "x_n")]
+    for option in (["--record", str(record)], ["--device", str(device)]):
+        result = runner.invoke(app, [*base, *held, *option])
+        said = " ".join(result.stderr.split())
+        assert result.exit_code == 1, said
+        assert "did not converge" in said
+        assert "is not saved" in said
+    assert not record.exists()
+    assert not device.exists()
 
 
 def test_fit_refuses_what_it_cannot_read(sweep_file):

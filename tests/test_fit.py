@@ -14,7 +14,7 @@ from memtwin.data.measurement import Sweep
 from memtwin.devices import fit_compare
 from memtwin.devices.device import Device
 from memtwin.devices.fit import fit
-from memtwin.devices.fit_checks import check_sweeps, loop_area
+from memtwin.devices.fit_checks import check_sweeps, loop_area, set_sense
 from memtwin.devices.fit_compare import compare
 from memtwin.devices.fit_loss import Loss, current_floor
 from memtwin.devices.fit_profile import profile
@@ -277,6 +277,13 @@ def test_bad_data_name_the_file_and_the_remedy(clean):
     (warning,) = check_sweeps([replace(clean, i=1e-3 * clean.v)], dynamic=True)
     assert "does not switch" in warning
     assert not check_sweeps([clean], dynamic=True)
+    turned = replace(clean, v=-clean.v, i=-clean.i)
+    (warning,) = check_sweeps([turned], dynamic=True)
+    assert "SET at negative voltage" in warning
+    assert "polarity -1" in warning
+    half = Sweep("half", clean.t[:36], clean.v[:36], clean.i[:36], clean.censored[:36])
+    assert set_sense(half) > 0.1
+    assert set_sense(clean) == pytest.approx(-set_sense(turned))
     assert loop_area(clean) > 0.1
 
 
