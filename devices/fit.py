@@ -26,7 +26,7 @@ from .fit_checks import check_sweeps
 from .fit_loss import Loss
 from .fit_response import respond
 from .fit_space import Prior, Space, make_space
-from .fit_stages import FACE, draw_starts, polish, search, settle_substeps
+from .fit_stages import FACE, draw_starts, excluded, polish, search, settle_substeps
 from .fit_statistics import Quality, information, judge, quality, spread_of
 from .model import SERIES, CompactModel
 
@@ -218,6 +218,7 @@ def fit(
     space = make_space(
         model, given, loss, fixed=fixed, free=free, bounds=bounds, priors=priors, series=series
     )
+    warnings += excluded(space)
     points = draw_starts(space, start, starts, candidates, np.random.default_rng(seed))
     space = replace(space, substeps=settle_substeps(space, points[:4], 0.05, _COARSEST))
     descent = search(space, points, steps, executor, progress)

@@ -1,6 +1,6 @@
 """The stages of a fit: starting points, the search from all of them, and the polish of the best."""
 
-__all__ = ["FACE", "draw_starts", "polish", "search", "settle_substeps"]
+__all__ = ["FACE", "draw_starts", "excluded", "polish", "search", "settle_substeps"]
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
@@ -9,6 +9,7 @@ from typing import Any
 
 import lmfit
 import numpy as np
+from numpy.typing import NDArray
 
 from ..data.errors import InputError
 from ..data.types import Array, Progress
@@ -31,13 +32,11 @@ def draw_starts(
     rng: np.random.Generator,
 ) -> Array:
     """Return the most promising points of a Latin hypercube, shape (starts, parameters)."""
-    ranges = guess_ranges(space.model, space.sweeps, space.fixed)
-    spans = [ranges[name if not name.startswith("x0_") else "x0"] for name in space.names]
+    spans = _spans(space)
     # an axis that starts at 0 has no logarithm: its draw is linear, like its coordinate
-    low = space.points(np.array([span[0] for span in spans]))
-    high = space.points(np.array([span[1] for span in spans]))
-    nowhere = low == high  # bounds that exclude the guess: drawn between them
-    low, high = np.where(nowhere, 0.0, low), np.where(nowhere, 1.0, high)
+    outside = _outside(space, spans)
+    low = np.where(outside, 0.0, space.points(spans[:, 0]))
+    high = np.where(outside, 1.0, space.points(spans[:, 1]))
     drawn = low + latin_hypercube(candidates, len(low), rng) * (high - low)
     residual = np.concatenate(
         [
@@ -65,7 +64,29 @@ def draw_starts(
                 )
             values[k] = value
         points = np.concatenate([space.points(values)[None], points[: max(count - 1, 0)]])
-    return points
+    return np.asarray(points)
+
+
+def excluded(space: Space) -> tuple[str, ...]:
+    """Return a warning for every parameter whose bounds exclude what the data suggest."""
+    spans = _spans(space)
+    return tuple(
+        f"{space.sweeps[0].name}: the bounds of {name}, {space.lower[k]:g} to {space.upper[k]:g},"
+        f" exclude what the data suggest, {spans[k, 0]:.3g} to {spans[k, 1]:.3g}; starts are drawn"
+        " between the bounds, wider ones may fit better"
+        for k, name in enumerate(space.names)
+        if _outside(space, spans)[k]
+    )
+
+
+def _spans(space: Space) -> Array:
+    """Return the range that the data suggest for each parameter, shape (parameters, 2)."""
+    ranges = guess_ranges(space.model, space.sweeps, space.fixed)
+    return np.array([ranges["x0" if name.startswith("x0_") else name] for name in space.names])
+
+
+def _outside(space: Space, spans: Array) -> NDArray[np.bool_]:
+    return np.asarray((spans[:, 1] < space.lower) | (spans[:, 0] > space.upper))
 
 
 def settle_substeps(space: Space, points: Array, share: float, most: int) -> int:

@@ -133,6 +133,7 @@ def broken(table, how):
         ("", ("--bound", "b_p=20:1"), 2, ("expected a rising pair",)),
         ("", ("--model", "yakopic"), 2, ("did you mean 'yakopcic'",)),
         ("", ("--model", "auto", "--fix", "bq=1"), 2, ("no model compared has a parameter",)),
+        ("", ("--bound", "b_p=20:25"), 0, ("exclude what the data suggest", "wider")),
         ("ohmic", (), 0, ("does not switch", "use a larger voltage")),
         ("negative", (), 0, ("SET at negative voltage", "polarity -1")),
     ],
@@ -166,7 +167,7 @@ def test_bad_input_is_one_sentence(tmp_path, sweep_file, how, options, code, sen
         assert not record.exists()
         assert not result.stdout
     else:
-        assert "warning: mine.csv" in said
+        assert "warning: mine.csv: " in said
         assert json.loads(result.stdout)["warnings"]
 
 
