@@ -1,7 +1,8 @@
 """The pictures of a report, one function each: axes and a run's record in, a caption out."""
 
-__all__ = ["accuracy", "device_map", "errors", "iv", "levels", "surrogate", "writes"]
+__all__ = ["accuracy", "device_map", "errors", "iv", "levels", "surrogate", "wear", "writes"]
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -47,16 +48,27 @@ def accuracy(axes: "Axes", record: Mapping[str, Any]) -> str:
         spice_images=summary["spice_images"],
     )
     return (
-        "Test accuracy after every epoch; the memristor twin is read through the"
-        f" {summary['training_engine']} engine."
+        "Test accuracy after every epoch; the memristor twin is read through the engine"
+        f" {summary['training_engine']}{_after(summary)}."
     )
+
+
+def _after(summary: Mapping[str, Any]) -> str:
+    last = summary["final_engine"]
+    return "" if last == summary["training_engine"] else f", after a failed audit {last}"
 
 
 def writes(axes: "Axes", record: Mapping[str, Any]) -> str:
     """Draw writes over the epochs, beside the closed loop's."""
     from ..training import plots
 
-    plots.writes(axes, record["epochs"]["writes"], record["epochs"]["closed_loop_writes"])
+    rule = json.loads(record["config"])["training"]["rule"]
+    plots.writes(
+        axes,
+        record["epochs"]["writes"],
+        record["epochs"]["closed_loop_writes"],
+        label="Siamese" if rule == "siamese" else rule,
+    )
     return (
         "Write operations per epoch, counted per device. The basic closed loop writes every device"
         " after every batch."
@@ -73,6 +85,14 @@ def device_map(axes: "Axes", record: Mapping[str, Any], *, what: str, layer: str
         "g": "Conductance of every device after the last epoch, programming error included.",
         "writes": "How often each device was written in training, its first programming left out.",
     }[what]
+
+
+def wear(axes: "Axes", record: Mapping[str, Any]) -> str:
+    """Draw how many devices were written how often."""
+    from ..training.plots import write_histogram
+
+    write_histogram(axes, [layer["writes"] for layer in record["layers"].values()])
+    return "Writes per device in training, all layers together, the first programming left out."
 
 
 def iv(axes: "Axes", record: Mapping[str, Any]) -> str:

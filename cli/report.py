@@ -9,7 +9,7 @@ __all__ = ["report", "write_report"]
 import html
 import io
 import json as jsonlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
-from . import panels
+from . import panels, passages
 from .console import Json, emit
 
 if TYPE_CHECKING:
@@ -86,7 +86,10 @@ def _headline(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
             f"{100 * summary['spice_accuracy']:.1f} %",
             f"{images} images read in {summary['validation_engine']}",
         ),
-        (f"{summary['agreement']}/{images}", "predictions as the surrogate's"),
+        (
+            f"{summary['agreement']}/{images}",
+            f"predictions as the engine's that trained ({summary['final_engine']})",
+        ),
         (
             f"{summary['surrogate_nrmse_percent']:.3f} %",
             "surrogate error on held-out ngspice vectors (NRMSE)",
@@ -106,13 +109,15 @@ def _card(value: str, label: str) -> str:
 def _sections(record: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:
     return [
         "<h2>The device</h2>",
-        _device_text(record),
+        passages.device(record),
         f'<div class="two">{_figure(record, panels.iv)}{_figure(record, panels.levels)}</div>',
         "<h2>The surrogate, held to ngspice</h2>",
         _figure(record, panels.surrogate, panels.errors),
         "<h2>Training</h2>",
         f'<div class="two">{_figure(record, panels.accuracy)}{_figure(record, panels.writes)}</div>',
-        _ledger_table(record),
+        passages.ledger(record),
+        "<h2>Audits in training</h2>",
+        passages.audits(record, config),
         "<h2>The array after training</h2>",
         *(
             _figure(
@@ -121,11 +126,14 @@ def _sections(record: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]
             )
             for what in ("g", "writes")
         ),
+        "<h2>Wear</h2>",
+        passages.wear(record),
+        _figure(record, panels.wear),
         "<h2>Validation</h2>",
-        _validation_text(record),
+        passages.validation(record),
         "<h2>Configuration and provenance</h2>",
-        _table(_flat(config), ("key", "value")),
-        _table(_provenance(record), ("record", "value")),
+        passages.table(passages.flat(config), ("key", "value")),
+        passages.table(passages.provenance(record), ("record", "value")),
     ]
 
 
@@ -168,106 +176,3 @@ def _picture(record: Mapping[str, Any], path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
     return path
-
-
-def _device_text(record: Mapping[str, Any]) -> str:
-    part, levels = record["device"], record["levels"]
-    facts = part["provenance"]
-    text = (
-        f"{part['name']}: {facts.get('device', 'no provenance given')}. Model: {part['title']}. The cell is this device"
-        f" with {part['area']:.3g} times its area: currents are scaled, rates are not, and no measurement was made at"
-        f" that area. It is read at {levels['v_read']:g} V. Parameters with standard errors:"
-    )
-    cells = ", ".join(
-        f"{name} = {value:.4g}"
-        + (f" ± {part['stderr'][name]:.2g}" if name in part["stderr"] else " (fixed)")
-        for name, value in part["parameters"].items()
-    )
-    return f"<p>{html.escape(text)}</p><p><code>{html.escape(cells)}</code></p>"
-
-
-def _ledger_table(record: Mapping[str, Any]) -> str:
-    rows = []
-    for name, label in (
-        ("writes", "device writes"),
-        ("pulses", "programming pulses"),
-        ("energy", "write energy [J]"),
-        ("time", "write time, device by device [s]"),
-    ):
-        done, basic = record["epochs"][name], record["epochs"][f"closed_loop_{name}"]
-        cells = [
-            done[0],
-            basic[0],
-            100 * (1 - done[0] / basic[0]),
-            done.sum(),
-            basic.sum(),
-            100 * (1 - done.sum() / basic.sum()),
-        ]
-        shown = "".join(
-            f'<td class="n">{value:.3f} %</td>' if k % 3 == 2 else f'<td class="n">{value:.4g}</td>'
-            for k, value in enumerate(cells)
-        )
-        rows.append(f"<tr><td>{label}</td>{shown}</tr>")
-    head = (
-        '<tr><th></th><th class="n">epoch 1</th><th class="n">closed loop</th><th class="n">removed</th>'
-        '<th class="n">all epochs</th><th class="n">closed loop</th><th class="n">removed</th></tr>'
-    )
-    source = html.escape(record["write_cost"]["source"])
-    return f"<table>{head}{''.join(rows)}</table><p class='soft'>Pulses, energies and times: {source}</p>"
-
-
-def _validation_text(record: Mapping[str, Any]) -> str:
-    part, summary = record["validation"], record["summary"]
-    said, reference = part["outputs"].argmax(axis=1), part["reference"].argmax(axis=1)
-    differ = [
-        f"test image {part['indices'][k]} (label {part['labels'][k]}): {part['engine']} says {said[k]},"
-        f" {summary['training_engine']} {reference[k]}"
-        for k in (said != reference).nonzero()[0]
-    ]
-    text = (
-        f"{summary['spice_images']} test images were read through every tile of every layer in"
-        f" {summary['validation_engine']}: {100 * summary['spice_accuracy']:.1f} % correct; through the surrogate, with"
-        f" the same conductances: {100 * summary['surrogate_accuracy_same_images']:.1f} %."
-        f" They agree on {summary['agreement']} of {summary['spice_images']} predictions."
-    )
-    listed = "".join(f"<li>{html.escape(line)}</li>" for line in differ)
-    return f"<p>{html.escape(text)}</p>" + (
-        f"<p>They differ on:</p><ul>{listed}</ul>" if differ else ""
-    )
-
-
-def _provenance(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        **{f"version of {name}": value for name, value in record["versions"].items()},
-        **{
-            f"device: {name}": _plain(value)
-            for name, value in record["device"]["provenance"].items()
-        },
-        **{f"seconds, {name}": f"{value:.1f}" for name, value in record["seconds"].items()},
-    }
-
-
-def _plain(value: Any) -> Any:
-    return (
-        ", ".join(map(str, value))
-        if isinstance(value, Sequence) and not isinstance(value, str)
-        else value
-    )
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = "all" if value is None else value
-    return flat
-
-
-def _table(rows: Mapping[str, Any], head: tuple[str, str]) -> str:
-    body = "".join(
-        f"<tr><td><code>{html.escape(name)}</code></td><td>{html.escape(str(value))}</td></tr>"
-        for name, value in rows.items()
-    )
-    return f"<table><tr><th>{head[0]}</th><th>{head[1]}</th></tr>{body}</table><br>"

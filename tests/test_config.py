@@ -1,11 +1,13 @@
 """Configurations: presets load, changes apply, reach the library, and every typo gets one sentence."""
 
+import re
 from dataclasses import fields
 
 import numpy as np
 import pytest
 
 from memtwin.circuits.ideal import Ideal
+from memtwin.cli.job import Preset
 from memtwin.data.errors import InputError
 from memtwin.data.images import ImageSet, load_images
 from memtwin.training.audit import Auditor
@@ -30,6 +32,12 @@ def test_presets_load():
     assert {"demo", "mnist"} <= set(presets())
     for name in presets():
         assert isinstance(load_config(name), RunConfig)
+
+
+def test_the_command_line_lists_every_preset():
+    help_text = Preset.__metadata__[0].help
+    listed = re.findall(r"[a-z]+(?:-[a-z]+)?", help_text.partition(":")[2])
+    assert sorted(set(listed) - {"or"}) == presets()
 
 
 def test_mnist_is_what_the_docs_say():

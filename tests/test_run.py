@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from memtwin.data.errors import InputError, MemtwinError
-from memtwin.data.store import digest
+from memtwin.data.store import digest, write_record
 from memtwin.training import experiment
 from memtwin.training.config import load_config
 from memtwin.training.record import load_run
@@ -28,6 +28,7 @@ SMALL = [
     "training.batch=20",
     "surrogate.vectors=8",
     "surrogate.held_out=6",
+    "audit.every=10",
     "validation.images=10",
 ]
 PROMISED = {
@@ -41,7 +42,13 @@ PROMISED = {
     "writes",
     "writes_closed_loop",
     "writes_removed_percent",
+    "weights_removed_first_epoch_percent",
+    "row_time_removed_percent",
     "energy_removed_percent",
+    "audits",
+    "audits_failed",
+    "final_engine",
+    "epochs_to_endurance",
     "seconds",
     "record",
     "report",
@@ -103,10 +110,41 @@ def test_the_record_agrees_with_itself(finished):
 @pytest.mark.spice
 def test_the_report_is_one_page_with_all_pictures(finished):
     page = (finished[0] / "report.html").read_text(encoding="utf-8")
-    assert page.count("<svg") == 7
+    assert page.count("<svg") == 8
+    assert "3 times a random tile was read" in page
+    assert "none of the audits exceeded it" in page
+    assert "95 % confidence interval" in page
+    assert "that limit is the configured device.endurance" in page
     # Self-contained: nothing is fetched, nothing runs.
     assert not re.search(r'(src|href)="(?!#|data:)', page)
     assert "<script" not in page
+
+
+@pytest.mark.spice
+def test_audits_are_in_the_record(finished):
+    audits, summary = load_run(finished[0])["audits"], finished[1]
+    assert audits["epoch"].tolist() == [1, 2, 2]
+    assert audits["batch"].tolist() == [10, 5, 15]
+    assert list(audits["engine"]) == ["surrogate"] * 3
+    assert audits["passed"].all()
+    assert summary["audits"] == 3
+    assert 0 < summary["audit_worst_nrmse_percent"] < 0.2
+
+
+@pytest.mark.spice
+def test_a_failed_audit_ends_on_the_line_solver_and_is_said(tmp_path):
+    folder = tmp_path / "strict"
+    done = memtwin(
+        "run", "demo", *settings("audit.bar_percent=1e-9", "training.epochs=1"),
+        "--out", str(folder), "--json",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "the bar is 1e-09 %: training goes on through the engine line" in done.stderr
+    summary = json.loads(done.stdout)
+    assert (summary["audits_failed"], summary["final_engine"]) == (1, "line")
+    assert load_run(folder)["validation"]["reference_engine"] == "line"
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "training went through the engine line" in page
 
 
 @pytest.mark.spice
@@ -174,6 +212,13 @@ def test_an_interrupted_run_is_resumed_to_the_same_record(finished, tmp_path):
     for record in (straight, resumed):
         del record["seconds"], record["summary"]["seconds"]
     assert digest(straight) == digest(resumed)
+
+
+def test_records_of_an_older_memtwin_are_refused_with_the_remedy(tmp_path):
+    write_record(tmp_path / "run.h5", "run", {"config": "{}"})
+    done = memtwin("report", str(tmp_path))
+    assert done.returncode == 2
+    assert f"memtwin run --resume {tmp_path} writes it anew" in " ".join(done.stderr.split())
 
 
 def test_runs_are_never_written_over(tmp_path, monkeypatch):

@@ -1,13 +1,14 @@
 """Checks of the training engine against a trusted one, while training goes on.
 
-Every so many batches one random tile is read with a few of that batch's own input vectors, once by
-the engine that trains and once by another, full SPICE as a rule. Where they differ by more than the
-bar, training falls back to a slower engine, and the record says so.
+Every so many batches, counted through all epochs, one random tile is read with a few of that
+batch's own input vectors, once by the engine that trains and once by another, full SPICE as a rule.
+Where they differ by more than the bar, training falls back to a slower engine, and the record says
+so.
 """
 
 __all__ = ["AuditRecord", "Auditor"]
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -55,6 +56,8 @@ class Auditor:
         Largest NRMSE that passes [% of full scale].
     fallback
         Makes the engine that trains on after an audit that did not pass; ``None`` trains on as is.
+    on_record
+        Called with every finding.
     """
 
     truth: EngineFactory
@@ -62,6 +65,7 @@ class Auditor:
     vectors: int = 2
     bar_percent: float = 0.5
     fallback: EngineFactory | None = None
+    on_record: Callable[[AuditRecord], None] | None = None
     _engines: dict[tuple[int, int], Engine] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -69,7 +73,7 @@ class Auditor:
             raise InputError("audits: every, vectors and the bar must be positive")
 
     def due(self, batch: int) -> bool:
-        """Return whether ``batch``, counted from 0, is to be audited."""
+        """Return whether ``batch``, counted from 0 through all epochs, is to be audited."""
         return batch % self.every == self.every - 1
 
     def audit(
@@ -91,7 +95,7 @@ class Auditor:
         scale = float(np.abs(expected).max())
         error = np.abs(found - expected) / (scale if scale > 0.0 else 1.0)
         nrmse = 100.0 * float(np.sqrt(np.mean(error * error)))
-        return AuditRecord(
+        record = AuditRecord(
             epoch + 1,
             batch + 1,
             k + 1,
@@ -102,6 +106,9 @@ class Auditor:
             100.0 * float(error.max()),
             nrmse <= self.bar_percent,
         )
+        if self.on_record is not None:
+            self.on_record(record)
+        return record
 
     def _truth(self, tile: Tile) -> Engine:
         key = tile.rows, tile.cols

@@ -168,7 +168,7 @@ class AuditConfig(_Section):
     """
 
     every: int = Field(Auditor.every, ge=0)
-    """Batches between audits, counted in every epoch; 0 for none."""
+    """Batches between audits, counted through all epochs; 0 for none."""
     vectors: PositiveInt = Auditor.vectors
     """Vectors read in each."""
     engine: EngineName = "spice"

@@ -23,7 +23,9 @@ from .configured import train_options, write_costs
 from .ledger import WriteCosts
 from .listener import Listener, Steps
 from .record import (
+    FORMAT,
     KIND,
+    audits_tree,
     device_tree,
     epochs_tree,
     layers_tree,
@@ -32,8 +34,10 @@ from .record import (
     network_name,
     summarise,
     versions,
+    wear_tree,
 )
-from .results import EpochRecord, TrainResult
+from .results import TrainResult
+from .sentences import audit_text, epoch_text, validation_text
 from .setup import Setup, set_up
 from .train import train, train_float
 from .twin import MemristorTwin
@@ -157,7 +161,7 @@ class _Job:
         float_accuracy = self._train_float(setup)
         costs = self._write_costs(setup)
         twin, result = self._train(setup, costs)
-        validation = self._validate(setup, twin)
+        validation = self._validate(setup, twin, result)
         self.steps.seconds["all"] = time.perf_counter() - started
         record = {
             "config": self.config.model_dump_json(),
@@ -169,11 +173,13 @@ class _Job:
             "surrogate": setup.check,
             "write_cost": asdict(costs),
             "epochs": epochs_tree(result.records, float_accuracy),
+            "audits": audits_tree(result.audits),
             "layers": layers_tree(twin, result),
+            "wear": wear_tree(result, self.config.device.endurance),
             "validation": validation.tree(),
         }
         record["summary"] = summarise(record)
-        write_record(self.folder / "run.h5", KIND, record)
+        write_record(self.folder / "run.h5", KIND, record, format=FORMAT)
         return load_run(self.folder)
 
     def train(self) -> TrainResult:
@@ -185,8 +191,8 @@ class _Job:
     def validate(self) -> Validation:
         """Validate a run that has been trained; everything else is taken from its folder."""
         setup = self._set_up()
-        twin, _ = self._train(setup, self._write_costs(setup))
-        return self._validate(setup, twin)
+        twin, result = self._train(setup, self._write_costs(setup))
+        return self._validate(setup, twin, result)
 
     def _set_up(self) -> Setup:
         path = self.folder / "characterisation.h5"
@@ -209,7 +215,9 @@ class _Job:
             return write_costs(self.config, setup.levels, progress, path=path)
 
     def _train(self, setup: Setup, costs: WriteCosts) -> tuple[MemristorTwin, TrainResult]:
-        twin = setup.twin()
+        twin, auditor = setup.twin(), setup.auditor()
+        if auditor is not None:
+            auditor.on_record = lambda found: self.steps.say(audit_text(found, self.config.audit))
         self.steps.say(
             f"network: {network_name(setup.network)}, {twin.devices:,} devices on {twin.tiles} tiles"
             f" of {setup.tile.rows}×{setup.tile.cols}"
@@ -221,15 +229,17 @@ class _Job:
                 train_options(self.config),
                 costs,
                 on_batch=progress,
-                on_epoch=lambda epoch: self.steps.say(_epoch_text(epoch)),
-                auditor=setup.auditor(),
+                on_epoch=lambda epoch: self.steps.say(epoch_text(epoch)),
+                auditor=auditor,
                 checkpoint=self.folder / "checkpoint.h5",
                 resume=True,
             )
         return twin, result
 
-    def _validate(self, setup: Setup, twin: MemristorTwin) -> Validation:
+    def _validate(self, setup: Setup, twin: MemristorTwin, result: TrainResult) -> Validation:
         config, wanted = self.config, self.config.validation
+        fell_back = config.audit.fallback == "line" and not all(one.passed for one in result.audits)
+        trained = "line" if fell_back else config.training.engine
         count = min(wanted.images, len(setup.images.x_test))
         title = f"reading {count} images in {wanted.engine}"
         with self.steps.step("validation", title) as progress:
@@ -239,12 +249,12 @@ class _Job:
                 count,
                 engine=setup.engine(wanted.engine),
                 name=wanted.engine,
-                reference=setup.engine(config.training.engine),
+                reference=setup.engine(trained),
                 seed=config.seed,
                 path=self.folder / f"validation-{wanted.engine}.h5",
                 progress=progress,
             )
-        self.steps.say(_validation_text(found, config.training.engine))
+        self.steps.say(validation_text(found))
         return found
 
     def _claim(self) -> None:
@@ -257,20 +267,3 @@ class _Job:
                 )
             return
         write_text(path, self.config.model_dump_json(indent=2) + "\n")
-
-
-def _epoch_text(epoch: EpochRecord) -> str:
-    row = epoch.summary()
-    return (
-        f"epoch {epoch.epoch}: {100 * epoch.test_accuracy:.2f} %, {int(row['writes']):,} writes"
-        f" ({row['writes_removed_percent']:.2f} % fewer than closed loop), {epoch.seconds:.1f} s"
-    )
-
-
-def _validation_text(found: Validation, reference: str) -> str:
-    low, high = found.interval
-    return (
-        f"{found.engine}: {100 * found.accuracy:.1f} % of {len(found.labels)} images (95 %: {100 * low:.1f} to"
-        f" {100 * high:.1f} %), {reference}: {100 * found.reference_accuracy:.1f} %; they agree on"
-        f" {found.agreement} of {len(found.labels)}"
-    )

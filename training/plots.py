@@ -1,7 +1,8 @@
 """Pictures of a run: one function each, matplotlib axes in, axes out."""
 
-__all__ = ["accuracy", "conductance_map", "write_map", "writes"]
+__all__ = ["accuracy", "conductance_map", "write_histogram", "write_map", "writes"]
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -59,12 +60,16 @@ def accuracy(
     return axes
 
 
-def writes(axes: Axes, written: ArrayLike, closed_loop: ArrayLike) -> Axes:
-    """Draw device writes per epoch beside those of the basic closed loop, each of shape (epochs,), on a log axis."""
+def writes(
+    axes: Axes, written: ArrayLike, closed_loop: ArrayLike, *, label: str = "Siamese"
+) -> Axes:
+    """Draw device writes per epoch beside those of the basic closed loop, each of shape (epochs,), on a log axis;
+    ``label`` names the rule that trained.
+    """
     done, basic = np.asarray(written, float), np.asarray(closed_loop, float)
     epochs = np.arange(1, len(done) + 1)
     axes.bar(epochs - 0.2, basic, 0.4, color=FLOAT, label="basic closed loop")
-    axes.bar(epochs + 0.2, np.maximum(done, 0.5), 0.4, color=MEMRISTOR, label="Siamese")
+    axes.bar(epochs + 0.2, np.maximum(done, 0.5), 0.4, color=MEMRISTOR, label=label)
     axes.set_yscale("log")
     axes.set(xlabel="epoch", ylabel="device writes", ylim=(None, 8 * float(basic.max())))
     for place in sorted({0, len(epochs) - 1}):
@@ -99,6 +104,25 @@ def write_map(axes: Axes, counts: ArrayLike, *, title: str) -> Axes:
         f"{title}: {int(shown.sum()):,} writes, {100 * np.mean(shown == 0):.0f} % never written",
         "writes",
     )
+    return axes
+
+
+def write_histogram(axes: Axes, counts: Sequence[ArrayLike]) -> Axes:
+    """Draw how many devices were written how often, on log axes; ``counts`` holds one array per layer."""
+    flat = np.concatenate([np.ravel(np.asarray(one, int)) for one in counts])
+    top = max(1, int(flat.max()))
+    # Whole numbers up to ten have a bar each, larger ones share bars that widen with them.
+    edges = np.unique(np.concatenate([np.arange(1, 11), np.geomspace(10, top + 1, 24).astype(int)]))
+    edges = np.append(edges[edges <= top], top + 1) - 0.5
+    axes.hist(flat[flat > 0], edges.tolist(), color=MEMRISTOR)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set(
+        xlabel="writes of a device",
+        ylabel="devices",
+        title=f"{100 * np.mean(flat == 0):.0f} % of {flat.size:,} devices never written",
+    )
+    axes.grid(alpha=0.25)
     return axes
 
 

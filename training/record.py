@@ -4,7 +4,9 @@ See docs/records.md for the layout.
 """
 
 __all__ = [
+    "FORMAT",
     "KIND",
+    "audits_tree",
     "device_tree",
     "epochs_tree",
     "layers_tree",
@@ -14,6 +16,7 @@ __all__ = [
     "record_path",
     "summarise",
     "versions",
+    "wear_tree",
 ]
 
 import json
@@ -27,16 +30,21 @@ import numpy as np
 from .. import __version__
 from ..circuits.cell import Cell
 from ..circuits.ngspice import Features
+from ..data.errors import InputError
 from ..data.store import read_record
 from ..data.types import Array
 from ..devices.device import Device
 from ..devices.levels import Levels
+from .audit import AuditRecord
 from .network import Conv2d, Dense, Network
 from .results import EpochRecord, TrainResult
 from .twin import MemristorTwin
 from .validate import wilson
 
-KIND = "run"
+KIND, FORMAT = "run", 2
+
+WORN_SHARE = 1e-3
+"""Share of the devices, the most-written ones, whose end is projected."""
 
 
 def record_path(run: str | Path) -> Path:
@@ -46,8 +54,20 @@ def record_path(run: str | Path) -> Path:
 
 
 def load_run(run: str | Path) -> dict[str, Any]:
-    """Read the record of a finished run, given its folder or the record itself."""
-    return read_record(record_path(run), KIND)
+    """Read the record of a finished run, given its folder or the record itself.
+
+    Raises
+    ------
+    InputError
+        If there is none, or it is of an older memtwin.
+    """
+    path = record_path(run)
+    record = read_record(path, KIND, format=FORMAT)
+    if not {"audits", "wear"} <= record.keys():
+        raise InputError(
+            f"{path} was written by an older memtwin: memtwin run --resume {path.parent} writes it anew"
+        )
+    return record
 
 
 def versions(features: Features) -> dict[str, Any]:
@@ -109,6 +129,17 @@ def epochs_tree(
     return tree | {"float_accuracy": np.asarray(float_accuracy)}
 
 
+def audits_tree(records: Sequence[AuditRecord]) -> dict[str, Any]:
+    """Return one array (audits,) per field of the audits' records; ``tile`` is (audits, 2)."""
+    tree: dict[str, Any] = {
+        name: np.array([getattr(record, name) for record in records])
+        for name in ("epoch", "batch", "matrix", "vectors", "nrmse_percent", "max_error_percent")
+    }
+    tree["passed"] = np.array([record.passed for record in records], bool)
+    tree["tile"] = np.array([record.tile for record in records], int).reshape(-1, 2)
+    return tree | {"engine": [record.engine for record in records]}
+
+
 def layers_tree(twin: MemristorTwin, result: TrainResult) -> dict[str, Any]:
     """Return conductances [S], write counts and float weights of every layer.
 
@@ -127,10 +158,21 @@ def layers_tree(twin: MemristorTwin, result: TrainResult) -> dict[str, Any]:
     return tree
 
 
+def wear_tree(result: TrainResult, endurance: float) -> dict[str, Any]:
+    """Return when the most-written devices reach ``endurance`` writes, if epochs go on like these."""
+    epochs = len(result.records)
+    return {
+        "endurance": endurance,
+        "share": WORN_SHARE,
+        "epochs_to_endurance": result.ledger.epochs_to_limit(endurance, epochs, WORN_SHARE),
+    }
+
+
 def summarise(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return the figures that a user asks for first, as flat names and numbers."""
     config, epochs = json.loads(record["config"]), record["epochs"]
     validation, check = record["validation"], record["surrogate"]
+    audits = record["audits"]
     said, reference = validation["outputs"].argmax(axis=1), validation["reference"].argmax(axis=1)
     right = said == validation["labels"]
     low, high = wilson(int(right.sum()), len(right))
@@ -144,18 +186,24 @@ def summarise(record: Mapping[str, Any]) -> dict[str, Any]:
         "surrogate_accuracy_same_images": float(np.mean(reference == validation["labels"])),
         "agreement": int(np.sum(said == reference)),
         "training_engine": config["training"]["engine"],
+        "final_engine": validation["reference_engine"],
+        "audits": len(audits["passed"]),
+        "audits_failed": int(np.sum(~audits["passed"])),
+        "audit_worst_nrmse_percent": float(audits["nrmse_percent"].max(initial=0.0)),
         "validation_engine": validation["engine"],
         "surrogate_nrmse_percent": check["nrmse_percent"],
         "surrogate_max_error_percent": check["max_error_percent"],
         "ideal_nrmse_percent": check["ideal_nrmse_percent"],
         "writes": round(epochs["writes"].sum()),
         "writes_closed_loop": round(epochs["closed_loop_writes"].sum()),
-        "writes_removed_percent": _removed(epochs, "writes"),
-        "writes_removed_first_epoch_percent": _removed(epochs, "writes", 1),
-        "weights_removed_first_epoch_percent": _removed(epochs, "weights", 1),
-        "energy_removed_percent": _removed(epochs, "energy"),
-        "energy_removed_first_epoch_percent": _removed(epochs, "energy", 1),
-        "time_removed_percent": _removed(epochs, "time"),
+        **{
+            f"{name}_removed{span}_percent": _removed(epochs, name, count)
+            for name in ("writes", "weights", "pulses", "energy", "time", "row_time")
+            for span, count in (("", None), ("_first_epoch", 1))
+        },
+        "max_writes": max(int(layer["writes"].max()) for layer in record["layers"].values()),
+        "endurance": config["device"]["endurance"],
+        "epochs_to_endurance": record["wear"]["epochs_to_endurance"],
         "seed": config["seed"],
         "epochs": len(epochs["writes"]),
         "seconds": record["seconds"]["all"],

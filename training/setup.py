@@ -21,6 +21,7 @@ import numpy as np
 
 from ..circuits.characterise import Characterisation, characterise, load_characterisation
 from ..circuits.engine import make_engine
+from ..circuits.ideal import Ideal
 from ..circuits.surrogate_fit import SurrogateFit, fit_surrogate
 from ..circuits.tile import Tile
 from ..circuits.tile_record import tile_tree
@@ -34,6 +35,7 @@ from .configured import auditor_of, cell_levels, cell_tile, chosen_images, netwo
 from .listener import Steps
 from .mapping import EngineFactory
 from .network import Network
+from .sentences import device_text, surrogate_text
 from .twin import MemristorTwin
 
 
@@ -55,7 +57,7 @@ class Setup:
 
     def engine(self, name: str) -> EngineFactory:
         """Return what makes the engine called ``name``; ``surrogate`` and ``line`` have the fitted
-        device law and resistances.
+        device law and resistances, ``ideal`` the law if there is one.
         """
         if name in ("surrogate", "line"):
             if self.fit is None:
@@ -65,6 +67,8 @@ class Setup:
             return partial(
                 make_engine, "spice", workers=self.config.workers, executor=self.executor
             )
+        if name == "ideal":
+            return partial(Ideal, law=None if self.fit is None else self.fit.law)
         return partial(make_engine, name)
 
     def seeded(self, seed: int) -> "Setup":
@@ -112,7 +116,7 @@ def set_up(
     network = network_of(config, images)
     levels = cell_levels(config)
     tile = cell_tile(config, levels)
-    steps.say(_device_text(levels))
+    steps.say(device_text(levels))
     setup = Setup(config, images, levels, tile, network, executor=executor)
     if not surrogate:
         return setup
@@ -121,7 +125,7 @@ def set_up(
     with steps.step("surrogate", "fitting the surrogate"):
         fit = fit_surrogate(record)
     check = fit.check(record).tree()
-    steps.say(_surrogate_text(check))
+    steps.say(surrogate_text(check))
     error, bar = check["nrmse_percent"], config.surrogate.bar_percent
     if config.training.engine == "surrogate" and error > bar:
         raise MemtwinError(
@@ -176,20 +180,3 @@ def _check_match(record: Characterisation, tile: Tile, levels: Levels, path: Pat
             f"{path} characterises a tile that differs from the configured one in"
             f" {', '.join(other) or 'its parts'}: characterise anew"
         )
-
-
-def _device_text(levels: Levels) -> str:
-    device = levels.device
-    return (
-        f"device: {device.name} ({device.model.title}), area × {device.area:.4g} of the measured"
-        f" one, {levels.count} levels from {1e6 * levels.g[0]:.3g} to {1e6 * levels.g[-1]:.3g} µS at"
-        f" {levels.v_read:g} V"
-    )
-
-
-def _surrogate_text(check: dict[str, Any]) -> str:
-    return (
-        f"surrogate: NRMSE {check['nrmse_percent']:.4f} %, largest error"
-        f" {check['max_error_percent']:.3f} % of full scale on {len(check['spice'])} held-out ngspice"
-        f" vectors; without wires {check['ideal_nrmse_percent']:.2f} %"
-    )

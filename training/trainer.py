@@ -169,7 +169,7 @@ class Trainer:
             )
             sample = b % stride == stride // 2
             before = [w.copy() for w in weights] if sample else []
-            if self.auditor is not None and self.auditor.due(b):
+            if self.auditor is not None and self.auditor.due(epoch * total + b):
                 inputs = self.twin.network.inputs(tape)
                 record = self.auditor.audit(self.twin, inputs, auditing, epoch=epoch, batch=b)
                 self._audited([record])

@@ -32,6 +32,8 @@ class Validation:
 
     engine: str
     """The engine that validates."""
+    reference_engine: str
+    """The engine that training ended with."""
     indices: NDArray[np.int64]
     """Places of the images in the test set, (n,)."""
     labels: NDArray[np.int64]
@@ -39,7 +41,7 @@ class Validation:
     outputs: Array
     """Network outputs through the validating engine, (n, classes)."""
     reference: Array
-    """Network outputs through the engine that trained, (n, classes)."""
+    """Network outputs through that engine, (n, classes)."""
 
     @property
     def predictions(self) -> NDArray[np.int64]:
@@ -83,6 +85,7 @@ class Validation:
         """Return the validation as a record's tree."""
         return {
             "engine": self.engine,
+            "reference_engine": self.reference_engine,
             "indices": self.indices,
             "labels": self.labels,
             "outputs": self.outputs,
@@ -110,7 +113,7 @@ def validate(
     twin
         The trained twin; it is left with the ``reference`` engine.
     engine, name, reference
-        Makers of the validating engine, with its name, and of the one that trained.
+        Makers of the validating engine, with its name, and of the one that training ended with.
     path
         Record of what has been read so far, written after every ``chunk`` images; a validation of the same array that
         finds it there goes on from it, and extends it where ``count`` is larger.
@@ -146,6 +149,7 @@ def validate(
         progress(count, count)
     return Validation(
         name,
+        twin.matrices[0].engine.name,
         indices,
         images.y_test[indices],
         outputs[:count],
