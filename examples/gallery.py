@@ -1,6 +1,6 @@
-"""Draw the pictures of docs/gallery.md: fits, profiles, ramps, bands, relaxation.
+"""Draw the pictures of docs/gallery.md: one for every function of memtwin.devices.plots.
 
-The sweep is synthetic; the ramps and cells are public datasets (BSD-3-Clause, MIT). Run: python
+The sweep is synthetic; ramps, cells and tables are public datasets (BSD-3-Clause, MIT). Run: python
 examples/gallery.py
 """
 
@@ -11,16 +11,19 @@ from matplotlib.figure import Figure
 
 from memtwin.data.array_importers import read_ramps, read_relaxation
 from memtwin.data.catalogue import fetch
-from memtwin.data.measurement import Sweep
+from memtwin.data.measurement import Sweep, Table
+from memtwin.data.readers import read_measurement
 from memtwin.devices import plots
-from memtwin.devices.device import Device
+from memtwin.devices.device import Device, load_device
 from memtwin.devices.fit import fit
 from memtwin.devices.fit_profile import profile
+from memtwin.devices.levels import make_levels
 from memtwin.devices.models import MODELS
 from memtwin.devices.pulse_response import fit_spread
 from memtwin.devices.simulate import simulate
+from memtwin.devices.variability import ReadNoise, RealArray
 
-OUT = Path("docs/pictures")
+OUT = Path("docs/images")
 HELD = {"x_p": 0.3, "x_n": 0.3, "alpha_p": 1.0, "alpha_n": 1.0}
 
 
@@ -41,15 +44,27 @@ def save(figure: Figure, name: str) -> None:
     print(OUT / name)
 
 
-def main() -> None:
-    result = fit(MODELS["yakopcic"], synthetic(), fixed=HELD, starts=16)
+def draw_fit() -> None:
+    measured = synthetic()
+    print(plots.save_measurement_figure(measured, OUT / "sweep.png"))
+    result = fit(MODELS["yakopcic"], measured, fixed=HELD, starts=16)
     print(plots.save_fit_figure(result, OUT / "fit.png"))
+
+    figure = Figure(figsize=(11, 6), layout="constrained")
+    grid = figure.subplots(2, 3).flat
+    plots.sweep(next(grid), measured)
+    plots.sweep_fit(next(grid), measured.v, result.traces[0], measured=(measured.v, measured.i))
+    for draw in (plots.residuals, plots.state, plots.starts, plots.correlation):
+        draw(next(grid), result)
+    save(figure, "parts.png")
 
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     for axes, name in zip(figure.subplots(1, 3), ("r_s", "b_p", "A_p"), strict=True):
         plots.profile_likelihood(axes, profile(result, name, points=15, steps=20))
     save(figure, "profiles.png")
 
+
+def draw_data() -> None:
     train = read_ramps(fetch("crosssim-taox-ltp-ltd", "set.csv")[0], v_read=0.1)
     figure = Figure(figsize=(10, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -64,6 +79,30 @@ def main() -> None:
     figure = Figure(figsize=(6, 4), layout="constrained")
     plots.relaxation(figure.subplots(), cells)
     save(figure, "relaxation.png")
+
+    name = "stanford-1t1r-switching-kinetics"
+    (pulses,) = read_measurement(fetch(name, "set_sweep*")[0], dataset=name)
+    assert isinstance(pulses, Table)
+    figure = Figure(figsize=(7, 3.5), layout="constrained")
+    plots.table(figure.subplots(), pulses)
+    save(figure, "table.png")
+
+
+def draw_levels() -> None:
+    levels = make_levels(load_device("nbsto_32um"), 16, 0.2)
+    array = RealArray(programming=0.02 * levels.step, device_spread=0.03, noise=ReadNoise(0.01))
+    targets = np.repeat(levels.g[::5], 2000)
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    plots.level_curves(left, levels)
+    plots.array_spread(right, targets, array.sample(targets, 1.0, np.random.default_rng(0)))
+    save(figure, "levels.png")
+
+
+def main() -> None:
+    draw_fit()
+    draw_data()
+    draw_levels()
 
 
 if __name__ == "__main__":

@@ -1,5 +1,8 @@
 """Every picture is drawn from real objects, and shows what it was given."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -68,3 +71,11 @@ def test_a_picture_that_cannot_be_written_says_so(result, tmp_path):
     with pytest.raises(MemtwinError, match="can't draw to"):
         plots.save_fit_figure(result, tmp_path / "picture.nonsense")
     assert plots.save_fit_figure(result, tmp_path / "fit.svg").stat().st_size > 1000
+
+
+def test_the_gallery_shows_every_function():
+    page = (Path(__file__).parents[1] / "docs" / "gallery.md").read_text(encoding="utf-8")
+    for name in plots.__all__:
+        assert f"`{name}`" in page, name
+    for picture in re.findall(r"\((images/[^)]*)\)", page):
+        assert (Path(__file__).parents[1] / "docs" / picture).is_file(), picture
