@@ -1,12 +1,15 @@
 """Accuracy, writes and speed of training on MNIST, against the float twin and the other rules.
 
-    python benchmarks/training.py                        # every perceptron row, one seed
-    python benchmarks/training.py --seeds 3 --cnn        # all rows, three seeds
-    python benchmarks/training.py "mlp L=16" speed       # some of them
+    python benchmarks/training.py                          # one seed, within ten minutes on two cores
+    python benchmarks/training.py --full --seeds 3         # all of it through the surrogate: hours
+    python benchmarks/training.py --full "mlp L=16" rules  # some of it
+    python benchmarks/training.py spice                    # images of a trained network in ngspice
 
-Tiles of 64x64 linear devices without wires (the ideal engine), 1 % programming error and 0.5 % read
-noise unless the row says otherwise; write costs from the shipped device's write-verify table. One
-line per seed goes to ``--out`` as JSON, so that a stopped run goes on where it was.
+Tiles of 64x64 of the shipped device with 2.5 ohm per segment, 1 % programming error and 0.5 % read noise
+unless the row says otherwise; configurations are the shipped presets and the changes named below.
+What an epoch writes is read through the surrogate, fitted to ngspice in the same run. Without ``--full``
+that is one epoch, and the accuracy after ten comes from tiles of the same devices without wires, which
+the row's name says. Finished trainings are kept in ``--folder``, so that a stopped run goes on.
 """
 
 import argparse
@@ -14,9 +17,11 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
-from functools import cache, partial
+from itertools import chain
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -24,179 +29,264 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
-import table
+from table import Row, publish
 
-from memtwin.circuits.cell import Cell
-from memtwin.circuits.ideal import Ideal
-from memtwin.circuits.population import Spread
-from memtwin.circuits.recipe_design import design_recipe
-from memtwin.circuits.tile import Tile
-from memtwin.circuits.write_table import make_table
 from memtwin.data.images import load_images
-from memtwin.devices.device import load_device
-from memtwin.devices.levels import make_levels
-from memtwin.training.baselines import BASELINES, Baseline
-from memtwin.training.effects import Effects
+from memtwin.training.config import RunConfig, load_config
+from memtwin.training.configured import network_of, train_options, write_costs
 from memtwin.training.ledger import Cost, WriteCosts
-from memtwin.training.network import Network, lenet, mlp
-from memtwin.training.siamese import SiameseOptions
-from memtwin.training.train import build_twin, train, train_float
-from memtwin.training.trainer import TrainOptions
+from memtwin.training.network import Network
+from memtwin.training.setup import Setup, set_up
+from memtwin.training.train import train, train_float
+from memtwin.training.twin import MemristorTwin
+from memtwin.training.validate import validate
 
-V_READ, G_MAX, ON_OFF = 0.2, 50e-6, 10.0
+PRESET = {"writes": 98.6, "weights": 98.6, "energy": 98.6, "time": 98.6, "to float": -0.2}
+NOISY = ("effects.programming=0.05", "effects.read=0.02")
 
 
 @dataclass(frozen=True)
-class Row:
-    """One setting; its bars are minima, in percent or percentage points."""
+class Case:
+    """One configuration; its bars are minima, in percent or percentage points."""
 
-    network: Callable[[], Network]
-    levels: int = 16
-    clip: float = 8.0
-    rate: float = 0.1
-    siamese: SiameseOptions = field(default_factory=SiameseOptions)
-    effects: Effects = field(default_factory=Effects)
-    baseline: Baseline | None = None
+    preset: str
+    changes: tuple[str, ...] = ()
     bars: dict[str, float] = field(default_factory=dict)
+    against: str = ""
+    """Another case, whose accuracy this one may lose little of."""
 
-
-def mlp128() -> Network:
-    return mlp(784, 128, 10)
-
-
-def mlp100() -> Network:
-    return mlp(784, 100, 10)
-
-
-SLACK = SiameseOptions(hysteresis=0.1)
-FEEDBACK = SiameseOptions(compensation="sd")
-NOISY = Effects(programming=0.05, read=0.02)
-STUCK = Effects(stuck=0.01)
-PRESET = {"writes": 98.6, "weights": 98.6, "energy": 98.6, "time": 98.6, "to float": -0.2}
-
-ROWS: dict[str, Row] = {
-    "mlp L=16": Row(
-        mlp128, bars={"accuracy": 97.9, "to float": -0.15, "writes": 99.6, "weights": 99.2}
-    ),
-    "mlp L=8": Row(mlp128, 8, 7.0, bars={"to float": -0.25, "writes": 99.8, "weights": 99.55}),
-    "mlp L=4": Row(mlp128, 4, 5.0, bars={"to float": -0.35, "writes": 99.85, "weights": 99.7}),
-    "mlp L=4 sd": Row(mlp128, 4, 6.0, siamese=FEEDBACK, bars={"to float": -0.35}),
-    "mlp balanced": Row(mlp128, siamese=SLACK, bars=PRESET),
-    "mlp endurance": Row(mlp128, 8, 7.0, siamese=SLACK, bars=PRESET),
-    "mlp noisy": Row(mlp128, effects=NOISY, bars={"to float": -0.45}),
-    "mlp stuck 1 %": Row(mlp128, effects=STUCK, bars={"to float": -0.45}),
-    "mlp 784-100-10": Row(mlp100, bars={"accuracy": 97.9, "writes": 99.6}),
-}
-RULES: dict[str, Row] = {
-    f"rule {name}": Row(mlp128, baseline=baseline) for name, baseline in BASELINES.items()
-}
-CNN: dict[str, Row] = {
-    "cnn L=16": Row(lenet, 16, 5.0, 0.05, bars={"accuracy": 98.9, "to float": -0.15}),
-    "cnn balanced": Row(lenet, 16, 6.0, 0.05, SLACK, bars=PRESET),
-    "cnn endurance": Row(lenet, 8, 4.0, 0.05, SLACK, bars=PRESET),
-    "cnn noisy": Row(lenet, 16, 5.0, 0.05, effects=NOISY, bars={"to float": -0.55}),
-}
-
-
-@cache
-def costs_of(levels: int) -> WriteCosts:
-    device = load_device("nbsto_32um")
-    top = float(device.meta.get("x_max", 1.0))
-    device = device.scaled(G_MAX / float(device.conductance(top, V_READ)))
-    chosen = make_levels(device, levels, V_READ, g_min=G_MAX / ON_OFF, g_max=G_MAX)
-    return WriteCosts.of_table(make_table(chosen, design_recipe(chosen), Spread(), seed=0))
-
-
-def run(row: Row, seed: int, epochs: int) -> dict[str, Any]:
-    images = load_images("mnist")
-    tile = Tile(64, 64, cell=Cell.resistor(V_READ))
-    twin = build_twin(
-        row.network(),
-        tile=tile,
-        engine=Ideal,
-        g_levels=np.linspace(G_MAX / ON_OFF, G_MAX, row.levels),
-        v_read=V_READ,
-        clip=row.clip,
-        effects=row.effects,
-        seed=seed,
-    )
-    options = TrainOptions(
-        epochs, learning_rate=row.rate, siamese=row.siamese, baseline=row.baseline, seed=seed
-    )
-    result = train(twin, images, options, costs_of(row.levels))
-    return {
-        "accuracy": [record.test_accuracy for record in result.records],
-        "cost": [asdict(record.cost) for record in result.records],
-        "closed_loop": [asdict(record.closed_loop) for record in result.records],
-        "seconds": [record.seconds for record in result.records],
-        "max_writes": int(max(counts.max() for counts in result.ledger.device_writes)),
-    }
-
-
-def run_float(row: Row, seed: int, epochs: int) -> dict[str, Any]:
-    options = TrainOptions(epochs, learning_rate=row.rate, seed=seed)
-    started = time.perf_counter()
-    accuracy, _ = train_float(row.network(), load_images("mnist"), options)
-    return {"accuracy": accuracy, "seconds": [(time.perf_counter() - started) / epochs]}
-
-
-class Results:
-    """Finished runs, kept in a file of JSON lines."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        lines = path.read_text().splitlines() if path.exists() else []
-        self.done = {tuple(run["key"]): run for run in map(json.loads, lines)}
-
-    def get(self, name: str, seed: int, epochs: int, make: Callable[[], dict[str, Any]]) -> Any:
-        key = (name, seed, epochs)
-        if key not in self.done:
-            self.done[key] = {"key": key, **make()}
-            with self.path.open("a") as file:
-                file.write(json.dumps(self.done[key]) + "\n")
-        return self.done[key]
-
-
-def summary(runs: list[dict[str, Any]], floats: list[dict[str, Any]]) -> dict[str, float]:
-    """Return means over seeds: accuracies [%], and what the first epoch saves [%]."""
-    accuracy = 100 * np.array([run["accuracy"][-1] for run in runs])
-    goal = 100 * np.array([run["accuracy"][-1] for run in floats])
-    shown = {
-        "accuracy": float(accuracy.mean()),
-        "spread": float(accuracy.std(ddof=1)) if len(runs) > 1 else 0.0,
-        "to float": float((accuracy - goal).mean()),
-    }
-    saved = [Cost(**run["cost"][0]).removed(Cost(**run["closed_loop"][0])) for run in runs]
-    for key in ("writes", "weights", "pulses", "reads", "energy", "time", "row_time"):
-        shown[key] = float(np.mean([each[key] for each in saved]))
-    shown["max writes"] = float(np.mean([run["max_writes"] for run in runs]))
-    shown["s/epoch"] = float(np.min([run["seconds"] for run in runs]))
-    return shown
-
-
-def speed() -> Iterator[table.Row]:
-    """Yield seconds per epoch: ours, the same network in plain numpy, and in torch."""
-    images = load_images("mnist")
-    for name, network, rate in (("mlp 784-100-10", mlp100(), 0.1), ("cnn", lenet(), 0.05)):
-        row = Row(partial(Network, network.layers, network.shape), 16, 8.0, rate)
-        bar = 1.5 if name != "cnn" else 20.0
-        ours = min(run(row, 0, 2 if name != "cnn" else 1)["seconds"])
-        yield table.Row(
-            f"{name}: siamese, ideal engine", ours, "s/epoch", f"<= {bar:g}", ours <= bar
+    def config(self, engine: str, seed: int, epochs: int, *more: str) -> RunConfig:
+        settings = (
+            f"seed={seed}",
+            f"training.engine={engine}",
+            f"training.epochs={epochs}",
+            "audit.every=0",
+            "workers=1",
         )
-        plain = run_float(row, 0, 1)["seconds"][0]
-        yield table.Row(f"{name}: float in numpy", plain, "s/epoch", "", None)
+        return load_config(self.preset, (*self.changes, *settings, *more))
+
+
+MLP = {
+    "mlp L=16": Case(
+        "mlp",
+        bars={"accuracy": 97.9, "to float": -0.15, "writes": 99.6, "weights": 99.2, "row_time": 75},
+    ),
+    "mlp L=8": Case(
+        "mlp",
+        ("device.levels=8", "training.clip=7.0"),
+        {"to float": -0.25, "writes": 99.8, "weights": 99.55},
+    ),
+    "mlp L=4": Case(
+        "mlp",
+        ("device.levels=4", "training.clip=5.0"),
+        {"to float": -0.35, "writes": 99.85, "weights": 99.7},
+    ),
+    "mlp balanced": Case("balanced", bars=PRESET),
+    "mlp endurance": Case("endurance", bars=PRESET),
+    "mlp noisy": Case("mlp", NOISY, {"lost": -0.3}, "mlp L=16"),
+    "mlp stuck": Case("mlp", ("effects.stuck=0.01",), {"lost": -0.3}, "mlp L=16"),
+}
+CNN = {
+    "cnn L=16": Case("cnn", bars={"accuracy": 98.9, "to float": -0.15}),
+    "cnn balanced": Case("cnn-balanced", bars=PRESET),
+    "cnn endurance": Case("cnn-endurance", bars=PRESET),
+    "cnn noisy": Case("cnn", NOISY, {"lost": -0.4}, "cnn L=16"),
+}
+RULES = {
+    f"rule {rule}": Case("mlp", (f"training.rule='{rule}'",))
+    for rule in ("siamese", "closed loop", "verify-first", "mixed precision", "sign")
+}
+CASES = MLP | CNN | RULES
+
+QUICK = {
+    "surrogate": (1, (*MLP, "cnn balanced", "cnn endurance")),
+    "ideal": (10, (*MLP, "cnn L=16")),
+}
+"""What runs without ``--full``: epochs and cases per engine."""
+
+SAVINGS = ("writes", "weights", "pulses", "reads", "energy", "time", "row_time")
+
+
+class Bench:
+    """Trainings on one characterised tile, kept in a folder as they finish."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def setup(self, config: RunConfig) -> Setup:
+        """Return what a training starts from; ngspice characterises the tile once for all."""
+        return set_up(config, characterisation=self.folder / "characterisation.h5")
+
+    def costs(self, setup: Setup) -> WriteCosts:
+        """Return what writes cost, from a table that trainings of as many levels share."""
+        name = f"writes-{setup.levels.count}-{setup.config.effects.programming:g}.h5"
+        # The table is a property of the device: one for all seeds of the training.
+        return write_costs(setup.seeded(0).config, setup.levels, path=self.folder / name)
+
+    def train(self, name: str, engine: str, seed: int, epochs: int) -> dict[str, Any]:
+        """Return the outcome of one training, a finished one from the folder."""
+        path = self.folder / f"{_slug(name, engine, seed)}-{epochs}.json"
+        if not path.exists():
+            if engine == "float":
+                outcome = self._train_float(name, seed, epochs)
+            else:
+                outcome = self._train(self.setup(CASES[name].config(engine, seed, epochs)), name)[1]
+            path.write_text(json.dumps(outcome))
+        found: dict[str, Any] = json.loads(path.read_text())
+        return found
+
+    def _train(self, setup: Setup, name: str) -> tuple[MemristorTwin, dict[str, Any]]:
+        config = setup.config
+        checkpoint = self.folder / f"{_slug(name, config.training.engine, config.seed)}.h5"
+        twin, options = setup.twin(), train_options(config)
+        result = train(
+            twin, setup.images, options, self.costs(setup), checkpoint=checkpoint, resume=True
+        )
+        return twin, {
+            "accuracy": [record.test_accuracy for record in result.records],
+            "cost": [asdict(record.cost) for record in result.records],
+            "closed_loop": [asdict(record.closed_loop) for record in result.records],
+            "seconds": [record.seconds for record in result.records],
+            "max_writes": int(max(counts.max() for counts in result.ledger.device_writes)),
+        }
+
+    def _train_float(self, name: str, seed: int, epochs: int) -> dict[str, Any]:
+        config, images = CASES[name].config("ideal", seed, epochs), load_images("mnist")
+        started = time.perf_counter()
+        accuracy, _ = train_float(network_of(config, images), images, train_options(config))
+        return {"accuracy": accuracy, "seconds": [(time.perf_counter() - started) / epochs]}
+
+    def validate(self, workers: int) -> tuple[float, int]:
+        """Return the minutes that ngspice takes for 200 test images of a network trained for an
+        epoch, and how many of its predictions the surrogate shares.
+        """
+        setup = self.setup(CASES["mlp L=16"].config("surrogate", 0, 1, f"workers={workers}"))
+        twin, _ = self._train(setup, "mlp L=16")
+        spice, surrogate = setup.engine("spice"), setup.engine("surrogate")
+        started = time.perf_counter()
+        found = validate(twin, setup.images, 200, engine=spice, name="spice", reference=surrogate)
+        return (time.perf_counter() - started) / 60, found.agreement
+
+
+def _slug(name: str, engine: str, seed: int) -> str:
+    return f"{name}-{engine}-{seed}".replace(" ", "_").replace("=", "")
+
+
+def figures(bench: Bench, wanted: list[str], arguments: argparse.Namespace) -> Iterator[Row]:
+    """Yield the figures of all cases that are wanted."""
+    seeds = range(arguments.seeds)
+    chosen = [c for name in wanted for c in (RULES if name == "rules" else [name]) if c in CASES]
+    plan = {"surrogate": (arguments.epochs, chosen)}
+    if not arguments.full:
+        plan = {
+            engine: (epochs, [c for c in chosen if c in cases])
+            for engine, (epochs, cases) in QUICK.items()
+        }
+    # Before the others start, so that ngspice is asked once.
+    bench.setup(CASES["mlp L=16"].config("surrogate", 0, 1))
+    with ProcessPoolExecutor(arguments.workers, get_context("spawn")) as pool:
+        waiting: dict[tuple[str, str, int], Future[dict[str, Any]]] = {}
+
+        def ask(name: str, engine: str, epochs: int) -> None:
+            for seed in seeds:
+                if (name, engine, seed) not in waiting:
+                    job = pool.submit(bench.train, name, engine, seed, epochs)
+                    waiting[name, engine, seed] = job
+
+        def results(name: str, engine: str) -> list[dict[str, Any]]:
+            return [waiting[name, engine, seed].result() for seed in seeds]
+
+        # The longest trainings first, so that the workers end together.
+        for engine, (epochs, cases) in plan.items():
+            for name in sorted(cases, key=lambda c: not c.startswith("cnn")):
+                ask(name, engine, epochs)
+                if epochs > 1:
+                    ask(*compared(name, engine), epochs)
+        for name in chosen:
+            for engine, (epochs, cases) in plan.items():
+                if name in cases and engine == "surrogate":
+                    yield from savings(name, results(name, engine))
+                if name in cases and epochs > 1:
+                    goals = results(*compared(name, engine))
+                    yield from accuracies(name, engine, results(name, engine), goals)
+
+
+def compared(name: str, engine: str) -> tuple[str, str]:
+    """Return the case and the engine whose accuracy that of ``name`` is held against."""
+    against = CASES[name].against
+    if against:
+        return against, engine
+    return "cnn L=16" if name.startswith("cnn") else "mlp L=16", "float"
+
+
+def savings(name: str, runs: list[dict[str, Any]]) -> Iterator[Row]:
+    """Yield what the first epoch saves against the basic closed loop [%], means over seeds."""
+    removed = [Cost(**run["cost"][0]).removed(Cost(**run["closed_loop"][0])) for run in runs]
+    for key in SAVINGS:
+        value = float(np.mean([each[key] for each in removed]))
+        yield checked(f"{name}: {key} saved in epoch 1", value, "%", CASES[name].bars.get(key))
+
+
+def accuracies(
+    name: str, engine: str, runs: list[dict[str, Any]], goals: list[dict[str, Any]]
+) -> Iterator[Row]:
+    """Yield the accuracy in the end [%], and how far it is above what it is compared to."""
+    case, epochs = CASES[name], len(runs[0]["accuracy"])
+    # The bars are those of ten epochs.
+    bars = case.bars if epochs >= 10 else {}
+    last, goal = (100 * np.array([run["accuracy"][-1] for run in each]) for each in (runs, goals))
+    spread = f"± {last.std(ddof=1):.2f}" if len(last) > 1 else "one seed"
+    where = f"{name}, {engine} engine, {epochs} epochs"
+    yield checked(f"{where}: accuracy", float(last.mean()), "%", bars.get("accuracy"), spread)
+    key, text = ("lost", case.against) if case.against else ("to float", "float")
+    difference = float((last - goal).mean())
+    yield checked(f"{where}: above {text}", difference, "points", bars.get(key))
+
+
+def checked(name: str, value: float, unit: str, least: float | None, note: str = "") -> Row:
+    """Return a row that is to be at least ``least``."""
+    holds = None if least is None else bool(round(value, 3) >= least)
+    return Row(name, value, unit, "" if least is None else f">= {least:g}", holds, note)
+
+
+def at_most(name: str, value: float, unit: str, most: float) -> Row:
+    """Return a row that is to be at most ``most``."""
+    return Row(name, value, unit, f"<= {most:g}", value <= most)
+
+
+def speed(bench: Bench) -> Iterator[Row]:
+    """Yield seconds per epoch: ours, the same network in plain numpy, and in torch; one process."""
+    images = load_images("mnist")
+    seconds = bench.train("mlp L=16", "surrogate", 0, 1)["seconds"][0]
+    yield at_most("mlp: epoch through the surrogate", seconds, "s", 60)
+    for kind, bar in (("mlp", 1.5), ("cnn", 20.0)):
+        config = CASES[f"{kind} L=16"].config("ideal", 0, 1, "device.linear=true")
+        setup = set_up(config, surrogate=False)
+        options = train_options(config)
+        ours = train(setup.twin(), images, options, bench.costs(setup)).records[0].seconds
+        yield at_most(f"{kind}: epoch, ideal engine, linear devices", ours, "s", bar)
+        started = time.perf_counter()
+        train_float(setup.network, images, options)
+        plain = time.perf_counter() - started
+        yield Row(f"{kind}: that of the float network in numpy", plain, "s", "", None)
+        yield Row(f"{kind}: ideal engine / float in numpy", ours / plain, "", "", None)
         try:
-            yield table.Row(
-                f"{name}: float in torch", torch_epoch(network, images), "s/epoch", "", None
-            )
+            theirs, note = torch_epoch(setup.network, images), ""
         except ImportError:
-            yield table.Row(
-                f"{name}: float in torch", float("nan"), "s/epoch", "", None, "no torch"
-            )
+            theirs, note = np.nan, "torch is not installed"
+        yield Row(f"{kind}: ideal engine / float in torch", ours / theirs, "", "", None, note)
+
+
+def spice(bench: Bench, workers: int) -> Iterator[Row]:
+    """Yield how long validation in ngspice takes, and what it finds."""
+    minutes, agreement = bench.validate(workers)
+    yield at_most("mlp: 200 test images in ngspice", minutes, "min", 6)
+    yield checked("mlp: predictions of 200 as the surrogate's", agreement, "", 199)
 
 
 def torch_epoch(network: Network, images: Any) -> float:
+    """Return the seconds that torch takes for an epoch of the same network on one thread."""
     import torch
     from torch import nn
 
@@ -229,45 +319,27 @@ def torch_epoch(network: Network, images: Any) -> float:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("rows", nargs="*", help="names of rows, 'rules' or 'speed'; default: all")
+    names = [*CASES, "rules", "speed", "spice"]
+    parser.add_argument("cases", nargs="*", help=f"of {', '.join(names)}; default: nearly all")
+    parser.add_argument("--full", action="store_true", help="everything through the surrogate")
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--cnn", action="store_true", help="with the convolutional rows")
-    parser.add_argument("--out", type=Path, default=Path("training-benchmark.jsonl"))
+    parser.add_argument("--epochs", type=int, default=10, help="with --full")
+    parser.add_argument("--workers", type=int, default=2, help="processes")
+    parser.add_argument("--folder", type=Path, default=Path("training-benchmark"))
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
-    known = ROWS | RULES | CNN
-    wanted = arguments.rows or [*ROWS, *(CNN if arguments.cnn else {})]
-    if "rules" in wanted:
-        wanted = [name for name in wanted if name != "rules"] + list(RULES)
-    figures = (figure for name in wanted for figure in figures_of(name, known, arguments))
-    return table.publish(figures, as_json=arguments.json)
-
-
-def figures_of(
-    name: str, known: dict[str, Row], arguments: argparse.Namespace
-) -> Iterator[table.Row]:
-    """Yield what is known of one row of the tables: each figure, held to its bar where it has one."""
-    if name == "speed":
-        yield from speed()
-        return
-    results, seeds, epochs = Results(arguments.out), range(arguments.seeds), arguments.epochs
-    row = known[name]
-    kind = f"float {row.network.__name__}"
-    floats = [
-        results.get(kind, seed, epochs, partial(run_float, row, seed, epochs)) for seed in seeds
-    ]
-    runs = [results.get(name, seed, epochs, partial(run, row, seed, epochs)) for seed in seeds]
-    # The bars are those of ten epochs.
-    bars = row.bars if epochs >= 10 else {}
-    for key, value in summary(runs, floats).items():
-        bar = bars.get(key)
-        holds = None if bar is None else round(value, 3) >= bar
-        unit = UNITS.get(key, "%")
-        yield table.Row(f"{name}: {key}", value, unit, "" if bar is None else f">= {bar:g}", holds)
-
-
-UNITS = {"to float": "points", "max writes": "", "s/epoch": "s"}
+    unknown = [name for name in arguments.cases if name not in names]
+    if unknown:
+        parser.error(f"there is no case {unknown[0]!r}; choose from {', '.join(names)}")
+    bench = Bench(arguments.folder)
+    wanted = arguments.cases or ["speed", *MLP, *CNN]
+    rows = chain(
+        # First, and alone, so that what is timed has the machine to itself.
+        speed(bench) if "speed" in wanted else (),
+        spice(bench, arguments.workers) if "spice" in wanted else (),
+        figures(bench, wanted, arguments),
+    )
+    return publish(rows, as_json=arguments.json)
 
 
 if __name__ == "__main__":
