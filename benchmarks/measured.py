@@ -87,6 +87,7 @@ def held_out_rows() -> Iterator[Row]:
     best = found.best.model.name
     for name, errors in found.held_out.items():
         note = f"NRMSE {errors.nrmse_percent:.2f} %, {errors.decades:.2f} decades"
+        note += f"; {errors.least:.2f} to {errors.most:.2f} over {errors.fits} fits alike"
         if name == best:
             label = f"Nb:SrTiO3 32 um, -3 V from -2 V, auto: {name}"
             least = min(one.score for one in found.held_out.values())

@@ -244,10 +244,13 @@ def _command(data: list[str], best: Any, settings: dict[str, Any]) -> str:
 
 
 def _errors(held_out: "HeldOut") -> str:
-    return (
+    text = (
         f"score {held_out.score:.4g} ({held_out.nrmse_percent:.3g} % NRMSE,"
         f" {held_out.decades:.3g} decades)"
     )
+    if held_out.fits > 1:
+        text += f" and {held_out.least:.3g} to {held_out.most:.3g} over {held_out.fits} fits alike"
+    return text
 
 
 def _with_error(value: float, error: float | None, unit: str) -> str:

@@ -30,6 +30,7 @@ from .fit_stages import FACE, draw_starts, excluded, polish, search, settle_subs
 from .fit_statistics import Quality, information, judge, quality, spread_of
 from .model import SERIES, CompactModel
 
+_ALIKE = 1.1  # cost, relative to the best, up to which another end is an alternative
 _COARSEST, _FINEST = 8, 64  # integration steps per interval at most: in the search, and after it
 
 
@@ -83,6 +84,9 @@ class Fit:
         Bounds and priors of the free parameters.
     substeps
         Integration steps per measured interval that the data's precision asked for.
+    alternatives
+        Parameters at which other starts ended with a cost within a tenth of the best one's, before
+        the polish, best first: what these data hardly tell from the result. Not kept in records.
     """
 
     model: CompactModel
@@ -109,6 +113,7 @@ class Fit:
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     priors: Mapping[str, Prior] = field(default_factory=dict)
     substeps: int = 4
+    alternatives: tuple[Mapping[str, float], ...] = ()
 
     def device(self, name: str, *, meta: Mapping[str, Any] | None = None) -> Device:
         """Return the fitted device, its provenance taken from the sweeps' ``meta``."""
@@ -230,7 +235,9 @@ def fit(
     fine = settle_substeps(space, descent.points[best : best + 1], share, _FINEST)
     space = replace(space, substeps=fine)
     z, message, polished = polish(space, descent.points[best])
-    return _finish(
+    order = np.argsort(descent.costs, kind="stable")[1:]
+    near = order[descent.costs[order] <= _ALIKE * descent.costs[best]]
+    found = _finish(
         space,
         z,
         np.sort(descent.costs),
@@ -240,6 +247,9 @@ def fit(
         seed,
         time.perf_counter() - begin,
     )
+    others, _ = space.split(space.values(descent.points[near]))
+    sets = [{name: float(value[k]) for name, value in others.items()} for k in range(len(near))]
+    return replace(found, alternatives=tuple(sets))
 
 
 def _finish(

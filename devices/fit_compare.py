@@ -4,20 +4,22 @@ __all__ = ["CANDIDATES", "Comparison", "HeldOut", "compare"]
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from ..data.errors import FitError, InputError, MemtwinError, nearest
 from ..data.measurement import Sweep
-from ..data.types import Progress
+from ..data.types import Array, Progress
 from .fit import Fit, fit
 from .fit_statistics import quality
 from .models import MODELS
 
 CANDIDATES = ("yakopcic", "yakopcic2020", "stanford", "mms", "knowm", "vteam", "vteam_exp")
 """Models that ``auto`` compares unless told otherwise."""
+
+_MOST_FITS = 9  # equally good fits of one model that are looked at
 
 
 @dataclass(frozen=True)
@@ -28,14 +30,24 @@ class HeldOut:
     ----------
     score
         Root mean square of the loss's residuals; smaller is better. With the hybrid loss its unit
-        is one percent of the range, or a seventh of a decade.
+        is one percent of the range, or a seventh of a decade. Where several fits describe the
+        sweeps seen as well (:attr:`~memtwin.devices.fit.Fit.alternatives`), that of the median one.
     nrmse_percent, decades
-        See :class:`~memtwin.devices.fit_statistics.Quality`; over all points together.
+        The same fit's, see :class:`~memtwin.devices.fit_statistics.Quality`; over all points
+        together.
+    least, most
+        Scores of the best and of the worst of these fits: far apart where the sweeps seen do not
+        decide what the unseen ones will be.
+    fits
+        How many there are.
     """
 
     score: float
     nrmse_percent: float
     decades: float
+    least: float
+    most: float
+    fits: int
 
 
 @dataclass(frozen=True)
@@ -72,7 +84,9 @@ def compare(
     where it passes zero volts nearest to its middle, and each part predicts the other. Of a sweep
     held out a model may choose the initial state, and nothing else.
 
-    Models are judged by what was minimised, the loss, so that a choice is made by the same rule as
+    A model is judged by the median of the fits that describe what was seen equally well: where
+    thresholds trade against rates, which of them comes first is chance, and they may foretell very
+    different things. It is judged by what was minimised, the loss, so that a choice is made by the same rule as
     a fit: the choice between a model that errs in the large currents and one that errs in the small
     ones is the choice of the loss.
 
@@ -132,24 +146,37 @@ def _judge(
     name: str, folds: list[tuple[list[Sweep], list[Sweep]]], settings: dict[str, Any]
 ) -> HeldOut | str:
     """Return a model's errors on what it has not seen, or why it could not be fitted."""
-    squares, rows = 0.0, 0
-    errors, points = np.zeros(2), 0
+    rows = 0
+    totals = np.zeros(5)  # sums of squares: median, NRMSE and decades of it, least, most
+    fits = 1
     try:
         for seen, unseen in folds:
             fitted = fit(MODELS[name], seen, **_known(name, settings))
-            for sweep in unseen:
-                i = fitted.predict(sweep)
-                residual, _ = fitted.loss.residuals(i[:, None], sweep)
-                squares += float((residual**2).sum())
-                rows += len(residual)
-                of = quality(i, sweep, fitted.loss)
-                kept = int(sweep.kept.sum())
-                errors += kept * np.square([of.nrmse_percent, of.decades])
-                points += kept
+            others = fitted.alternatives[: _MOST_FITS - 1]
+            variants = [fitted, *(replace(fitted, parameters=other) for other in others)]
+            errors = np.array([_errors(variant, unseen) for variant in variants])
+            errors = errors[np.argsort(errors[:, 0], kind="stable")]
+            totals += [*errors[len(errors) // 2, :3], errors[0, 0], errors[-1, 0]]
+            rows += int(errors[0, 3])
+            fits = max(fits, len(variants))
     except MemtwinError as error:
         return str(error)
-    percent, decades = np.sqrt(errors / points)
-    return HeldOut(float(np.sqrt(squares / rows)), float(percent), float(decades))
+    kept = sum(int(sweep.kept.sum()) for _, unseen in folds for sweep in unseen)
+    score, least, most = np.sqrt(totals[[0, 3, 4]] / rows)
+    percent, decades = np.sqrt(totals[1:3] / kept)
+    return HeldOut(float(score), float(percent), float(decades), float(least), float(most), fits)
+
+
+def _errors(fitted: Fit, unseen: list[Sweep]) -> Array:
+    """Return sums of squares over sweeps: residuals, NRMSE and decades; and the residuals' count."""
+    total = np.zeros(4)
+    for sweep in unseen:
+        i = fitted.predict(sweep)
+        residual, _ = fitted.loss.residuals(i[:, None], sweep)
+        of, kept = quality(i, sweep, fitted.loss), int(sweep.kept.sum())
+        squares = (kept * of.nrmse_percent**2, kept * of.decades**2)
+        total += [float((residual**2).sum()), *squares, len(residual)]
+    return total
 
 
 def _known(name: str, settings: dict[str, Any]) -> dict[str, Any]:
