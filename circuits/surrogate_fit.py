@@ -9,7 +9,7 @@ alone.
 
 __all__ = ["Check", "SurrogateFit", "fit_multipliers", "fit_surrogate", "load_surrogate"]
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -173,8 +173,8 @@ class SurrogateFit:
         for name in sorted((asked.keys() | stated.keys()) - {"rows", "cols"}):
             if asked.get(name) != stated.get(name):
                 raise InputError(
-                    f"this surrogate was fitted to a tile with {name} {stated.get(name)!r}, not"
-                    f" {asked.get(name)!r}: characterise the new tile"
+                    f"this surrogate was fitted to a tile with {_difference(name, stated, asked)}:"
+                    " characterise the new tile"
                 )
         if tile.rows > known.rows or tile.cols > known.cols:
             raise InputError(
@@ -183,6 +183,15 @@ class SurrogateFit:
             )
         effective = {name: getattr(self.tile, name) for name in RESISTANCES}
         return replace(tile, amplifier=None, **effective)
+
+
+def _difference(name: str, stated: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
+    """Say in what two tiles differ under ``name``; of a device only its first difference."""
+    mine, other = stated.get(name), asked.get(name)
+    while isinstance(mine, Mapping) and isinstance(other, Mapping):
+        key = next(key for key in {**mine, **other} if mine.get(key) != other.get(key))
+        name, mine, other = f"{name} {key}", mine.get(key), other.get(key)
+    return f"{name} {mine!r}, not {other!r}"
 
 
 def load_surrogate(path: str | Path) -> SurrogateFit:

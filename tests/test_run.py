@@ -3,17 +3,24 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
+import h5py
 import pytest
+from typer.testing import CliRunner
 
+from memtwin.circuits.characterise import load_characterisation
+from memtwin.cli.main import app
 from memtwin.data.errors import InputError, MemtwinError
 from memtwin.data.store import digest, write_record
 from memtwin.training import experiment
+from memtwin.training.checkpoint import load_checkpoint
 from memtwin.training.config import load_config
 from memtwin.training.record import load_run
 
@@ -235,6 +242,103 @@ def test_runs_are_never_written_over(tmp_path, monkeypatch):
         experiment.run(load_config("demo", ["seed=1"]), first)
 
 
+def resumed_with(finished, folder, changes, *files):
+    """Continue a copy of some of a run's files as if it had been configured otherwise."""
+    folder.mkdir()
+    for name in ("config.json", *files):
+        shutil.copy(finished[0] / name, folder / name)
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    for section, values in changes.items():
+        config[section] |= values
+    path.write_text(json.dumps(config))
+    done = memtwin("train", "--resume", str(folder))
+    assert "Traceback" not in done.stderr
+    return done.returncode, " ".join(done.stderr.split())
+
+
+@pytest.mark.spice
+def test_a_learning_rate_that_diverges_stops_and_names_the_matrix(finished, tmp_path):
+    code, said = resumed_with(
+        finished, tmp_path / "r", {"training": {"learning_rate": 1e6}},
+        "characterisation.h5", "write_table.h5",
+    )  # fmt: skip
+    assert code == 1
+    assert re.search(
+        r"diverged in epoch 1, .* of matrix \d .*: lower the learning rate of 1e\+06", said
+    )
+
+
+@pytest.mark.spice
+def test_a_checkpoint_of_another_configuration_or_version_is_refused(finished, tmp_path):
+    files = ("characterisation.h5", "write_table.h5", "checkpoint.h5")
+    code, said = resumed_with(finished, tmp_path / "r", {"training": {"hysteresis": 0.2}}, *files)
+    assert code == 2
+    assert "checkpoint.h5 was saved by a training with another configuration" in said
+    assert "resume with the same ones, or start anew with another file" in said
+    newer = tmp_path / "newer.h5"
+    shutil.copy(finished[0] / "checkpoint.h5", newer)
+    with h5py.File(newer, "r+") as file:
+        file.attrs["format"] = 9
+    with pytest.raises(
+        InputError, match="has format 9, this memtwin reads up to 1: update memtwin"
+    ):
+        load_checkpoint(newer, None)
+
+
+@pytest.mark.spice
+def test_a_characterisation_is_taken_from_another_run_or_refused(finished, tmp_path):
+    given = ["--characterisation", str(finished[0] / "characterisation.h5")]
+    done = memtwin(
+        "train", "demo", *settings("tile.r_row=3.0"), "--out", str(tmp_path / "r"), *given
+    )
+    assert done.returncode == 2
+    assert "characterises a tile that differs from the configured one in r_row" in done.stderr
+    assert not (tmp_path / "r" / "characterisation.h5").exists()
+    done = memtwin("train", "demo", *settings("seed=4"), "--out", str(tmp_path / "s"), *given)
+    assert done.returncode == 0, done.stderr
+    mine, theirs = (
+        load_characterisation(folder / "characterisation.h5").digest
+        for folder in (tmp_path / "s", finished[0])
+    )
+    assert mine == theirs
+
+
+SINH = 'name = "plain"\nmodel = "sinh"\narea = 1.0\n[parameters]\nb = 2.0\n[meta]\n'
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (["device.levels=1"], "device.levels: Input should be greater than or equal to 2, got 1"),
+        (["network.kind=lenet", "network.hidden=[100]"], "8 × 8 pixels are too small for a lenet"),
+        (["images.train=5"], "a test image has the label 9"),
+        (
+            ["device.name=plain.toml"],
+            "model sinh has no dynamics, it can't be programmed by pulses",
+        ),
+        (["effects.stuck=2"], "effects: stuck must be from 0 to 1, got 2.0"),
+        (["mapping.drive=bits"], "inputs driven bit by bit need dac_bits, such as 8"),
+        (
+            ["training.gradients=array", "training.engine=ideal"],
+            "needs the engine line or surrogate",
+        ),
+        (["training.write_limit=0"], "training.write_limit: Input should be greater than 0"),
+    ],
+)
+def test_what_cannot_be_trained_is_one_sentence(tmp_path, monkeypatch, changes, words):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    Path("plain.toml").write_text(SINH)
+    given = [word for change in changes for word in ("--set", change)]
+    done = CliRunner().invoke(app, ["train", "demo", *given, "--out", "r"])
+    assert done.exit_code == 2, done.output
+    said = " ".join(done.output.split())
+    assert said.count("error:") == 1
+    assert words in said
+    assert not list(tmp_path.glob("r/*.h5"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
@@ -244,6 +348,7 @@ def test_runs_are_never_written_over(tmp_path, monkeypatch):
         (["run", "demo", "--engine", "spcie"], 2, "training.engine"),
         (["run", "demo", "--resume", "x"], 2, "nothing else"),
         (["run", "--resume", "nowhere"], 2, "holds no run"),
+        (["run", "demo", "--characterisation", "no.h5"], 2, "there is no characterisation no.h5"),
         (["run", "demo", "--set", "device.name=nbsto"], 2, "did you mean 'nbsto_32um'?"),
         (["run", "demo", "--set", "images.train=99999"], 2, "has 1297"),
         (["validate", "nowhere"], 2, "holds no run"),

@@ -37,16 +37,21 @@ def load_checkpoint(path: str | Path, trainer: Trainer) -> None:
         If it is no checkpoint, or one of another network, data set or configuration.
     """
     tree = read_record(path, KIND)
-    if tree["identity"] != trainer.identity:
+    if tree.get("identity") != trainer.identity:
         raise InputError(
             f"{path} was saved by a training with another configuration, network or data:"
             " resume with the same ones, or start anew with another file"
         )
-    records = [_epoch(row) for row in json.loads(tree["records"])]
-    audits = [
-        AuditRecord(**row | {"tile": tuple(row["tile"])}) for row in json.loads(tree["audits"])
-    ]
-    trainer.restore(tree["state"], records, audits)
+    try:
+        records = [_epoch(row) for row in json.loads(tree["records"])]
+        audits = [
+            AuditRecord(**row | {"tile": tuple(row["tile"])}) for row in json.loads(tree["audits"])
+        ]
+        trainer.restore(tree["state"], records, audits)
+    except (KeyError, TypeError) as error:
+        raise InputError(
+            f"{path} was saved by another version of memtwin: start anew with another file"
+        ) from error
 
 
 def _epoch(row: dict[str, Any]) -> EpochRecord:

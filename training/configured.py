@@ -111,13 +111,20 @@ def chosen_images(images: ImageSet, config: RunConfig) -> ImageSet:
     ):
         if wanted is not None and wanted > there:
             raise InputError(f"images.{name}: {wanted} images asked for, {images.name} has {there}")
-    return replace(
+    chosen = replace(
         images,
         x_train=images.x_train[:train],
         y_train=images.y_train[:train],
         x_test=images.x_test[:test],
         y_test=images.y_test[:test],
     )
+    highest = int(chosen.y_test.max())
+    if highest >= chosen.classes:
+        raise InputError(
+            f"images.train: a test image has the label {highest}, the first {train} training images"
+            f" only labels up to {chosen.classes - 1}: train on more images"
+        )
+    return chosen
 
 
 def network_of(config: RunConfig, images: ImageSet) -> Network:
@@ -131,7 +138,14 @@ def network_of(config: RunConfig, images: ImageSet) -> Network:
             f"network.kind: a lenet takes square images of ten classes, {images.name} has"
             f" {height} × {width} pixels and {images.classes} classes"
         )
-    return lenet(wanted.channels, height, AveragePool if wanted.pool == "average" else MaxPool)
+    pool = AveragePool if wanted.pool == "average" else MaxPool
+    try:
+        return lenet(wanted.channels, height, pool)
+    except InputError as error:
+        raise InputError(
+            f"network.kind: images of {height} × {width} pixels are too small for a lenet"
+            f" ({error}); choose kind = 'mlp'"
+        ) from error
 
 
 def twin_of(

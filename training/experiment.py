@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from ..circuits import ngspice
-from ..circuits.characterise import load_characterisation
 from ..data.errors import InputError
 from ..data.store import write_record, write_text
 from .config import RunConfig, parse_config
@@ -38,15 +37,18 @@ from .record import (
 )
 from .results import TrainResult
 from .sentences import audit_text, epoch_text, validation_text
-from .setup import Setup, set_up
+from .setup import Setup, characterised, fitted, set_up
 from .train import train, train_float
 from .twin import MemristorTwin
 from .validate import Validation, validate
 
+CONFIG = "config.json"
+"""File with which a folder belongs to a run."""
+
 
 def stored_config(folder: str | Path) -> RunConfig:
     """Return the configuration with which the run in ``folder`` was started."""
-    path = Path(folder) / "config.json"
+    path = Path(folder) / CONFIG
     try:
         tree = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -65,14 +67,14 @@ def new_folder(out: str | Path | None, config: RunConfig) -> Path:
         If ``out`` names a folder that already holds a run.
     """
     if out is not None:
-        if (Path(out) / "config.json").exists():
+        if (Path(out) / CONFIG).exists():
             raise InputError(
                 f"{out} already holds a run: continue it with --resume {out}, or choose another folder"
             )
         return Path(out)
     base = Path("runs") / f"{config.name}-{config.seed}"
     names = (base if k == 1 else base.with_name(f"{base.name}-{k}") for k in range(1, 10_000))
-    return next(name for name in names if not (name / "config.json").exists())
+    return next(name for name in names if not (name / CONFIG).exists())
 
 
 def run(
@@ -155,11 +157,10 @@ class _Job:
 
     def run(self) -> dict[str, Any]:
         started = time.perf_counter()
-        self._claim()
+        self._check_folder()
         features = ngspice.features()
-        setup = self._set_up()
+        setup, costs = self._set_up()
         float_accuracy = self._train_float(setup)
-        costs = self._write_costs(setup)
         twin, result = self._train(setup, costs)
         validation = self._validate(setup, twin, result)
         self.steps.seconds["all"] = time.perf_counter() - started
@@ -184,21 +185,27 @@ class _Job:
 
     def train(self) -> TrainResult:
         """Do the job up to the end of the training."""
-        self._claim()
-        setup = self._set_up()
-        return self._train(setup, self._write_costs(setup))[1]
+        self._check_folder()
+        return self._train(*self._set_up())[1]
 
     def validate(self) -> Validation:
         """Validate a run that has been trained; everything else is taken from its folder."""
-        setup = self._set_up()
-        twin, result = self._train(setup, self._write_costs(setup))
+        setup, costs = self._set_up()
+        twin, result = self._train(setup, costs)
         return self._validate(setup, twin, result)
 
-    def _set_up(self) -> Setup:
+    def _set_up(self) -> tuple[Setup, WriteCosts]:
+        """Return what training starts from; what can go wrong quickly comes first."""
+        setup = set_up(self.config, self.steps, surrogate=False, executor=self.executor)
+        if not (self.folder / CONFIG).exists():
+            write_text(self.folder / CONFIG, self.config.model_dump_json(indent=2) + "\n")
+        with self.steps.step("write cost", "pulsing the device between levels") as progress:
+            table = self.folder / "write_table.h5"
+            costs = write_costs(self.config, setup.levels, progress, path=table)
         path = self.folder / "characterisation.h5"
         if self.given is not None and not path.exists():
-            load_characterisation(self.given).save(path)
-        return set_up(self.config, self.steps, characterisation=path, executor=self.executor)
+            characterised(self.config, setup.tile, setup.levels, self.given).save(path)
+        return fitted(setup, self.steps, path), costs
 
     def _train_float(self, setup: Setup) -> list[float]:
         options = train_options(self.config)
@@ -208,11 +215,6 @@ class _Job:
             f"float network: {100 * accuracy[-1]:.2f} % on {len(setup.images.x_test):,} test images"
         )
         return accuracy
-
-    def _write_costs(self, setup: Setup) -> WriteCosts:
-        path = self.folder / "write_table.h5"
-        with self.steps.step("write cost", "pulsing the device between levels") as progress:
-            return write_costs(self.config, setup.levels, progress, path=path)
 
     def _train(self, setup: Setup, costs: WriteCosts) -> tuple[MemristorTwin, TrainResult]:
         twin, auditor = setup.twin(), setup.auditor()
@@ -257,13 +259,11 @@ class _Job:
         self.steps.say(validation_text(found))
         return found
 
-    def _claim(self) -> None:
-        """Take the folder for this configuration, or make sure that it already has it."""
-        path = self.folder / "config.json"
-        if path.exists():
-            if stored_config(self.folder) != self.config:
-                raise InputError(
-                    f"{self.folder} holds a run with another configuration: choose another folder"
-                )
-            return
-        write_text(path, self.config.model_dump_json(indent=2) + "\n")
+    def _check_folder(self) -> None:
+        """Refuse a folder that another configuration has, and a characterisation that is not there."""
+        if self.given is not None and not Path(self.given).is_file():
+            raise InputError(f"there is no characterisation {self.given}")
+        if (self.folder / CONFIG).exists() and stored_config(self.folder) != self.config:
+            raise InputError(
+                f"{self.folder} holds a run with another configuration: choose another folder"
+            )

@@ -9,7 +9,7 @@ Running, training alone, comparing and benchmarking all build here, from a confi
     )
 """
 
-__all__ = ["Setup", "characterised", "set_up"]
+__all__ = ["Setup", "characterised", "fitted", "set_up"]
 
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
@@ -118,10 +118,14 @@ def set_up(
     tile = cell_tile(config, levels)
     steps.say(device_text(levels))
     setup = Setup(config, images, levels, tile, network, executor=executor)
-    if not surrogate:
-        return setup
+    return fitted(setup, steps, characterisation) if surrogate else setup
+
+
+def fitted(setup: Setup, steps: Steps, characterisation: str | Path | None = None) -> Setup:
+    """Return ``setup`` with a surrogate, fitted to the ``characterisation``; see :func:`set_up`."""
+    config = setup.config
     with steps.step("characterisation", "characterising cell and tile in ngspice") as progress:
-        record = characterised(config, tile, levels, characterisation, progress)
+        record = characterised(config, setup.tile, setup.levels, characterisation, progress)
     with steps.step("surrogate", "fitting the surrogate"):
         fit = fit_surrogate(record)
     check = fit.check(record).tree()
@@ -144,6 +148,11 @@ def characterised(
 ) -> Characterisation:
     """Return what ngspice says about the tile: the record at ``path``, made and kept there if need
     be.
+
+    Raises
+    ------
+    InputError
+        If that record is of another tile, device or range of conductances.
     """
     path = None if path is None else Path(path)
     if path is not None and path.exists():

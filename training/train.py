@@ -134,7 +134,8 @@ def train_float(
             loss, error = cross_entropy(outputs, images.y_train[chosen])
             if not np.isfinite(loss):
                 raise MemtwinError(
-                    f"float training diverged in epoch {epoch + 1}, batch {b + 1}:"
+                    f"float training diverged in epoch {epoch + 1}, batch {b + 1}, most in matrix"
+                    f" {_largest(network, weights) + 1}:"
                     f" lower the learning rate of {options.learning_rate:g}"
                 )
             for w, optimiser, gradient in zip(
@@ -146,3 +147,12 @@ def train_float(
         outputs = np.concatenate([network.forward(x, product)[0] for x in parts(images.x_test)])
         accuracies.append(float(np.mean(outputs.argmax(axis=1) == images.y_test)))
     return accuracies, weights
+
+
+def _largest(network: Network, weights: list[Array32]) -> int:
+    """Return which matrix has grown most, in its initial weights."""
+    grown = [
+        float(np.abs(np.nan_to_num(w, nan=np.inf)).max()) / deviation
+        for w, deviation in zip(weights, network.deviations, strict=True)
+    ]
+    return int(np.argmax(grown))
