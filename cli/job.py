@@ -103,11 +103,14 @@ def prepared(
     out: Path | None,
     resume: Path | None,
     characterisation: Path | None = None,
+    kind: str | None = None,
 ) -> "tuple[RunConfig, Path]":
-    """Return configuration and folder of the job that the options ask for; ``given`` are keys with their values."""
+    """Return configuration and folder of the job that the options ask for; ``given`` are keys with their values,
+    ``kind`` comes before the name of a folder that is not given.
+    """
     from ..data.errors import InputError
     from ..training.config import load_config, presets
-    from ..training.experiment import new_folder, stored_config
+    from ..training.folder import new_folder, stored_config
 
     every = [
         *(changes or []),
@@ -122,4 +125,4 @@ def prepared(
     if (preset is None) == (config is None):
         raise InputError(f"give a preset ({', '.join(presets())}) or --config FILE, one of them")
     settings = load_config(config if config is not None else str(preset), every)
-    return settings, new_folder(out, settings)
+    return settings, new_folder(out, settings, kind)

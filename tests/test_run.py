@@ -22,6 +22,7 @@ from memtwin.data.store import digest, write_record
 from memtwin.training import experiment
 from memtwin.training.checkpoint import load_checkpoint
 from memtwin.training.config import load_config
+from memtwin.training.folder import new_folder
 from memtwin.training.record import load_run
 
 SMALL = [
@@ -231,13 +232,13 @@ def test_records_of_an_older_memtwin_are_refused_with_the_remedy(tmp_path):
 def test_runs_are_never_written_over(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = load_config("demo")
-    first = experiment.new_folder(None, config)
+    first = new_folder(None, config)
     assert first == Path("runs/demo-0")
     first.mkdir(parents=True)
     (first / "config.json").write_text(config.model_dump_json())
-    assert experiment.new_folder(None, config) == Path("runs/demo-0-2")
+    assert new_folder(None, config) == Path("runs/demo-0-2")
     with pytest.raises(InputError, match="already holds a run: continue it with --resume"):
-        experiment.new_folder(first, config)
+        new_folder(first, config)
     with pytest.raises(InputError, match="another configuration"):
         experiment.run(load_config("demo", ["seed=1"]), first)
 

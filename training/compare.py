@@ -1,25 +1,39 @@
-"""The Siamese update beside other rules: same network, tiles, images and seeds."""
+"""The Siamese update beside other rules: same network, tiles, images and seeds.
 
-__all__ = ["ComparedRule", "compare"]
+Every training keeps its checkpoint in the comparison's folder, and is taken from there when the
+comparison is continued, or made again with more seeds or rules.
+"""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, TypeAlias
+__all__ = ["COMPARED", "ComparedRule", "Comparison", "compare", "compare_in"]
+
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 
-from ..data.errors import InputError
-from ..data.images import ImageSet
-from ..data.types import Array, Progress
-from .baselines import Baseline
+from ..data.errors import InputError, nearest
+from ..data.store import digest, read_record, write_record
+from ..data.types import Array
+from .baselines import BASELINES
+from .config import RunConfig
+from .configured import train_options
+from .folder import Folder
 from .ledger import Cost, WriteCosts
+from .listener import Listener, Steps
 from .results import TrainResult
-from .siamese import SiameseOptions
+from .sentences import audit_text
+from .setup import Setup
 from .train import train, train_float
-from .trainer import TrainOptions
-from .twin import MemristorTwin
 
-Rules: TypeAlias = Mapping[str, SiameseOptions | Baseline]
+COMPARED = ("siamese", *BASELINES)
+"""Rules by the name under which they are compared."""
+
+REFERENCE = "closed loop"
+"""The rule that the others are set against."""
+
+FLOAT = "float training"
 
 
 @dataclass(frozen=True)
@@ -28,89 +42,178 @@ class ComparedRule:
 
     name: str
     accuracy: Array
-    """Test accuracy after the last epoch, one per seed."""
-    to_float: Array
-    """The same minus that of the float network trained with the same seed."""
-    first: Cost
-    """Mean cost of the first epoch."""
-    total: Cost
-    """Mean cost of all epochs."""
-    max_writes: float
-    """Writes of the most-written device, mean over seeds."""
+    """Test accuracy after the last epoch, (seeds,)."""
+    first: tuple[Cost, ...]
+    """Cost of the first epoch, one per seed."""
+    total: tuple[Cost, ...]
+    """Cost of all epochs, one per seed."""
+    max_writes: Array
+    """Writes of the most-written device, (seeds,)."""
 
-    def removed(self, reference: "ComparedRule") -> dict[str, float]:
-        """Return by how many percent the first epoch costs less than that of ``reference``."""
-        return self.first.removed(reference.first)
+    def removed(self, reference: "ComparedRule") -> dict[str, Array]:
+        """Return by how many percent the first epoch costs less than that of ``reference``, per
+        field of :class:`.ledger.Cost`, (seeds,).
+        """
+        each = [
+            mine.removed(theirs) for mine, theirs in zip(self.first, reference.first, strict=True)
+        ]
+        return {key: np.array([one[key] for one in each]) for key in each[0]}
 
-    def summary(self, reference: "ComparedRule") -> dict[str, Any]:
-        """Return one flat mapping, for JSON and tables."""
-        spread = float(self.accuracy.std(ddof=1)) if len(self.accuracy) > 1 else 0.0
-        return {
-            "rule": self.name,
-            "accuracy_percent": 100 * float(self.accuracy.mean()),
-            "accuracy_spread_percent": 100 * spread,
-            "to_float_percent": 100 * float(self.to_float.mean()),
-            "max_writes": self.max_writes,
-            **{f"first_{key}": value for key, value in asdict(self.first).items()},
-            **{f"total_{key}": value for key, value in asdict(self.total).items()},
-            **{f"{key}_removed_percent": value for key, value in self.removed(reference).items()},
-        }
+
+@dataclass(frozen=True)
+class Comparison:
+    """Rules over the same seeds, and the float network trained alike."""
+
+    seeds: tuple[int, ...]
+    float_accuracy: Array
+    """Test accuracy of the float network after the last epoch, (seeds,)."""
+    rules: tuple[ComparedRule, ...]
+    write_cost_source: str
+
+    def summary(self) -> dict[str, dict[str, float]]:
+        """Return one flat mapping per rule, for JSON and tables; savings are of the first epoch,
+        against the basic closed loop.
+        """
+        reference = next(rule for rule in self.rules if rule.name == REFERENCE)
+        rows = {"float": _spread("accuracy", 100 * self.float_accuracy)}
+        for rule in self.rules:
+            row = _spread("accuracy", 100 * rule.accuracy)
+            row |= _spread("to_float", 100 * (rule.accuracy - self.float_accuracy))
+            for key, removed in rule.removed(reference).items():
+                row |= _spread(f"{key}_removed", removed)
+            for name, costs in (("first", rule.first), ("total", rule.total)):
+                mean = sum(costs, Cost()).times(1.0 / len(costs))
+                row |= {f"{name}_{key}": value for key, value in asdict(mean).items()}
+            rows[rule.name] = row | {"max_writes": float(rule.max_writes.mean())}
+        return rows
+
+
+def compare_in(
+    folder: str | Path,
+    config: RunConfig,
+    rules: Sequence[str],
+    seeds: Sequence[int],
+    listener: Listener | None = None,
+    executor: Executor | None = None,
+    characterisation: str | Path | None = None,
+) -> Comparison:
+    """Compare in ``folder``, taking from there what has been made before.
+
+    Raises
+    ------
+    InputError
+        If the configuration can't be met, or ``folder`` belongs to another one.
+    MemtwinError
+        If a training fails; those that were finished stay in the folder.
+    """
+    _check(rules, seeds)
+    steps, home = Steps(listener), Folder(Path(folder), characterisation)
+    home.check(config)
+    needed = config.training.engine in ("surrogate", "line")
+    setup, costs = home.start(config, steps, surrogate=needed, executor=executor)
+    return compare(setup, costs, rules, seeds, folder=folder, steps=steps)
 
 
 def compare(
-    make_twin: Callable[[int], MemristorTwin],
-    images: ImageSet,
-    options: TrainOptions,
+    setup: Setup,
     costs: WriteCosts,
-    rules: Rules,
+    rules: Sequence[str],
     seeds: Sequence[int],
     *,
-    progress: Progress | None = None,
-) -> list[ComparedRule]:
+    folder: str | Path | None = None,
+    steps: Steps | None = None,
+) -> Comparison:
     """Train by every rule with every seed, and the float network once per seed.
 
     Parameters
     ----------
-    make_twin
-        Makes the twin for a seed.
-    options
-        For all rules; seed and rule are put in.
+    rules
+        Some of :data:`COMPARED`; the basic closed loop, which the others are set against, comes by
+        itself.
+    folder
+        Where checkpoints are kept, and taken from.
     """
-    if not rules or not seeds:
-        raise InputError("a comparison needs at least one rule and one seed")
-    done, total = 0, len(seeds) * (len(rules) + 1)
-    results: dict[str, list[TrainResult]] = {name: [] for name in rules}
+    _check(rules, seeds)
+    steps, home = steps or Steps(), None if folder is None else Path(folder)
+    chosen = [name for name in COMPARED if name in (*rules, REFERENCE)]
+    results: dict[str, list[TrainResult]] = {name: [] for name in chosen}
     goals = []
     for seed in seeds:
-        seeded = replace(options, seed=seed)
-        goals.append(train_float(make_twin(seed).network, images, seeded)[0][-1])
-        done += 1
-        for name, rule in rules.items():
-            if progress is not None:
-                progress(done, total)
-            chosen = (
-                replace(seeded, siamese=rule, baseline=None)
-                if isinstance(rule, SiameseOptions)
-                else replace(seeded, baseline=rule)
-            )
-            results[name].append(train(make_twin(seed), images, chosen, costs))
-            done += 1
-    if progress is not None:
-        progress(done, total)
-    return [_row(name, runs, np.array(goals)) for name, runs in results.items()]
+        seeded = setup.seeded(seed)
+        goals.append(_float_accuracy(seeded, home, steps))
+        for name in chosen:
+            result = _train(seeded.with_rule(name), costs, home, steps)
+            steps.say(_training_text(name, seed, result, goals[-1]))
+            results[name].append(result)
+    rows = tuple(_row(name, runs) for name, runs in results.items())
+    return Comparison(tuple(seeds), np.array(goals), rows, costs.source)
 
 
-def _row(name: str, runs: list[TrainResult], goals: Array) -> ComparedRule:
-    accuracy = np.array([run.accuracy for run in runs])
-    share = 1.0 / len(runs)
-    first = sum((run.records[0].cost for run in runs), Cost())
-    total = sum((record.cost for run in runs for record in run.records), Cost())
-    worst = [max(int(counts.max()) for counts in run.ledger.device_writes) for run in runs]
+def _check(rules: Sequence[str], seeds: Sequence[int]) -> None:
+    for name in rules:
+        if name not in COMPARED:
+            raise InputError(f"there is no update rule {name!r}{nearest(name, COMPARED)}")
+    if not rules or not seeds:
+        raise InputError("a comparison needs at least one rule and one seed")
+
+
+def _train(setup: Setup, costs: WriteCosts, home: Path | None, steps: Steps) -> TrainResult:
+    config = setup.config
+    title = f"{config.training.rule}, seed {config.seed}"
+    file = f"{config.training.rule.replace(' ', '-')}-{config.seed}.h5"
+    auditor = setup.auditor()
+    if auditor is not None:
+        auditor.on_record = lambda found: steps.say(f"{title}: {audit_text(found, config.audit)}")
+    with steps.step(title, title) as progress:
+        return train(
+            setup.twin(),
+            setup.images,
+            train_options(config),
+            costs,
+            on_batch=progress,
+            auditor=auditor,
+            checkpoint=None if home is None else home / file,
+            resume=True,
+        )
+
+
+def _float_accuracy(setup: Setup, home: Path | None, steps: Steps) -> float:
+    """Return the float network's accuracy after the last epoch, or take it from ``home``."""
+    config, options = setup.config, train_options(setup.config)
+    path = None if home is None else home / f"float-{config.seed}.h5"
+    identity = digest(config.model_dump_json())
+    if path is not None and path.exists():
+        tree = read_record(path, FLOAT)
+        if tree["identity"] == identity:
+            return float(tree["accuracy"][-1])
+    with steps.step(f"float, seed {config.seed}", f"float, seed {config.seed}") as progress:
+        accuracy, _ = train_float(setup.network, setup.images, options, on_batch=progress)
+    if path is not None:
+        write_record(path, FLOAT, {"identity": identity, "accuracy": np.array(accuracy)})
+    steps.say(f"float, seed {config.seed}: {100 * accuracy[-1]:.2f} %")
+    return accuracy[-1]
+
+
+def _training_text(name: str, seed: int, result: TrainResult, goal: float) -> str:
+    first = result.records[0]
+    removed = first.cost.removed(first.closed_loop)["writes"]
+    return (
+        f"{name}, seed {seed}: {100 * result.accuracy:.2f} %, {100 * (result.accuracy - goal):+.2f}"
+        f" to float; {removed:.2f} % of the closed loop's writes removed in the first epoch"
+    )
+
+
+def _row(name: str, runs: list[TrainResult]) -> ComparedRule:
     return ComparedRule(
         name,
-        accuracy,
-        accuracy - goals,
-        first.times(share),
-        total.times(share),
-        float(np.mean(worst)),
+        np.array([run.accuracy for run in runs]),
+        tuple(run.records[0].cost for run in runs),
+        tuple(sum((record.cost for record in run.records), Cost()) for run in runs),
+        np.array([max(int(counts.max()) for counts in run.ledger.device_writes) for run in runs]),
     )
+
+
+def _spread(name: str, values: Array) -> dict[str, float]:
+    """Return mean and standard deviation over seeds; no spread of one seed."""
+    spread = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+    return {f"{name}_percent": float(values.mean()), f"{name}_spread_percent": spread}

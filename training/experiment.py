@@ -5,9 +5,8 @@ Every step leaves its result in the run's folder, whole or not at all, and is ta
 ``validation-ENGINE.h5`` and ``run.h5``, the record that reports are made from.
 """
 
-__all__ = ["new_folder", "run", "stored_config", "train_run", "validate_run"]
+__all__ = ["run", "train_run", "validate_run"]
 
-import json
 import time
 from concurrent.futures import Executor
 from dataclasses import asdict
@@ -16,9 +15,10 @@ from typing import Any
 
 from ..circuits import ngspice
 from ..data.errors import InputError
-from ..data.store import write_record, write_text
+from ..data.store import write_record
 from .config import RunConfig, parse_config
-from .configured import train_options, write_costs
+from .configured import train_options
+from .folder import Folder, stored_config
 from .ledger import WriteCosts
 from .listener import Listener, Steps
 from .record import (
@@ -37,44 +37,10 @@ from .record import (
 )
 from .results import TrainResult
 from .sentences import audit_text, epoch_text, validation_text
-from .setup import Setup, characterised, fitted, set_up
+from .setup import Setup
 from .train import train, train_float
 from .twin import MemristorTwin
 from .validate import Validation, validate
-
-CONFIG = "config.json"
-"""File with which a folder belongs to a run."""
-
-
-def stored_config(folder: str | Path) -> RunConfig:
-    """Return the configuration with which the run in ``folder`` was started."""
-    path = Path(folder) / CONFIG
-    try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{folder} holds no run: there is no {path.name} in it") from error
-    except ValueError as error:
-        raise InputError(f"{path} is damaged: {error}") from error
-    return parse_config(tree, str(path))
-
-
-def new_folder(out: str | Path | None, config: RunConfig) -> Path:
-    """Return the folder for a new run, ``runs/NAME-SEED`` or the next free name; an existing run is never written over.
-
-    Raises
-    ------
-    InputError
-        If ``out`` names a folder that already holds a run.
-    """
-    if out is not None:
-        if (Path(out) / CONFIG).exists():
-            raise InputError(
-                f"{out} already holds a run: continue it with --resume {out}, or choose another folder"
-            )
-        return Path(out)
-    base = Path("runs") / f"{config.name}-{config.seed}"
-    names = (base if k == 1 else base.with_name(f"{base.name}-{k}") for k in range(1, 10_000))
-    return next(name for name in names if not (name / CONFIG).exists())
 
 
 def run(
@@ -151,15 +117,14 @@ class _Job:
         executor: Executor | None,
         characterisation: str | Path | None = None,
     ) -> None:
-        self.config, self.folder = config, Path(folder)
-        self.executor, self.given = executor, characterisation
-        self.steps = Steps(listener)
+        self.config, self.folder = config, Folder(Path(folder), characterisation)
+        self.executor, self.steps = executor, Steps(listener)
 
     def run(self) -> dict[str, Any]:
         started = time.perf_counter()
-        self._check_folder()
+        self.folder.check(self.config)
         features = ngspice.features()
-        setup, costs = self._set_up()
+        setup, costs = self._start()
         float_accuracy = self._train_float(setup)
         twin, result = self._train(setup, costs)
         validation = self._validate(setup, twin, result)
@@ -180,32 +145,22 @@ class _Job:
             "validation": validation.tree(),
         }
         record["summary"] = summarise(record)
-        write_record(self.folder / "run.h5", KIND, record, format=FORMAT)
-        return load_run(self.folder)
+        write_record(self.folder.path / "run.h5", KIND, record, format=FORMAT)
+        return load_run(self.folder.path)
 
     def train(self) -> TrainResult:
         """Do the job up to the end of the training."""
-        self._check_folder()
-        return self._train(*self._set_up())[1]
+        self.folder.check(self.config)
+        return self._train(*self._start())[1]
 
     def validate(self) -> Validation:
         """Validate a run that has been trained; everything else is taken from its folder."""
-        setup, costs = self._set_up()
+        setup, costs = self._start()
         twin, result = self._train(setup, costs)
         return self._validate(setup, twin, result)
 
-    def _set_up(self) -> tuple[Setup, WriteCosts]:
-        """Return what training starts from; what can go wrong quickly comes first."""
-        setup = set_up(self.config, self.steps, surrogate=False, executor=self.executor)
-        if not (self.folder / CONFIG).exists():
-            write_text(self.folder / CONFIG, self.config.model_dump_json(indent=2) + "\n")
-        with self.steps.step("write cost", "pulsing the device between levels") as progress:
-            table = self.folder / "write_table.h5"
-            costs = write_costs(self.config, setup.levels, progress, path=table)
-        path = self.folder / "characterisation.h5"
-        if self.given is not None and not path.exists():
-            characterised(self.config, setup.tile, setup.levels, self.given).save(path)
-        return fitted(setup, self.steps, path), costs
+    def _start(self) -> tuple[Setup, WriteCosts]:
+        return self.folder.start(self.config, self.steps, executor=self.executor)
 
     def _train_float(self, setup: Setup) -> list[float]:
         options = train_options(self.config)
@@ -233,7 +188,7 @@ class _Job:
                 on_batch=progress,
                 on_epoch=lambda epoch: self.steps.say(epoch_text(epoch)),
                 auditor=auditor,
-                checkpoint=self.folder / "checkpoint.h5",
+                checkpoint=self.folder.path / "checkpoint.h5",
                 resume=True,
             )
         return twin, result
@@ -253,17 +208,8 @@ class _Job:
                 name=wanted.engine,
                 reference=setup.engine(trained),
                 seed=config.seed,
-                path=self.folder / f"validation-{wanted.engine}.h5",
+                path=self.folder.path / f"validation-{wanted.engine}.h5",
                 progress=progress,
             )
         self.steps.say(validation_text(found))
         return found
-
-    def _check_folder(self) -> None:
-        """Refuse a folder that another configuration has, and a characterisation that is not there."""
-        if self.given is not None and not Path(self.given).is_file():
-            raise InputError(f"there is no characterisation {self.given}")
-        if (self.folder / CONFIG).exists() and stored_config(self.folder) != self.config:
-            raise InputError(
-                f"{self.folder} holds a run with another configuration: choose another folder"
-            )

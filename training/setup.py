@@ -75,6 +75,11 @@ class Setup:
         """Return the same setup for a training with another seed."""
         return replace(self, config=self.config.model_copy(update={"seed": seed}))
 
+    def with_rule(self, rule: str) -> "Setup":
+        """Return the same setup for a training by another update rule."""
+        training = self.config.training.model_copy(update={"rule": rule})
+        return replace(self, config=self.config.model_copy(update={"training": training}))
+
     def twin(self) -> MemristorTwin:
         """Return a new memristor twin that is read through the training engine."""
         engine = self.engine(self.config.training.engine)
