@@ -8,6 +8,9 @@ import h5py
 import numpy as np
 import pytest
 
+from memtwin.data.store import digest
+from memtwin.training.record import load_run
+
 SCRIPT = """
 import sys
 from memtwin.circuits.cell import Cell
@@ -86,3 +89,53 @@ def test_killed_trainings_end_in_the_same_record(kills, tmp_path, rng):
         assert found.keys() == expected.keys()
         for name, value in expected.items():
             np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
+RUN = [
+    "name=small", "images.train=300", "images.test=60", "network.hidden=[8]", "device.levels=4",
+    "tile.rows=16", "tile.cols=16", "training.epochs=6", "training.batch=20", "effects.drift=0.002",
+    "effects.relaxation=0.01", "surrogate.vectors=8", "surrogate.held_out=6", "audit.every=20",
+    "validation.images=20",
+]  # fmt: skip
+
+
+def run(folder, *, resume=False):
+    given = ["--resume", str(folder)] if resume else ["demo", "--out", str(folder)]
+    changes = [] if resume else [word for change in RUN for word in ("--set", change)]
+    return subprocess.Popen(
+        [sys.executable, "-m", "memtwin", "run", *given, *changes],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def record(folder):
+    found = load_run(folder)
+    del found["seconds"], found["summary"]["seconds"]
+    return digest(found)
+
+
+@pytest.mark.slow
+@pytest.mark.spice
+def test_runs_killed_at_any_step_end_in_the_same_record(tmp_path, rng):
+    whole = tmp_path / "whole"
+    started = time.perf_counter()
+    process = run(whole)
+    _, said = process.communicate()
+    assert process.returncode == 0, said
+    span = time.perf_counter() - started
+    expected = record(whole)
+    for kill in range(10):
+        folder = tmp_path / f"killed-{kill}"
+        process = run(folder)
+        # Nothing is claimed before the configuration is on disk.
+        while process.poll() is None and not (folder / "config.json").exists():
+            time.sleep(0.01)
+        time.sleep(float(rng.uniform(0.0, 0.7 * span)))
+        process.kill()
+        process.communicate()
+        process = run(folder, resume=True)
+        _, said = process.communicate()
+        assert process.returncode == 0, said
+        assert record(folder) == expected

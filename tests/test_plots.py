@@ -1,5 +1,6 @@
 """Every picture is drawn from real objects, and shows what it was given."""
 
+import io
 import re
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from memtwin.devices.fit_profile import Profile
 from memtwin.devices.levels import make_levels
 from memtwin.devices.models import MODELS
 from memtwin.devices.pulse_response import fit_spread
+from memtwin.training.plots import write_histogram
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +67,19 @@ def test_profile_band_levels_and_arrays(axes, rng):
     assert last.get_ydata()[-1] == pytest.approx(1e6 * levels.g[-1] * 0.1, rel=1e-6)
     targets = np.repeat([1e-6, 5e-6], 50)
     assert plots.array_spread(axes, targets, targets + 1e-7 * rng.standard_normal(100)) is axes
+
+
+def test_writes_of_devices_are_counted(axes):
+    counts = [np.array([[0, 1], [1, 130]]), np.array([2, 0])]
+    heights = [bar.get_height() for bar in write_histogram(axes, counts).patches]
+    assert sum(heights) == 4  # those that were written
+    assert axes.get_ylabel() == "devices per 3 writes"
+    assert axes.get_title() == "33 % of 6 devices never written"
+    axes.figure.savefig(io.BytesIO())
+
+
+def test_no_writes_are_drawn_too(axes):
+    write_histogram(axes, [np.zeros((2, 4), int)]).figure.savefig(io.BytesIO())
 
 
 def test_a_picture_that_cannot_be_written_says_so(result, tmp_path):

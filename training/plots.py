@@ -108,18 +108,17 @@ def write_map(axes: Axes, counts: ArrayLike, *, title: str) -> Axes:
 
 
 def write_histogram(axes: Axes, counts: Sequence[ArrayLike]) -> Axes:
-    """Draw how many devices were written how often, on log axes; ``counts`` holds one array per layer."""
+    """Draw how many devices were written how often, on a log axis; ``counts`` holds one array per layer."""
     flat = np.concatenate([np.ravel(np.asarray(one, int)) for one in counts])
     top = max(1, int(flat.max()))
-    # Whole numbers up to ten have a bar each, larger ones share bars that widen with them.
-    edges = np.unique(np.concatenate([np.arange(1, 11), np.geomspace(10, top + 1, 24).astype(int)]))
-    edges = np.append(edges[edges <= top], top + 1) - 0.5
-    axes.hist(flat[flat > 0], edges.tolist(), color=MEMRISTOR)
-    axes.set_xscale("log")
-    axes.set_yscale("log")
+    width = -(-top // 60)  # bars of equal, whole width, so that their heights compare
+    axes.hist(
+        flat[flat > 0], (np.arange(1, top + width + 1, width) - 0.5).tolist(), color=MEMRISTOR
+    )
+    axes.set_yscale("symlog", linthresh=1.0)  # shows a single device, and none
     axes.set(
         xlabel="writes of a device",
-        ylabel="devices",
+        ylabel="devices" if width == 1 else f"devices per {width} writes",
         title=f"{100 * np.mean(flat == 0):.0f} % of {flat.size:,} devices never written",
     )
     axes.grid(alpha=0.25)
