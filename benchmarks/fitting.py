@@ -182,9 +182,7 @@ def main() -> int:
     """Print the rows; return 1 if a bar is missed."""
     parser = argparse.ArgumentParser(description="Figures of the device toolkit.")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument(
-        "--thorough", action="store_true", help="20 seeds instead of 3: half an hour"
-    )
+    parser.add_argument("--thorough", action="store_true", help="20 seeds instead of 3")
     arguments = parser.parse_args()
 
     def rows() -> Iterator[Row]:
