@@ -46,5 +46,9 @@ def train(
         note(f"continue with: memtwin train --resume {folder}")
         raise
     last = result.records[-1].summary()
-    summary = {"folder": str(folder), "memristor_accuracy": result.accuracy} | last
+    audits = {
+        "audits": len(result.audits),
+        "audits_failed": sum(not found.passed for found in result.audits),
+    }
+    summary = {"folder": str(folder), "memristor_accuracy": result.accuracy} | audits | last
     emit(summary, as_json=json, title=f"training {settings.name}")

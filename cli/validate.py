@@ -32,6 +32,7 @@ def validate(
     low, high = found.interval
     summary = {
         "engine": found.engine,
+        "reference_engine": found.reference_engine,
         "images": len(found.labels),
         "accuracy": found.accuracy,
         "accuracy_low": low,

@@ -7,7 +7,9 @@ import pytest
 
 from memtwin.circuits.cell import Cell
 from memtwin.circuits.ideal import Ideal
+from memtwin.circuits.line import LineSolver
 from memtwin.circuits.nodal import Nodal
+from memtwin.circuits.surrogate import Surrogate
 from memtwin.circuits.tile import Tile
 from memtwin.data.errors import InputError
 from memtwin.data.images import load_images
@@ -78,6 +80,35 @@ def test_a_resumed_training_remembers_its_audits_and_its_fallback(digits, tmp_pa
     load_checkpoint(tmp_path / "run.h5", second)
     assert second.audits == first.audits
     assert {matrix.engine.name for matrix in second.twin.matrices} == {"nodal"}
+
+
+def test_a_training_that_fell_back_is_resumed_bit_for_bit(digits, tmp_path):
+    def trainer():
+        auditor = Auditor(Nodal, every=4, bar_percent=1e-9, fallback=LineSolver)
+        costs = WriteCosts.nominal(16)
+        return Trainer(twin(Surrogate), digits, OPTIONS, costs, auditor=auditor)
+
+    straight, stopped, resumed = trainer(), trainer(), trainer()
+    straight.run_epoch()
+    save_checkpoint(tmp_path / "straight.h5", straight)  # taken in an uninterrupted training too
+    straight.run_epoch()
+    stopped.run_epoch()
+    save_checkpoint(tmp_path / "stopped.h5", stopped)
+    load_checkpoint(tmp_path / "stopped.h5", resumed)
+    resumed.run_epoch()
+    assert [record.engine for record in straight.audits] == ["surrogate", "line", "line"]
+    assert resumed.audits == straight.audits
+    for mine, theirs in zip(resumed.updates, straight.updates, strict=True):
+        np.testing.assert_array_equal(mine.weights, theirs.weights)
+
+
+def test_findings_are_told(digits):
+    heard = []
+    auditor = Auditor(Nodal, every=5, on_record=heard.append)
+    result = train(twin(Ideal), digits, OPTIONS, WriteCosts.nominal(16), auditor=auditor)
+    assert tuple(heard) == result.audits
+    # Every fifth batch of both epochs of six: the fifth, and the fourth of the second.
+    assert [(record.epoch, record.batch) for record in heard] == [(1, 5), (2, 4)]
 
 
 def test_bad_audits_are_said():
