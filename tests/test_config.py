@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -44,6 +45,22 @@ def test_mnist_is_what_the_docs_say():
     config = load_config("mnist")
     assert config.network.hidden == (100,)
     assert (config.training.epochs, config.training.batch, config.device.levels) == (10, 100, 16)
+
+
+def test_the_table_of_presets_is_theirs():
+    page = (Path(__file__).parents[1] / "docs" / "training.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([a-z-]+)` \| (?:digits|MNIST) \|[^|]*\|(.*)\|$", page, re.MULTILINE)
+    assert sorted(name for name, _ in rows) == presets()
+    for name, cells in rows:
+        levels, clip, rate, hysteresis, tiles, every = (cell.strip() for cell in cells.split("|"))
+        config = load_config(name)
+        training = config.training
+        stated = (float(clip), float(rate), float(hysteresis), int(levels))
+        assert stated == (
+            training.clip, training.learning_rate, training.hysteresis, config.device.levels,
+        )  # fmt: skip
+        assert tiles == f"{config.tile.rows}×{config.tile.cols}"
+        assert every.split()[0] == str(config.audit.every)
 
 
 def test_changes_apply_in_their_types():
