@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ..data.errors import EngineError, InputError
 from ..data.types import Array, Progress
@@ -111,19 +111,27 @@ class Spice:
                 if progress is not None:
                     progress(t + 1, len(g))
         else:
-            places = [(t, part) for t in range(len(g)) for part in _chunks(swept.shape[1])]
-            labels = [self._label(t, part.start) for t, part in places]
+            # Equal vectors, as blank patches of images are, are read once.
+            kept = [_distinct(vectors) for vectors in swept]
+            places = [
+                (t, first[part])
+                for t, (first, _) in enumerate(kept)
+                for part in _chunks(len(first))
+            ]
+            labels = [self._label(t, int(chosen[0])) for t, chosen in places]
             decks: list[Netlist] = []
 
             def jobs() -> Iterator[Job]:  # the first ones run while the others are written
-                for t, part in places:
-                    deck = build(self.tile, g[t], swept[t, part])
+                for t, chosen in places:
+                    deck = build(self.tile, g[t], swept[t, chosen])
                     decks.append(replace(deck, text=""))
                     yield Job(deck.text, (Step(deck.analysis, deck.sense),), self._ladder)
 
             outcomes = self._run(jobs(), labels, progress)
-            for (t, part), deck, out in zip(places, decks, outcomes, strict=True):
-                sensed[t, part] = deck.currents(out.values[0])
+            for (t, chosen), deck, out in zip(places, decks, outcomes, strict=True):
+                sensed[t, chosen] = deck.currents(out.values[0])
+            for t, (first, which) in enumerate(kept):
+                sensed[t] = sensed[t, first[which]]
         return (np.matmul(v, sensed) if unit else sensed).reshape(shape)
 
     def fields(self, v: ArrayLike, progress: Progress | None = None) -> Fields:
@@ -200,6 +208,17 @@ class Spice:
             cache=self._cache,
             progress=progress,
         )
+
+
+def _distinct(v: Array) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return where each different vector of ``v`` (vectors, rows) stands first, in order, and which
+    of these every vector equals.
+    """
+    _, first, which = np.unique(v, axis=0, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return first[order], rank[which.reshape(-1)]
 
 
 def _chunks(vectors: int) -> list[slice]:
