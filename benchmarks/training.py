@@ -98,8 +98,9 @@ RULES = {
 }
 CASES = MLP | CNN | RULES
 
+SAVING = ("mlp L=16", "mlp L=8", "mlp L=4", "mlp balanced", "mlp endurance")
 QUICK = {
-    "surrogate": (1, (*MLP, "cnn balanced", "cnn endurance")),
+    "surrogate": (1, (*SAVING, "cnn balanced", "cnn endurance")),
     "ideal": (10, (*MLP, "cnn L=16")),
 }
 """What runs without ``--full``: epochs and cases per engine."""
