@@ -37,7 +37,7 @@ from memtwin.training.configured import network_of, train_options, write_costs
 from memtwin.training.ledger import Cost, WriteCosts
 from memtwin.training.network import Network
 from memtwin.training.setup import Setup, set_up
-from memtwin.training.train import train, train_float
+from memtwin.training.train import train_float
 from memtwin.training.twin import MemristorTwin
 from memtwin.training.validate import validate
 
@@ -105,8 +105,6 @@ QUICK = {
 }
 """What runs without ``--full``: epochs and cases per engine."""
 
-SAVINGS = ("writes", "weights", "pulses", "reads", "energy", "time", "row_time")
-
 
 class Bench:
     """Trainings on one characterised tile, kept in a folder as they finish."""
@@ -140,10 +138,8 @@ class Bench:
     def _train(self, setup: Setup, name: str) -> tuple[MemristorTwin, dict[str, Any]]:
         config = setup.config
         checkpoint = self.folder / f"{_slug(name, config.training.engine, config.seed)}.h5"
-        twin, options = setup.twin(), train_options(config)
-        result = train(
-            twin, setup.images, options, self.costs(setup), checkpoint=checkpoint, resume=True
-        )
+        twin = setup.twin()
+        result = setup.train(twin, self.costs(setup), checkpoint=checkpoint)
         return twin, {
             "accuracy": [record.test_accuracy for record in result.records],
             "cost": [asdict(record.cost) for record in result.records],
@@ -224,7 +220,7 @@ def compared(name: str, engine: str) -> tuple[str, str]:
 def savings(name: str, runs: list[dict[str, Any]]) -> Iterator[Row]:
     """Yield what the first epoch saves against the basic closed loop [%], means over seeds."""
     removed = [Cost(**run["cost"][0]).removed(Cost(**run["closed_loop"][0])) for run in runs]
-    for key in SAVINGS:
+    for key in removed[0]:
         value = float(np.mean([each[key] for each in removed]))
         yield checked(f"{name}: {key} saved in epoch 1", value, "%", CASES[name].bars.get(key))
 
@@ -265,7 +261,7 @@ def speed(bench: Bench) -> Iterator[Row]:
         config = CASES[f"{kind} L=16"].config("ideal", 0, 1, "device.linear=true")
         setup = set_up(config, surrogate=False)
         options = train_options(config)
-        ours = train(setup.twin(), images, options, bench.costs(setup)).records[0].seconds
+        ours = setup.train(setup.twin(), bench.costs(setup)).records[0].seconds
         yield at_most(f"{kind}: epoch, ideal engine, linear devices", ours, "s", bar)
         started = time.perf_counter()
         train_float(setup.network, images, options)

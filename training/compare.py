@@ -23,9 +23,8 @@ from .folder import Folder
 from .ledger import Cost, WriteCosts
 from .listener import Listener, Steps
 from .results import TrainResult
-from .sentences import audit_text
 from .setup import Setup
-from .train import train, train_float
+from .train import train_float
 
 COMPARED = ("siamese", *BASELINES)
 """Rules by the name under which they are compared."""
@@ -161,19 +160,13 @@ def _train(setup: Setup, costs: WriteCosts, home: Path | None, steps: Steps) -> 
     config = setup.config
     title = f"{config.training.rule}, seed {config.seed}"
     file = f"{config.training.rule.replace(' ', '-')}-{config.seed}.h5"
-    auditor = setup.auditor()
-    if auditor is not None:
-        auditor.on_record = lambda found: steps.say(f"{title}: {audit_text(found, config.audit)}")
     with steps.step(title, title) as progress:
-        return train(
+        return setup.train(
             setup.twin(),
-            setup.images,
-            train_options(config),
             costs,
+            say=lambda sentence: steps.say(f"{title}: {sentence}"),
             on_batch=progress,
-            auditor=auditor,
             checkpoint=None if home is None else home / file,
-            resume=True,
         )
 
 

@@ -36,9 +36,9 @@ from .record import (
     wear_tree,
 )
 from .results import TrainResult
-from .sentences import audit_text, epoch_text, validation_text
+from .sentences import epoch_text, validation_text
 from .setup import Setup
-from .train import train, train_float
+from .train import train_float
 from .twin import MemristorTwin
 from .validate import Validation, validate
 
@@ -172,24 +172,19 @@ class _Job:
         return accuracy
 
     def _train(self, setup: Setup, costs: WriteCosts) -> tuple[MemristorTwin, TrainResult]:
-        twin, auditor = setup.twin(), setup.auditor()
-        if auditor is not None:
-            auditor.on_record = lambda found: self.steps.say(audit_text(found, self.config.audit))
+        twin = setup.twin()
         self.steps.say(
             f"network: {network_name(setup.network)}, {twin.devices:,} devices on {twin.tiles} tiles"
             f" of {setup.tile.rows}×{setup.tile.cols}"
         )
         with self.steps.step("training", "training the memristor twin") as progress:
-            result = train(
+            result = setup.train(
                 twin,
-                setup.images,
-                train_options(self.config),
                 costs,
+                say=self.steps.say,
                 on_batch=progress,
                 on_epoch=lambda epoch: self.steps.say(epoch_text(epoch)),
-                auditor=auditor,
                 checkpoint=self.folder.path / "checkpoint.h5",
-                resume=True,
             )
         return twin, result
 

@@ -3,14 +3,12 @@
 Running, training alone, comparing and benchmarking all build here, from a configuration::
 
     setup = set_up(load_config("balanced"), characterisation="characterisation.h5")
-    costs = write_costs(setup.config, setup.levels)
-    result = train(
-        setup.twin(), setup.images, train_options(setup.config), costs, auditor=setup.auditor()
-    )
+    result = setup.train(setup.twin(), write_costs(setup.config, setup.levels))
 """
 
 __all__ = ["Setup", "characterised", "fitted", "set_up"]
 
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -31,11 +29,22 @@ from ..data.types import Progress
 from ..devices.levels import Levels
 from .audit import Auditor
 from .config import RunConfig
-from .configured import auditor_of, cell_levels, cell_tile, chosen_images, network_of, twin_of
+from .configured import (
+    auditor_of,
+    cell_levels,
+    cell_tile,
+    chosen_images,
+    network_of,
+    train_options,
+    twin_of,
+)
+from .ledger import WriteCosts
 from .listener import Steps
 from .mapping import EngineFactory
 from .network import Network
-from .sentences import device_text, surrogate_text
+from .results import EpochRecord, TrainResult
+from .sentences import audit_text, device_text, surrogate_text
+from .train import train
 from .twin import MemristorTwin
 
 
@@ -88,6 +97,34 @@ class Setup:
     def auditor(self) -> Auditor | None:
         """Return a new auditor, or ``None`` where none is asked for."""
         return auditor_of(self.config, self.engine)
+
+    def train(
+        self,
+        twin: MemristorTwin,
+        costs: WriteCosts,
+        *,
+        say: Callable[[str], None] | None = None,
+        on_batch: Progress | None = None,
+        on_epoch: Callable[[EpochRecord], None] | None = None,
+        checkpoint: Path | None = None,
+    ) -> TrainResult:
+        """Train ``twin`` as configured, on from ``checkpoint`` if that is there; ``say`` hears of
+        every audit.
+        """
+        auditor = self.auditor()
+        if auditor is not None and say is not None:
+            auditor.on_record = lambda found: say(audit_text(found, self.config.audit))
+        return train(
+            twin,
+            self.images,
+            train_options(self.config),
+            costs,
+            on_batch=on_batch,
+            on_epoch=on_epoch,
+            auditor=auditor,
+            checkpoint=checkpoint,
+            resume=True,
+        )
 
 
 def set_up(
