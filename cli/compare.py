@@ -20,11 +20,9 @@ from .job import (
     Seed,
     Terminal,
     Workers,
-    executor_at,
     prepared,
+    resumable,
 )
-
-SAVED = ("writes", "weights", "pulses", "reads", "energy", "time", "row_time")
 
 
 def compare(
@@ -70,14 +68,10 @@ def compare(
     )
     note(f"comparison folder: {folder}")
     chosen = range(settings.seed, settings.seed + seeds)
-    try:
-        with executor_at(dask) as executor:
-            found = compare_in(
-                folder, settings, rule or COMPARED, chosen, Terminal(), executor, characterisation
-            )
-    except KeyboardInterrupt:
-        note(f"continue with: memtwin compare --resume {folder} --seeds {seeds}")
-        raise
+    with resumable(dask, f"memtwin compare --resume {folder} --seeds {seeds}") as executor:
+        found = compare_in(
+            folder, settings, rule or COMPARED, chosen, Terminal(), executor, characterisation
+        )
     rows = found.summary()
     facts = {
         "engine": settings.training.engine,
@@ -98,9 +92,9 @@ def _line(row: Mapping[str, Any]) -> str:
     if "to_float_percent" not in row:
         return text
     saved = ", ".join(
-        f"{name.replace('_', ' ')} {row[f'{name}_removed_percent']:.2f}"
-        f" ± {row[f'{name}_removed_spread_percent']:.2f}"
-        for name in SAVED
+        f"{name.replace('_', ' ')} {row[key]:.2f} ± {row[f'{name}_removed_spread_percent']:.2f}"
+        for key in row
+        if (name := key.removesuffix("_removed_percent")) != key
     )
     return (
         f"{text} ({row['to_float_percent']:+.2f} to float); percent less than the closed loop in the"

@@ -14,6 +14,7 @@ __all__ = [
     "Workers",
     "executor_at",
     "prepared",
+    "resumable",
 ]
 
 from collections.abc import Iterator, Mapping
@@ -93,6 +94,19 @@ def executor_at(address: str | None) -> "AbstractContextManager[Executor | None]
     from ..circuits.cluster import dask_executor
 
     return dask_executor(address)
+
+
+@contextmanager
+def resumable(address: str | None, again: str) -> "Iterator[Executor | None]":
+    """Enter work that the command ``again`` continues when it is interrupted, with the executor of the Dask cluster at
+    ``address``, or with none.
+    """
+    try:
+        with executor_at(address) as executor:
+            yield executor
+    except KeyboardInterrupt:
+        note(f"continue with: {again}")
+        raise
 
 
 def prepared(

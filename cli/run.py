@@ -19,8 +19,8 @@ from .job import (
     Seed,
     Terminal,
     Workers,
-    executor_at,
     prepared,
+    resumable,
 )
 
 
@@ -55,12 +55,8 @@ def run(
     }
     settings, folder = prepared(preset, config, change, given, out, resume, characterisation)
     note(f"run folder: {folder}")
-    try:
-        with executor_at(dask) as executor:
-            record = experiment.run(settings, folder, Terminal(), executor, characterisation)
-    except KeyboardInterrupt:
-        note(f"continue with: memtwin run --resume {folder}")
-        raise
+    with resumable(dask, f"memtwin run --resume {folder}") as executor:
+        record = experiment.run(settings, folder, Terminal(), executor, characterisation)
     page = write_report(record, folder / "report.html")
     summary = record["summary"] | {"record": str(record_path(folder)), "report": str(page)}
     emit(summary, as_json=json, title=f"run {settings.name}")

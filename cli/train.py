@@ -15,8 +15,8 @@ from .job import (
     Seed,
     Terminal,
     Workers,
-    executor_at,
     prepared,
+    resumable,
 )
 
 
@@ -39,12 +39,8 @@ def train(
     given = {"training.engine": engine, "seed": seed, "workers": workers}
     settings, folder = prepared(preset, config, change, given, out, resume, characterisation)
     note(f"run folder: {folder}")
-    try:
-        with executor_at(dask) as executor:
-            result = train_run(settings, folder, Terminal(), executor, characterisation)
-    except KeyboardInterrupt:
-        note(f"continue with: memtwin train --resume {folder}")
-        raise
+    with resumable(dask, f"memtwin train --resume {folder}") as executor:
+        result = train_run(settings, folder, Terminal(), executor, characterisation)
     last = result.records[-1].summary()
     audits = {
         "audits": len(result.audits),
