@@ -44,10 +44,13 @@ class Ideal:
         single = linear and getattr(g, "dtype", None) == np.float32
         self._g = checked_conductances(self.tile, g, dtype=np.float32 if single else float)
         self._x = self._terms = None
-        if not linear and self.law is not None:
-            tiles = self._g.reshape(-1, *self.tile.shape)
-            if self.law.covers_tiles(tiles).all():
-                self._terms = self.law.terms(self._g.astype(np.float32))
+        if linear:
+            return
+        tiles = self._g.reshape(-1, *self.tile.shape)
+        if self.law is not None and self.law.covers_tiles(tiles).all():
+            self._terms = self.law.terms(self._g.astype(np.float32))
+        else:
+            self._x = self.tile.cell.state(self._g)
 
     def read(self, v: ArrayLike) -> Array:
         """Return the currents [A], (..., batch, cols), for ``v`` [V], (..., batch, rows)."""

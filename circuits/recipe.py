@@ -8,7 +8,7 @@ too little is followed by a stronger one, one rung up the ramp of its polarity (
 pulse programming, ISPP); one that moved it further than what is left is followed by a weaker one.
 """
 
-__all__ = ["GUARD", "Indices", "Loop", "Ramp", "Reach", "Recipe", "Status"]
+__all__ = ["GUARD", "Indices", "Loop", "Ramp", "Reach", "Recipe", "Status", "interval"]
 
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -107,6 +107,15 @@ class Ramp:
         return bounded
 
 
+def interval(grid: Array, x: Array) -> tuple[Indices, Array]:
+    """Return the interval of a rising ``grid`` that each of ``x`` lies in, and how far along it is,
+    0 to 1; what lies outside is taken for the nearer end.
+    """
+    place = np.interp(x, grid, np.arange(len(grid)))
+    at = np.minimum(place.astype(np.intp), len(grid) - 2)
+    return at, place - at
+
+
 @dataclass(frozen=True)
 class Reach:
     """How far one pulse of every rung moves the nominal device, from several conductances."""
@@ -145,10 +154,8 @@ class Reach:
         """Return the expected moves of all rungs [S], (devices, rungs), for devices at ``g`` [S]
         and polarities ``side``.
         """
-        place = np.interp(g, self.g, np.arange(len(self.g)))
-        at = np.minimum(place.astype(np.intp), len(self.g) - 2)
-        rest = (place - at)[:, None]
-        table = self.table
+        at, rest = interval(np.asarray(self.g), g)
+        rest, table = rest[:, None], self.table
         expected: Array = table[side, :, at] * (1.0 - rest) + table[side, :, at + 1] * rest
         return expected
 
@@ -249,7 +256,6 @@ class Loop:
         # what was expected of the last one.
         self._pace = np.ones((count, 2))
         self._expected = np.ones(count)
-        self._least = 0.01 * self.recipe.tolerance
 
     @property
     def running(self) -> Indices:
@@ -318,7 +324,9 @@ class Loop:
         enough = expected[np.arange(len(on)), quiet] >= self.recipe.tolerance
         rung = np.where(enough, np.minimum(rung, quiet), rung)
         self._rung[on, side] = rung
-        self._expected[on] = np.maximum(expected[np.arange(len(on)), rung], self._least)
+        # Where hardly any move is expected, any at all says little of the pace.
+        least = 0.01 * self.recipe.tolerance
+        self._expected[on] = np.maximum(expected[np.arange(len(on)), rung], least)
 
     def following(self) -> tuple[Indices, Array, Array]:
         """Return the running devices with the amplitude [V] and width [s] of their next pulse."""

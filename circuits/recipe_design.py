@@ -131,10 +131,11 @@ def with_reach(recipe: Recipe, levels: Levels) -> Recipe:
     down, up = (_moves(levels, g, ramp, recipe.edge) for ramp in (recipe.reset, recipe.set))
     disturbed = (_moves(levels, g, ramp, recipe.edge, 0.5) for ramp in (recipe.reset, recipe.set))
     loud = [np.abs(moved).max(axis=1) > QUIET * recipe.tolerance for moved in disturbed]
-    quiet = tuple(int(np.argmax(each)) - 1 if each.any() else len(each) - 1 for each in loud)
+    # The rung before the first loud one, the last where none is.
+    quiet = [max(int(np.argmax([*each, True])) - 1, 0) for each in loud]
     set_moves, reset_moves = (tuple(map(tuple, moved.tolist())) for moved in (up, -down))
-    calm = (max(quiet[0], 0), max(quiet[1], 0))
-    return replace(recipe, reach=Reach(tuple(g.tolist()), set_moves, reset_moves, calm))
+    reach = Reach(tuple(g.tolist()), set_moves, reset_moves, (quiet[0], quiet[1]))
+    return replace(recipe, reach=reach)
 
 
 def _moves(levels: Levels, g: Array, ramp: Ramp, edge: float, share: float = 1.0) -> Array:

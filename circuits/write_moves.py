@@ -18,7 +18,7 @@ from ..data.types import Array
 from ..devices.levels import Levels
 from .population import Population
 from .programming import write
-from .recipe import Recipe
+from .recipe import Recipe, interval
 
 POSITIONS = 9
 """Conductances that moves start from, equally spaced over the range of the levels."""
@@ -69,25 +69,15 @@ class Moves:
         way = (after < before).astype(np.intp)
         far = np.abs(after - before) / self.distance[-1]
         parts = np.maximum(np.ceil(far), 1.0)
-        along = np.interp(
-            far / parts, self.distance / self.distance[-1], np.arange(len(self.distance))
-        )
         middle = before + 0.5 * (after - before) * (parts > 1.0)
-        place = np.interp(middle, self.start, np.arange(len(self.start)))
-        at, rest = _cell(place, len(self.start))
-        to, share = _cell(along, len(self.distance))
+        at, rest = interval(self.start, middle)
+        to, share = interval(self.distance / self.distance[-1], far / parts)
         found = []
         for table in (self.pulses, self.reads, self.energy, self.time):
             low = table[way, at, to] * (1.0 - share) + table[way, at, to + 1] * share
             high = table[way, at + 1, to] * (1.0 - share) + table[way, at + 1, to + 1] * share
             found.append(parts * (low * (1.0 - rest) + high * rest))
         return MoveCost(*found)
-
-
-def _cell(place: Array, count: int) -> tuple[Array, Array]:
-    """Return the interval of a grid of ``count`` points that ``place`` lies in, and where in it."""
-    cell = np.minimum(place.astype(np.intp), count - 2)
-    return cell, place - cell
 
 
 def make_moves(
