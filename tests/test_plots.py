@@ -80,6 +80,8 @@ def test_writes_of_devices_are_counted(axes):
 
 def test_no_writes_are_drawn_too(axes):
     write_histogram(axes, [np.zeros((2, 4), int)]).figure.savefig(io.BytesIO())
+    assert axes.get_title() == "100 % of 8 devices never written"
+    assert not any(bar.get_height() for bar in axes.patches)
 
 
 def test_a_picture_that_cannot_be_written_says_so(result, tmp_path):
