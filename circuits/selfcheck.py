@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..data.types import Array
 
 CHECKED = 16
-"""Vectors of one tile that a self-check takes at most."""
+"""Vectors of one tile that a self-check takes at most, where there are other tiles to take."""
 
 FAINT = 0.1
 """Errors are relative to a tile's largest current, or to this share of what its fullest column
@@ -72,7 +72,7 @@ class Watch:
         """
         tiles = len(self.estimate)
         budget = max(1, round(share * tiles * vectors))
-        each = min(vectors, CHECKED, budget)
+        each = min(vectors, budget, max(CHECKED, budget // tiles))
         for _ in range(max(1, budget // each)):
             tile, self._next = self._next % tiles, self._next + 1
             yield tile, (self._next + np.arange(each) * (vectors // each)) % vectors

@@ -36,9 +36,9 @@ from .sense import sense_of
 from .tile import Tile
 from .transfer import transfer
 
-REFRESHED, READ = 13, 4
-"""Tiles refreshed and read at a time: few enough to stay in the cache, enough to hide the cost of
-a call, and not a power of two, which makes transposed copies collide in the cache.
+REFRESHED, READ, VECTORS = 13, 4, 1000
+"""Tiles refreshed and read at a time, and vectors of each: few enough to stay in the cache, enough
+to hide the cost of a call, and not a power of two, which makes transposed copies collide there.
 """
 
 Tiles: TypeAlias = NDArray[np.intp]
@@ -297,11 +297,13 @@ class Surrogate:
         if self.law is None or self._closure is None:
             return out
         for k in range(0, len(batch), READ):
-            part = slice(k, k + READ)
-            closure = _map(lambda whole: whole[part], self._closure)  # noqa: B023
-            v = self._array(batch[part] * (1.0 / self.law.v_full))
-            i = self._numpy(apply(closure, self.expansion, v, self._xp))
-            np.multiply(i, self.law.v_full * self._sense.gain, out=out[part])
+            tiles = slice(k, k + READ)
+            closure = _map(lambda whole: whole[tiles], self._closure)  # noqa: B023
+            for b in range(0, batch.shape[1], VECTORS):
+                part = tiles, slice(b, b + VECTORS)
+                v = self._array(batch[part] * (1.0 / self.law.v_full))
+                i = self._numpy(apply(closure, self.expansion, v, self._xp))
+                np.multiply(i, self.law.v_full * self._sense.gain, out=out[part])
         return out
 
     @staticmethod

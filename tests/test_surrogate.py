@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from memtwin.circuits.amplifier import Amplifier
 from memtwin.circuits.backends import torch_arrays
@@ -16,6 +18,7 @@ from memtwin.circuits.law_fit import fit_law, sweep_cell
 from memtwin.circuits.line import LineSolver
 from memtwin.circuits.nodal import Nodal
 from memtwin.circuits.patterns import FAMILIES, UNSEEN, pattern, vectors
+from memtwin.circuits.selfcheck import Watch
 from memtwin.circuits.surrogate import Surrogate
 from memtwin.circuits.tile import Tile
 from memtwin.data.errors import InputError, NonConvergence
@@ -161,6 +164,28 @@ def test_only_changed_tiles_are_refreshed_and_nothing_is_forgotten(
     surrogate.renew_residual()
     fresh.renew_residual()
     np.testing.assert_array_equal(surrogate.read(v), fresh.read(v))
+
+
+def test_long_batches_are_read_like_short_ones(rng: np.random.Generator) -> None:
+    # As long as those of a convolution, which are read in parts.
+    tile = Tile(26, 12, cell=CELLS["sinh5"])
+    g, v = rng.choice(LEVELS, (5, 26, 12)), rng.uniform(0.0, 0.2, (5, 2345, 26))
+    surrogate = Surrogate(tile, check=0.0)
+    surrogate.program(g)
+    short = np.concatenate([surrogate.read(v[:, k : k + 67]) for k in range(0, 2345, 67)], axis=1)
+    assert surrogate.read(v) == pytest.approx(short, rel=1e-5, abs=1e-6 * short.max())
+
+
+@given(tiles=st.integers(1, 60), vectors=st.integers(1, 60_000), share=st.floats(0.0, 0.1))
+def test_a_check_takes_its_share_of_the_vectors(tiles: int, vectors: int, share: float) -> None:
+    turns = list(Watch(tiles).turns(share, vectors))
+    assert [tile for tile, _ in turns] == [k % tiles for k in range(len(turns))]
+    for _, pick in turns:
+        assert len(set(pick.tolist())) == len(pick)
+        assert 0 <= pick.min() <= pick.max() < vectors
+    # At least one vector; else no more than the share, and no less than half of it.
+    wanted = max(1, round(share * tiles * vectors))
+    assert wanted / 2 <= sum(len(pick) for _, pick in turns) <= wanted
 
 
 def test_stale_residual_ages_slowly(rng: np.random.Generator) -> None:
