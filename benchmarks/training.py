@@ -144,6 +144,7 @@ class Bench:
             "accuracy": [record.test_accuracy for record in result.records],
             "cost": [asdict(record.cost) for record in result.records],
             "closed_loop": [asdict(record.closed_loop) for record in result.records],
+            "removed_of_learning": [record.removed_of_learning for record in result.records],
             "seconds": [record.seconds for record in result.records],
             "max_writes": int(max(counts.max() for counts in result.ledger.device_writes)),
         }
@@ -223,6 +224,8 @@ def savings(name: str, runs: list[dict[str, Any]]) -> Iterator[Row]:
     for key in removed[0]:
         value = float(np.mean([each[key] for each in removed]))
         yield checked(f"{name}: {key} saved in epoch 1", value, "%", CASES[name].bars.get(key))
+    value = float(np.mean([run["removed_of_learning"][0] for run in runs]))
+    yield Row(f"{name}: weights saved of those with a gradient", value, "%", "", None)
 
 
 def accuracies(

@@ -51,6 +51,7 @@ PROMISED = {
     "writes_closed_loop",
     "writes_removed_percent",
     "weights_removed_first_epoch_percent",
+    "weights_of_learning_removed_first_epoch_percent",
     "row_time_removed_percent",
     "energy_removed_percent",
     "audits",

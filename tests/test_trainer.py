@@ -219,6 +219,11 @@ def test_progress_and_callbacks(digits):
     assert row["writes_removed_percent"] == pytest.approx(
         100 * (1 - row["writes"] / row["closed_loop_writes"])
     )
+    # Pixels that are black in a whole batch, and hidden units off for all of it, have no gradient.
+    assert row["closed_loop_weights"] / 4 < row["learning"] < row["closed_loop_weights"]
+    assert row["weights_of_learning_removed_percent"] == pytest.approx(
+        100 * (1 - row["weights"] / row["learning"])
+    )
 
 
 def test_evaluation_without_noise_repeats(digits):

@@ -21,7 +21,7 @@ __all__ = [
 
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,7 @@ def load_run(run: str | Path) -> dict[str, Any]:
     """
     path = record_path(run)
     record = read_record(path, KIND, format=FORMAT)
-    if not {"audits", "wear"} <= record.keys():
+    if not ({"audits", "wear"} <= record.keys() and "learning" in record["epochs"]):
         raise InputError(
             f"{path} was written by an older memtwin: memtwin run --resume {path.parent} writes it anew"
         )
@@ -197,8 +197,8 @@ def summarise(record: Mapping[str, Any]) -> dict[str, Any]:
         "writes": round(epochs["writes"].sum()),
         "writes_closed_loop": round(epochs["closed_loop_writes"].sum()),
         **{
-            f"{name}_removed{span}_percent": _removed(epochs, name, count)
-            for name in ("writes", "weights", "pulses", "energy", "time", "row_time")
+            f"{name}_removed{span}_percent": _removed(done[:count], basic[:count])
+            for name, done, basic in _ledger(epochs)
             for span, count in (("", None), ("_first_epoch", 1))
         },
         "max_writes": max(int(layer["writes"].max()) for layer in record["layers"].values()),
@@ -212,9 +212,15 @@ def summarise(record: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _removed(epochs: Mapping[str, Array], name: str, count: int | None = None) -> float:
-    done, basic = epochs[name][:count].sum(), epochs[f"closed_loop_{name}"][:count].sum()
-    return float(100.0 * (1.0 - done / basic))
+def _ledger(epochs: Mapping[str, Array]) -> Iterator[tuple[str, Array, Array]]:
+    """Yield what is counted, per epoch, and what it is set against."""
+    for name in ("writes", "weights", "pulses", "energy", "time", "row_time"):
+        yield name, epochs[name], epochs[f"closed_loop_{name}"]
+    yield "weights_of_learning", epochs["weights"], epochs["learning"]
+
+
+def _removed(done: Array, basic: Array) -> float:
+    return float(100.0 * (1.0 - done.sum() / basic.sum()))
 
 
 def _laid_out(stack: Any, rows: int, cols: int) -> Any:

@@ -23,6 +23,8 @@ class EpochRecord:
     """What this epoch's writes cost."""
     closed_loop: Cost
     """What the basic closed loop would have cost: writes exactly, the rest from sampled batches."""
+    learning: int
+    """Weights with a gradient, summed over batches: those that a batch has something to say on."""
     seconds: float
     """Wall time of training, without the test."""
 
@@ -33,12 +35,19 @@ class EpochRecord:
             "learning_rate": self.learning_rate,
             "train_loss": self.train_loss,
             "test_accuracy": self.test_accuracy,
+            "learning": self.learning,
             "seconds": self.seconds,
         }
         row |= asdict(self.cost)
         row |= {f"closed_loop_{key}": value for key, value in asdict(self.closed_loop).items()}
         removed = self.cost.removed(self.closed_loop)
+        removed["weights_of_learning"] = self.removed_of_learning
         return row | {f"{key}_removed_percent": value for key, value in removed.items()}
+
+    @property
+    def removed_of_learning(self) -> float:
+        """Share of the weights with a gradient that were spared a change [%]."""
+        return 100.0 * (1.0 - self.cost.weights / self.learning) if self.learning else 0.0
 
 
 @dataclass(frozen=True)

@@ -156,7 +156,7 @@ class Trainer:
         self.twin.calibrate(x[: options.calibration])
         total = -(-len(x) // options.batch)
         stride = max(1, total // SAMPLES)
-        loss, closed, sampled = 0.0, Cost(), 0
+        loss, learning, closed, sampled = 0.0, 0, Cost(), 0
         for b, chosen in enumerate(batches(order, options.batch)):
             outputs, tape = self.twin.forward(x[chosen], noise, self._scales())
             batch_loss, error = cross_entropy(outputs, y[chosen])
@@ -167,6 +167,7 @@ class Trainer:
             gradients = self.twin.network.backward(
                 tape, error, self._backward_weights(), self._adjoint
             )
+            learning += self._learning(gradients)
             sample = b % stride == stride // 2
             before = [w.copy() for w in weights] if sample else []
             if self.auditor is not None and self.auditor.due(epoch * total + b):
@@ -187,6 +188,7 @@ class Trainer:
             test_accuracy=self.evaluate(),
             cost=self.ledger.close_epoch(),
             closed_loop=closed.times(total / sampled),
+            learning=learning,
             seconds=seconds,
         )
         self.records.append(result)
@@ -280,6 +282,13 @@ class Trainer:
                 matrix.bias[...] = update.weights[-1]
             if writes is not None:
                 self._write(k, writes, rng)
+
+    def _learning(self, gradients: list[Array32]) -> int:
+        """Return how many of the devices' weights have a gradient."""
+        return sum(
+            int(np.count_nonzero(gradient[: matrix.placement.rows] != 0.0))
+            for gradient, matrix in zip(gradients, self.twin.matrices, strict=True)
+        )
 
     def _closed_loop(self, before: list[Array32], rng: np.random.Generator) -> Cost:
         """Return what writing every device to its new continuous target would cost after this
