@@ -146,7 +146,7 @@ class Bench:
             "closed_loop": [asdict(record.closed_loop) for record in result.records],
             "removed_of_learning": [record.removed_of_learning for record in result.records],
             "seconds": [record.seconds for record in result.records],
-            "max_writes": int(max(counts.max() for counts in result.ledger.device_writes)),
+            "max_writes": int(max(each.writes.max() for each in result.ledger.devices)),
         }
 
     def _train_float(self, name: str, seed: int, epochs: int) -> dict[str, Any]:

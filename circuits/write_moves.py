@@ -5,7 +5,7 @@ polarity, even where the first verify read finds the device within the tolerance
 such writes has to read the device first, which is a rule of its own.
 """
 
-__all__ = ["Moves", "make_moves"]
+__all__ = ["EachCost", "Moves", "make_moves"]
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,15 +27,19 @@ BANDS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 """Distances of the moves, in half widths of the accepted band."""
 
 
-class MoveCost(NamedTuple):
-    """Costs of single moves, all arrays alike."""
+class EachCost(NamedTuple):
+    """Costs of single writes, (n,) each."""
 
     pulses: Array
+    """Of either polarity."""
+    pulses_up: Array
+    """Of these, towards higher conductances."""
     reads: Array
+    """Verify reads."""
     energy: Array
-    """Of the pulses [J]."""
+    """[J]."""
     time: Array
-    """Of the pulses [s]."""
+    """[s]."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,8 @@ class Moves:
     distance: Array
     """How far they go [S], rising from 0, (distances,)."""
     pulses: Array
+    pulses_up: Array
+    """Of these, towards higher conductances: those that overshoot need some of the other way."""
     reads: Array
     energy: Array
     """Of the pulses [J]."""
@@ -55,14 +61,15 @@ class Moves:
 
     def __post_init__(self) -> None:
         shape = (2, len(self.start), len(self.distance))
-        for name in ("pulses", "reads", "energy", "time"):
+        for name in EachCost._fields:
             if np.shape(getattr(self, name)) != shape:
                 raise InputError(
                     f"moves: expected {name} of shape {shape}, got {np.shape(getattr(self, name))}"
                 )
 
-    def of(self, before: Array, after: Array) -> MoveCost:
-        """Return the costs of moves between conductances [S], (n,), interpolated.
+    def of(self, before: Array, after: Array) -> EachCost:
+        """Return the costs of moves between conductances [S], (n,), interpolated; energy and time
+        without the verify reads.
 
         A move beyond the largest distance is made of several.
         """
@@ -73,11 +80,12 @@ class Moves:
         at, rest = interval(self.start, middle)
         to, share = interval(self.distance / self.distance[-1], far / parts)
         found = []
-        for table in (self.pulses, self.reads, self.energy, self.time):
+        for name in EachCost._fields:
+            table = getattr(self, name)
             low = table[way, at, to] * (1.0 - share) + table[way, at, to + 1] * share
             high = table[way, at + 1, to] * (1.0 - share) + table[way, at + 1, to + 1] * share
             found.append(parts * (low * (1.0 - rest) + high * rest))
-        return MoveCost(*found)
+        return EachCost(*found)
 
 
 def make_moves(
@@ -112,10 +120,10 @@ def make_moves(
     population = sample(len(begin), rng)
     x = population.states(begin, levels.v_read)
     outcome = write(population, x, target, recipe, rng)
-    pulses = outcome.pulses.sum(axis=1).astype(float)
+    pulses = outcome.pulses.astype(float)
     energy, reads = outcome.pulse_energy.copy(), outcome.reads.astype(float)
     time = outcome.time - reads * recipe.read_time
-    still = np.flatnonzero(pulses == 0)
+    still = np.flatnonzero(pulses.sum(axis=1) == 0)
     ramps = (recipe.set, recipe.reset)
     amplitude, width = (
         np.where(sign[still] > 0, *(getattr(ramp, name) for ramp in ramps))
@@ -123,7 +131,9 @@ def make_moves(
     )
     energy[still] = population.pulse(x[still], amplitude, width, recipe.edge, rng, still).energy
     time[still] = recipe.duration(width)
-    pulses[still] += 1.0
+    pulses[still, (sign[still] > 0).astype(int)] += 1.0
     reads[still] += 1.0
-    means = (a.reshape(shape).mean(axis=-1) for a in (pulses, reads, energy, time))
+    _, sets = pulses.T
+    sums = pulses.sum(axis=1), sets, reads, energy, time
+    means = (a.reshape(shape).mean(axis=-1) for a in sums)
     return Moves(start, distance, *means)

@@ -43,6 +43,8 @@ class WriteTable:
     """Conductance of each level [S], (L,)."""
     pulses: Array
     """Pulses of either polarity, (L, L)."""
+    pulses_up: Array
+    """Of these, SET pulses, (L, L): writes that overshoot take some of the other polarity."""
     reads: Array
     """Verify reads, (L, L)."""
     energy: Array
@@ -79,7 +81,7 @@ class WriteTable:
 
     def __post_init__(self) -> None:
         shape = (len(self.g),) * 2
-        for name in ("pulses", "reads", "energy", "time", "success", "disturb"):
+        for name in ("pulses", "pulses_up", "reads", "energy", "time", "success", "disturb"):
             if getattr(self, name).shape != shape:
                 raise InputError(
                     f"write table: expected {name} of shape {shape}, got"
@@ -249,6 +251,7 @@ def make_table(
         return joined.reshape(*shape, *joined.shape[1:])
 
     plan = _plan(levels, recipe)
+    pulses = gathered(closed, "pulses").mean(axis=2)
     missed = ~gathered(closed, "reachable")
     notes = extrapolations(levels, recipe)
     notes += [
@@ -258,7 +261,8 @@ def make_table(
     ]
     return WriteTable(
         g=levels.g,
-        pulses=gathered(closed, "pulses").sum(axis=-1).mean(axis=-1),
+        pulses=pulses.sum(axis=-1),
+        pulses_up=pulses[..., 1],
         reads=gathered(closed, "reads").mean(axis=-1),
         energy=gathered(closed, "energy").mean(axis=-1),
         time=gathered(closed, "time").mean(axis=-1),

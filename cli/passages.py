@@ -12,6 +12,7 @@ LEDGER = (
     ("weights", "closed_loop_weights", "weights changed"),
     ("weights", "learning", "weights changed, against those with a gradient"),
     ("pulses", "closed_loop_pulses", "programming pulses"),
+    ("pulses_up", "closed_loop_pulses_up", "of these, towards higher conductances"),
     ("reads", "closed_loop_reads", "verify reads"),
     ("energy", "closed_loop_energy", "write energy [J]"),
     ("time", "closed_loop_time", "write time, device by device [s]"),

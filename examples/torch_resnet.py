@@ -74,7 +74,7 @@ def main() -> float:
             loss(model(x[chosen]), y[chosen]).backward()
             optimiser.step()
         writes = optimiser.ledger.close_epoch().writes
-        devices = sum(counts.size for counts in optimiser.ledger.device_writes)
+        devices = sum(each.writes.size for each in optimiser.ledger.devices)
         result = accuracy(model, tests, answers)
         print(f"epoch {epoch + 1}: {100 * result:.2f} %, {writes / devices:.2f} writes per device")
     return result

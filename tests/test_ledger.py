@@ -47,7 +47,14 @@ def test_an_update_costs_what_a_hand_counts():
     assert cost.time == pytest.approx(sum(times))
     # Row 0 moves up (devices 0, 2) and down (1); row 1 down (4).
     assert cost.row_time == pytest.approx(max(times[0], times[2]) + times[1] + times[3])
-    assert ledger.device_writes[0].tolist() == [1, 1, 1, 0, 1, 0, 0, 0]
+    assert cost.pulses_up == pulses[0] + pulses[2]
+    devices = ledger.devices[0]
+    assert devices.writes.tolist() == [1, 1, 1, 0, 1, 0, 0, 0]
+    assert devices.pulses_up.tolist() == [pulses[0], 0, pulses[2], 0, 0, 0, 0, 0]
+    assert devices.pulses_down.tolist() == [0, pulses[1], 0, 0, pulses[3], 0, 0, 0]
+    assert devices.time[[0, 1, 2, 4]].tolist() == times
+    for name in ("reads", "energy", "time"):
+        assert getattr(devices, name).sum() == pytest.approx(getattr(cost, name))
     assert ledger.close_epoch() == cost
     assert ledger.epoch == Cost()
 
@@ -55,13 +62,14 @@ def test_an_update_costs_what_a_hand_counts():
 @given(st.floats(0.0, 4.0), st.floats(0.0, 4.0))
 def test_fractional_levels_cost_their_share_of_pulses_but_at_least_one(before, after):
     costs = linear_costs()
-    pulses, _, energy, time = costs.of(
+    pulses, up, _, energy, time = costs.of(
         np.array([before, 0.25], np.float32), np.array([after, 0.3], np.float32)
     )
     change = float(np.float32(after)) - float(np.float32(before))
     exact = change * UP if change > 0 else -change * DOWN
     assert max(exact, 1.0) - 1e-6 <= pulses[0] <= max(exact + 1.0, 1.0)
-    assert pulses[1] == 1.0
+    assert pulses[1] == up[1] == 1.0
+    assert up[0] == (0.0 if change < 0.0 else pulses[0])
     assert energy[0] == pytest.approx(pulses[0] + 0.1 * (pulses[0] + 1))
     assert time[0] == pytest.approx(pulses[0] + 0.5 * (pulses[0] + 1))
 
@@ -69,8 +77,11 @@ def test_fractional_levels_cost_their_share_of_pulses_but_at_least_one(before, a
 def test_whole_levels_are_looked_up():
     table = np.arange(9.0).reshape(3, 3)
     costs = WriteCosts(table, 10 * table, 100 * table, 0.0, 0.0)
-    pulses, _, energy, time = costs.of(np.array([0, 2], np.float32), np.array([2, 1], np.float32))
+    pulses, up, _, energy, time = costs.of(
+        np.array([0, 2], np.float32), np.array([2, 1], np.float32)
+    )
     assert pulses.tolist() == [2.0, 7.0]
+    assert up.tolist() == [2.0, 0.0]
     assert energy.tolist() == [20.0, 70.0]
     assert time.tolist() == [200.0, 700.0]
 
@@ -85,7 +96,7 @@ def test_nominal_costs_say_so_and_rise_with_the_distance():
 
 
 def test_costs_add_and_compare():
-    cost = Cost(1, 2, 3, 4, 5, 6, 7)
+    cost = Cost(1, 2, 3, 2, 4, 5, 6, 7)
     assert cost + cost == cost.times(2.0)
     removed = cost.removed(cost.times(4.0))
     assert set(removed.values()) == {75.0}
@@ -125,8 +136,12 @@ def test_costs_of_a_write_verify_table_are_the_table(levels):
     table = make_table(levels, design_recipe(levels), Spread(), samples=4, seed=0)
     costs = WriteCosts.of_table(table)
     a, b = (index.ravel() for index in np.indices((4, 4)))
-    pulses, reads, energy, time = costs.of(a.astype(np.float32), b.astype(np.float32))
+    pulses, up, reads, energy, time = costs.of(a.astype(np.float32), b.astype(np.float32))
     np.testing.assert_array_equal(pulses, table.pulses.ravel())
+    # Writes overshoot now and then, and come back; but most pulses go where the write goes.
+    assert np.all(up <= pulses)
+    assert np.all(up[a < b] > 0.5 * pulses[a < b])
+    assert np.all(up[a > b] < 0.5 * pulses[a > b])
     np.testing.assert_array_equal(reads, table.reads.ravel())
     # Reads cost the same at every level here; in the table they follow the conductance.
     np.testing.assert_allclose(energy.sum(), table.energy.sum(), rtol=1e-6)
@@ -137,7 +152,7 @@ def test_costs_of_a_write_verify_table_are_the_table(levels):
 def test_costs_of_a_device_are_its_own_pulses(levels):
     cost = write_cost(levels, count=16)
     costs = WriteCosts.of_device(cost, read_time=1e-6)
-    pulses, reads, energy, _ = costs.of(np.array([0], np.float32), np.array([3], np.float32))
+    pulses, _, reads, energy, _ = costs.of(np.array([0], np.float32), np.array([3], np.float32))
     assert pulses[0] == cost.pulses[0, 3]
     assert reads[0] == pulses[0] + 1
     middle = 0.5 * (levels.g[0] + levels.g[-1])

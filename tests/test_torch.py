@@ -93,7 +93,7 @@ def test_few_levels_train_with_few_writes():
     with torch.no_grad():
         hits = twin(torch.from_numpy(images.x_test)).argmax(1).numpy() == images.y_test
     assert hits.mean() > 0.85
-    devices = sum(counts.size for counts in optimiser.ledger.device_writes)
+    devices = sum(each.writes.size for each in optimiser.ledger.devices)
     assert 0 < optimiser.ledger.epoch.writes < 0.03 * devices * steps
 
 

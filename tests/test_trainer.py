@@ -86,7 +86,7 @@ def test_every_baseline_trains_and_is_counted(digits, name):
     result = train(twin(), digits, options, COSTS)
     assert result.accuracy > (0.7 if name == "sign" else 0.83)
     cost, batches = result.records[0].cost, -(-len(digits.x_train) // 20)
-    devices = result.ledger.device_writes[0].size + result.ledger.device_writes[1].size
+    devices = sum(each.writes.size for each in result.ledger.devices)
     if name == "closed loop":
         assert cost.writes == devices * batches
         # The estimate from sampled batches is that of the real thing.
@@ -113,11 +113,14 @@ def test_the_ledger_adds_up(digits):
     for _ in range(2):
         trainer.run_epoch()
     writes = sum(record.cost.writes for record in trainer.records)
-    counted = sum(int(counts.sum()) for counts in trainer.ledger.device_writes)
-    assert counted == writes + devices
-    maps = trainer.ledger.maps()
-    assert sum(int(stack.sum()) for stack in maps) == counted
-    assert maps[0].shape == (3, 2, 32, 32)
+    assert sum(int(each.writes.sum()) for each in trainer.ledger.devices) == writes
+    for name in ("writes", "pulses_up", "reads", "energy", "time"):
+        maps = trainer.ledger.maps(name)
+        total = sum(getattr(record.cost, name) for record in trainer.records)
+        assert sum(float(stack.sum()) for stack in maps) == pytest.approx(total)
+        assert maps[0].shape == (3, 2, 32, 32)
+    down = sum(record.cost.pulses - record.cost.pulses_up for record in trainer.records)
+    assert sum(each.pulses_down.sum() for each in trainer.ledger.devices) == pytest.approx(down)
     for record in trainer.records:
         batches = -(-len(digits.x_train) // 20)
         assert record.closed_loop.writes == devices * batches
@@ -136,8 +139,9 @@ def same(a, b):
     ]
     for left, right in zip(a.weights + a.codes, b.weights + b.codes, strict=True):
         np.testing.assert_array_equal(left, right)
-    for left, right in zip(a.ledger.device_writes, b.ledger.device_writes, strict=True):
-        np.testing.assert_array_equal(left, right)
+    for left, right in zip(a.ledger.devices, b.ledger.devices, strict=True):
+        for name, sums in vars(left).items():
+            np.testing.assert_array_equal(sums, getattr(right, name))
 
 
 EFFECTS = Effects(reach=0.05, relaxation=0.01, drift=0.002, stuck=0.01)

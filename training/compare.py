@@ -202,7 +202,7 @@ def _row(name: str, runs: list[TrainResult]) -> ComparedRule:
         np.array([run.accuracy for run in runs]),
         tuple(run.records[0].cost for run in runs),
         tuple(sum((record.cost for record in run.records), Cost()) for run in runs),
-        np.array([max(int(counts.max()) for counts in run.ledger.device_writes) for run in runs]),
+        np.array([max(int(each.writes.max()) for each in run.ledger.devices) for run in runs]),
     )
 
 

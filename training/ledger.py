@@ -1,4 +1,4 @@
-"""What writing costs: counts per device, and pulses, reads, joules and seconds per epoch.
+"""What writing costs: writes, pulses, reads, joules and seconds, per device and per epoch.
 
 A *device write* is one closed-loop write of one device: address it, apply pulses, verify by reads
 between them; its costs come from a table of the device's own pulse response. Elimination is counted
@@ -9,17 +9,17 @@ devices of a row that move the same way share their pulses, so that a row takes 
 slowest device, once upwards and once downwards.
 """
 
-__all__ = ["Cost", "Ledger", "WriteCosts"]
+__all__ = ["Cost", "DeviceCosts", "Ledger", "WriteCosts"]
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..circuits.write_moves import Moves
+from ..circuits.write_moves import EachCost, Moves
 from ..circuits.write_table import WriteTable
 from ..data.errors import InputError
 from ..data.types import Array, Array32
@@ -37,6 +37,8 @@ class Cost:
     weights: float = 0.0
     """Weights changed."""
     pulses: float = 0.0
+    pulses_up: float = 0.0
+    """Of these, towards higher conductances."""
     reads: float = 0.0
     """Verify reads, of one device each."""
     energy: float = 0.0
@@ -55,23 +57,17 @@ class Cost:
 
     def values(self) -> tuple[float, ...]:
         """Return the sums in the order of the fields."""
-        return (
-            self.writes,
-            self.weights,
-            self.pulses,
-            self.reads,
-            self.energy,
-            self.time,
-            self.row_time,
-        )
+        return tuple(getattr(self, each.name) for each in fields(self))
 
     def removed(self, other: "Cost") -> dict[str, float]:
-        """Return by how many percent this cost is below ``other``, per field; 0 where ``other`` has
-        none.
+        """Return by how many percent this cost is below ``other``, per field, pulses as a whole; 0
+        where ``other`` has none.
         """
         mine, theirs = asdict(self), asdict(other)
         return {
-            key: 100.0 * (1.0 - mine[key] / theirs[key]) if theirs[key] else 0.0 for key in mine
+            key: 100.0 * (1.0 - mine[key] / theirs[key]) if theirs[key] else 0.0
+            for key in mine
+            if key != "pulses_up"
         }
 
 
@@ -86,10 +82,13 @@ class WriteCosts:
         level, (L, L).
     read_energy, read_time
         Of one verify read [J], [s].
-    reads
-        Verify reads, (L, L); one more than pulses if not given.
     source
         How the table was obtained; the report repeats it.
+    reads
+        Verify reads, (L, L); one more than pulses if not given.
+    pulses_up
+        Pulses towards higher conductances among ``pulses``, (L, L); if not given, all those of
+        writes to higher levels.
     """
 
     pulses: Array
@@ -99,6 +98,7 @@ class WriteCosts:
     read_time: float
     source: str = ""
     reads: Array | None = None
+    pulses_up: Array | None = None
     moves: Moves | None = None
     """Costs of moves by fractions of a step; read off the running sum of single steps without."""
     g: Array | None = None
@@ -107,7 +107,9 @@ class WriteCosts:
     def __post_init__(self) -> None:
         if self.reads is None:
             object.__setattr__(self, "reads", np.asarray(self.pulses, float) + 1.0)
-        for name in ("pulses", "energy", "time", "reads"):
+        if self.pulses_up is None:
+            object.__setattr__(self, "pulses_up", np.triu(np.asarray(self.pulses, float)))
+        for name in ("pulses", "pulses_up", "energy", "time", "reads"):
             table = np.asarray(getattr(self, name), float)
             object.__setattr__(self, name, table)
             if (
@@ -178,6 +180,7 @@ class WriteCosts:
             f"write-verify of {table.error.shape[-1]} sampled devices per pair of levels,"
             f" {table.device}",
             reads,
+            table.pulses_up,
             table.moves,
             table.g,
         )
@@ -187,11 +190,9 @@ class WriteCosts:
         """Number of levels."""
         return len(self.pulses)
 
-    def of(
-        self, before: Array32, after: Array32, *, verify: bool = True
-    ) -> tuple[Array, Array, Array, Array]:
-        """Return pulses, reads, energy [J] and time [s] of every write between levels; the last two
-        with the verify reads.
+    def of(self, before: Array32, after: Array32, *, verify: bool = True) -> EachCost:
+        """Return the costs of every write between levels, energy and time with the verify reads, if
+        there are any.
 
         Whole levels are looked up. Fractional ones, as continuous rules write them, are moves; a
         move takes at least one pulse.
@@ -199,15 +200,15 @@ class WriteCosts:
         whole = bool(np.all(before == np.rint(before)) and np.all(after == np.rint(after)))
         if whole:
             at = (before.astype(np.intp), after.astype(np.intp))
-            pulses, energy, time = self.pulses[at], self.energy[at], self.time[at]
-            reads: Array = self.reads[at]  # type: ignore[index]
+            found = EachCost(*(getattr(self, name)[at] for name in EachCost._fields))
         else:
-            pulses, reads, energy, time = self._between(
-                np.asarray(before, float), np.asarray(after, float)
-            )
+            found = self._between(np.asarray(before, float), np.asarray(after, float))
         if not verify:
-            reads = np.zeros_like(pulses)
-        return pulses, reads, energy + reads * self.read_energy, time + reads * self.read_time
+            return found._replace(reads=np.zeros_like(found.pulses))
+        return found._replace(
+            energy=found.energy + found.reads * self.read_energy,
+            time=found.time + found.reads * self.read_time,
+        )
 
     @cached_property
     def _steps(self) -> tuple[Array, Array, Array]:
@@ -223,7 +224,7 @@ class WriteCosts:
         time = np.stack([self.time[up], self.time[down]]) / each
         return sums, energy, time
 
-    def _between(self, before: Array, after: Array) -> tuple[Array, Array, Array, Array]:
+    def _between(self, before: Array, after: Array) -> EachCost:
         if self.moves is not None and self.g is not None:
             levels = np.arange(self.levels)
             return self.moves.of(*(np.interp(a, levels, self.g) for a in (before, after)))
@@ -238,51 +239,86 @@ class WriteCosts:
                 np.interp(after[on], levels, sums[k]) - np.interp(before[on], levels, sums[k])
             )
         pulses = np.maximum(np.ceil(distance - 1e-9), 1.0)
-        return pulses, pulses + 1.0, pulses * energy[way, step], pulses * time[way, step]
+        return EachCost(
+            pulses,
+            pulses * (way == 0),
+            pulses + 1.0,
+            pulses * energy[way, step],
+            pulses * time[way, step],
+        )
+
+
+class DeviceCosts:
+    """Sums per device of one matrix over all epochs, (devices,) each, in the order of
+    :class:`.rules.Writes`. Programming the initial weights is not among them.
+    """
+
+    def __init__(self, devices: int) -> None:
+        self.writes = np.zeros(devices, np.int32)
+        self.pulses_up, self.pulses_down = np.zeros(devices), np.zeros(devices)
+        self.reads = np.zeros(devices)
+        """Verify reads, and those that find out what to write."""
+        self.energy, self.time = np.zeros(devices), np.zeros(devices)
+
+    def add(self, device: NDArray[Any], each: EachCost) -> None:
+        """Add writes of devices, (n,), each of which occurs once."""
+        self.writes[device] += 1
+        self.pulses_up[device] += each.pulses_up
+        self.pulses_down[device] += each.pulses - each.pulses_up
+        self.reads[device] += each.reads
+        self.energy[device] += each.energy
+        self.time[device] += each.time
+
+    def look(self, reads: int, costs: WriteCosts) -> None:
+        """Add reads that find out what to write, of all devices alike."""
+        if reads:
+            share = reads / len(self.reads)
+            self.reads += share
+            self.energy += share * costs.read_energy
+            self.time += share * costs.read_time
 
 
 class Ledger:
-    """Counts the writes of all matrices; the per-device counters cover the whole run, the costs one
-    epoch.
-    """
+    """Sums up the writes of all matrices: per device over the whole run, in total per epoch."""
 
     def __init__(self, placements: Sequence[Placement], costs: WriteCosts) -> None:
         self.placements, self.costs = placements, costs
-        self.device_writes = [np.zeros(p.places.size, np.int32) for p in placements]
-        """Writes of every device so far, in the order of :class:`.rules.Writes`."""
+        self.devices = [DeviceCosts(p.places.size) for p in placements]
         self.epoch = Cost()
         self._rows = [p.places // p.tile_cols for p in placements]
         self._slowest = [np.zeros(2 * int(np.prod(p.shape[:3]))) for p in placements]
 
     def record(self, matrix: int, writes: Writes) -> Cost:
         """Count the writes of one update of one matrix."""
-        cost = self.estimate(matrix, writes)
-        # A device occurs at most once in an update, so that fancy indexing counts it right.
-        self.device_writes[matrix][writes.device] += 1
+        each = self._each(writes)
+        cost = self._sum(matrix, writes, each)
+        self.devices[matrix].add(writes.device, each)
+        self.devices[matrix].look(writes.reads, self.costs)
         self.epoch = self.epoch + cost
         return cost
 
     def estimate(self, matrix: int, writes: Writes) -> Cost:
         """Return the cost of the writes of one update of one matrix without counting it."""
+        return self._sum(matrix, writes, self._each(writes))
+
+    def _each(self, writes: Writes) -> EachCost:
+        return self.costs.of(writes.before, writes.level, verify=writes.blind is None)
+
+    def _sum(self, matrix: int, writes: Writes, each: EachCost) -> Cost:
         looking = self._looking(matrix, writes.reads)
         if not len(writes):
             return looking
-        pulses, reads, energy, time = self.costs.of(
-            writes.before, writes.level, verify=writes.blind is None
-        )
         slowest = self._slowest[matrix]
         key = 2 * self._rows[matrix][writes.device] + (writes.level < writes.before)
-        np.maximum.at(slowest, key, time)
+        np.maximum.at(slowest, key, each.time)
         row_time = float(slowest.sum())
         slowest[key] = 0.0
+        sums = {name: float(values.sum()) for name, values in each._asdict().items()}
         return looking + Cost(
-            float(len(writes)),
-            float(writes.weights),
-            float(pulses.sum()),
-            float(reads.sum()),
-            float(energy.sum()),
-            float(time.sum()),
-            row_time,
+            writes=float(len(writes)),
+            weights=float(writes.weights),
+            row_time=row_time,
+            **sums,
         )
 
     def _looking(self, matrix: int, reads: int) -> Cost:
@@ -302,14 +338,15 @@ class Ledger:
         epoch, self.epoch = self.epoch, Cost()
         return epoch
 
-    def maps(self) -> list[NDArray[np.int32]]:
-        """Return the writes of every device where it sits: one (row blocks, column blocks, rows,
-        cols) stack per matrix.
+    def maps(self, name: str = "writes") -> list[NDArray[Any]]:
+        """Return a sum per device, an attribute of :class:`DeviceCosts`, where the devices sit: one
+        (row blocks, column blocks, rows, cols) stack per matrix.
         """
         result = []
-        for placement, counts in zip(self.placements, self.device_writes, strict=True):
-            stack = np.zeros(placement.shape, np.int32)
-            stack.reshape(-1)[placement.places] = counts
+        for placement, devices in zip(self.placements, self.devices, strict=True):
+            sums = getattr(devices, name)
+            stack = np.zeros(placement.shape, sums.dtype)
+            stack.reshape(-1)[placement.places] = sums
             result.append(stack)
         return result
 
@@ -317,16 +354,20 @@ class Ledger:
         """Return after how many epochs like the ``epochs`` so far the most-written ``share`` of
         devices reach ``endurance`` writes.
         """
-        counts = np.concatenate(self.device_writes)
+        counts = np.concatenate([devices.writes for devices in self.devices])
         worst = max(1, round(share * counts.size))
         rate = float(np.partition(counts, -worst)[-worst:].mean()) / max(epochs, 1)
         return endurance / rate if rate > 0.0 else float("inf")
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint must keep; it is taken between epochs."""
-        return {str(k): counts.copy() for k, counts in enumerate(self.device_writes)}
+        return {
+            str(k): {name: sums.copy() for name, sums in vars(devices).items()}
+            for k, devices in enumerate(self.devices)
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from what :meth:`state` returned."""
-        for k, counts in enumerate(self.device_writes):
-            counts[...] = state[str(k)]
+        for k, devices in enumerate(self.devices):
+            for name, sums in vars(devices).items():
+                sums[...] = state[str(k)][name]

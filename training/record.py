@@ -43,6 +43,9 @@ from .validate import wilson
 
 KIND, FORMAT = "run", 2
 
+PER_DEVICE = ("writes", "pulses_up", "pulses_down", "reads", "energy", "time")
+"""What the ledger sums up per device and a record holds."""
+
 WORN_SHARE = 1e-3
 """Share of the devices, the most-written ones, whose end is projected."""
 
@@ -141,20 +144,18 @@ def audits_tree(records: Sequence[AuditRecord]) -> dict[str, Any]:
 
 
 def layers_tree(twin: MemristorTwin, result: TrainResult) -> dict[str, Any]:
-    """Return conductances [S], write counts and float weights of every layer.
+    """Return conductances [S], sums of the ledger and float weights of every layer.
 
     Devices are laid out as (inputs, 2 × outputs); the first programming of each is not counted.
     """
+    sums = {name: result.ledger.maps(name) for name in PER_DEVICE}
     tree = {}
-    for k, (matrix, writes, weights) in enumerate(
-        zip(twin.matrices, result.ledger.maps(), result.weights, strict=True), start=1
-    ):
+    for k, (matrix, weights) in enumerate(zip(twin.matrices, result.weights, strict=True)):
         place = matrix.placement
-        tree[f"layer_{k}"] = {
-            "g": _laid_out(matrix.devices.g, place.rows, 2 * place.cols),
-            "writes": _laid_out(writes, place.rows, 2 * place.cols) - 1,
-            "weights": weights,
-        }
+        stacks = {"g": matrix.devices.g} | {name: maps[k] for name, maps in sums.items()}
+        tree[f"layer_{k + 1}"] = {
+            name: _laid_out(stack, place.rows, 2 * place.cols) for name, stack in stacks.items()
+        } | {"weights": weights}
     return tree
 
 

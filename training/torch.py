@@ -233,6 +233,8 @@ class SiameseOptimizer:
         self._rng = generator(seed, "programming")
         self._steps = 0
         self.updates = []
+        self.initial = Cost()
+        """Cost of programming the initial weights, which the ledger does not hold."""
         for k, (layer, matrix) in enumerate(zip(self.layers, matrices, strict=True)):
             start = layer.joined().detach().cpu().numpy()
             update = Siamese(
@@ -244,10 +246,9 @@ class SiameseOptimizer:
             )
             self.updates.append(update)
             writes = update.first()
-            self.ledger.record(k, writes)
+            self.initial = self.initial + self.ledger.estimate(k, writes)
             update.verify(writes, matrix.write(writes, self._rng))
             self._follow(layer, update)
-        self.initial = self.ledger.close_epoch()
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients."""

@@ -127,14 +127,12 @@ class Trainer:
         ]
         self._updates_done = 0
         rng = generator(options.seed, "programming", 0)
-        first = Cost()
+        self.initial = Cost()
+        """Cost of programming the initial weights, which the ledger does not hold."""
         for k, update in enumerate(self.updates):
             writes = update.first()
-            first = first + self.ledger.record(k, writes)
+            self.initial = self.initial + self.ledger.estimate(k, writes)
             update.verify(writes, twin.matrices[k].write(writes, rng))
-        self.initial = first
-        """Cost of programming the initial weights; no epoch's record holds it."""
-        self.ledger.close_epoch()
 
     def run_epoch(self, on_batch: Progress | None = None) -> EpochRecord:
         """Train one epoch and test; ``on_batch(done, total)`` is called after every batch."""
