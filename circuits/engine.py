@@ -115,26 +115,31 @@ def checked_voltages(
     if v.ndim != len(stack) + 2 or v.shape[:-2] != stack or v.shape[-1] != tile.rows:
         lead = "".join(f"{n}, " for n in stack)
         raise InputError(f"expected voltages of shape ({lead}batch, {tile.rows}), got {v.shape}")
-    # Extremes first: they are NaN if anything is, and cost no temporary array.
-    if v.size and not (v.max() <= V_MAX and v.min() >= -V_MAX):
+    if not v.size:
+        return v
+    # Extremes first: they are NaN if anything is, and cost no temporary array. Tiles side by side
+    # are given the same vectors by broadcasting; once is enough.
+    once = v[tuple(slice(None if step else 1) for step in v.strides)]
+    lowest, highest = float(once.min()), float(once.max())
+    if not (highest <= V_MAX and lowest >= -V_MAX):
         bad = ~(np.abs(v) <= V_MAX)
         place = tuple(int(k) for k in np.argwhere(bad)[0])
         raise InputError(
             f"voltage at {place} is {v[place]!r}, expected a number within ±{V_MAX:g} V"
         )
-    _warn_beyond_the_fit(tile, v)
+    _warn_beyond_the_fit(tile, lowest, highest)
     return v
 
 
-def _warn_beyond_the_fit(tile: Tile, v: Array) -> None:
+def _warn_beyond_the_fit(tile: Tile, lowest: float, highest: float) -> None:
     device = tile.cell.device
     low, high = device.meta.get("v_min"), device.meta.get("v_max")
-    if low is None or high is None or not v.size:
+    if low is None or high is None:
         return
-    if v.min() < float(low) or v.max() > float(high):
+    if lowest < float(low) or highest > float(high):
         warnings.warn(
             f"device {device.name} was fitted from {float(low):.3g} to {float(high):.3g} V,"
-            f" and is read from {v.min():.3g} to {v.max():.3g} V",
+            f" and is read from {lowest:.3g} to {highest:.3g} V",
             RuntimeWarning,
             stacklevel=4,
         )

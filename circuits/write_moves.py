@@ -79,12 +79,18 @@ class Moves:
         middle = before + 0.5 * (after - before) * (parts > 1.0)
         at, rest = interval(self.start, middle)
         to, share = interval(self.distance / self.distance[-1], far / parts)
+        width = len(self.distance)
+        corner = (way * len(self.start) + at) * width + to
+        corners = [
+            (corner, parts * (1.0 - rest) * (1.0 - share)),
+            (corner + 1, parts * (1.0 - rest) * share),
+            (corner + width, parts * rest * (1.0 - share)),
+            (corner + width + 1, parts * rest * share),
+        ]
         found = []
         for name in EachCost._fields:
-            table = getattr(self, name)
-            low = table[way, at, to] * (1.0 - share) + table[way, at, to + 1] * share
-            high = table[way, at + 1, to] * (1.0 - share) + table[way, at + 1, to + 1] * share
-            found.append(parts * (low * (1.0 - rest) + high * rest))
+            table = np.ravel(getattr(self, name))
+            found.append(sum(table.take(place) * weight for place, weight in corners))
         return EachCost(*found)
 
 

@@ -12,7 +12,7 @@ slowest device, once upwards and once downwards.
 __all__ = ["Cost", "DeviceCosts", "Ledger", "WriteCosts"]
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
@@ -57,7 +57,7 @@ class Cost:
 
     def values(self) -> tuple[float, ...]:
         """Return the sums in the order of the fields."""
-        return tuple(getattr(self, each.name) for each in fields(self))
+        return tuple(vars(self).values())
 
     def removed(self, other: "Cost") -> dict[str, float]:
         """Return by how many percent this cost is below ``other``, per field, pulses as a whole; 0
@@ -305,32 +305,30 @@ class Ledger:
         return self.costs.of(writes.before, writes.level, verify=writes.blind is None)
 
     def _sum(self, matrix: int, writes: Writes, each: EachCost) -> Cost:
-        looking = self._looking(matrix, writes.reads)
         if not len(writes):
-            return looking
+            return self._looking(matrix, writes.reads)
         slowest = self._slowest[matrix]
         key = 2 * self._rows[matrix][writes.device] + (writes.level < writes.before)
         np.maximum.at(slowest, key, each.time)
         row_time = float(slowest.sum())
         slowest[key] = 0.0
         sums = {name: float(values.sum()) for name, values in each._asdict().items()}
-        return looking + Cost(
+        cost = Cost(
             writes=float(len(writes)),
             weights=float(writes.weights),
             row_time=row_time,
             **sums,
         )
+        return cost + self._looking(matrix, writes.reads) if writes.reads else cost
 
     def _looking(self, matrix: int, reads: int) -> Cost:
         """Return the cost of reading devices to find out what to write; whole rows at a time."""
-        if not reads:
-            return Cost()
         costs = self.costs
         return Cost(
             reads=float(reads),
             energy=reads * costs.read_energy,
             time=reads * costs.read_time,
-            row_time=len(np.unique(self._rows[matrix])) * costs.read_time,
+            row_time=len(np.unique(self._rows[matrix])) * costs.read_time if reads else 0.0,
         )
 
     def close_epoch(self) -> Cost:
