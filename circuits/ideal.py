@@ -11,6 +11,7 @@ from ..data.errors import InputError
 from ..data.types import Array, Array32
 from .engine import checked_conductances, checked_voltages
 from .law import KINK, Law, Terms
+from .memory import keep_freed_memory
 from .tile import Tile
 
 BLOCK = 1 << 21
@@ -32,6 +33,7 @@ class Ideal:
     name = "ideal"
 
     def __init__(self, tile: Tile, law: Law | None = None) -> None:
+        keep_freed_memory()
         self.tile, self.law = tile, law
         self._g: Array | None = None
         self._x: Array | None = None
