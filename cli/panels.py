@@ -32,6 +32,8 @@ def errors(axes: "Axes", record: Mapping[str, Any]) -> str:
     from ..circuits.plots import error_histogram
 
     error_histogram(axes, record["surrogate"]["spice"], record["surrogate"]["predicted"])
+    # The caption has the figures, relative to each pattern's full scale.
+    axes.set_title("")
     return ""
 
 

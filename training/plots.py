@@ -56,7 +56,7 @@ def accuracy(
     axes.set(xlabel="epoch", ylabel="test accuracy [%]")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.25)
-    axes.legend(frameon=False, loc="lower right")
+    axes.legend(frameon=False, loc="lower center")
     return axes
 
 
