@@ -156,8 +156,11 @@ def sabotage(monkeypatch):
     return victims
 
 
-def survive(count, share, sabotage):
-    """Run ``count`` jobs of which ``share`` fail in every way there is; all results must be right."""
+@pytest.mark.parametrize(
+    ("count", "share"),
+    [(40, 0.2), pytest.param(400, 0.05, marks=pytest.mark.slow, id="five_percent_of_400")],
+)
+def test_failures_of_every_kind_lose_no_result(spawned, sabotage, count, share):
     rng = np.random.default_rng(7)
     r = rng.uniform(1e2, 1e4, count)
     jobs = [divider(x) for x in r.tolist()]
@@ -175,15 +178,6 @@ def survive(count, share, sabotage):
     assert not sabotage
     for x, out in zip(r, outcomes, strict=True):
         np.testing.assert_allclose(out.values[0][:, 0], current(x), rtol=1e-6, atol=1e-12)
-
-
-def test_failures_of_every_kind_lose_no_result(spawned, sabotage):
-    survive(40, 0.2, sabotage)
-
-
-@pytest.mark.slow
-def test_five_percent_failures_of_four_hundred_jobs(spawned, sabotage):
-    survive(400, 0.05, sabotage)
 
 
 def test_a_worker_that_always_dies_is_given_up(spawned, monkeypatch):
