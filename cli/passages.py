@@ -8,17 +8,16 @@ from math import isfinite
 from typing import Any
 
 LEDGER = (
-    ("writes", "closed_loop_writes", "device writes"),
-    ("weights", "closed_loop_weights", "weights changed"),
-    ("weights", "learning", "weights changed, against those with a gradient"),
-    ("pulses", "closed_loop_pulses", "programming pulses"),
-    ("pulses_up", "closed_loop_pulses_up", "of these, towards higher conductances"),
-    ("reads", "closed_loop_reads", "verify reads"),
-    ("energy", "closed_loop_energy", "write energy [J]"),
-    ("time", "closed_loop_time", "write time, device by device [s]"),
-    ("row_time", "closed_loop_row_time", "write time, the devices of a row together [s]"),
+    ("writes", "device writes"),
+    ("weights", "weights changed"),
+    ("weights_of_learning", "weights changed, against those with a gradient"),
+    ("pulses", "programming pulses"),
+    ("pulses_up", "of these, towards higher conductances"),
+    ("reads", "verify reads"),
+    ("energy", "write energy [J]"),
+    ("time", "write time, device by device [s]"),
+    ("row_time", "write time, the devices of a row together [s]"),
 )
-"""What is counted, what it is set against, and what a reader sees."""
 
 
 def device(record: Mapping[str, Any]) -> str:
@@ -40,12 +39,15 @@ def device(record: Mapping[str, Any]) -> str:
 
 def ledger(record: Mapping[str, Any]) -> str:
     """Set what writing cost against the basic closed loop."""
-    epochs, rows = record["epochs"], []
-    for name, against, label in LEDGER:
-        done, basic = epochs[name], epochs[against]
+    from ..training.ledger import removed_percent
+    from ..training.record import counted
+
+    rows = []
+    for name, label in LEDGER:
+        done, basic = counted(record["epochs"], name)
         cells = [f"<td>{label}</td>"]
         for mine, theirs in ((done[0], basic[0]), (done.sum(), basic.sum())):
-            removed = f"{100 * (1 - mine / theirs):.3f} %" if theirs else "–"
+            removed = f"{removed_percent(mine, theirs):.3f} %" if theirs else "–"
             cells += [
                 f'<td class="n">{shown}</td>' for shown in (f"{mine:.4g}", f"{theirs:.4g}", removed)
             ]

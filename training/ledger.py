@@ -9,7 +9,7 @@ devices of a row that move the same way share their pulses, so that a row takes 
 slowest device, once upwards and once downwards.
 """
 
-__all__ = ["Cost", "DeviceCosts", "Ledger", "WriteCosts"]
+__all__ = ["Cost", "DeviceCosts", "Ledger", "WriteCosts", "removed_percent"]
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -26,6 +26,11 @@ from ..data.types import Array, Array32
 from ..devices.pulses import WriteCost
 from .placement import Placement
 from .rules import Writes
+
+
+def removed_percent(done: float, basic: float) -> float:
+    """Return by how many percent ``done`` is below ``basic``; 0 where there was nothing to remove."""
+    return 100.0 * (1.0 - done / basic) if basic else 0.0
 
 
 @dataclass(frozen=True)
@@ -60,15 +65,9 @@ class Cost:
         return tuple(vars(self).values())
 
     def removed(self, other: "Cost") -> dict[str, float]:
-        """Return by how many percent this cost is below ``other``, per field, pulses as a whole; 0
-        where ``other`` has none.
-        """
+        """Return by how many percent this cost is below ``other``, per field, pulses as a whole."""
         mine, theirs = asdict(self), asdict(other)
-        return {
-            key: 100.0 * (1.0 - mine[key] / theirs[key]) if theirs[key] else 0.0
-            for key in mine
-            if key != "pulses_up"
-        }
+        return {key: removed_percent(mine[key], theirs[key]) for key in mine if key != "pulses_up"}
 
 
 @dataclass(frozen=True)
@@ -271,11 +270,10 @@ class DeviceCosts:
 
     def look(self, reads: int, costs: WriteCosts) -> None:
         """Add reads that find out what to write, of all devices alike."""
-        if reads:
-            share = reads / len(self.reads)
-            self.reads += share
-            self.energy += share * costs.read_energy
-            self.time += share * costs.read_time
+        share = reads / len(self.reads)
+        self.reads += share
+        self.energy += share * costs.read_energy
+        self.time += share * costs.read_time
 
 
 class Ledger:
@@ -286,6 +284,7 @@ class Ledger:
         self.devices = [DeviceCosts(p.places.size) for p in placements]
         self.epoch = Cost()
         self._rows = [p.places // p.tile_cols for p in placements]
+        self._used_rows = [len(np.unique(rows)) for rows in self._rows]
         self._slowest = [np.zeros(2 * int(np.prod(p.shape[:3]))) for p in placements]
 
     def record(self, matrix: int, writes: Writes) -> Cost:
@@ -293,7 +292,8 @@ class Ledger:
         each = self._each(writes)
         cost = self._sum(matrix, writes, each)
         self.devices[matrix].add(writes.device, each)
-        self.devices[matrix].look(writes.reads, self.costs)
+        if writes.reads:
+            self.devices[matrix].look(writes.reads, self.costs)
         self.epoch = self.epoch + cost
         return cost
 
@@ -305,21 +305,22 @@ class Ledger:
         return self.costs.of(writes.before, writes.level, verify=writes.blind is None)
 
     def _sum(self, matrix: int, writes: Writes, each: EachCost) -> Cost:
-        if not len(writes):
-            return self._looking(matrix, writes.reads)
+        cost = self._writing(matrix, writes, each) if len(writes) else Cost()
+        return cost + self._looking(matrix, writes.reads) if writes.reads else cost
+
+    def _writing(self, matrix: int, writes: Writes, each: EachCost) -> Cost:
         slowest = self._slowest[matrix]
         key = 2 * self._rows[matrix][writes.device] + (writes.level < writes.before)
         np.maximum.at(slowest, key, each.time)
         row_time = float(slowest.sum())
         slowest[key] = 0.0
         sums = {name: float(values.sum()) for name, values in each._asdict().items()}
-        cost = Cost(
+        return Cost(
             writes=float(len(writes)),
             weights=float(writes.weights),
             row_time=row_time,
             **sums,
         )
-        return cost + self._looking(matrix, writes.reads) if writes.reads else cost
 
     def _looking(self, matrix: int, reads: int) -> Cost:
         """Return the cost of reading devices to find out what to write; whole rows at a time."""
@@ -328,7 +329,7 @@ class Ledger:
             reads=float(reads),
             energy=reads * costs.read_energy,
             time=reads * costs.read_time,
-            row_time=len(np.unique(self._rows[matrix])) * costs.read_time if reads else 0.0,
+            row_time=self._used_rows[matrix] * costs.read_time,
         )
 
     def close_epoch(self) -> Cost:

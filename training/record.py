@@ -7,6 +7,7 @@ __all__ = [
     "FORMAT",
     "KIND",
     "audits_tree",
+    "counted",
     "device_tree",
     "epochs_tree",
     "layers_tree",
@@ -21,7 +22,7 @@ __all__ = [
 
 import json
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from ..data.types import Array
 from ..devices.device import Device
 from ..devices.levels import Levels
 from .audit import AuditRecord
+from .ledger import removed_percent
 from .network import Conv2d, Dense, Network
 from .results import EpochRecord, TrainResult
 from .twin import MemristorTwin
@@ -43,8 +45,8 @@ from .validate import wilson
 
 KIND, FORMAT = "run", 2
 
-PER_DEVICE = ("writes", "pulses_up", "pulses_down", "reads", "energy", "time")
-"""What the ledger sums up per device and a record holds."""
+SAVED = ("writes", "weights", "pulses", "energy", "time", "row_time", "weights_of_learning")
+"""What a summary gives the share removed of."""
 
 WORN_SHARE = 1e-3
 """Share of the devices, the most-written ones, whose end is projected."""
@@ -148,8 +150,8 @@ def layers_tree(twin: MemristorTwin, result: TrainResult) -> dict[str, Any]:
 
     Devices are laid out as (inputs, 2 × outputs); the first programming of each is not counted.
     """
-    sums = {name: result.ledger.maps(name) for name in PER_DEVICE}
-    tree = {}
+    ledger, tree = result.ledger, {}
+    sums = {name: ledger.maps(name) for name in vars(ledger.devices[0])}
     for k, (matrix, weights) in enumerate(zip(twin.matrices, result.weights, strict=True)):
         place = matrix.placement
         stacks = {"g": matrix.devices.g} | {name: maps[k] for name, maps in sums.items()}
@@ -198,8 +200,10 @@ def summarise(record: Mapping[str, Any]) -> dict[str, Any]:
         "writes": round(epochs["writes"].sum()),
         "writes_closed_loop": round(epochs["closed_loop_writes"].sum()),
         **{
-            f"{name}_removed{span}_percent": _removed(done[:count], basic[:count])
-            for name, done, basic in _ledger(epochs)
+            f"{name}_removed{span}_percent": removed_percent(
+                *(float(sums[:count].sum()) for sums in counted(epochs, name))
+            )
+            for name in SAVED
             for span, count in (("", None), ("_first_epoch", 1))
         },
         "max_writes": max(int(layer["writes"].max()) for layer in record["layers"].values()),
@@ -213,15 +217,11 @@ def summarise(record: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _ledger(epochs: Mapping[str, Array]) -> Iterator[tuple[str, Array, Array]]:
-    """Yield what is counted, per epoch, and what it is set against."""
-    for name in ("writes", "weights", "pulses", "energy", "time", "row_time"):
-        yield name, epochs[name], epochs[f"closed_loop_{name}"]
-    yield "weights_of_learning", epochs["weights"], epochs["learning"]
-
-
-def _removed(done: Array, basic: Array) -> float:
-    return float(100.0 * (1.0 - done.sum() / basic.sum()))
+def counted(epochs: Mapping[str, Array], name: str) -> tuple[Array, Array]:
+    """Return what a record's epochs count under ``name``, and what it is set against, (epochs,)."""
+    if name == "weights_of_learning":
+        return epochs["weights"], epochs["learning"]
+    return epochs[name], epochs[f"closed_loop_{name}"]
 
 
 def _laid_out(stack: Any, rows: int, cols: int) -> Any:

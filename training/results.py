@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 from ..data.types import Array32
 from .audit import AuditRecord
-from .ledger import Cost, Ledger
+from .ledger import Cost, Ledger, removed_percent
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class EpochRecord:
     @property
     def removed_of_learning(self) -> float:
         """Share of the weights with a gradient that were spared a change [%]."""
-        return 100.0 * (1.0 - self.cost.weights / self.learning) if self.learning else 0.0
+        return removed_percent(self.cost.weights, self.learning)
 
 
 @dataclass(frozen=True)
