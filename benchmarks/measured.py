@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 
 import numpy as np
-from table import Row
+from table import Row, at_most
 
 from memtwin.data.array_importers import read_ramps, read_relaxation, read_response
 from memtwin.data.catalogue import fetch
@@ -65,7 +65,7 @@ def sweep_rows() -> Iterator[Row]:
         # Processor time, starting the workers included: what other work on the machine leaves alone,
         # and an upper limit of the time on two idle cores.
         note = f"{len(sweep.t)} points, 32 starts, 2 workers; {seconds:.1f} s of wall time now"
-        yield Row(f"{label}, CPU time", spent, "s", "<= 40", spent <= 40, note)
+        yield at_most(f"{label}, CPU time", spent, "s", 40, note)
     short = {"loss": LOSS, "steps": 5, "candidates": 64}
     with workers() as pool:
         two = fit(MODELS["yakopcic"], sweep, executor=pool, **short)
@@ -121,7 +121,7 @@ def pulse_rows() -> Iterator[Row]:
         ratio = result.nrmse_percent / result.floor_percent
         note = f"{result.nrmse_percent:.2f} % over a floor of {result.floor_percent:.2f} %"
         label = f"{train.name}, exp_step over noise floor"
-        yield Row(label, ratio, "x", "<= 1.35", ratio <= 1.35, note)
+        yield at_most(label, ratio, "x", 1.35, note)
 
 
 def relaxation_rows(splits: int = 6) -> Iterator[Row]:
@@ -135,7 +135,7 @@ def relaxation_rows(splits: int = 6) -> Iterator[Row]:
     label = "relaxation, technology B, held-out cells"
     worst = 100 * float(np.max(np.concatenate(found["conductance"])))
     note = f"off each quantile, 5 to 95 %, worst quantile and time of {splits} splits of the cells"
-    yield Row(f"{label}, conductance", worst, "%", "<= 10", worst <= 10, note)
+    yield at_most(f"{label}, conductance", worst, "%", 10, note)
     for reading, of in (
         ("conductance by level", "of itself"),
         ("change", "of its 5-95 % span"),

@@ -21,7 +21,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
-from table import Row, publish
+from table import Row, at_least, at_most, publish
 
 from memtwin.circuits.cell import Access, Cell, Transistor
 from memtwin.circuits.nodal import Nodal
@@ -95,15 +95,14 @@ def agreement_of(n: int, count: int, name: str, kind: str) -> Iterator[Row]:
     worst, energy = float(max(states)), float(max(energies))
     moved = float(np.abs(one.x - x).max())
     label = f"{n}x{n} {kind} {name}"
-    yield Row(
+    yield at_most(
         f"{label}: x and g after each of {count} pulses",
         worst,
         "",
-        "<= 2e-4",
-        worst <= 2e-4,
+        2e-4,
         f"largest change of a state {moved:.2f}",
     )
-    yield Row(f"{label}: energy, device and source side", 100 * energy, "%", "<= 1", energy <= 0.01)
+    yield at_most(f"{label}: energy, device and source side", 100 * energy, "%", 1)
 
 
 def active() -> Iterator[Row]:
@@ -120,7 +119,7 @@ def active() -> Iterator[Row]:
             )
             worst = float(np.abs(one.x / two.x - 1.0).max())
             label = f"{n}x{n} 1R {name}: active set against full transient"
-            yield Row(label, worst, "", "<= 2e-4", worst <= 2e-4, f"{ours.dynamic} dynamic")
+            yield at_most(label, worst, "", 2e-4, f"{ours.dynamic} dynamic")
             ratio = full.seconds / ours.seconds
             bar = n < 32 or ratio >= 4.0
             yield Row(f"{label}, speed", ratio, "x", ">= 4" if n >= 32 else "", bar)
@@ -153,17 +152,16 @@ def population() -> Iterator[Row]:
     outcome = write(devices, x, grid.g[b], recipe, rng)
     seconds = time.process_time() - began
     figures = outcome.summary()
-    yield Row(
+    yield at_least(
         f"{n} devices, 16 levels, within 1/4 step, nbsto_32um",
         100 * outcome.success,
         "%",
-        ">= 99.5",
-        outcome.success >= 0.995,
+        99.5,
         f"{figures['pulses_mean']:.1f} pulses, {figures['time_mean_seconds']:.2g} s and"
         f" {figures['energy_mean_joule']:.2g} J per write;"
         f" {figures['out_of_own_range']:.0f} targets beyond their device",
     )
-    yield Row(f"{n} devices written once, one thread", seconds, "s", "<= 20", seconds <= 20.0)
+    yield at_most(f"{n} devices written once, one thread", seconds, "s", 20)
 
 
 def trained_levels(count: int) -> np.ndarray:
@@ -195,28 +193,26 @@ def tile_of(device: Device, limits: VoltageRange | None, plot: Path | None) -> I
         for writer in (WriteArray(tile, "half"), spice)
     )
     pulses = int(achieved.pulses.sum())
-    yield Row(
+    yield at_least(
         f"16x16 trained pattern in ngspice, {device.name}: cells within 1/4 step",
         100 * achieved.success,
         "%",
-        ">= 99.5",
-        achieved.success >= 0.995,
+        99.5,
         f"{pulses} cell pulses, {spice.seconds:.0f} s of ngspice, {achieved.passes} passes",
     )
     error = float(np.abs(achieved.error).max() / grid.step)
-    yield Row("  worst error of a cell, in level steps", error, "", "<= 0.25", error <= 0.25)
+    yield at_most("  worst error of a cell, in level steps", error, "", 0.25)
     apart = float(np.abs(achieved.g / predicted.g - 1.0).max())
     same = np.array_equal(achieved.pulses, predicted.pulses)
-    yield Row(
+    yield at_most(
         "  conductances, ngspice against vectorised",
         apart,
         "",
-        "<= 1e-3",
-        apart <= 1e-3,
+        1e-3,
         f"pulse counts {'equal' if same else 'differ'}",
     )
     energy = abs(achieved.source_energy / predicted.source_energy - 1.0)
-    yield Row("  energy of the whole write", 100 * energy, "%", "<= 1", energy <= 0.01)
+    yield at_most("  energy of the whole write", 100 * energy, "%", 1)
     disturb = float(np.abs(achieved.disturb).max() / grid.step)
     yield Row("  largest half-select disturb, in level steps", disturb, "", "", None, "V/2 scheme")
     v = np.random.default_rng(1).uniform(0.0, V_READ, (20, 16))
@@ -227,7 +223,7 @@ def tile_of(device: Device, limits: VoltageRange | None, plot: Path | None) -> I
         currents.append(engine.read(v))
     full = np.abs(currents[1]).max()
     off, wrong = (float(np.abs(currents[0] - other).max() / full) for other in currents[1:])
-    yield Row("  read back: ngspice against vectorised", off, "of max", "<= 1e-3", off <= 1e-3)
+    yield at_most("  read back: ngspice against vectorised", off, "of max", 1e-3)
     yield Row("  read back: against the targets", wrong, "of max", "", None)
     if plot is not None:
         draw(plot, grid, predicted, achieved)

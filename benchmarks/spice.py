@@ -27,7 +27,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
-from table import Row, publish
+from table import Row, at_least, at_most, publish
 
 from memtwin.circuits import pool
 from memtwin.circuits.cell import Cell, Transistor
@@ -107,14 +107,7 @@ def against_bare(
 
 def linear() -> Iterator[Row]:
     ratio, note = against_bare(64, 100, None, 1.15, whole=False)
-    yield Row(
-        "64x64 linear, 100 vectors / ngspice's own analysis",
-        ratio,
-        "x",
-        "<= 1.15",
-        ratio <= 1.15,
-        note,
-    )
+    yield at_most("64x64 linear, 100 vectors / ngspice's own analysis", ratio, "x", 1.15, note)
     tile, g, v = problem(64, 100)
     own = Spice(tile, workers=1)
     own.program(g)
@@ -128,9 +121,7 @@ def linear() -> Iterator[Row]:
 
 def nonlinear() -> Iterator[Row]:
     ratio, note = against_bare(64, 24, NONLINEAR, 1.2, whole=True)
-    yield Row(
-        "64x64 nonlinear, per vector / bare ngspice -b", ratio, "x", "<= 1.2", ratio <= 1.2, note
-    )
+    yield at_most("64x64 nonlinear, per vector / bare ngspice -b", ratio, "x", 1.2, note)
 
 
 def building() -> Iterator[Row]:
@@ -142,7 +133,7 @@ def building() -> Iterator[Row]:
         build(tile, g, v)
         times.append(time.process_time() - began)
     seconds = float(np.median(times))
-    yield Row("building the 128x128 deck", seconds, "s", "<= 0.15", seconds <= 0.15)
+    yield at_most("building the 128x128 deck", seconds, "s", 0.15)
 
 
 def altering() -> Iterator[Row]:
@@ -165,13 +156,7 @@ def altering() -> Iterator[Row]:
         finally:
             worker.close()
         value = 1e3 * float(np.median(beside))
-        yield Row(
-            f"16 of 64x64 {name} devices changed, beside the solve",
-            value,
-            "ms",
-            "<= 5",
-            value <= 5.0,
-        )
+        yield at_most(f"16 of 64x64 {name} devices changed, beside the solve", value, "ms", 5)
 
 
 def endurance() -> Iterator[Row]:
@@ -199,7 +184,7 @@ def scaling() -> Iterator[Row]:
         wall[workers] = time.monotonic() - began
     ratio, machine = wall[1] / wall[2], machine_scaling(job_of(build(tile, g, v)))
     note = f"two bare ngspice here: {machine:.2f} x; load {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores"
-    yield Row("two workers / one, wall time", ratio, "x", ">= 1.8", ratio >= 1.8, note)
+    yield at_least("two workers / one, wall time", ratio, "x", 1.8, note)
 
 
 def machine_scaling(job: Job) -> float:
@@ -240,7 +225,7 @@ def accuracy() -> Iterator[Row]:
         own.program(g)
         truth = exact.read(v)
         error = float(np.abs(own.read(v) - truth).max() / np.abs(truth).max())
-        yield Row(f"{n}x{n} {name} against the exact solve", error, "", f"<= {bar:g}", error <= bar)
+        yield at_most(f"{n}x{n} {name} against the exact solve", error, "", bar)
 
 
 def failures() -> Iterator[Row]:

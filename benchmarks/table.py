@@ -22,6 +22,16 @@ class Row:
     note: str = ""
 
 
+def at_most(name: str, value: float, unit: str, most: float, note: str = "") -> Row:
+    """Return a row whose value is to be at most ``most``."""
+    return Row(name, value, unit, f"<= {most:g}", bool(value <= most), note)
+
+
+def at_least(name: str, value: float, unit: str, least: float, note: str = "") -> Row:
+    """Return a row whose value is to be at least ``least``."""
+    return Row(name, value, unit, f">= {least:g}", bool(value >= least), note)
+
+
 def publish(rows: Iterable[Row], *, as_json: bool) -> int:
     """Print rows as they come, or all of them as one JSON object; return 1 if a bar is missed."""
     found = features() if available() else None

@@ -30,7 +30,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
-from table import Row, publish
+from table import Row, at_least, at_most, publish
 
 from memtwin.circuits.surrogate import Surrogate
 from memtwin.data.images import load_images
@@ -151,7 +151,7 @@ class Bench:
             "closed_loop": [asdict(record.closed_loop) for record in result.records],
             "removed_of_learning": [record.removed_of_learning for record in result.records],
             "seconds": [record.seconds for record in result.records],
-            "estimate": max(_estimates(twin)),
+            "estimate": _estimate(twin),
             "max_writes": int(max(each.writes.max() for each in result.ledger.devices)),
         }
 
@@ -173,11 +173,11 @@ class Bench:
         return (time.perf_counter() - started) / 60, found.agreement
 
 
-def _estimates(twin: MemristorTwin) -> list[float]:
-    """Return the worst error that the surrogate estimates of any tile [%], one per matrix."""
+def _estimate(twin: MemristorTwin) -> float:
+    """Return the worst error that the surrogate estimates of any tile [%]; nan for other engines."""
     engines = [matrix.engine for matrix in twin.matrices]
-    reports = [engine.report() for engine in engines if isinstance(engine, Surrogate)]
-    return [100.0 * report.estimate_worst for report in reports] or [np.nan]
+    surrogates = [engine for engine in engines if isinstance(engine, Surrogate)]
+    return max((100.0 * each.report().estimate_worst for each in surrogates), default=np.nan)
 
 
 def _slug(name: str, engine: str, seed: int) -> str:
@@ -267,11 +267,6 @@ def checked(name: str, value: float, unit: str, least: float | None, note: str =
     return Row(name, value, unit, "" if least is None else f">= {least:g}", holds, note)
 
 
-def at_most(name: str, value: float, unit: str, most: float) -> Row:
-    """Return a row that is to be at most ``most``."""
-    return Row(name, value, unit, f"<= {most:g}", value <= most)
-
-
 def speed(bench: Bench) -> Iterator[Row]:
     """Yield seconds per epoch: ours, the same network in plain numpy, and in torch; one process."""
     images = load_images("mnist")
@@ -299,7 +294,7 @@ def spice(bench: Bench, workers: int) -> Iterator[Row]:
     """Yield how long validation in ngspice takes, and what it finds."""
     minutes, agreement = bench.validate(workers)
     yield at_most("mlp: 200 test images in ngspice", minutes, "min", 6)
-    yield checked("mlp: predictions of 200 as the surrogate's", agreement, "", 199)
+    yield at_least("mlp: predictions of 200 as the surrogate's", agreement, "", 199)
 
 
 def torch_epoch(network: Network, images: Any) -> float:

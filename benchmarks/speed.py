@@ -1,0 +1,109 @@
+"""How fast the surrogate and the line solver are beside ngspice. Rows of ``surrogate.py``.
+
+Times are CPU times of one thread on both sides, the best of several.
+"""
+
+import importlib.util
+import time
+from collections.abc import Callable
+
+import numpy as np
+from table import Row, at_least, at_most
+from tiles import CELLS, FULL, LEVELS, SEED, law_of, spice
+
+from memtwin.circuits.backends import torch_arrays
+from memtwin.circuits.line import LineSolver
+from memtwin.circuits.netlist import build
+from memtwin.circuits.ngspice import features
+from memtwin.circuits.surrogate import Surrogate
+from memtwin.circuits.tile import Tile
+
+
+def cpu(function: Callable[[], object], repeats: int = 7) -> float:
+    """Return the CPU seconds of a call, the best of several."""
+    function()
+    best = np.inf
+    for _ in range(repeats):
+        began = time.process_time()
+        function()
+        best = min(best, time.process_time() - began)
+    return best
+
+
+def speed(size: int, tiles: int = 16, batch: int = 100) -> list[Row]:
+    """CPU times of the state-dependent sinh at 64 lines, and ngspice's beside them."""
+    cell = CELLS["state"]
+    tile = Tile(size, size, cell=cell)
+    rng = np.random.default_rng([SEED, 5])
+    law = law_of(cell)
+    g = rng.choice(LEVELS, (2, tiles, size, size))
+    v = FULL * rng.random((tiles, batch, size))
+    surrogate = Surrogate(tile, law=law, check=0.0, renew=1e9)
+    surrogate.program(g[0])
+    turn = iter(range(1 << 30))
+    refresh = cpu(lambda: surrogate.program(g[next(turn) % 2])) / tiles
+    apply = cpu(lambda: surrogate.read(v)) / (tiles * batch)
+
+    def both() -> None:
+        surrogate.program(g[next(turn) % 2])
+        surrogate.read(v)
+
+    together = cpu(both) / (tiles * batch)
+    solver = LineSolver(tile, law=law, tolerance=1e-4, dtype="float32")
+    line = cpu(lambda: solver.solve(g[0, 0], v[0]), 4) / batch
+    few, many = 2, 12
+    decks = [build(tile, g[0, 0], v[0, :k]) for k in (few, many)]
+    seconds = [min(spice([deck])[1][0] for _ in range(3)) for deck in decks]
+    per_vector = (seconds[1] - seconds[0]) / (many - few)
+    kind = "KLU" if features().klu else "SPARSE"
+    note = f"ngspice {features().version} with {kind}: {1e3 * per_vector:.3g} ms per vector"
+    name = f"{size}×{size}"
+    return [
+        at_most(f"apply, {name}, batch {batch}", 1e6 * apply, "µs per vector and tile", 1.2),
+        at_least("ngspice / apply", per_vector / apply, "×", 30_000, note),
+        at_most(f"refresh, {tiles} tiles of {name}", 1e3 * refresh, "ms per tile", 0.8),
+        at_least(
+            "ngspice / all refreshed for every batch", per_vector / together, "×", 4_000, note
+        ),
+        at_most(
+            f"LS, {name}, to 1e-4",
+            1e6 * line,
+            "µs per vector",
+            160.0,
+            f"{per_vector / line:.0f}× ngspice",
+        ),
+    ]
+
+
+def arrays(size: int, tiles: int = 16, batch: int = 100) -> list[str]:
+    """Wall times of the same reads on the other arrays that are here."""
+    if importlib.util.find_spec("torch") is None:
+        return ["torch is not installed"]
+    import torch
+
+    torch.set_num_threads(1)
+    cell = CELLS["state"]
+    tile, law = Tile(size, size, cell=cell), law_of(cell)
+    rng = np.random.default_rng([SEED, 6])
+    g = rng.choice(LEVELS, (2, tiles, size, size))
+    v = FULL * rng.random((tiles, batch, size))
+    lines = []
+    for device in ("cpu", *(["cuda"] if torch.cuda.is_available() else [])):
+        surrogate = Surrogate(tile, law=law, check=0.0, renew=1e9, **torch_arrays(device))
+        surrogate.program(g[0])
+        times = []
+        turn = iter(range(1 << 30))
+        for work in (lambda: surrogate.program(g[next(turn) % 2]), lambda: surrogate.read(v)):  # noqa: B023
+            work()
+            spent = []
+            for _ in range(7):
+                began = time.perf_counter()
+                work()
+                spent.append(time.perf_counter() - began)
+            times.append(min(spent))
+        lines.append(
+            f"torch {torch.__version__} on {device}, {size}×{size}: refresh"
+            f" {1e3 * times[0] / tiles:.3g} ms per tile, read {1e6 * times[1] / tiles / batch:.3g} µs"
+            " per vector and tile, wall time"
+        )
+    return lines
