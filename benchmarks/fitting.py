@@ -35,7 +35,7 @@ from measured import (
 )
 from recovery import CASES, recovery_row
 from scipy.integrate import solve_ivp
-from table import Row, at_most, publish
+from table import Row, add_options, at_most, publish
 
 from memtwin.data.errors import MemtwinError
 from memtwin.devices.device import Device, load_device
@@ -179,7 +179,7 @@ def known_rows(pool: Executor, seeds: int) -> Iterator[Row]:
 def main() -> int:
     """Print the rows; return 1 if a bar is missed."""
     parser = argparse.ArgumentParser(description="Figures of the device toolkit.")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add_options(parser)
     parser.add_argument("--thorough", action="store_true", help="20 seeds instead of 3")
     arguments = parser.parse_args()
 
@@ -190,7 +190,7 @@ def main() -> int:
         with workers() as pool:
             yield from known_rows(pool, 20 if arguments.thorough else 3)
 
-    return publish(rows(), as_json=arguments.json)
+    return publish(rows(), "fitting", arguments)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
-from table import Row, at_least, at_most, publish
+from table import Row, add_options, at_least, at_most, publish
 
 from memtwin.circuits.cell import Access, Cell, Transistor
 from memtwin.circuits.nodal import Nodal
@@ -256,7 +256,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add_options(parser)
     parser.add_argument("--only", nargs="*", choices=ROWS, default=list(ROWS), help="which rows")
     parser.add_argument("--plot", type=Path, help="draw the tile that was written")
     chosen = parser.parse_args()
@@ -265,7 +265,7 @@ def main() -> int:
         for name in chosen.only
         for row in (tile(chosen.plot) if name == "tile" else ROWS[name]())
     )
-    return publish(found, as_json=chosen.json)
+    return publish(found, "programming", chosen)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
-from table import Row, publish
+from table import Row, add_options, publish
 
 from memtwin.data.measurement import Sweep
 from memtwin.devices.device import Device
@@ -224,10 +224,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Recovery of known parameters.")
     parser.add_argument("models", nargs="*", help="models; default: all")
     parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add_options(parser)
     arguments = parser.parse_args()
     rows = recovery_rows(tuple(arguments.models) or tuple(CASES), arguments.seeds)
-    return publish(rows, as_json=arguments.json)
+    return publish(rows, "recovery", arguments)
 
 
 if __name__ == "__main__":

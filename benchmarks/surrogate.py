@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from robustness import ageing, mismatch, recovery
 from speed import arrays, speed
-from table import Row, at_least, at_most, publish
+from table import Row, add_options, at_least, at_most, publish
 from tiles import CELLS, FULL, LEVELS, SEED, errors, law_of, rms, spice
 
 from memtwin.circuits.baselines import AlphaBeta, LinearTransfer
@@ -175,7 +175,7 @@ def main() -> int:
     parser.add_argument("--sizes", default="32,64,128" if features().klu else "32")
     parser.add_argument("--quick", action="store_true", help="one wire resistance only")
     parser.add_argument("--skip-speed", action="store_true", help="accuracy only")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add_options(parser)
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
     sizes = [int(size) for size in options.sizes.split(",")]
@@ -195,7 +195,7 @@ def main() -> int:
         *([ageing(max(small)), recovery(min(small)), *mismatch(small)] if small else []),
         *rows,
     ]
-    missed = publish(rows, as_json=options.json)
+    missed = publish(rows, "surrogate", options)
     if options.json:
         return missed
     print("\n| NRMSE [%], rms over sets | " + " | ".join(ENGINES) + " |")

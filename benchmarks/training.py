@@ -10,7 +10,9 @@ unless the row says otherwise; configurations are the shipped presets and the ch
 Accuracies are held to their bars where there are three seeds.
 What an epoch writes is read through the surrogate, fitted to ngspice in the same run. Without ``--full``
 that is one epoch, and the accuracy after ten comes from tiles of linear devices without wires (the
-engine ideal), which the row's name says. Finished trainings are kept in ``--folder``, so that a stopped run goes on.
+engine ideal), which the row's name says. Finished trainings are kept in ``--folder``, so that a stopped run goes on,
+under the digest of code, configuration and data: a kept one serves only what would compute the same, and its rows
+say that it was kept. What is timed is never kept.
 """
 
 import argparse
@@ -20,7 +22,8 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
+from importlib.metadata import version
 from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
@@ -30,16 +33,19 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
-from table import Row, at_least, at_most, publish
+from table import Row, add_options, at_least, at_most, publish
 
+import memtwin
 from memtwin.circuits.surrogate import Surrogate
-from memtwin.data.images import load_images
+from memtwin.data.images import ImageSet, load_images
+from memtwin.data.store import digest, write_text
 from memtwin.training.config import RunConfig, load_config
 from memtwin.training.configured import network_of, train_options, write_costs
 from memtwin.training.ledger import Cost, WriteCosts
 from memtwin.training.network import Network
 from memtwin.training.setup import Setup, set_up
 from memtwin.training.train import train_float
+from memtwin.training.trainer import TrainOptions
 from memtwin.training.twin import MemristorTwin
 from memtwin.training.validate import validate
 
@@ -110,12 +116,26 @@ QUICK = {
 """What runs without ``--full``: epochs and cases per engine."""
 
 
+def code() -> dict[str, bytes]:
+    """Return what computes: every module and table of the package, and the versions under it."""
+    root = Path(memtwin.__file__).parent
+    found = {
+        f"{room}/{path.relative_to(root / room)}": path.read_bytes()
+        for room in ("data", "devices", "circuits", "training", "benchmarks")
+        for path in sorted((root / room).rglob("*"))
+        if path.suffix in (".py", ".toml")
+    }
+    return found | {name: version(name).encode() for name in ("numpy", "scipy")}
+
+
 class Bench:
-    """Trainings on one characterised tile, kept in a folder as they finish."""
+    """Trainings on one characterised tile, kept as they finish in a folder of this code and data."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
+        images = load_images("mnist")
+        data = [getattr(images, part.name) for part in fields(images)]
+        self.folder = folder / digest(code(), data)[:12]
+        self.folder.mkdir(parents=True, exist_ok=True)
 
     def setup(self, config: RunConfig) -> Setup:
         """Return what a training starts from; ngspice characterises the tile once for all."""
@@ -129,20 +149,27 @@ class Bench:
         return write_costs(setup.seeded(0).config, setup.levels, path=self.folder / name)
 
     def train(self, name: str, engine: str, seed: int, epochs: int) -> dict[str, Any]:
-        """Return the outcome of one training, a finished one from the folder."""
-        path = self.folder / f"{_slug(name, engine, seed)}-{epochs}.json"
-        if not path.exists():
-            if engine == "float":
-                outcome = self._train_float(name, seed, epochs)
-            else:
-                outcome = self._train(self.setup(CASES[name].config(engine, seed, epochs)), name)[1]
-            path.write_text(json.dumps(outcome))
-        found: dict[str, Any] = json.loads(path.read_text())
-        return found
+        """Return the outcome of one training; one that is kept has ``kept`` set."""
+        config = CASES[name].config("ideal" if engine == "float" else engine, seed, epochs)
+        path = self._kept(name, engine, config, "json")
+        if path.exists():
+            found: dict[str, Any] = json.loads(path.read_text())
+            return found | {"kept": True}
+        if engine == "float":
+            outcome = self._train_float(name, seed, epochs)
+        else:
+            kept = self._kept(name, engine, config, "h5")
+            outcome = self._train(self.setup(config), kept)[1]
+        write_text(path, json.dumps(outcome))
+        return outcome | {"kept": False}
 
-    def _train(self, setup: Setup, name: str) -> tuple[MemristorTwin, dict[str, Any]]:
-        config = setup.config
-        checkpoint = self.folder / f"{_slug(name, config.training.engine, config.seed)}.h5"
+    def _kept(self, name: str, engine: str, config: RunConfig, suffix: str) -> Path:
+        slug = f"{name}-{engine}-{config.seed}".replace(" ", "_").replace("=", "")
+        return self.folder / f"{slug}-{digest(config.model_dump_json())[:12]}.{suffix}"
+
+    def _train(
+        self, setup: Setup, checkpoint: Path | None = None
+    ) -> tuple[MemristorTwin, dict[str, Any]]:
         twin = setup.twin()
         result = setup.train(twin, self.costs(setup), checkpoint=checkpoint)
         return twin, {
@@ -150,23 +177,21 @@ class Bench:
             "cost": [asdict(record.cost) for record in result.records],
             "closed_loop": [asdict(record.closed_loop) for record in result.records],
             "removed_of_learning": [record.removed_of_learning for record in result.records],
-            "seconds": [record.seconds for record in result.records],
             "estimate": _estimate(twin),
             "max_writes": int(max(each.writes.max() for each in result.ledger.devices)),
         }
 
     def _train_float(self, name: str, seed: int, epochs: int) -> dict[str, Any]:
         config, images = CASES[name].config("ideal", seed, epochs), load_images("mnist")
-        started = time.perf_counter()
         accuracy, _ = train_float(network_of(config, images), images, train_options(config))
-        return {"accuracy": accuracy, "seconds": [(time.perf_counter() - started) / epochs]}
+        return {"accuracy": accuracy}
 
     def validate(self, workers: int) -> tuple[float, int]:
         """Return the minutes that ngspice takes for 200 test images of a network trained for an
         epoch, and how many of its predictions the surrogate shares.
         """
         setup = self.setup(CASES["mlp L=16"].config("surrogate", 0, 1, workers))
-        twin, _ = self._train(setup, "mlp L=16")
+        twin, _ = self._train(setup)
         spice, surrogate = setup.engine("spice"), setup.engine("surrogate")
         started = time.perf_counter()
         found = validate(twin, setup.images, 200, engine=spice, name="spice", reference=surrogate)
@@ -178,10 +203,6 @@ def _estimate(twin: MemristorTwin) -> float:
     engines = [matrix.engine for matrix in twin.matrices]
     surrogates = [engine for engine in engines if isinstance(engine, Surrogate)]
     return max((100.0 * each.report().estimate_worst for each in surrogates), default=np.nan)
-
-
-def _slug(name: str, engine: str, seed: int) -> str:
-    return f"{name}-{engine}-{seed}".replace(" ", "_").replace("=", "")
 
 
 def figures(bench: Bench, wanted: list[str], arguments: argparse.Namespace) -> Iterator[Row]:
@@ -234,15 +255,16 @@ def compared(name: str, engine: str) -> tuple[str, str]:
 def savings(name: str, runs: list[dict[str, Any]]) -> Iterator[Row]:
     """Yield what the first epoch saves against the basic closed loop [%], means over seeds."""
     removed = [Cost(**run["cost"][0]).removed(Cost(**run["closed_loop"][0])) for run in runs]
+    kept = kept_note(runs)
     for key in removed[0]:
         value = float(np.mean([each[key] for each in removed]))
-        yield checked(f"{name}: {key} saved in epoch 1", value, "%", CASES[name].bars.get(key))
+        bar = CASES[name].bars.get(key)
+        yield checked(f"{name}: {key} saved in epoch 1", value, "%", bar, kept)
     value = float(np.mean([run["removed_of_learning"][0] for run in runs]))
-    yield Row(f"{name}: weights saved of those with a gradient", value, "%", "", None)
+    yield Row(f"{name}: weights saved of those with a gradient", value, "%", "", None, kept)
     worst = max(run["estimate"] for run in runs)
-    yield Row(
-        f"{name}: the surrogate's own estimate of its error, worst tile", worst, "%", "", None
-    )
+    label = f"{name}: the surrogate's own estimate of its error, worst tile"
+    yield Row(label, worst, "%", "", None, kept)
 
 
 def accuracies(
@@ -255,10 +277,18 @@ def accuracies(
     last, goal = (100 * np.array([run["accuracy"][-1] for run in each]) for each in (runs, goals))
     spread = f"± {last.std(ddof=1):.2f}" if len(last) > 1 else "one seed; bars are for three"
     where = f"{name}, {engine} engine, {epochs} epochs"
+    kept = kept_note([*runs, *goals])
+    spread = "; ".join(part for part in (spread, kept) if part)
     yield checked(f"{where}: accuracy", float(last.mean()), "%", bars.get("accuracy"), spread)
     key, text = ("lost", case.against) if case.against else ("to float", "float")
     difference = float((last - goal).mean())
-    yield checked(f"{where}: above {text}", difference, "points", bars.get(key))
+    yield checked(f"{where}: above {text}", difference, "points", bars.get(key), kept)
+
+
+def kept_note(runs: list[dict[str, Any]]) -> str:
+    """Return how many of ``runs`` were trained earlier, by the same code on the same data."""
+    count = sum(run["kept"] for run in runs)
+    return f"{count} of {len(runs)} trainings kept" if count else ""
 
 
 def checked(name: str, value: float, unit: str, least: float | None, note: str = "") -> Row:
@@ -268,32 +298,38 @@ def checked(name: str, value: float, unit: str, least: float | None, note: str =
 
 
 def speed(bench: Bench) -> Iterator[Row]:
-    """Yield seconds per epoch: ours, the same network in plain numpy, and in torch; one process."""
+    """Yield times per epoch over the same network in plain numpy, and in torch; one process."""
     images = load_images("mnist")
-    seconds = bench.train("mlp L=16", "surrogate", 0, 1)["seconds"][0]
-    yield at_most("mlp: epoch through the surrogate", seconds, "s", 60)
-    for kind, bar in (("mlp", 1.5), ("cnn", 20.0)):
+    plain = {}
+    for kind, bar in (("mlp", 4.5), ("cnn", 3.0)):
         setup = bench.setup(CASES[f"{kind} L=16"].config("ideal", 0, 1))
         options = train_options(setup.config)
         costs, repeats = bench.costs(setup), 3 if kind == "mlp" else 1
         ours = min(setup.train(setup.twin(), costs).records[0].seconds for _ in range(repeats))
-        yield at_most(f"{kind}: epoch, ideal engine", ours, "s", bar)
-        started = time.perf_counter()
-        train_float(setup.network, images, options)
-        plain = time.perf_counter() - started
-        yield Row(f"{kind}: that of the float network in numpy", plain, "s", "", None)
-        yield Row(f"{kind}: ideal engine / float in numpy", ours / plain, "", "", None)
+        plain[kind] = min(_seconds(setup.network, images, options) for _ in range(repeats))
+        name, note = f"{kind}: epoch, ideal engine", f"{ours:.3g} s over {plain[kind]:.3g} s"
+        yield at_most(f"{name} / float in numpy", ours / plain[kind], "x", bar, note)
         try:
             theirs, note = torch_epoch(setup.network, images), ""
         except ImportError:
             theirs, note = np.nan, "torch is not installed"
-        yield Row(f"{kind}: ideal engine / float in torch", ours / theirs, "", "", None, note)
+        yield Row(f"{name} / float in torch", ours / theirs, "x", "", None, note)
+    setup = bench.setup(CASES["mlp L=16"].config("surrogate", 0, 1))
+    ours = setup.train(setup.twin(), bench.costs(setup)).records[0].seconds
+    name, note = "mlp: epoch through the surrogate / float in numpy", f"{ours:.3g} s"
+    yield at_most(name, ours / plain["mlp"], "x", 120, note)
+
+
+def _seconds(network: Network, images: ImageSet, options: TrainOptions) -> float:
+    started = time.perf_counter()
+    train_float(network, images, options)
+    return time.perf_counter() - started
 
 
 def spice(bench: Bench, workers: int) -> Iterator[Row]:
     """Yield how long validation in ngspice takes, and what it finds."""
     minutes, agreement = bench.validate(workers)
-    yield at_most("mlp: 200 test images in ngspice", minutes, "min", 6)
+    yield Row("mlp: 200 test images in ngspice", minutes, "min", "", None)
     yield at_least("mlp: predictions of 200 as the surrogate's", agreement, "", 199)
 
 
@@ -338,7 +374,7 @@ def main() -> int:
     parser.add_argument("--epochs", type=int, default=10, help="with --full")
     parser.add_argument("--workers", type=int, default=2, help="processes")
     parser.add_argument("--folder", type=Path, default=Path("training-benchmark"))
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add_options(parser)
     arguments = parser.parse_args()
     unknown = [name for name in arguments.cases if name not in names]
     if unknown:
@@ -351,7 +387,7 @@ def main() -> int:
         spice(bench, arguments.workers) if "spice" in wanted else (),
         figures(bench, wanted, arguments),
     )
-    return publish(rows, as_json=arguments.json)
+    return publish(rows, "training", arguments)
 
 
 if __name__ == "__main__":

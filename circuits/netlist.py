@@ -37,7 +37,7 @@ from .frozen import FrozenLaw, frozen_law
 from .tile import Tile
 
 OPTIONS = "reltol=1e-7 vntol=1e-9 abstol=1e-15 gmin=1e-15"
-"""Tolerances of every read; against an exact Newton solve they leave less than 1e-7 of full scale
+"""Tolerances of every read; against an exact Newton solve they leave less than 4e-7 of full scale
 (1e-6 at reltol=1e-6).
 """
 
