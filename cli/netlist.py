@@ -52,6 +52,7 @@ def netlist(
     from ..circuits.cell import Cell, Selector, Transistor
     from ..circuits.netlist import build
     from ..circuits.tile import Tile
+    from ..data.files import write_text
     from ..devices.device import load_device
 
     series = {"none": None, "transistor": Transistor(), "selector": Selector()}[access]
@@ -69,10 +70,7 @@ def netlist(
         g = read_table(conductances)
     v = np.full((1, rows), v_read) if voltages is None else read_table(voltages)
     deck = build(tile, g, v)
-    try:
-        out.write_text(deck.standalone(), encoding="ascii")
-    except OSError as error:
-        raise InputError(f"can't write {out}: {error.strerror}") from error
+    write_text(out, deck.standalone())
     summary = {
         "deck": str(out),
         "rows": rows,

@@ -96,7 +96,7 @@ def _draw(judged: "Check", path: Path) -> None:
     from matplotlib.figure import Figure
 
     from ..circuits.plots import error_against_current, scatter
-    from ..data.errors import InputError
+    from ..data.files import write_figure
 
     figure = Figure(figsize=(11, 4.4), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -108,10 +108,7 @@ def _draw(judged: "Check", path: Path) -> None:
         "line solver": judged.line,
     }
     error_against_current(right, judged.spice, engines)
-    try:
-        figure.savefig(path, dpi=150)
-    except (OSError, ValueError) as error:
-        raise InputError(f"can't draw to {path}: {error}") from error
+    write_figure(figure, path)
 
 
 app = typer.Typer(no_args_is_help=True, help="Fit, judge and show surrogates.")

@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..data.errors import InputError, nearest
-from ..data.store import digest, write_text
+from ..data.files import write_text
+from ..data.store import digest
 from ..data.types import Array
 from .model import CompactModel
 from .models import MODELS

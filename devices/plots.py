@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..data.errors import MemtwinError
+from ..data.files import write_figure
 from ..data.measurement import Measurement, PulseTrain, Relaxation, Sweep, Table
 from ..data.types import Array
 from .fit import Fit
@@ -230,7 +230,7 @@ def save_fit_figure(fit: Fit, path: str | Path) -> Path:
     state(grid[1, 0], fit)
     correlation(grid[1, 1], fit)
     starts(grid[1, 2], fit)
-    return _save(figure, path)
+    return write_figure(figure, path, dpi=130)
 
 
 def save_measurement_figure(measurement: Measurement, path: str | Path) -> Path:
@@ -245,23 +245,13 @@ def save_measurement_figure(measurement: Measurement, path: str | Path) -> Path:
         relaxation(axes, measurement)
     else:
         table(axes, measurement)
-    return _save(figure, path)
+    return write_figure(figure, path, dpi=130)
 
 
 def _figure(width: float, height: float) -> "Figure":
     from matplotlib.figure import Figure  # no pyplot: nothing global, no display needed
 
     return Figure(figsize=(width, height), layout="constrained")
-
-
-def _save(figure: "Figure", path: str | Path) -> Path:
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=130)
-    except (OSError, ValueError) as error:
-        raise MemtwinError(f"can't draw to {path}: {error}") from error
-    return path
 
 
 def _visible(i: Array) -> Array:

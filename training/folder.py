@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..data.errors import InputError
-from ..data.store import write_text
+from ..data.files import write_text
 from .config import RunConfig, parse_config
 from .configured import write_costs
 from .ledger import WriteCosts
