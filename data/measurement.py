@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import InputError
-from .store import digest, read_record, write_record
+from .store import build, digest, reading, write_record
 from .types import Array
 
 Meta: TypeAlias = Mapping[str, str | float]
@@ -302,11 +302,13 @@ def load_measurement(path: str | Path) -> Measurement:
     InputError
         If the record is damaged: its numbers no longer have the hash that was stored with them.
     """
-    tree = read_record(path, "measurement")
-    cls = _TYPES.get(str(tree.get("type")))
-    if cls is None:
-        raise InputError(f"{path} holds a measurement of unknown type {tree.get('type')!r}")
-    measurement: Measurement = cls(**{item.name: tree.get(item.name, {}) for item in fields(cls)})
-    if measurement.digest != tree["digest"]:
+    with reading(path, "measurement") as tree:
+        cls = _TYPES.get(str(tree.get("type")))
+        if cls is None:
+            raise InputError(f"{path} holds a measurement of unknown type {tree.get('type')!r}")
+        values = {item.name: tree.get(item.name, {}) for item in fields(cls)}
+        measurement: Measurement = build(cls, values)
+        same = measurement.digest == tree["digest"]
+    if not same:
         raise InputError(f"{path} is damaged: its numbers do not have the hash stored with them")
     return measurement

@@ -6,14 +6,15 @@ that calls the user block, stands their hash: a record that was damaged, or chan
 looks at it. What carries no hash is read with care: see :mod:`.hdf5`.
 """
 
-__all__ = ["digest", "read_record", "record", "write_record"]
+__all__ = ["build", "digest", "read_record", "reading", "write_record"]
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, TypeVar, Union, get_origin, get_type_hints
 
 import h5py
 import numpy as np
@@ -21,6 +22,8 @@ import numpy as np
 from .errors import InputError, MemtwinError
 from .files import Partial, printable, replacing
 from .hdf5 import Tree, Unfailing, read_tree, write_tree
+
+T = TypeVar("T")
 
 _BLOCK = 512
 """Bytes of the user block."""
@@ -58,7 +61,7 @@ def write_record(path: str | Path, kind: str, tree: Tree, *, format: int = 1) ->
 
 
 @contextmanager
-def record(path: str | Path, kind: str, *, format: int = 1) -> Iterator[dict[str, Any]]:
+def reading(path: str | Path, kind: str, *, format: int = 1) -> Iterator[dict[str, Any]]:
     """Read a record, as :func:`read_record` does, to be taken apart in the block; what goes wrong there, a key that is
     missing or a value of another type, makes it a damaged one.
 
@@ -137,6 +140,23 @@ def _hash(file: Partial) -> bytes:
         hasher.update(piece)
         at += len(piece)
     return hasher.hexdigest().encode()
+
+
+def build(cls: Callable[..., T], values: Mapping[str, Any]) -> T:
+    """Return a dataclass or named tuple made of what a record holds, once every value is of its field's type.
+
+    Raises
+    ------
+    TypeError
+        If one is not, or there is no such field, or one is missing.
+    """
+    hints = get_type_hints(cls)
+    for name, value in values.items():
+        hint = hints.get(name, Any)
+        wanted: Any = int | float if hint is float else get_origin(hint) or hint
+        if wanted not in (Any, Union, UnionType) and not isinstance(value, wanted):
+            raise TypeError(f"{name} is {value!r:.40}, expected {getattr(hint, '__name__', hint)}")
+    return cls(**values)
 
 
 def digest(*parts: Any) -> str:
