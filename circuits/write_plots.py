@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from ..data.files import write_figure
+from ..data.files import caption, write_figure
 from ..data.types import Array
 from .programming import History
 from .write_loop import ArrayOutcome
@@ -125,7 +125,7 @@ def save_table_figure(table: WriteTable, path: str | Path) -> Path:
     energy, prefix = _scaled(table.energy)
     cost_map(figure.add_subplot(grid[1, 2:4]), energy, label=f"energy [{prefix}J]")
     error_histogram(figure.add_subplot(grid[1, 4:6]), table)
-    figure.suptitle(f"{table.levels} levels: {table.source}", fontsize=10)
+    figure.suptitle(caption(f"{table.levels} levels: {table.source}"), fontsize=10)
     return write_figure(figure, path)
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from . import panels, passages
-from .console import Json, emit
+from .console import Json, emit, picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,7 +35,9 @@ def report(
     ] = None,
     picture: Annotated[
         Path | None,
-        typer.Option(help="Draw four panels of it as one picture, too (PNG, SVG, PDF)."),
+        typer.Option(
+            help="Draw four panels of it as one picture, too (PNG, SVG, PDF).", callback=picture
+        ),
     ] = None,
     json: Json = False,
 ) -> None:

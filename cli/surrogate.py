@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .console import Json, emit, note, verb
+from .console import Json, emit, note, picture, verb
 
 if TYPE_CHECKING:
     from ..circuits.surrogate_fit import Check, SurrogateFit
@@ -36,7 +36,9 @@ def fit(
 def check(
     surrogate: Fitted,
     record: Record,
-    plot: Annotated[Path | None, typer.Option(help="Where to draw the errors.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Where to draw the errors.", callback=picture)
+    ] = None,
     json: Json = False,
 ) -> dict[str, Any]:
     """Judge a fitted surrogate on the held-out vectors of a characterisation, beside baselines."""

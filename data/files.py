@@ -6,7 +6,18 @@ neither a regular file nor absent is refused. A process that dies leaves at most
 system has lifted: the next one to write there removes it.
 """
 
-__all__ = ["Partial", "printable", "replacing", "scratch", "write_figure", "write_text"]
+__all__ = [
+    "PICTURES",
+    "Partial",
+    "caption",
+    "parse_toml",
+    "printable",
+    "read_toml",
+    "replacing",
+    "scratch",
+    "write_figure",
+    "write_text",
+]
 
 import fcntl
 import io
@@ -15,11 +26,12 @@ import secrets
 import shutil
 import stat
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 from .errors import InputError, MemtwinError
 
@@ -28,6 +40,9 @@ if TYPE_CHECKING:
 
 Partial: TypeAlias = BinaryIO
 """What :func:`replacing` yields: open for reading and writing, empty."""
+
+PICTURES = ("eps", "jpeg", "jpg", "pdf", "png", "ps", "svg", "svgz", "tif", "tiff", "webp")
+"""Formats of pictures, by their suffix."""
 
 _PART = ".memtwin-{}.part"
 _SCRATCH = "memtwin-scratch-"
@@ -84,10 +99,9 @@ def write_figure(figure: "Figure", path: str | Path, *, dpi: int = 150) -> Path:
     """Draw ``figure`` at ``path``, whole or not at all, in the format that its suffix names (PNG without one)."""
     path = Path(path)
     format = path.suffix[1:].lower() or "png"
-    known = figure.canvas.get_supported_filetypes()
-    if format not in known:
+    if format not in PICTURES:
         raise InputError(
-            f"can't draw to {path}: {path.suffix} is no format of a picture (known: {', '.join(sorted(known))})"
+            f"can't draw to {path}: {path.suffix} is no format of a picture (known: {', '.join(PICTURES)})"
         )
     buffer = io.BytesIO()
     figure.savefig(buffer, format=format, dpi=dpi)
@@ -115,6 +129,45 @@ def printable(text: str) -> str:
     encoding, a NUL) written out, as ``\udce9``.
     """
     return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", r"\x00")
+
+
+def caption(text: str) -> str:
+    """Return ``text``, which may be any file's name, to be drawn as it is: matplotlib takes dollar signs to enclose
+    a formula.
+    """
+    return printable(text).replace("$", r"\$")
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """Return what the TOML file at ``path`` holds.
+
+    Raises
+    ------
+    InputError
+        If it can't be read, or is no TOML.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is no text file: {error.reason}") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"can't read {printable(str(path))}: {error}") from error
+    return parse_toml(text, str(path))
+
+
+def parse_toml(text: str, where: str) -> dict[str, Any]:
+    """Return what TOML text from ``where`` holds.
+
+    Raises
+    ------
+    InputError
+        If it is no TOML, is nested too deep, or has a number of thousands of digits.
+    """
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        reason = "brackets are nested too deep" if isinstance(error, RecursionError) else error
+        raise InputError(f"{where} is no valid TOML: {reason}") from error
 
 
 def _target(path: str | Path) -> Path:
