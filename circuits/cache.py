@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ..data.errors import InputError
-from ..data.store import digest, read_record, write_record
+from ..data.store import digest, reading, write_record
 from .worker import Job, Outcome
 
 KIND = "ngspice result"
@@ -36,11 +36,11 @@ class Cache:
     def get(self, job: Job) -> Outcome | None:
         """Return the result of ``job`` if it is here and readable."""
         try:
-            tree = read_record(self._path(job), KIND)
-            values = tuple(tree[f"step{k}"] for k in range(len(job.steps)))
-        except (InputError, KeyError):
+            with reading(self._path(job), KIND) as tree:
+                values = tuple(tree[f"step{k}"] for k in range(len(job.steps)))
+                return Outcome(values, int(tree["rung"]), float(tree["seconds"]))
+        except InputError:
             return None
-        return Outcome(values, int(tree["rung"]), float(tree["seconds"]))
 
     def put(self, job: Job, outcome: Outcome) -> None:
         """File the result of ``job``.

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..data.errors import InputError
-from ..data.store import digest, read_record, write_record
+from ..data.store import build, digest, reading, write_record
 from ..data.types import Array, Progress
 from ..devices.levels import Levels
 from . import netlist
@@ -94,22 +94,19 @@ def load_characterisation(path: str | Path) -> Characterisation:
     InputError
         If it is no characterisation, or an incomplete one.
     """
-    tree = read_record(path, KIND)
-    try:
+    with reading(path, KIND) as tree:
         groups = {
-            name: tuple(Vectors(**tree[name][k]) for k in sorted(tree[name], key=int))
+            name: tuple(build(Vectors, tree[name][k]) for k in sorted(tree[name], key=int))
             for name in ("fitted", "held_out")
         }
         return Characterisation(
             tile=tile_from_tree(tree["tile"]),
             levels=tree["levels"],
-            sweep=CellSweep(**tree["sweep"]),
+            sweep=build(CellSweep, tree["sweep"]),
             meta=tree["meta"],
             decks={k: d.tobytes().decode() for k, d in tree.get("decks", {}).items()},
             **groups,
         )
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{path} is an incomplete characterisation: {error}") from error
 
 
 def characterise(

@@ -10,13 +10,13 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 
 from ..data.errors import EngineError, EngineMissing, InputError, NonConvergence
+from ..data.files import scratch
 from ..data.types import Array
 from .messages import INSTALL, verdict
 from .worker import Job, Outcome, Step, with_options
@@ -45,10 +45,10 @@ def run(job: Job, timeout: float) -> Outcome:
     began = time.monotonic()
     said = []
     for rung, options in enumerate(job.ladder):
-        with tempfile.TemporaryDirectory(prefix="memtwin-") as folder:
+        with scratch() as folder:
             left = timeout - (time.monotonic() - began)
             try:
-                values, seconds = _attempt(program, Path(folder), job, options, left)
+                values, seconds = _attempt(program, folder, job, options, left)
             except NonConvergence as error:
                 said.append(f"with options {options!r}: {error}" if options else str(error))
                 continue

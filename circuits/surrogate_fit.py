@@ -18,7 +18,7 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from ..data.errors import FitError, InputError
-from ..data.store import read_record, write_record
+from ..data.store import reading, write_record
 from ..data.types import Array
 from .baselines import AlphaBeta
 from .characterise import Characterisation, Vectors
@@ -196,8 +196,7 @@ def _difference(name: str, stated: Mapping[str, Any], asked: Mapping[str, Any]) 
 
 def load_surrogate(path: str | Path) -> SurrogateFit:
     """Read the fit at ``path``."""
-    tree = read_record(path, KIND)
-    try:
+    with reading(path, KIND) as tree:
         return SurrogateFit(
             tile=tile_from_tree(tree["tile"]),
             nominal=tile_from_tree(tree["nominal"]),
@@ -207,8 +206,6 @@ def load_surrogate(path: str | Path) -> SurrogateFit:
             multipliers=tuple(tree["multipliers"].tolist()),
             meta=tree["meta"],
         )
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{path} is an incomplete surrogate: {error}") from error
 
 
 def fit_surrogate(

@@ -17,14 +17,14 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from ..data.errors import MemtwinError
+from ..data.files import caption, write_figure
 from ..data.types import Array
 from .programming import History
 from .write_loop import ArrayOutcome
 from .write_table import WriteTable
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 UP, DOWN, LINE, GREY = "#1f6fb4", "#d1495b", "#222222", "#8a8a8a"
 
@@ -125,8 +125,8 @@ def save_table_figure(table: WriteTable, path: str | Path) -> Path:
     energy, prefix = _scaled(table.energy)
     cost_map(figure.add_subplot(grid[1, 2:4]), energy, label=f"energy [{prefix}J]")
     error_histogram(figure.add_subplot(grid[1, 4:6]), table)
-    figure.suptitle(f"{table.levels} levels: {table.source}", fontsize=10)
-    return _save(figure, path)
+    figure.suptitle(caption(f"{table.levels} levels: {table.source}"), fontsize=10)
+    return write_figure(figure, path)
 
 
 def save_tile_figure(outcome: ArrayOutcome, step: float, path: str | Path) -> Path:
@@ -147,17 +147,7 @@ def save_tile_figure(outcome: ArrayOutcome, step: float, path: str | Path) -> Pa
         (panels[3], outcome.disturb, "disturb by writes of other cells"),
     ):
         array_map(axes, values / step, title=title, label="level steps", signed=True)
-    return _save(figure, path)
-
-
-def _save(figure: "Figure", path: str | Path) -> Path:
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=150)
-    except (OSError, ValueError) as error:
-        raise MemtwinError(f"can't draw {path}: {error}") from error
-    return path
+    return write_figure(figure, path)
 
 
 def _scaled(values: Array) -> tuple[Array, str]:

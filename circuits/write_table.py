@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..data.errors import InputError
-from ..data.store import read_record, write_record
+from ..data.store import build, reading, write_record
 from ..data.types import Array, Progress
 from ..devices.levels import Levels
 from ..devices.variability import ParameterSpread
@@ -161,21 +161,18 @@ class WriteTable:
 
 def load_table(path: str | Path) -> WriteTable:
     """Read a table that :meth:`WriteTable.save` wrote."""
-    tree = read_record(path, KIND)
-    try:
+    with reading(path, KIND) as tree:
         recipe = json.loads(tree["recipe"])
         recipe |= {side: Ramp(**recipe[side]) for side in ("set", "reset")}
         if recipe["reach"] is not None:
             recipe["reach"] = Reach(**recipe["reach"])
         known = {f.name: tree[f.name] for f in fields(WriteTable)}
-        known["staircase"] = History(**tree["staircase"])
-        known["moves"] = Moves(**tree["moves"])
+        known["staircase"] = build(History, tree["staircase"])
+        known["moves"] = build(Moves, tree["moves"])
         known["recipe"] = Recipe(**recipe)
         known["spread"] = Spread(**json.loads(tree["spread"]))
         known["notes"] = tuple(tree["notes"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path} is no complete write table: {error}") from error
-    return WriteTable(**known)
+        return build(WriteTable, known)
 
 
 def make_table(

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .console import Json, bar, emit
+from .console import SEED, Json, bar, emit
 
 
 def characterise(
@@ -20,7 +20,7 @@ def characterise(
         typer.Option("--set", metavar="KEY=VALUE", help="Change a key, e.g. tile.rows=32."),
     ] = None,
     bipolar: Annotated[bool, typer.Option(help="Row voltages of both signs will come.")] = False,
-    seed: Annotated[int | None, typer.Option(help="Seed of patterns and vectors.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of patterns and vectors.", **SEED)] = None,
     workers: Annotated[int | None, typer.Option(help="ngspice processes.")] = None,
     json: Json = False,
 ) -> dict[str, Any]:

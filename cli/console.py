@@ -3,15 +3,20 @@
 With ``--json`` a verb prints one JSON object on stdout and nothing else there; bars and notes stay on stderr.
 """
 
-__all__ = ["Json", "bar", "emit", "note", "verb"]
+__all__ = ["BUG", "SEED", "Json", "bar", "emit", "finite", "note", "picture", "unexpected", "verb"]
 
 import functools
 import json
 import math
+import os
+import shlex
 import sys
+import tempfile
+import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 
 import typer
@@ -26,7 +31,9 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from .. import __version__
 from ..data.errors import InputError, MemtwinError
+from ..data.files import PICTURES, printable
 
 if TYPE_CHECKING:
     from ..data.types import Progress as Report
@@ -38,12 +45,20 @@ Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")
 ]
 
+BUG = 70
+"""Exit code of an error that nobody has foreseen (sysexits.h: an internal software error)."""
+
+SEED: Any = {"min": 0, "max": 2**63 - 1}
+"""What a seed may be: a record keeps it as an integer of 64 bits."""
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 def verb(function: Callable[P, R]) -> Callable[P, None]:
-    """Wrap a command so that our errors end it with one sentence: exit code 2 for bad input, 1 for a failure."""
+    """Wrap a command so that errors end it with one sentence: exit code 2 for bad input, 1 for a failure, 70 for a
+    fault of memtwin's own.
+    """
 
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -60,8 +75,41 @@ def verb(function: Callable[P, R]) -> Callable[P, None]:
             _fail("out of memory; use a smaller batch, fewer vectors or fewer workers", 1)
         except OSError as error:
             _fail(f"{error.filename or 'the system'}: {error.strerror or error}", 1)
+        except (typer.Exit, typer.Abort):
+            raise
+        except Exception as error:
+            _fail(unexpected(error), BUG)
 
     return wrapped
+
+
+def finite(value: float | None) -> float | None:
+    """Refuse an option's number that is none (typer's callback)."""
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"expected a finite number, got {value}")
+    return value
+
+
+def picture(path: Path | None) -> Path | None:
+    """Refuse a picture's path, before any work is done, whose suffix names no format (typer's callback)."""
+    if path is not None and path.suffix[1:].lower() not in ("", *PICTURES):
+        raise typer.BadParameter(
+            f"{path.suffix} is no format of a picture (known: {', '.join(PICTURES)})"
+        )
+    return path
+
+
+def unexpected(error: BaseException) -> str:
+    """Return what to say of an error that nobody has foreseen; its trace goes into a file."""
+    said = f"{type(error).__name__}: {error}".splitlines()[0]
+    try:
+        handle, name = tempfile.mkstemp(prefix="memtwin-trace-", suffix=".txt")
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(f"memtwin {__version__}: {shlex.join(sys.argv)}\n")
+            file.writelines(traceback.format_exception(error))
+    except OSError as reason:
+        return f"memtwin failed unexpectedly ({said}), and there was no place for the trace: {reason.strerror}"
+    return f"memtwin failed unexpectedly ({said}); please report it, with the trace in {name}"
 
 
 def _warned(message: Warning | str, *_: Any, **__: Any) -> None:
@@ -74,7 +122,7 @@ def _fail(sentence: str, code: int) -> None:
 
 
 def _plain(text: str) -> str:
-    return text.replace("[", r"\[")
+    return printable(text).replace("[", r"\[")
 
 
 def note(sentence: str) -> None:
@@ -93,7 +141,7 @@ def bar(title: str) -> "Iterator[Report]":
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=_stderr, disable=not _stderr.is_terminal) as shown:
-        task = shown.add_task(title, total=None)
+        task = shown.add_task(_plain(title), total=None)
         yield lambda done, total: shown.update(task, completed=done, total=total)
 
 
@@ -104,12 +152,16 @@ def emit(summary: Mapping[str, Any], *, as_json: bool, title: str = "") -> None:
         sys.stdout.flush()
         return
     table = Table(
-        title=title or None, show_header=False, title_justify="left", box=None, pad_edge=False
+        title=_plain(title) or None,
+        show_header=False,
+        title_justify="left",
+        box=None,
+        pad_edge=False,
     )
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in summary.items():
-        table.add_row(name, _plain(_shown(value)))
+        table.add_row(_plain(name), _plain(_shown(value)))
     _stdout.print(table, soft_wrap=True)
 
 

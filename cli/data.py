@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .console import Json, bar, emit, note, verb
+from .console import Json, bar, emit, finite, note, picture, verb
 
 app = typer.Typer(
     help="Public datasets, and measurements of your own.",
@@ -95,7 +95,7 @@ def import_(
         float | None, typer.Option(help="Frequency if the file is one period [Hz].")
     ] = None,
     compliance: Annotated[
-        float | None, typer.Option(help="Current limit of the instrument [A].")
+        float | None, typer.Option(help="Current limit of the instrument [A].", callback=finite)
     ] = None,
     offset: Annotated[
         str, typer.Option(help="Current to subtract [A], 'zero' or 'none'.")
@@ -103,9 +103,15 @@ def import_(
     polarity: Annotated[
         int, typer.Option(help="-1 for a device that SETs at negative voltage.")
     ] = 1,
-    r_tester: Annotated[float, typer.Option(help="Known resistor in series [ohm].")] = 0.0,
-    v_read: Annotated[float | None, typer.Option(help="Read voltage of pulse ramps [V].")] = None,
-    area: Annotated[float | None, typer.Option(help="Area of the device [m²].")] = None,
+    r_tester: Annotated[
+        float, typer.Option(help="Known resistor in series [ohm].", callback=finite)
+    ] = 0.0,
+    v_read: Annotated[
+        float | None, typer.Option(help="Read voltage of pulse ramps [V].", callback=finite)
+    ] = None,
+    area: Annotated[
+        float | None, typer.Option(help="Area of the device [m²].", callback=finite)
+    ] = None,
     device: Annotated[str | None, typer.Option(help="What was measured.")] = None,
     licence: Annotated[str | None, typer.Option(help="Licence of the data.")] = None,
     json: Json = False,
@@ -145,13 +151,16 @@ def import_(
 def show(
     data: Files,
     plot: Annotated[
-        Path | None, typer.Option(help="Where to draw it; default: beside you, as PNG.")
+        Path | None,
+        typer.Option(help="Where to draw it; default: beside you, as PNG.", callback=picture),
     ] = None,
     kind: Annotated[str | None, typer.Option(help="What it is; see import.")] = None,
     sweep_rate: Annotated[
         float | None, typer.Option(help="|dv/dt| if there is no time [V/s].")
     ] = None,
-    v_read: Annotated[float | None, typer.Option(help="Read voltage of pulse ramps [V].")] = None,
+    v_read: Annotated[
+        float | None, typer.Option(help="Read voltage of pulse ramps [V].", callback=finite)
+    ] = None,
     json: Json = False,
 ) -> dict[str, Any]:
     """Say what a measurement holds, and draw it."""

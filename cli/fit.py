@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..data.errors import InputError
-from .console import Json, bar, emit, note
+from .console import SEED, Json, bar, emit, note, picture
 
 if TYPE_CHECKING:
     from ..devices.fit_compare import HeldOut
@@ -54,12 +54,14 @@ def fit(
     ] = 1,
     starts: Annotated[int, typer.Option(help="Starts that descend.")] = 32,
     candidates: Annotated[int, typer.Option(help="Candidates that they are chosen from.")] = 256,
-    seed: Annotated[int, typer.Option(help="Seed of the candidates.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the candidates.", **SEED)] = 0,
     workers: Annotated[int, typer.Option(help="Processes; 0: as many as cores.")] = 0,
     record: Annotated[Path | None, typer.Option(help="Where to keep the fit (HDF5).")] = None,
     device: Annotated[Path | None, typer.Option(help="Where to write the device (TOML).")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the device.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Where to draw the fit.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Where to draw the fit.", callback=picture)
+    ] = None,
     json: Json = False,
 ) -> dict[str, Any]:
     """Fit a compact model to measured sweeps, with standard errors."""

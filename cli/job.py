@@ -17,6 +17,7 @@ __all__ = [
     "resumable",
 ]
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -24,7 +25,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .console import bar, note
+from ..data.errors import InputError
+from .console import SEED, bar, note
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -50,7 +52,7 @@ Changes = Annotated[
 Engine = Annotated[
     str | None, typer.Option(help="Engine for training: ideal, surrogate, line or spice.")
 ]
-Seed = Annotated[int | None, typer.Option(help="Seed of every random draw.")]
+Seed = Annotated[int | None, typer.Option(help="Seed of every random draw.", **SEED)]
 Workers = Annotated[
     int | None, typer.Option(help="ngspice processes; the result does not depend on it.")
 ]
@@ -91,6 +93,10 @@ def executor_at(address: str | None) -> "AbstractContextManager[Executor | None]
     """Return a context with the executor of the Dask cluster at ``address``, or with none."""
     if address is None:
         return nullcontext()
+    if not re.fullmatch(r"(tcp://)?([\w.-]+|\[[0-9a-fA-F:]+\]):\d{1,5}", address):
+        raise InputError(
+            f"--dask {address!r}: expected tcp://HOST:PORT, the address of a scheduler"
+        )
     from ..circuits.cluster import dask_executor
 
     return dask_executor(address)
@@ -122,7 +128,6 @@ def prepared(
     """Return configuration and folder of the job that the options ask for; ``given`` are keys with their values,
     ``kind`` comes before the name of a folder that is not given.
     """
-    from ..data.errors import InputError
     from ..training.config import load_config, presets
     from ..training.folder import new_folder, stored_config
 

@@ -5,7 +5,9 @@ The verbs' modules are light; each imports what it needs when it runs, so that `
 
 __all__ = ["app", "main"]
 
+import io
 import os
+import sys
 from collections.abc import Callable
 from typing import Annotated
 
@@ -14,7 +16,7 @@ import typer
 from .. import __version__
 from .characterise import characterise
 from .compare import compare
-from .console import verb
+from .console import BUG, unexpected, verb
 from .data import app as data
 from .fit import fit
 from .info import info
@@ -70,8 +72,15 @@ for command in VERBS:
 
 def main() -> None:
     """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):  # a terminal without µ, a file's name that is no UTF-8
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     # Before numpy loads: matrices of a tile's size are too small for more than one BLAS thread, and
     # on a busy machine the others spin more than they compute.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    app()
+    try:
+        app()
+    except Exception as error:  # outside of any verb
+        typer.echo(f"error: {unexpected(error)}", err=True)
+        sys.exit(BUG)

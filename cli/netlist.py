@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ..data.errors import InputError
-from .console import Json, emit
+from .console import SEED, Json, emit
 
 if TYPE_CHECKING:
     from ..data.types import Array
@@ -43,7 +43,7 @@ def netlist(
     r_col: Annotated[float, typer.Option(help="Bit line per segment [ohm].")] = 2.5,
     r_driver: Annotated[float, typer.Option(help="Driver [ohm].")] = 100.0,
     r_sense: Annotated[float, typer.Option(help="Sense input [ohm].")] = 20.0,
-    seed: Annotated[int, typer.Option(help="Seed of the conductances.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the conductances.", **SEED)] = 0,
     json: Json = False,
 ) -> dict[str, Any]:
     """Write the deck of a tile; ``ngspice -b DECK`` prints its sensed voltages."""
@@ -52,6 +52,7 @@ def netlist(
     from ..circuits.cell import Cell, Selector, Transistor
     from ..circuits.netlist import build
     from ..circuits.tile import Tile
+    from ..data.files import write_text
     from ..devices.device import load_device
 
     series = {"none": None, "transistor": Transistor(), "selector": Selector()}[access]
@@ -69,10 +70,7 @@ def netlist(
         g = read_table(conductances)
     v = np.full((1, rows), v_read) if voltages is None else read_table(voltages)
     deck = build(tile, g, v)
-    try:
-        out.write_text(deck.standalone(), encoding="ascii")
-    except OSError as error:
-        raise InputError(f"can't write {out}: {error.strerror}") from error
+    write_text(out, deck.standalone())
     summary = {
         "deck": str(out),
         "rows": rows,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ..data.errors import InputError
-from .console import Json, bar, emit, note, verb
+from .console import SEED, Json, bar, emit, note, picture, verb
 
 if TYPE_CHECKING:
     from ..circuits.population import Spread
@@ -57,8 +57,10 @@ def table(
     ] = 0.003,
     samples: Annotated[int, typer.Option(help="Sampled devices per pair of levels.")] = 64,
     max_pulses: Annotated[int, typer.Option(help="Pulses before a device is given up.")] = 200,
-    seed: Annotated[int, typer.Option(help="Seed of all that is drawn.")] = 0,
-    plot: Annotated[Path | None, typer.Option(help="Where to draw the table.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of all that is drawn.", **SEED)] = 0,
+    plot: Annotated[
+        Path | None, typer.Option(help="Where to draw the table.", callback=picture)
+    ] = None,
     json: Json = False,
 ) -> dict[str, Any]:
     """Find what writes cost: pulses, energy, time and error from every level to every other."""
@@ -133,8 +135,8 @@ def tile(
     engine: Annotated[
         Literal["numpy", "spice"], typer.Option(help="What pulses the array.")
     ] = "numpy",
-    rows: Annotated[int, typer.Option(help="Word lines, without a CSV.")] = 16,
-    cols: Annotated[int, typer.Option(help="Bit lines, without a CSV.")] = 16,
+    rows: Annotated[int, typer.Option(help="Word lines, without a CSV.", min=1, max=1024)] = 16,
+    cols: Annotated[int, typer.Option(help="Bit lines, without a CSV.", min=1, max=1024)] = 16,
     levels: Annotated[int, typer.Option(help="Levels that the tolerance refers to.")] = 16,
     v_read: Annotated[float, typer.Option(help="Read voltage [V].")] = 0.2,
     area: Annotated[float, typer.Option(help="Area, in areas of the fitted device.")] = 1e-3,
@@ -153,8 +155,10 @@ def tile(
     r_driver: Annotated[float, typer.Option(help="Word-line driver [ohm].")] = 100.0,
     r_sense: Annotated[float, typer.Option(help="Bit-line driver [ohm].")] = 20.0,
     passes: Annotated[int, typer.Option(help="Passes over all rows at most.")] = 3,
-    seed: Annotated[int, typer.Option(help="Seed of levels drawn.")] = 0,
-    plot: Annotated[Path | None, typer.Option(help="Where to draw the tile.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of levels drawn.", **SEED)] = 0,
+    plot: Annotated[
+        Path | None, typer.Option(help="Where to draw the tile.", callback=picture)
+    ] = None,
     json: Json = False,
 ) -> dict[str, Any]:
     """Write a whole tile by pulses and verify reads, through wires and past neighbours."""

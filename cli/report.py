@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from . import panels, passages
-from .console import Json, emit
+from .console import Json, emit, picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,7 +35,9 @@ def report(
     ] = None,
     picture: Annotated[
         Path | None,
-        typer.Option(help="Draw four panels of it as one picture, too (PNG, SVG, PDF)."),
+        typer.Option(
+            help="Draw four panels of it as one picture, too (PNG, SVG, PDF).", callback=picture
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -53,7 +55,7 @@ def report(
 
 def write_report(record: Mapping[str, Any], path: Path) -> Path:
     """Write the page for ``record`` at ``path``, whole or not at all."""
-    from ..data.store import write_text
+    from ..data.files import write_text
 
     summary, config = record["summary"], jsonlib.loads(record["config"])
     page = Template(files(__package__).joinpath("page.html").read_text(encoding="utf-8"))
@@ -159,6 +161,8 @@ def _picture(record: Mapping[str, Any], path: Path) -> Path:
     """Draw the four panels that tell most as one picture."""
     from matplotlib.figure import Figure
 
+    from ..data.files import write_figure
+
     figure = Figure(figsize=(11, 7.6), layout="constrained")
     chosen = (
         (panels.iv, "fitted device"),
@@ -173,6 +177,4 @@ def _picture(record: Mapping[str, Any], path: Path) -> Path:
         axes = figure.add_subplot(2, 2, k)
         draw(axes, record)
         axes.set_title(title)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
-    return path
+    return write_figure(figure, path, dpi=110)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .console import Json, emit, note, verb
+from .console import Json, emit, note, picture, verb
 
 if TYPE_CHECKING:
     from ..circuits.surrogate_fit import Check, SurrogateFit
@@ -36,7 +36,9 @@ def fit(
 def check(
     surrogate: Fitted,
     record: Record,
-    plot: Annotated[Path | None, typer.Option(help="Where to draw the errors.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Where to draw the errors.", callback=picture)
+    ] = None,
     json: Json = False,
 ) -> dict[str, Any]:
     """Judge a fitted surrogate on the held-out vectors of a characterisation, beside baselines."""
@@ -96,7 +98,7 @@ def _draw(judged: "Check", path: Path) -> None:
     from matplotlib.figure import Figure
 
     from ..circuits.plots import error_against_current, scatter
-    from ..data.errors import InputError
+    from ..data.files import write_figure
 
     figure = Figure(figsize=(11, 4.4), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -108,10 +110,7 @@ def _draw(judged: "Check", path: Path) -> None:
         "line solver": judged.line,
     }
     error_against_current(right, judged.spice, engines)
-    try:
-        figure.savefig(path, dpi=150)
-    except (OSError, ValueError) as error:
-        raise InputError(f"can't draw to {path}: {error}") from error
+    write_figure(figure, path)
 
 
 app = typer.Typer(no_args_is_help=True, help="Fit, judge and show surrogates.")

@@ -79,6 +79,8 @@ class ImageSet:
                 raise InputError(f"{self.name}: {part} pixels must lie in 0..1")
             if y.size and y.min() < 0:
                 raise InputError(f"{self.name}: {part} labels must be 0 or more, got {y.min()}")
+        if not self.y_train.size:
+            raise InputError(f"{self.name}: there are no images to train on")
 
     @property
     def classes(self) -> int:
@@ -134,7 +136,10 @@ def read_idx(path: str | Path) -> NDArray[np.uint8]:
             f"{path} holds {len(data) - start} bytes of data, its header says {prod(shape)} for"
             f" {shape}"
         )
-    return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
+    try:
+        return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
+    except ValueError as error:  # more dimensions, or longer empty ones, than an array can have
+        raise InputError(f"{path}: its header describes no array: {error}") from error
 
 
 def _digits() -> ImageSet:

@@ -29,11 +29,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import InputError
-from .store import digest, read_record, write_record
+from .store import build, digest, reading, write_record
 from .types import Array
 
 Meta: TypeAlias = Mapping[str, str | float]
 
+_QUICKEST, _FARTHEST = 1e-18, 1e12
+"""Shortest time step [s] and largest number, in SI units, that a sweep may hold."""
 _MIN_POINTS = 8  # fewer points than parameters of any model
 
 
@@ -87,6 +89,12 @@ class Sweep:
                 raise InputError(
                     f"{self.name}: {name} is not finite at point {int(wrong.argmax()) + 1}"
                 )
+            far = np.abs(getattr(self, name)) > _FARTHEST
+            if far.any():
+                raise InputError(
+                    f"{self.name}: {name} is {getattr(self, name)[far][0]:g} at point"
+                    f" {int(far.argmax()) + 1}, beyond what any instrument gives"
+                )
         back = np.diff(self.t) <= 0.0
         if back.any():
             point = int(back.argmax()) + 2
@@ -94,6 +102,13 @@ class Sweep:
                 f"{self.name}: time does not increase at point {point}"
                 f" ({self.t[point - 2]:g} s, then {self.t[point - 1]:g} s); sort the file, or"
                 " give a sweep rate"
+            )
+        quick = np.diff(self.t) < _QUICKEST
+        if quick.any():
+            raise InputError(
+                f"{self.name}: {np.diff(self.t)[quick][0]:g} s pass before point"
+                f" {int(quick.argmax()) + 2}, expected at least {_QUICKEST:g} s; give a lower sweep"
+                " rate or frequency"
             )
 
     @property
@@ -201,8 +216,10 @@ class Relaxation:
                 f"{self.name}: g has shape {self.g.shape}, expected (cells, times) ="
                 f" ({len(self.level)}, {len(self.t)})"
             )
-        if (np.diff(self.t) <= 0).any():
-            raise InputError(f"{self.name}: read times must increase")
+        if not (np.isfinite(self.t).all() and (np.diff(self.t) > 0).all()):
+            raise InputError(f"{self.name}: read times must be finite and increase")
+        if np.isinf(self.g).any():
+            raise InputError(f"{self.name}: conductances must be finite, or missing (NaN)")
         if not np.isfinite(self.g[:, 0]).all():
             raise InputError(f"{self.name}: every cell needs a first read")
 
@@ -302,11 +319,13 @@ def load_measurement(path: str | Path) -> Measurement:
     InputError
         If the record is damaged: its numbers no longer have the hash that was stored with them.
     """
-    tree = read_record(path, "measurement")
-    cls = _TYPES.get(str(tree.get("type")))
-    if cls is None:
-        raise InputError(f"{path} holds a measurement of unknown type {tree.get('type')!r}")
-    measurement: Measurement = cls(**{item.name: tree.get(item.name, {}) for item in fields(cls)})
-    if measurement.digest != tree["digest"]:
+    with reading(path, "measurement") as tree:
+        cls = _TYPES.get(str(tree.get("type")))
+        if cls is None:
+            raise InputError(f"{path} holds a measurement of unknown type {tree.get('type')!r}")
+        values = {item.name: tree.get(item.name, {}) for item in fields(cls)}
+        measurement: Measurement = build(cls, values)
+        same = measurement.digest == tree["digest"]
+    if not same:
         raise InputError(f"{path} is damaged: its numbers do not have the hash stored with them")
     return measurement

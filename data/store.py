@@ -1,31 +1,38 @@
-"""Records on disk: HDF5 files that are whole or not there at all.
+"""Records on disk: HDF5 files that are whole, or not there at all.
 
 A record is one HDF5 file of nested groups, arrays, numbers and strings, never pickles. Its root carries ``kind`` (what
-it is), ``format`` (the layout's version) and ``memtwin`` (the version that wrote it). It is written to a temporary
-file beside its destination and renamed into place, so that a full disk or a kill leaves the old record as it was.
+it is), ``format`` (the layout's version) and ``memtwin`` (the version that wrote it). Before HDF5's own bytes, in what
+that calls the user block, stands their hash: a record that was damaged, or changed by hand, is refused before HDF5
+looks at it. What carries no hash is read with care: see :mod:`.hdf5`.
 """
 
-__all__ = ["digest", "read_record", "write_record", "write_text"]
+__all__ = ["build", "digest", "read_record", "reading", "write_record"]
 
 import hashlib
 import os
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, TypeVar, Union, get_origin, get_type_hints
 
 import h5py
 import numpy as np
 
 from .errors import InputError, MemtwinError
+from .files import Partial, printable, replacing
+from .hdf5 import Tree, Unfailing, read_tree, write_tree
 
-Tree = Mapping[str, Any]
-"""Nested mapping whose leaves are arrays, numbers, strings, booleans or ``None``."""
+T = TypeVar("T")
+
+_BLOCK = 512
+"""Bytes of the user block."""
+_HEAD = b"memtwin record, sha256 of what follows byte 512: %s\n"
+_PIECE = 1 << 20
 
 
 def write_record(path: str | Path, kind: str, tree: Tree, *, format: int = 1) -> Path:
-    """Write ``tree`` as a record of ``kind`` at ``path``, atomically.
+    """Write ``tree`` as a record of ``kind`` at ``path``, whole or not at all.
 
     Arrays become datasets (compressed when large); numbers, strings and booleans become attributes; ``None`` is left
     out; a list of strings becomes a string dataset.
@@ -37,42 +44,35 @@ def write_record(path: str | Path, kind: str, tree: Tree, *, format: int = 1) ->
     """
     from .. import __version__
 
-    path = Path(path)
-    with _replacing(path) as temporary, h5py.File(temporary, "w") as file:
-        file.attrs.update({"kind": kind, "format": format, "memtwin": __version__})
-        _write(file, tree)
-    return path
-
-
-def write_text(path: str | Path, text: str) -> Path:
-    """Write ``text`` (UTF-8) at ``path``, atomically, as :func:`write_record` does."""
-    path = Path(path)
-    with _replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    return path
+    facts = {"kind": kind, "format": format, "memtwin": __version__}
+    with replacing(path) as file:
+        disk = Unfailing(file.fileno())
+        try:
+            with h5py.File(disk, "w", userblock_size=_BLOCK) as root:
+                write_tree(root, {**tree, **facts}, disk)
+        except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+            disk.check()
+            raise MemtwinError(
+                f"can't write {path}: its content has no place in HDF5: {error}"
+            ) from error
+        disk.check()
+        os.pwrite(file.fileno(), (_HEAD % _hash(file)).ljust(_BLOCK, b"\0"), 0)
+    return Path(path)
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary file that takes the place of ``path`` once the block has ended well."""
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        os.close(handle)
-        temporary = Path(name)
-        yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except (OSError, RuntimeError) as error:  # h5py reports a full disk as either
-        raise MemtwinError(
-            f"can't write {path}: {error}; what was there before is unchanged"
-        ) from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+def reading(path: str | Path, kind: str, *, format: int = 1) -> Iterator[dict[str, Any]]:
+    """Read a record, as :func:`read_record` does, to be taken apart in the block; what goes wrong there, a key that is
+    missing or a value of another type, makes it a damaged one.
+
+    Raises
+    ------
+    InputError
+        As :func:`read_record`, and if the block fails.
+    """
+    tree = read_record(path, kind, format=format)
+    with _sound(path):
+        yield tree
 
 
 def read_record(path: str | Path, kind: str, *, format: int = 1) -> dict[str, Any]:
@@ -81,26 +81,82 @@ def read_record(path: str | Path, kind: str, *, format: int = 1) -> dict[str, An
     Raises
     ------
     InputError
-        If there is no such file, it is no HDF5 file, or it holds another kind or a newer format.
+        If there is no such file, it is no HDF5 file or a damaged one, or it holds another kind or a newer format.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"there is no {kind} record at {path}")
     try:
-        with h5py.File(path, "r") as file:
-            found, version = file.attrs.get("kind"), file.attrs.get("format", 0)
-            if found != kind:
-                raise InputError(
-                    f"{path} holds a {found or 'foreign'} record, expected a {kind} record"
-                )
-            if version > format:
-                raise InputError(
-                    f"{path} has format {version}, this memtwin reads up to {format}: update memtwin"
-                )
-            tree = _read(file)
-    except (OSError, RuntimeError) as error:
-        raise InputError(f"{path} is not a readable HDF5 record: {error}") from error
+        if not path.is_file():
+            raise InputError(f"there is no {kind} record at {path}")
+        with path.open("rb") as file:
+            _compare(file, path)
+            with _sound(path), h5py.File(file, "r") as root:
+                tree = read_tree(root, path.stat().st_size)
+    except (OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"can't read {printable(str(path))}: {error}") from error
+    found, version = tree.pop("kind", None), tree.get("format", 0)
+    if found != kind:
+        raise InputError(f"{path} holds a {found or 'foreign'} record, expected a {kind} record")
+    if not isinstance(version, int) or version > format:
+        raise InputError(
+            f"{path} has format {version}, this memtwin reads up to {format}: update memtwin"
+        )
     return tree
+
+
+@contextmanager
+def _sound(path: str | Path) -> Iterator[None]:
+    """Make whatever the block stumbles over the record's damage: HDF5 and Python report one in a dozen ways."""
+    try:
+        yield
+    except MemtwinError as error:
+        if isinstance(error, InputError) and str(path) not in str(error):
+            raise InputError(f"{path} is damaged: {error}") from error
+        raise
+    except Exception as error:
+        raise InputError(f"{path} is damaged: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"{error.args[0]!r} is missing" if len(error.args) == 1 else str(error)
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _compare(file: Partial, path: Path) -> None:
+    """Refuse a record whose bytes do not have the hash that stands before them."""
+    head = os.pread(file.fileno(), _BLOCK, 0).rstrip(b"\0")
+    mark, _, hash = head.partition(b": ")
+    if mark == _HEAD.partition(b": ")[0] and hash.strip() != _hash(file):
+        raise InputError(
+            f"{path} is damaged: its bytes are not those that memtwin wrote; take it from a copy, or make it anew"
+        )
+
+
+def _hash(file: Partial) -> bytes:
+    hasher, at = hashlib.sha256(), _BLOCK
+    while piece := os.pread(file.fileno(), _PIECE, at):
+        hasher.update(piece)
+        at += len(piece)
+    return hasher.hexdigest().encode()
+
+
+def build(cls: Callable[..., T], values: Mapping[str, Any]) -> T:
+    """Return a dataclass or named tuple made of what a record holds, once every value is of its field's type.
+
+    Raises
+    ------
+    TypeError
+        If one is not, or there is no such field, or one is missing.
+    """
+    hints = get_type_hints(cls)
+    for name, value in values.items():
+        hint = hints.get(name, Any)
+        wanted: Any = int | float if hint is float else get_origin(hint) or hint
+        if wanted not in (Any, Union, UnionType) and not isinstance(value, wanted):
+            raise TypeError(f"{name} is {value!r:.40}, expected {getattr(hint, '__name__', hint)}")
+    return cls(**values)
 
 
 def digest(*parts: Any) -> str:
@@ -129,39 +185,3 @@ def _feed(hasher: Any, part: Any) -> None:
     else:
         text = repr(part.item() if isinstance(part, np.generic) else part).encode()
         hasher.update(b"s%d:" % len(text) + text)
-
-
-def _write(group: Any, tree: Tree) -> None:
-    for key, value in tree.items():
-        if value is None:
-            continue
-        if isinstance(value, Mapping):
-            _write(group.create_group(key), value)
-        elif isinstance(value, (str, bool, int, float, np.generic)):
-            group.attrs[key] = value
-        elif isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
-            group.create_dataset(
-                key, data=list(value), dtype=h5py.string_dtype(), shape=(len(value),)
-            )
-        else:
-            array = np.asarray(value)
-            large = array.size > 1024
-            group.create_dataset(
-                key, data=array, **({"compression": "gzip", "shuffle": True} if large else {})
-            )
-
-
-def _read(group: Any) -> dict[str, Any]:
-    tree: dict[str, Any] = {
-        key: value.item() if isinstance(value, np.generic) else value
-        for key, value in group.attrs.items()
-        if group.name != "/" or key != "kind"
-    }
-    for key, item in group.items():
-        if isinstance(item, h5py.Group):
-            tree[key] = _read(item)
-        elif h5py.check_string_dtype(item.dtype) is not None:
-            tree[key] = [text.decode() if isinstance(text, bytes) else text for text in item[()]]
-        else:
-            tree[key] = item[()]
-    return tree

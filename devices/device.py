@@ -8,7 +8,6 @@ divided by a.
 __all__ = ["Device", "load_device", "save_device", "shipped_devices"]
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,12 +17,23 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..data.errors import InputError, nearest
-from ..data.store import digest, write_text
+from ..data.files import read_toml, write_text
+from ..data.store import digest
 from ..data.types import Array
 from .model import CompactModel
 from .models import MODELS
 
 _LIBRARY = Path(__file__).parent / "library"
+_KEYS: Mapping[str, Any] = {
+    "name": str,
+    "model": str,
+    "parameters": dict,
+    "area": (int, float),
+    "meta": dict,
+}
+_NEAR_0V = 1e-3
+"""Where a device must have a conductance [V]."""
+_SAID: Mapping[Any, str] = {str: "a string", dict: "a table", (int, float): "a number"}
 
 
 @dataclass(frozen=True)
@@ -69,6 +79,14 @@ class Device:
                 f"device {self.name}: r_s is {complete['r_s']} ohm, expected 0 or more"
             )
         object.__setattr__(self, "parameters", complete)
+        low, high = self.model.state_range
+        with np.errstate(all="ignore"):
+            i = self.model.current(_NEAR_0V, np.array([low, min(high, 1.0)]), complete | {"r_s": 0})
+        if not np.isfinite(i).all():
+            raise InputError(
+                f"device {self.name}: its conductance at {_NEAR_0V} V is not finite; a resistance of"
+                " 0 ohm, or a parameter far beyond its bounds, does that"
+            )
 
     @property
     def r_s(self) -> float:
@@ -164,31 +182,31 @@ def load_device(name: str | Path) -> Device:
                 f"there is no shipped device {str(name)!r}{nearest(str(name), shipped_devices())}"
             )
         raise InputError(f"there is no device file {path}")
-    try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is no TOML file: {error}") from error
-    for key in ("name", "model", "parameters"):
+    tree: dict[str, Any] = {"area": 1.0, "meta": {}} | read_toml(path)
+    for key, kind in _KEYS.items():
         if key not in tree:
             raise InputError(
                 f"{path}: key {key!r} is missing; expected name, model and [parameters]"
             )
+        if not isinstance(tree[key], kind) or isinstance(tree[key], bool):
+            raise InputError(f"{path}: {key} is {tree[key]!r:.60}, expected {_SAID[kind]}")
     values, errors = {}, {}
     for parameter, row in tree["parameters"].items():
         row = row if isinstance(row, dict) else {"value": row}
-        if not isinstance(row.get("value"), int | float):
-            raise InputError(f"{path}: parameters.{parameter} has no number as its value")
-        values[parameter] = float(row["value"])
+        values[parameter] = _number(row.get("value"), f"{path}: parameters.{parameter}")
         if "stderr" in row:
-            errors[parameter] = float(row["stderr"])
-    return Device(
-        str(tree["name"]),
-        MODELS[str(tree["model"])],
-        values,
-        errors,
-        float(tree.get("area", 1.0)),
-        tree.get("meta", {}),
-    )
+            errors[parameter] = _number(row["stderr"], f"{path}: parameters.{parameter}.stderr")
+    area = _number(tree["area"], f"{path}: area")
+    return Device(tree["name"], MODELS[tree["model"]], values, errors, area, tree["meta"])
+
+
+def _number(value: Any, where: str) -> float:
+    try:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+    except OverflowError:
+        pass
+    raise InputError(f"{where} is {value!r:.60}, expected a number")
 
 
 def save_device(device: Device, path: str | Path) -> Path:

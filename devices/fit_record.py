@@ -10,7 +10,7 @@ import numpy as np
 
 from ..data.errors import FitError, InputError
 from ..data.measurement import Sweep
-from ..data.store import read_record, write_record
+from ..data.store import build, reading, write_record
 from .fit import Fit
 from .fit_loss import Loss
 from .fit_space import Prior
@@ -79,31 +79,36 @@ def load_fit(path: str | Path) -> Fit:
     InputError
         If it is no fit record, its data are damaged, or its model is unknown.
     """
-    tree = read_record(path, "fit")
-    rows = [tree["sweeps"][key] for key in sorted(tree["sweeps"])]
-    sweeps = []
-    for row in rows:
-        meta = row.get("meta", {})
-        sweep = Sweep(row["name"], row["t"], row["v"], row["i"], row["censored"], meta)
-        if sweep.digest != row["sha256"]:
-            raise InputError(f"{path} is damaged: sweep {sweep.name} does not have its hash")
-        sweeps.append(sweep)
-    return Fit(
-        model=MODELS[tree["model"]],
-        sweeps=tuple(sweeps),
-        loss=Loss(**{item.name: tree["loss"].get(item.name) for item in fields(Loss)}),
-        parameters=tree["parameters"],
-        x0=tuple(float(row["x0"]) for row in rows),
-        stderr=tree["stderr"],
-        names=tuple(tree["names"]),
-        correlation=tree["correlation"],
-        quality=tuple(Quality(**row["quality"]) for row in rows),
-        traces=tuple(np.asarray(row["i_model"]) for row in rows),
-        states=tuple(np.asarray(row["x_model"]) for row in rows),
-        starts=tree["starts"],
-        unidentified=tree["unidentified"],
-        warnings=tuple(tree["warnings"]),
-        bounds={name: (float(low), float(high)) for name, (low, high) in tree["bounds"].items()},
-        priors={name: Prior(**prior) for name, prior in tree["priors"].items()},
-        **{name: tree[name] for name in _PLAIN},
-    )
+    with reading(path, "fit") as tree:
+        rows = [tree["sweeps"][key] for key in sorted(tree["sweeps"])]
+        sweeps = []
+        for row in rows:
+            meta = row.get("meta", {})
+            sweep = build(
+                Sweep,
+                {key: row[key] for key in ("name", "t", "v", "i", "censored")} | {"meta": meta},
+            )
+            if sweep.digest != row["sha256"]:
+                raise InputError(f"{path} is damaged: sweep {sweep.name} does not have its hash")
+            sweeps.append(sweep)
+        return Fit(
+            model=MODELS[tree["model"]],
+            sweeps=tuple(sweeps),
+            loss=build(Loss, {item.name: tree["loss"].get(item.name) for item in fields(Loss)}),
+            parameters=tree["parameters"],
+            x0=tuple(float(row["x0"]) for row in rows),
+            stderr=tree["stderr"],
+            names=tuple(tree["names"]),
+            correlation=tree["correlation"],
+            quality=tuple(build(Quality, row["quality"]) for row in rows),
+            traces=tuple(np.asarray(row["i_model"]) for row in rows),
+            states=tuple(np.asarray(row["x_model"]) for row in rows),
+            starts=tree["starts"],
+            unidentified=tree["unidentified"],
+            warnings=tuple(tree["warnings"]),
+            bounds={
+                name: (float(low), float(high)) for name, (low, high) in tree["bounds"].items()
+            },
+            priors={name: build(Prior, prior) for name, prior in tree["priors"].items()},
+            **{name: tree[name] for name in _PLAIN},
+        )

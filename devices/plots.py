@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..data.errors import MemtwinError
+from ..data.files import caption, write_figure
 from ..data.measurement import Measurement, PulseTrain, Relaxation, Sweep, Table
 from ..data.types import Array
 from .fit import Fit
@@ -52,7 +52,7 @@ def sweep(axes: "Axes", measured: Sweep) -> "Axes":
     if cut.any():
         axes.semilogy(measured.v[cut], size[cut], ".", ms=4, color=_SECOND, label="censored")
         axes.legend(frameon=False)
-    axes.set(xlabel="voltage [V]", ylabel="|current| [A]", title=measured.name[:40])
+    axes.set(xlabel="voltage [V]", ylabel="|current| [A]", title=caption(measured.name[:40]))
     axes.grid(alpha=0.25)
     return axes
 
@@ -176,7 +176,7 @@ def pulse_ramps(axes: "Axes", train: PulseTrain) -> "Axes":
         axes.plot(
             scale * ramp, color=colormaps["viridis"](0.9 * k / max(len(train.g) - 1, 1)), lw=0.8
         )
-    axes.set(xlabel="pulse", ylabel=f"conductance [{unit}]", title=train.name[:40])
+    axes.set(xlabel="pulse", ylabel=f"conductance [{unit}]", title=caption(train.name[:40]))
     axes.grid(alpha=0.25)
     return axes
 
@@ -190,7 +190,9 @@ def relaxation(axes: "Axes", cells: Relaxation) -> "Axes":
             cells.t[1:], *edges, color=_SECOND, alpha=shade, lw=0, label=f"{low}–{high} %"
         )
     axes.semilogx(cells.t[1:], np.nanmedian(change, 0), "o-", ms=4, color=_MODEL, label="median")
-    axes.set(xlabel="time after programming [s]", ylabel="change [µS]", title=cells.name[:40])
+    axes.set(
+        xlabel="time after programming [s]", ylabel="change [µS]", title=caption(cells.name[:40])
+    )
     axes.legend(frameon=False)
     axes.grid(alpha=0.25)
     return axes
@@ -205,9 +207,9 @@ def table(axes: "Axes", columns: Table) -> "Axes":
         counts, _ = np.histogram(values, 60, (low, high if high > low else low + 1.0))
         height = 0.8 * counts / max(int(counts.max()), 1)
         axes.bar(np.linspace(0, 1, 60), height, 1 / 60, k, color=_SECOND)
-        axes.text(1.04, k, f"{low:.3g} … {high:.3g} {columns.units[name]}", fontsize=8)
-    axes.set_yticks(range(len(names)), names)
-    axes.set(xticks=[], xlim=(-0.02, 1.02), title=columns.name[:40])
+        axes.text(1.04, k, caption(f"{low:.3g} … {high:.3g} {columns.units[name]}"), fontsize=8)
+    axes.set_yticks(range(len(names)), [caption(name) for name in names])
+    axes.set(xticks=[], xlim=(-0.02, 1.02), title=caption(columns.name[:40]))
     return axes
 
 
@@ -230,7 +232,7 @@ def save_fit_figure(fit: Fit, path: str | Path) -> Path:
     state(grid[1, 0], fit)
     correlation(grid[1, 1], fit)
     starts(grid[1, 2], fit)
-    return _save(figure, path)
+    return write_figure(figure, path, dpi=130)
 
 
 def save_measurement_figure(measurement: Measurement, path: str | Path) -> Path:
@@ -245,23 +247,13 @@ def save_measurement_figure(measurement: Measurement, path: str | Path) -> Path:
         relaxation(axes, measurement)
     else:
         table(axes, measurement)
-    return _save(figure, path)
+    return write_figure(figure, path, dpi=130)
 
 
 def _figure(width: float, height: float) -> "Figure":
     from matplotlib.figure import Figure  # no pyplot: nothing global, no display needed
 
     return Figure(figsize=(width, height), layout="constrained")
-
-
-def _save(figure: "Figure", path: str | Path) -> Path:
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=130)
-    except (OSError, ValueError) as error:
-        raise MemtwinError(f"can't draw to {path}: {error}") from error
-    return path
 
 
 def _visible(i: Array) -> Array:

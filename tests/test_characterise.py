@@ -105,7 +105,7 @@ def test_records_survive_the_disk(record: Characterisation, tmp_path: Path) -> N
     with pytest.raises(InputError, match="expected a surrogate"):
         load_surrogate(path)
     write_record(tmp_path / "empty.h5", "characterisation", {"levels": G})
-    with pytest.raises(InputError, match="incomplete"):
+    with pytest.raises(InputError, match="is damaged"):
         load_characterisation(tmp_path / "empty.h5")
 
 

@@ -2,6 +2,10 @@
 
 import errno
 import json
+import os
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -38,12 +42,59 @@ def test_errors_end_a_verb_with_one_sentence(capsys, error, code, words):
     assert err.count("\n") == 1
 
 
-def test_our_own_bugs_are_not_hidden():
-    def job() -> None:
-        raise KeyError("bug")
+def test_a_bug_is_one_sentence_with_its_trace_in_a_file(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
-    with pytest.raises(KeyError):
+    def job() -> None:
+        raise KeyError("caf\udce9\nsecond line")
+
+    with pytest.raises(typer.Exit) as stop:
         console.verb(job)()
+    out, err = capsys.readouterr()
+    assert (stop.value.exit_code, out) == (console.BUG, "")
+    assert err.count("\n") == 1
+    (trace,) = tmp_path.iterdir()
+    assert str(trace) in err
+    assert "in job\n" in trace.read_text()
+
+
+def test_ctrl_c_while_the_command_loads_gives_no_traceback(tmp_path):
+    """A module that all of the command line needs stops, and says so, so that the moment is a certain one."""
+    (tmp_path / "typer.py").write_text(
+        "import sys, time\nprint('loading', flush=True)\ntry:\n    time.sleep(60)\nexcept ValueError:\n    pass\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", "import memtwin.__main__ as m; m.main()"],
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "loading\n"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert err == "error: interrupted before anything was begun\n"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_what_a_terminal_cannot_show_is_written_out(tmp_path, encoding):
+    name = os.fsencode(tmp_path) + b"/caf\xe9 \xc2\xb5 $x_{$.csv"
+    t = np.linspace(0.0, 4.0, 41)
+    v = np.sin(1.57 * t)
+    rows = "".join(f"{a},{b},{c}\n" for a, b, c in zip(t, v, 1e-5 * np.sinh(3 * v), strict=True))
+    with open(name, "w") as file:
+        file.write("t,v,i\n" + rows)
+    ran = subprocess.run(
+        [sys.executable, "-m", "memtwin", "data", "show", name, "--plot", b"a\xe9.png"],
+        env=os.environ | {"PYTHONIOENCODING": encoding},
+        cwd=tmp_path,
+        capture_output=True,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert rb"caf\udce9" in ran.stdout
+    assert (b"\\xb5" if encoding == "ascii" else b"\xb5") in ran.stdout
+    assert os.path.exists(os.fsencode(tmp_path) + b"/a\xe9.png")
 
 
 def test_json_is_one_object_with_null_for_what_is_no_number(capsys):

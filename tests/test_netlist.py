@@ -14,7 +14,7 @@ from memtwin.circuits.netlist import alterations, build, dissection, nodes
 from memtwin.circuits.nodal import Nodal
 from memtwin.circuits.tile import Tile
 from memtwin.cli.netlist import netlist as verb
-from memtwin.data.errors import InputError
+from memtwin.data.errors import InputError, MemtwinError
 from memtwin.devices.device import Device
 from memtwin.devices.models import MODELS
 
@@ -189,8 +189,8 @@ def test_the_verb_writes_a_deck_and_says_what_is_in_it(tmp_path, capsys):
     (tmp_path / "g.csv").write_text("1e-5,what\n")
     with pytest.raises(InputError, match="no table of numbers"):
         verb(out, 2, 2, conductances=tmp_path / "g.csv")
-    with pytest.raises(InputError, match="can't write"):
-        verb(tmp_path / "no" / "such" / "folder.cir", 2, 2)
+    with pytest.raises(MemtwinError, match="can't write"):
+        verb(tmp_path / "g.csv" / "folder.cir", 2, 2)
 
 
 def test_a_name_cannot_add_lines_to_a_deck():

@@ -11,7 +11,6 @@ import time
 import warnings
 from pathlib import Path
 
-import h5py
 import pytest
 from typer.testing import CliRunner
 
@@ -278,10 +277,7 @@ def test_a_checkpoint_of_another_configuration_or_version_is_refused(finished, t
     assert code == 2
     assert "checkpoint.h5 was saved by a training with another configuration" in said
     assert "resume with the same ones, or start anew with another file" in said
-    newer = tmp_path / "newer.h5"
-    shutil.copy(finished[0] / "checkpoint.h5", newer)
-    with h5py.File(newer, "r+") as file:
-        file.attrs["format"] = 9
+    newer = write_record(tmp_path / "newer.h5", "training checkpoint", {}, format=9)
     with pytest.raises(
         InputError, match="has format 9, this memtwin reads up to 1: update memtwin"
     ):

@@ -1,6 +1,9 @@
 """Records come back as they went, and an old record outlives a failed write."""
 
-import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -52,19 +55,84 @@ def test_large_arrays_are_compressed(tmp_path):
     assert path.stat().st_size < 50_000
 
 
-def test_a_full_disk_leaves_the_old_record(tmp_path, monkeypatch):
-    path = store.write_record(tmp_path / "a.h5", "test", {"a": 1})
-    before = path.read_bytes()
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+import numpy as np
+from memtwin.data.errors import MemtwinError
+from memtwin.data.store import read_record, write_record
 
-    def full(group, tree):
-        group.create_dataset("b", data=np.ones(9))
-        raise OSError(errno.ENOSPC, "No space left on device")
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+folder, limits = Path(sys.argv[1]), map(int, sys.argv[2:])
+old = write_record(folder / "a.h5", "test", {"a": 1})
+before = old.read_bytes()
+for limit in limits:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit or resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    for shape in (50, 5000, (300, 1000)):
+        tree = {"a": np.random.default_rng(1).random(shape), "b": {"c": np.arange(10), "d": ["x"] * 50}}
+        for path in (old, folder / "new" / "folder" / "b.h5"):
+            try:
+                write_record(path, "test", {"first": tree, "second": tree})
+            except MemtwinError as error:
+                assert str(error).startswith(f"can't write {path}: "), error
+                print(limit, shape, error.__cause__.strerror)
+                assert old.read_bytes() == before
+                assert [p.name for p in folder.iterdir()] == ["a.h5"]
+            else:
+                assert 'second' in read_record(path, "test")
+                path.unlink()
+                if path != old:
+                    path.parent.rmdir(); path.parent.parent.rmdir()
+                write_record(old, "test", {"a": 1})
+"""
 
-    monkeypatch.setattr(store, "_write", full)
-    with pytest.raises(MemtwinError, match=r"can't write .*a\.h5: .*No space left"):
-        store.write_record(path, "test", {"a": 2})
-    assert path.read_bytes() == before
-    assert [p.name for p in tmp_path.iterdir()] == ["a.h5"]
+
+def fill(folder, *limits):
+    """Write records of several sizes in ``folder``, where files end at each of ``limits`` (0: nowhere)."""
+    command = [sys.executable, "-c", FULL, str(folder), *map(str, limits)]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert ran.returncode == 0, ran.stderr or ran.returncode
+    return ran.stdout.splitlines()
+
+
+def test_a_full_disk_leaves_the_old_record(tmp_path):
+    said = fill(tmp_path, 1, 300, 512, 700, 2500, 16_384, 20_000, 50_000, 100_000, 1_000_000)
+    assert len(said) > 30
+    assert all(line.endswith("File too large") for line in said)
+
+
+def test_a_full_file_system_is_one_sentence(tmp_path):
+    place = tmp_path / "small"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(place)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("no right to mount a small file system")
+    try:
+        said = fill(place, 0)
+        assert len(said) >= 4
+        assert all(line.endswith("No space left on device") for line in said)
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_large_record_needs_no_room_of_its_own(tmp_path):
+    """64 MB of random numbers, which don't compress, with 40 MB to spare."""
+    script = """
+import resource, sys
+import numpy as np
+from memtwin.data.store import write_record
+
+many = np.random.default_rng(1).random((8, 1_000_000))
+write_record(sys.argv[1], "test", {"a": many[:, :9000]})
+size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (size + 40_000_000,) * 2)
+write_record(sys.argv[1], "test", {"a": many})
+"""
+    if not Path("/proc/self/statm").exists():
+        pytest.skip("no /proc to ask for the process's size")
+    command = [sys.executable, "-c", script, str(tmp_path / "a.h5")]
+    subprocess.run(command, check=True, timeout=120)
+    assert (tmp_path / "a.h5").stat().st_size > 50_000_000
 
 
 def test_a_folder_that_is_a_file_is_one_sentence(tmp_path):
@@ -80,7 +148,7 @@ def test_wrong_kinds_are_refused(tmp_path):
     with pytest.raises(InputError, match="there is no run record"):
         store.read_record(tmp_path / "b.h5", "run")
     (tmp_path / "c.h5").write_text("no HDF5")
-    with pytest.raises(InputError, match="not a readable HDF5 record"):
+    with pytest.raises(InputError, match="is damaged"):
         store.read_record(tmp_path / "c.h5", "run")
     with h5py.File(tmp_path / "d.h5", "w") as file:
         file.attrs["x"] = 1

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data.errors import InputError
-from ..data.store import read_record, write_record
+from ..data.store import reading, write_record
 from .audit import AuditRecord
 from .ledger import Cost
 from .results import EpochRecord
@@ -36,22 +36,23 @@ def load_checkpoint(path: str | Path, trainer: Trainer) -> None:
     InputError
         If it is no checkpoint, or one of another network, data set or configuration.
     """
-    tree = read_record(path, KIND)
-    if tree.get("identity") != trainer.identity:
-        raise InputError(
-            f"{path} was saved by a training with another configuration, network or data:"
-            " resume with the same ones, or start anew with another file"
-        )
-    try:
-        records = [_epoch(row) for row in json.loads(tree["records"])]
-        audits = [
-            AuditRecord(**row | {"tile": tuple(row["tile"])}) for row in json.loads(tree["audits"])
-        ]
-        trainer.restore(tree["state"], records, audits)
-    except (KeyError, TypeError) as error:
-        raise InputError(
-            f"{path} was saved by another version of memtwin: start anew with another file"
-        ) from error
+    with reading(path, KIND) as tree:
+        if tree.get("identity") != trainer.identity:
+            raise InputError(
+                f"{path} was saved by a training with another configuration, network or data:"
+                " resume with the same ones, or start anew with another file"
+            )
+        try:
+            records = [_epoch(row) for row in json.loads(tree["records"])]
+            audits = [
+                AuditRecord(**row | {"tile": tuple(row["tile"])})
+                for row in json.loads(tree["audits"])
+            ]
+            trainer.restore(tree["state"], records, audits)
+        except (KeyError, TypeError) as error:
+            raise InputError(
+                f"{path} was saved by another version of memtwin: start anew with another file"
+            ) from error
 
 
 def _epoch(row: dict[str, Any]) -> EpochRecord:

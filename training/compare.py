@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ..data.errors import InputError, nearest
-from ..data.store import digest, read_record, write_record
+from ..data.store import digest, reading, write_record
 from ..data.types import Array
 from .baselines import BASELINES
 from .config import RunConfig
@@ -176,9 +176,9 @@ def _float_accuracy(setup: Setup, home: Path | None, steps: Steps) -> float:
     path = None if home is None else home / f"float-{config.seed}.h5"
     identity = digest(config.model_dump_json())
     if path is not None and path.exists():
-        tree = read_record(path, FLOAT)
-        if tree["identity"] == identity:
-            return float(tree["accuracy"][-1])
+        with reading(path, FLOAT) as tree:
+            if tree["identity"] == identity:
+                return float(tree["accuracy"][-1])
     with steps.step(f"float, seed {config.seed}", f"float, seed {config.seed}") as progress:
         accuracy, _ = train_float(setup.network, setup.images, options, on_batch=progress)
     if path is not None:

@@ -22,7 +22,6 @@ __all__ = [
     "presets",
 ]
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import is_dataclass
 from importlib.resources import files
@@ -40,6 +39,7 @@ from pydantic import (
 )
 
 from ..data.errors import InputError, nearest
+from ..data.files import parse_toml, read_toml
 from .audit import Auditor
 from .effects import Effects
 from .mapping import MappingOptions
@@ -50,7 +50,7 @@ EngineName: TypeAlias = Literal["ideal", "surrogate", "line", "spice"]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ImagesConfig(_Section):
@@ -201,7 +201,7 @@ class RunConfig(_Section):
     """Everything that a run depends on."""
 
     name: str = Field("run", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**63)
     workers: PositiveInt = 2
     """SPICE worker processes; the result does not depend on it."""
     images: ImagesConfig = ImagesConfig()
@@ -250,11 +250,7 @@ def load_config(source: str | Path, changes: Sequence[str] = ()) -> RunConfig:
         If there is no such preset or file, it is no TOML, a key is unknown (the nearest valid one is named) or a
         value can't be.
     """
-    text, where = _read(source)
-    try:
-        tree = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{where} is no valid TOML: {error}") from error
+    tree, where = _read(source)
     for change in changes:
         _apply(tree, change)
     return parse_config(tree, where)
@@ -264,6 +260,10 @@ def parse_config(tree: Mapping[str, Any], where: str) -> RunConfig:
     """Check nested mappings as a configuration; ``where`` names their origin in errors."""
     try:
         return RunConfig.model_validate(tree)
+    except InputError as error:  # of a section that is the library's own
+        raise InputError(f"{where}: {error}") from error
+    except (RecursionError, OverflowError) as error:
+        raise InputError(f"{where}: a value is nested too deep, or too large") from error
     except ValidationError as error:
         raise InputError(f"{where}: {_sentence(error)}") from error
 
@@ -277,25 +277,21 @@ def _sentence(error: ValidationError) -> str:
     if first["type"] == "value_error":
         message = first["msg"].removeprefix("Value error, ")
         return message if not path or message.startswith(path) else f"{path}: {message}"
-    return f"{path or 'configuration'}: {first['msg']}, got {first['input']!r}"
+    return f"{path or 'configuration'}: {first['msg']}, got {first['input']!r:.80}"
 
 
-def _read(source: str | Path) -> tuple[str, str]:
+def _read(source: str | Path) -> tuple[dict[str, Any], str]:
     path = Path(source)
-    if path.suffix == ".toml" or path.exists():
+    if path.suffix == ".toml" or path.is_file():
         if not path.is_file():
             raise InputError(f"there is no configuration file {path}")
-        try:
-            return path.read_text(encoding="utf-8"), str(path)
-        except UnicodeDecodeError as error:
-            raise InputError(f"{path} is no text file: {error.reason}") from error
+        return read_toml(path), str(path)
     if str(source) not in presets():
         raise InputError(
             f"there is no preset {str(source)!r}{nearest(str(source), presets())}; or give a .toml file"
         )
-    return (files(__package__) / "presets" / f"{source}.toml").read_text(
-        encoding="utf-8"
-    ), f"preset {source}"
+    text = (files(__package__) / "presets" / f"{source}.toml").read_text(encoding="utf-8")
+    return parse_toml(text, f"preset {source}"), f"preset {source}"
 
 
 def _apply(tree: dict[str, Any], change: str) -> None:
@@ -308,8 +304,8 @@ def _apply(tree: dict[str, Any], change: str) -> None:
         if not isinstance(tree, dict):
             raise InputError(f"{path.strip()!r}: {section!r} is a value, not a section")
     try:
-        tree[key] = tomllib.loads(f"value = {value.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
+        tree[key] = parse_toml(f"value = {value.strip()}", change)["value"]
+    except InputError:
         tree[key] = value.strip()
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..data.errors import InputError
-from ..data.store import write_text
+from ..data.files import write_text
 from .config import RunConfig, parse_config
 from .configured import write_costs
 from .ledger import WriteCosts
@@ -26,8 +26,10 @@ def stored_config(folder: str | Path) -> RunConfig:
         tree = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{folder} holds no run: there is no {path.name} in it") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is damaged: {error}") from error
+    if not isinstance(tree, dict):
+        raise InputError(f"{path} is damaged: it holds no configuration")
     return parse_config(tree, str(path))
 
 

@@ -124,8 +124,11 @@ class WriteCosts:
                     f"write costs: {name} must be finite and not negative for every pair of levels;"
                     " give the device a pulse response that reaches all levels"
                 )
-        if not (self.read_energy >= 0.0 and self.read_time >= 0.0):
-            raise InputError("write costs: energy and time of a read must not be negative")
+        for name in ("read_energy", "read_time"):
+            if not 0.0 <= getattr(self, name) < np.inf:
+                raise InputError(
+                    f"write costs: {name} must be a number from 0, got {getattr(self, name)!r}"
+                )
 
     @classmethod
     def nominal(

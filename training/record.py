@@ -32,7 +32,7 @@ from .. import __version__
 from ..circuits.cell import Cell
 from ..circuits.ngspice import Features
 from ..data.errors import InputError
-from ..data.store import read_record
+from ..data.store import reading
 from ..data.types import Array
 from ..devices.device import Device
 from ..devices.levels import Levels
@@ -67,12 +67,13 @@ def load_run(run: str | Path) -> dict[str, Any]:
         If there is none, or it is of an older memtwin.
     """
     path = record_path(run)
-    record = read_record(path, KIND, format=FORMAT)
-    if not ({"audits", "wear"} <= record.keys() and "learning" in record["epochs"]):
-        raise InputError(
-            f"{path} was written by an older memtwin: memtwin run --resume {path.parent} writes it anew"
-        )
-    return record
+    with reading(path, KIND, format=FORMAT) as tree:
+        if not ({"audits", "wear"} <= tree.keys() and "learning" in tree["epochs"]):
+            raise InputError(
+                f"{path} was written by an older memtwin: memtwin run --resume {path.parent} writes it anew"
+            )
+        summarise(tree)  # fails where a figure that users ask for can't be told
+        return tree
 
 
 def versions(features: Features) -> dict[str, Any]:

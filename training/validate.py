@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..data.errors import InputError
 from ..data.images import ImageSet
-from ..data.store import digest, read_record, write_record
+from ..data.store import digest, reading, write_record
 from ..data.types import Array, Progress
 from .evaluation import predict
 from .mapping import EngineFactory
@@ -167,7 +167,7 @@ def wilson(hits: int, count: int, z: float = 1.959964) -> tuple[float, float]:
 
 def _read_so_far(path: str | Path | None, identity: str, classes: int) -> Array:
     if path is not None and Path(path).exists():
-        tree = read_record(path, KIND)
-        if tree["identity"] == identity:
-            return np.asarray(tree["outputs"], float)
+        with reading(path, KIND) as tree:
+            if tree["identity"] == identity:
+                return np.asarray(tree["outputs"], float).reshape(-1, classes)
     return np.empty((0, classes))
