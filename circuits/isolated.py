@@ -18,6 +18,7 @@ import numpy as np
 
 from ..data.errors import EngineError, EngineMissing, InputError, NonConvergence
 from ..data.types import Array
+from .crew import Crew
 from .messages import INSTALL, verdict
 from .worker import Job, Outcome, Step, with_options
 
@@ -27,8 +28,8 @@ def available() -> bool:
     return shutil.which("ngspice") is not None
 
 
-def run(job: Job, timeout: float) -> Outcome:
-    """Run ``job``; as :func:`.worker.run`, but in a process that ends with it.
+def run(job: Job, timeout: float, crew: Crew | None = None) -> Outcome:
+    """Run ``job``; as :func:`.worker.run`, but in a process that ends with it, or with ``crew``.
 
     Raises
     ------
@@ -42,13 +43,14 @@ def run(job: Job, timeout: float) -> Outcome:
         raise EngineMissing(f"there is no ngspice program: {INSTALL}")
     if not job.deck or job.keep:
         raise InputError("ngspice -b keeps no circuit between jobs: every job needs its deck")
+    crew = Crew() if crew is None else crew
     began = time.monotonic()
     said = []
     for rung, options in enumerate(job.ladder):
         with tempfile.TemporaryDirectory(prefix="memtwin-") as folder:
             left = timeout - (time.monotonic() - began)
             try:
-                values, seconds = _attempt(program, Path(folder), job, options, left)
+                values, seconds = _attempt(program, Path(folder), job, options, left, crew)
             except NonConvergence as error:
                 said.append(f"with options {options!r}: {error}" if options else str(error))
                 continue
@@ -57,7 +59,7 @@ def run(job: Job, timeout: float) -> Outcome:
 
 
 def _attempt(
-    program: str, folder: Path, job: Job, options: str, timeout: float
+    program: str, folder: Path, job: Job, options: str, timeout: float, crew: Crew
 ) -> tuple[tuple[Array, ...], float]:
     try:
         (folder / "deck.cir").write_text(script(job, options), encoding="utf-8")
@@ -67,20 +69,27 @@ def _attempt(
     command = [program, "-n", "-b", "deck.cir"]
     before = os.times()
     try:
-        ran = subprocess.run(
+        with subprocess.Popen(
             command,
             cwd=folder,
-            capture_output=True,
-            timeout=max(timeout, 0.0),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
+        ) as process:
+            try:
+                with crew.at_work(process.kill):
+                    out, err = process.communicate(timeout=max(timeout, 0.0))
+            except BaseException:
+                process.kill()
+                raise
     except subprocess.TimeoutExpired as error:
         raise TimeoutError(f"ngspice -b did not end within {timeout:.0f} s") from error
     after = os.times()
-    said = ran.stderr.decode("utf8", "replace").splitlines()
-    log = ran.stdout.decode("utf8", "replace") + "\n".join(said)
-    if ran.returncode < 0:
-        raise ChildProcessError(f"ngspice -b died of signal {-ran.returncode}")
+    said = err.decode("utf8", "replace").splitlines()
+    log = out.decode("utf8", "replace") + "\n".join(said)
+    if process.returncode < 0:
+        raise ChildProcessError(f"ngspice -b died of signal {-process.returncode}")
     read = [k for k, step in enumerate(job.steps) if step.analysis]
     missing = [k for k in read if not (folder / f"step{k}.raw").is_file()]
     trouble = verdict("the ngspice -b run", said, failed=bool(missing), log=log)

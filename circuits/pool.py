@@ -27,6 +27,7 @@ from ..data.errors import EngineError, MemtwinError, WorkerCrash
 from ..data.types import Progress
 from . import isolated
 from .cache import Cache
+from .crew import Crew
 from .worker import Job, Lost, Outcome, receive, send
 
 TIMEOUT = 600.0
@@ -50,10 +51,6 @@ class WorkerHung(WorkerCrash):
     """A worker process did not answer within the time limit and was killed."""
 
 
-class Cancelled(EngineError):
-    """The run that a job belonged to was given up."""
-
-
 class Worker:
     """The parent's end of one worker process."""
 
@@ -69,7 +66,6 @@ class Worker:
             env=environment,
         )
         self.pid = self._process.pid
-        self._cancelled = False
         self._jobs = 0
         self._memory = 0.0
 
@@ -95,8 +91,6 @@ class Worker:
             send(self._process.stdin, job)
             answer = receive(self._process.stdout)
         except (EOFError, OSError) as error:
-            if self._cancelled:
-                raise Cancelled("the job was cancelled") from error
             if expired.is_set():
                 text = f"ngspice did not answer within {timeout:g} s and was killed"
                 raise WorkerHung(text) from error
@@ -110,11 +104,13 @@ class Worker:
         assert isinstance(answer, MemtwinError)
         raise answer
 
-    def cancel(self) -> None:
-        """End the process while another thread waits for it in :meth:`run`, which raises
-        :class:`Cancelled`.
-        """
-        self._cancelled = True
+    @property
+    def alive(self) -> bool:
+        """Whether the process still runs."""
+        return self._process.poll() is None
+
+    def kill(self) -> None:
+        """End the process, perhaps while another thread waits for it in :meth:`run`."""
         self._process.kill()
 
     def close(self) -> None:
@@ -142,10 +138,14 @@ _guard = threading.Lock()
 
 def borrow() -> Worker:
     """Take an idle worker, or start one."""
-    with _guard:
-        if _idle:
-            return _idle.pop()
-    return Worker()
+    while True:
+        with _guard:
+            worker = _idle.pop() if _idle else None
+        if worker is None:
+            return Worker()
+        if worker.alive:
+            return worker
+        worker.close()
 
 
 def give_back(worker: Worker) -> None:
@@ -167,23 +167,26 @@ def close_idle() -> None:
 
 
 def call(
-    job: Job, timeout: float = TIMEOUT, mode: Mode = "auto", crew: set[Worker] | None = None
+    job: Job, timeout: float = TIMEOUT, mode: Mode = "auto", crew: Crew | None = None
 ) -> Outcome:
     """Run one job in a worker process of this process, or (``mode``) in an ``ngspice -b``.
 
-    ``crew`` holds the worker while it is at work, so that others can cancel it.
+    ``crew`` holds the process while it is at work, so that others can give it up.
 
     Raises
     ------
     WorkerHung, WorkerDied, Lost
         If the worker hangs, dies, or loses its ngspice, and a second one does too.
+    Cancelled
+        If the crew was given up.
     NonConvergence, EngineError
         As :func:`.worker.run`.
     """
+    crew = Crew() if crew is None else crew
     isolate = mode == "isolated" or (mode == "auto" and not _has_library())
 
     def once() -> Outcome:
-        return _isolated(job, timeout) if isolate else _in_worker(job, timeout, crew)
+        return _isolated(job, timeout, crew) if isolate else _in_worker(job, timeout, crew)
 
     try:
         return once()
@@ -194,29 +197,29 @@ def call(
             raise type(error)(f"{error} (and so it did when tried once more)") from error
 
 
-def _in_worker(job: Job, timeout: float, crew: set[Worker] | None) -> Outcome:
+def _in_worker(job: Job, timeout: float, crew: Crew) -> Outcome:
     worker = borrow()
-    crew = set() if crew is None else crew
-    crew.add(worker)
-    usable = False
+    usable = True  # before the job, and after one that was done, rejected or did not converge
     try:
-        outcome = worker.run(job, timeout)
-        usable = True
-        return outcome
-    except EngineError as error:
-        usable = not isinstance(error, (WorkerCrash, Lost, Cancelled))
-        raise
+        with crew.at_work(worker.kill):
+            usable = False
+            try:
+                outcome = worker.run(job, timeout)
+                usable = True
+                return outcome
+            except EngineError as error:
+                usable = not isinstance(error, (WorkerCrash, Lost))
+                raise
     finally:  # after Ctrl-C the worker is in the middle of something
-        crew.discard(worker)
-        if usable:
+        if usable and not crew.given_up:
             give_back(worker)
         else:
             worker.close()
 
 
-def _isolated(job: Job, timeout: float) -> Outcome:
+def _isolated(job: Job, timeout: float, crew: Crew) -> Outcome:
     try:
-        return isolated.run(job, timeout)
+        return isolated.run(job, timeout, crew)
     except TimeoutError as error:
         raise WorkerHung(str(error)) from error
     except ChildProcessError as error:
@@ -252,7 +255,7 @@ def map_jobs(
     outcomes: dict[int, Outcome] = {}
     futures: dict[Future[Outcome], int] = {}
     uncached: dict[int, Job] = {}
-    crew: set[Worker] = set()
+    crew = Crew()
     with ExitStack() as stack:
         if executor is None:
             count = max(1, workers or os.cpu_count() or 1)
@@ -287,9 +290,8 @@ def map_jobs(
     return [outcomes[k] for k in range(total)]
 
 
-def _abandon(futures: dict[Future[Outcome], int], crew: set[Worker]) -> None:
-    """Give up what still waits or runs; nothing does after a run that came to its end."""
+def _abandon(futures: dict[Future[Outcome], int], crew: Crew) -> None:
+    """Give up what still waits or runs."""
     for future in futures:
         future.cancel()
-    for worker in list(crew):
-        worker.cancel()
+    crew.give_up()

@@ -14,6 +14,7 @@ import pytest
 
 from memtwin.circuits import isolated, pool
 from memtwin.circuits.cache import Cache
+from memtwin.circuits.crew import Crew
 from memtwin.circuits.pool import WorkerDied, WorkerHung, call, map_jobs
 from memtwin.circuits.worker import Job, Lost, Step
 from memtwin.data.errors import EngineError, MemtwinError, NonConvergence
@@ -212,14 +213,85 @@ def test_workers_are_shared_and_results_do_not_depend_on_their_number(spawned):
         assert np.array_equal(a.values[0], c.values[0])
 
 
-def test_ctrl_c_ends_the_run_and_its_workers(spawned):
-    timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    began = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
-        map_jobs([ENDLESS] * 4, workers=2, timeout=60.0)
-    assert time.monotonic() - began < 20.0
-    timer.join()
+def given_up_once(event, job):
+    """Yield a job, wait until it is so far, and be interrupted."""
+    yield job
+    assert event.wait(60.0)
+    raise KeyboardInterrupt
+
+
+def test_giving_up_a_run_whose_worker_has_answered_does_not_reach_the_next_run(
+    spawned, monkeypatch
+):
+    answered = threading.Event()
+    run = pool.Worker.run
+
+    def late(self, *arguments):
+        outcome = run(self, *arguments)
+        answered.set()
+        self._process.wait(60.0)  # until the run is given up
+        return outcome
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pool.Worker, "run", late)
+        with pytest.raises(KeyboardInterrupt):
+            map_jobs(given_up_once(answered, divider()), workers=1)
+    np.testing.assert_allclose(call(divider(), 60.0).values[0][:, 0], current(1000.0), atol=1e-15)
+
+
+def test_a_job_that_is_about_to_begin_is_given_up_too(spawned, monkeypatch):
+    begun, given_up, ran = threading.Event(), threading.Event(), []
+    borrow, shutdown = pool.borrow, ThreadPoolExecutor.shutdown
+
+    def late():
+        begun.set()
+        assert given_up.wait(60.0)
+        return borrow()
+
+    def awaited(self, *arguments, **options):
+        given_up.set()
+        shutdown(self, *arguments, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pool, "borrow", late)
+        patched.setattr(ThreadPoolExecutor, "shutdown", awaited)
+        patched.setattr(pool.Worker, "run", lambda *_: ran.append("it ran"))
+        with pytest.raises(KeyboardInterrupt):
+            map_jobs(given_up_once(begun, ENDLESS), workers=1)
+    assert not ran
+    assert call(divider(), 60.0).rung == 0
+
+
+def test_a_worker_that_died_idle_is_not_lent(spawned):
+    call(divider(), 60.0)
+    os.kill(spawned[0], signal.SIGKILL)
+    pool._idle[0]._process.wait()
+    worker = pool.borrow()
+    assert worker.pid != spawned[0]
+    worker.close()
+
+
+def test_ctrl_c_ends_the_run_and_its_workers(mode, spawned, monkeypatch):
+    at_work = threading.Semaphore(0)
+    enter = Crew.at_work
+
+    def seen(self, kill):
+        at_work.release()
+        return enter(self, kill)
+
+    def interrupt():
+        for _ in range(2):
+            assert at_work.acquire(timeout=60.0)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Crew, "at_work", seen)
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        with pytest.raises(KeyboardInterrupt):  # and not WorkerHung, a long time later
+            map_jobs([ENDLESS] * 4, workers=2, timeout=3600.0, mode=mode)
+        thread.join()
+    assert call(divider(), 60.0, mode).rung == 0
 
 
 def test_the_first_failure_is_raised_with_its_label():
