@@ -6,6 +6,7 @@ be lost, but knows no live session: a deck is read anew for every job.
 
 __all__ = ["available", "raw_file", "run", "script"]
 
+import math
 import os
 import re
 import shutil
@@ -17,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from ..data.errors import EngineError, EngineMissing, InputError, NonConvergence
+from ..data.processes import bound
 from ..data.types import Array
 from .crew import Crew
 from .messages import INSTALL, verdict
@@ -28,13 +30,15 @@ def available() -> bool:
     return shutil.which("ngspice") is not None
 
 
-def run(job: Job, timeout: float, crew: Crew | None = None) -> Outcome:
+def run(job: Job, timeout: float, crew: Crew | None = None, memory: float = math.inf) -> Outcome:
     """Run ``job``; as :func:`.worker.run`, but in a process that ends with it, or with ``crew``.
 
     Raises
     ------
     TimeoutError
         If it takes longer than ``timeout`` [s]; the process is then gone.
+    MemoryError
+        If it needs an address space of more than ``memory`` [byte].
     ChildProcessError
         If ngspice crashes.
     """
@@ -50,7 +54,7 @@ def run(job: Job, timeout: float, crew: Crew | None = None) -> Outcome:
         with tempfile.TemporaryDirectory(prefix="memtwin-") as folder:
             left = timeout - (time.monotonic() - began)
             try:
-                values, seconds = _attempt(program, Path(folder), job, options, left, crew)
+                values, seconds = _attempt(program, Path(folder), job, options, left, crew, memory)
             except NonConvergence as error:
                 said.append(f"with options {options!r}: {error}" if options else str(error))
                 continue
@@ -59,14 +63,14 @@ def run(job: Job, timeout: float, crew: Crew | None = None) -> Outcome:
 
 
 def _attempt(
-    program: str, folder: Path, job: Job, options: str, timeout: float, crew: Crew
+    program: str, folder: Path, job: Job, options: str, timeout: float, crew: Crew, memory: float
 ) -> tuple[tuple[Array, ...], float]:
     try:
         (folder / "deck.cir").write_text(script(job, options), encoding="utf-8")
     except OSError as error:
         raise EngineError(f"can't write a deck to {folder}: {error}") from error
     # -n: a user's .spiceinit must not change what the deck means.
-    command = [program, "-n", "-b", "deck.cir"]
+    command = bound([program, "-n", "-b", "deck.cir"], memory)
     before = os.times()
     try:
         with subprocess.Popen(
@@ -88,6 +92,8 @@ def _attempt(
     after = os.times()
     said = err.decode("utf8", "replace").splitlines()
     log = out.decode("utf8", "replace") + "\n".join(said)
+    if "can't allocate" in log:
+        raise MemoryError
     if process.returncode < 0:
         raise ChildProcessError(f"ngspice -b died of signal {-process.returncode}")
     read = [k for k, step in enumerate(job.steps) if step.analysis]

@@ -24,23 +24,26 @@ from functools import partial
 from typing import IO, Literal, TypeAlias
 
 from ..data.errors import EngineError, MemtwinError, WorkerCrash
+from ..data.processes import start
 from ..data.types import Progress
 from . import isolated
 from .cache import Cache
 from .crew import Crew
-from .worker import Job, Lost, Outcome, receive, send
+from .worker import OVER_MEMORY, Job, Lost, Outcome, receive, send
 
 TIMEOUT = 600.0
 """Time limit of a job [s]."""
 JOBS_MAX = 500
 """Jobs after which a worker is replaced."""
-MEMORY_MAX = 2e9
+MEMORY_WORN = 2e9
 """Resident memory after which a worker is replaced [byte]."""
+MEMORY = 4e9
+"""Resident memory that a job's process may take [byte]."""
 
 Mode: TypeAlias = Literal["auto", "library", "isolated"]
 """Where ngspice runs: as a library in worker processes, or as a program for every job."""
 
-START = "from memtwin.circuits.worker import main; main()"
+START = "from memtwin.circuits.worker import main; main({parent})"
 
 
 class WorkerDied(WorkerCrash):
@@ -51,6 +54,19 @@ class WorkerHung(WorkerCrash):
     """A worker process did not answer within the time limit and was killed."""
 
 
+class OutOfMemory(EngineError):
+    """A job took more memory than it may; it would again."""
+
+    @classmethod
+    def at(cls, memory: float) -> "OutOfMemory":
+        """Return the error for a job that may take ``memory`` [byte]."""
+        return cls(
+            f"ngspice was ended as its job took more than the {memory / 1e9:g} GB that it may:"
+            " use fewer vectors or a smaller tile, or allow more (memory=..., or worker_memory in a"
+            " configuration)"
+        )
+
+
 class Worker:
     """The parent's end of one worker process."""
 
@@ -58,8 +74,8 @@ class Worker:
         self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the worker)
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
-        self._process: subprocess.Popen[bytes] = subprocess.Popen(
-            [sys.executable, "-P", "-W", "ignore", "-c", START],
+        self._process = start(
+            [sys.executable, "-P", "-W", "ignore", "-c", START.format(parent=os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,
@@ -72,9 +88,9 @@ class Worker:
     @property
     def worn(self) -> bool:
         """Whether it is time to replace this process."""
-        return self._jobs >= JOBS_MAX or self._memory > MEMORY_MAX
+        return self._jobs >= JOBS_MAX or self._memory > MEMORY_WORN
 
-    def run(self, job: Job, timeout: float = TIMEOUT) -> Outcome:
+    def run(self, job: Job, timeout: float = TIMEOUT, memory: float = MEMORY) -> Outcome:
         """Run ``job``; after any exception but a rejected or diverging job the process is gone."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -88,12 +104,14 @@ class Worker:
         timer.daemon = True
         timer.start()
         try:
-            send(self._process.stdin, job)
+            send(self._process.stdin, (job, memory))
             answer = receive(self._process.stdout)
         except (EOFError, OSError) as error:
             if expired.is_set():
                 text = f"ngspice did not answer within {timeout:g} s and was killed"
                 raise WorkerHung(text) from error
+            if self._process.wait() == OVER_MEMORY:
+                raise OutOfMemory.at(memory) from error
             raise WorkerDied(f"the ngspice process {self._epitaph()}") from error
         finally:
             timer.cancel()
@@ -134,6 +152,11 @@ class Worker:
 
 _idle: list[Worker] = []
 _guard = threading.Lock()
+if hasattr(os, "register_at_fork"):
+    # The parent's workers are not the child's, and another thread may hold the guard meanwhile.
+    os.register_at_fork(before=_guard.acquire, after_in_parent=_guard.release)
+    os.register_at_fork(after_in_child=_guard.release)
+    os.register_at_fork(after_in_child=_idle.clear)
 
 
 def borrow() -> Worker:
@@ -167,16 +190,23 @@ def close_idle() -> None:
 
 
 def call(
-    job: Job, timeout: float = TIMEOUT, mode: Mode = "auto", crew: Crew | None = None
+    job: Job,
+    timeout: float = TIMEOUT,
+    mode: Mode = "auto",
+    crew: Crew | None = None,
+    memory: float = MEMORY,
 ) -> Outcome:
     """Run one job in a worker process of this process, or (``mode``) in an ``ngspice -b``.
 
-    ``crew`` holds the process while it is at work, so that others can give it up.
+    ``crew`` holds the process while it is at work, so that others can give it up; it may take
+    ``memory`` [byte].
 
     Raises
     ------
     WorkerHung, WorkerDied, Lost
         If the worker hangs, dies, or loses its ngspice, and a second one does too.
+    OutOfMemory
+        If the job takes more memory.
     Cancelled
         If the crew was given up.
     NonConvergence, EngineError
@@ -186,7 +216,7 @@ def call(
     isolate = mode == "isolated" or (mode == "auto" and not _has_library())
 
     def once() -> Outcome:
-        return _isolated(job, timeout, crew) if isolate else _in_worker(job, timeout, crew)
+        return (_isolated if isolate else _in_worker)(job, timeout, crew, memory)
 
     try:
         return once()
@@ -197,18 +227,18 @@ def call(
             raise type(error)(f"{error} (and so it did when tried once more)") from error
 
 
-def _in_worker(job: Job, timeout: float, crew: Crew) -> Outcome:
+def _in_worker(job: Job, timeout: float, crew: Crew, memory: float) -> Outcome:
     worker = borrow()
     usable = True  # before the job, and after one that was done, rejected or did not converge
     try:
         with crew.at_work(worker.kill):
             usable = False
             try:
-                outcome = worker.run(job, timeout)
+                outcome = worker.run(job, timeout, memory)
                 usable = True
                 return outcome
             except EngineError as error:
-                usable = not isinstance(error, (WorkerCrash, Lost))
+                usable = not isinstance(error, (WorkerCrash, Lost, OutOfMemory))
                 raise
     finally:  # after Ctrl-C the worker is in the middle of something
         if usable and not crew.given_up:
@@ -217,11 +247,13 @@ def _in_worker(job: Job, timeout: float, crew: Crew) -> Outcome:
             worker.close()
 
 
-def _isolated(job: Job, timeout: float, crew: Crew) -> Outcome:
+def _isolated(job: Job, timeout: float, crew: Crew, memory: float) -> Outcome:
     try:
-        return isolated.run(job, timeout, crew)
+        return isolated.run(job, timeout, crew, memory)
     except TimeoutError as error:
         raise WorkerHung(str(error)) from error
+    except MemoryError as error:
+        raise OutOfMemory.at(memory) from error
     except ChildProcessError as error:
         raise WorkerDied(str(error)) from error
 
@@ -241,6 +273,7 @@ def map_jobs(
     executor: Executor | None = None,
     timeout: float = TIMEOUT,
     mode: Mode = "auto",
+    memory: float = MEMORY,
     cache: Cache | None = None,
     progress: Progress | None = None,
 ) -> list[Outcome]:
@@ -271,7 +304,7 @@ def map_jobs(
                 continue
             if cache is not None:
                 uncached[k] = job
-            futures[submit(job, timeout, mode)] = k
+            futures[submit(job, timeout, mode, memory=memory)] = k
         total = len(outcomes) + len(futures)
         if progress is not None and outcomes:
             progress(len(outcomes), total)

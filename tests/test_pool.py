@@ -15,7 +15,7 @@ import pytest
 from memtwin.circuits import isolated, pool
 from memtwin.circuits.cache import Cache
 from memtwin.circuits.crew import Crew
-from memtwin.circuits.pool import WorkerDied, WorkerHung, call, map_jobs
+from memtwin.circuits.pool import OutOfMemory, WorkerDied, WorkerHung, call, map_jobs
 from memtwin.circuits.worker import Job, Lost, Step
 from memtwin.data.errors import EngineError, MemtwinError, NonConvergence
 
@@ -37,6 +37,14 @@ def current(r):
 ENDLESS = Job(
     "endless\nv1 a 0 sin(0 1 1e6)\nr1 a b 1k\nc1 b 0 1n\n.end\n",
     (Step("tran 1n 100 0 1n", ("v(b)",)),),
+)
+# Half a gigabyte at once, and then no end.
+HUNGRY = Job(
+    ENDLESS.deck,
+    (
+        Step("op", ("v(b)",)),
+        Step("tran 1n 100 0 1n", ("v(b)",), ("setplot const", "let large = vector(60000000)")),
+    ),
 )
 DIVERGING = Job(
     "diverging\ni1 0 a 1\nb1 a 0 i=ln(v(a)-5)*1e3\nc1 a 0 1n\n.end\n", (Step("op", ("v(a)",)),)
@@ -122,7 +130,7 @@ def test_a_lost_ngspice_has_its_own_type():
 
 
 @pytest.fixture
-def spawned(monkeypatch):
+def spawned(monkeypatch, ended):
     """Process ids of all workers started during a test, beginning with none idle."""
     pool.close_idle()
     pids = []
@@ -135,9 +143,7 @@ def spawned(monkeypatch):
     monkeypatch.setattr(pool.Worker, "__init__", recorded)
     yield pids
     pool.close_idle()
-    for pid in pids:
-        with pytest.raises(ProcessLookupError):
-            os.kill(pid, 0)
+    assert all(map(ended, pids))
 
 
 @pytest.fixture
@@ -146,12 +152,12 @@ def sabotage(monkeypatch):
     victims = {}
     run = pool.Worker.run
 
-    def sabotaged(self, job, timeout=pool.TIMEOUT):
+    def sabotaged(self, job, timeout, memory):
         number = victims.pop(job.deck, None)
         if number is not None:
             os.kill(self.pid, number)
-            return run(self, job, 0.5 if number == signal.SIGSTOP else timeout)
-        return run(self, job, timeout)
+            return run(self, job, 0.5 if number == signal.SIGSTOP else timeout, memory)
+        return run(self, job, timeout, memory)
 
     monkeypatch.setattr(pool.Worker, "run", sabotaged)
     return victims
@@ -184,9 +190,9 @@ def test_failures_of_every_kind_lose_no_result(spawned, sabotage, count, share):
 def test_a_worker_that_always_dies_is_given_up(spawned, monkeypatch):
     run = pool.Worker.run
 
-    def doomed(self, job, timeout=pool.TIMEOUT):
+    def doomed(self, *arguments):
         os.kill(self.pid, signal.SIGSEGV)
-        return run(self, job, timeout)
+        return run(self, *arguments)
 
     monkeypatch.setattr(pool.Worker, "run", doomed)
     with pytest.raises(WorkerDied, match="SIGSEGV"):
@@ -330,7 +336,8 @@ def test_a_cache_that_cannot_be_written_says_so(tmp_path):
         map_jobs([divider()], cache=Cache(tmp_path / "file", "39"), workers=1)
 
 
-def test_no_worker_outlives_a_killed_parent(tmp_path):
+@pytest.mark.parametrize("way", [signal.SIGKILL, signal.SIGTERM])
+def test_no_worker_outlives_a_killed_parent(way, ended, tmp_path):
     code = (
         "import sys\n"
         "from memtwin.circuits.pool import Worker\n"
@@ -340,20 +347,38 @@ def test_no_worker_outlives_a_killed_parent(tmp_path):
         f"worker.run(Job({ENDLESS.deck!r}, (Step({ENDLESS.steps[0].analysis!r}, ('v(b)',)),)))\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=tmp_path)
-    assert parent.stdout is not None
     child = int(parent.stdout.readline())
-    time.sleep(1.0)
-    parent.kill()
-    parent.wait()
-    parent.stdout.close()
-    for _ in range(100):
-        try:
-            os.kill(child, 0)
-        except ProcessLookupError:
-            break
-        time.sleep(0.1)
-    else:
-        pytest.fail("the worker is still there")
+    parent.send_signal(way)
+    assert ended(child)
+    assert parent.stdout.read() == b""
+    parent.communicate()
+
+
+def test_a_worker_whose_parent_died_before_it_looked_ends():
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    code = pool.START.format(parent=gone.pid)
+    worker = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
+    assert worker.wait(120.0) == 1
+    worker.communicate()
+
+
+def test_an_idle_worker_outlives_the_thread_that_started_it(spawned):
+    for _ in range(3):
+        thread = threading.Thread(target=call, args=(divider(), 60.0))
+        thread.start()
+        thread.join()
+    assert len(spawned) == 1
+
+
+def test_a_job_that_takes_too_much_memory_is_ended_and_says_so(mode, spawned):
+    with pytest.raises(OutOfMemory, match=r"more than the 0\.4 GB.*worker_memory") as caught:
+        map_jobs([HUNGRY], mode=mode, memory=0.4e9, timeout=3600.0)
+    assert "tried once more" not in str(caught.value)
+    assert len(spawned) <= 1
+    np.testing.assert_allclose(
+        call(divider(), 60.0, mode, memory=0.5e9).values[0][:, 0], current(1000.0), atol=1e-15
+    )
 
 
 def test_a_spiceinit_does_not_change_what_a_deck_means(tmp_path, monkeypatch):
