@@ -4,7 +4,7 @@ It takes the same :class:`.worker.Job` and returns the same numbers, starts in 1
 be lost, but knows no live session: a deck is read anew for every job.
 """
 
-__all__ = ["available", "raw_file", "run", "script"]
+__all__ = ["available", "environment", "raw_file", "run", "script"]
 
 import math
 import os
@@ -28,6 +28,14 @@ from .worker import Job, Outcome, Step, with_options
 def available() -> bool:
     """Return whether there is an ``ngspice`` program."""
     return shutil.which("ngspice") is not None
+
+
+def environment() -> dict[str, str]:
+    """Return this process's environment for ngspice, without the variables by which a user's own
+    start-up files would change what a deck means.
+    """
+    kept = {name: text for name, text in os.environ.items() if not name.startswith("SPICE_")}
+    return {**kept, "OMP_NUM_THREADS": "1"}
 
 
 def run(job: Job, timeout: float, crew: Crew | None = None, memory: float = math.inf) -> Outcome:
@@ -79,7 +87,7 @@ def _attempt(
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            env=environment(),
         ) as process:
             try:
                 with crew.at_work(process.kill):

@@ -16,7 +16,6 @@ import pickle
 import signal
 import struct
 import sys
-import tempfile
 import time
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
@@ -177,10 +176,6 @@ def main(parent: int) -> None:
     bind(parent, look)
     incoming, outgoing = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever ngspice prints must not get between the outcomes
-    # ngspice reads .spiceinit from the current folder: let that be an empty one.
-    folder = tempfile.mkdtemp(prefix="memtwin-")
-    os.chdir(folder)
-    os.rmdir(folder)
     while True:
         try:
             job, most = receive(incoming)

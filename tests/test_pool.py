@@ -1,6 +1,8 @@
 """Workers that crash, hang, get lost or don't converge, and what becomes of their jobs."""
 
+import json
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -381,13 +383,59 @@ def test_a_job_that_takes_too_much_memory_is_ended_and_says_so(mode, spawned):
     )
 
 
-def test_a_spiceinit_does_not_change_what_a_deck_means(tmp_path, monkeypatch):
-    (tmp_path / ".spiceinit").write_text("set ngbehavior=lt\nset num_threads=7\n")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    pool.close_idle()
-    deck = "cube\nv1 a 0 -2\nb1 b 0 v=v(a)*v(a)**2\nr1 b 0 1\n.end\n"
-    for way in ("library", "isolated") if isolated.available() else ("library",):
-        out = call(Job(deck, (Step("op", ("v(b)",)),)), 60.0, way)
-        assert out.values[0][0, 0] == pytest.approx(-8.0)
-    pool.close_idle()
+def home_is(folder):
+    """Return a command that runs another with ``folder`` as home, also for who asks the password
+    file; or just the other where that can't be changed.
+    """
+    entry = pwd.getpwuid(os.getuid())
+    here = f"{entry.pw_name}:x:{entry.pw_uid}:{entry.pw_gid}::{folder}:/bin/sh\n"
+    (folder / "passwd").write_text(here)
+    script = f'mount --bind {folder}/passwd /etc/passwd && exec "$@"'
+    command = ["unshare", "-m", "sh", "-c", script, "sh"]
+    try:
+        able = subprocess.run([*command, "true"], capture_output=True).returncode == 0
+    except FileNotFoundError:
+        able = False
+    return command if able else []
+
+
+@pytest.mark.parametrize("place", ["home", "folder", "variables"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "option rshunt=1e5",
+        "alias dc echo",
+        "quit",
+        "set ngbehavior=lt\nset num_threads=7\nset filetype=ascii",
+    ],
+)
+def test_start_up_files_do_not_change_what_a_deck_means(mode, text, place, tmp_path):
+    hostile, empty = tmp_path / "hostile", tmp_path / "empty"
+    for folder in (hostile, empty):
+        folder.mkdir()
+    for name in (".spiceinit", "spice.rc", "spinit"):
+        (hostile / name).write_text(f"* hostile\n{text}\n")
+    (hostile / "scripts").symlink_to(hostile)
+    home = hostile if place == "home" else empty
+    changed = {"HOME": str(home), "USERPROFILE": str(home)}
+    if place == "variables":
+        names = ("SPICE_LIB_DIR", "SPICE_SCRIPTS", "SPICE_USERINIT_DIR")
+        changed |= {"SPICE_ASCIIRAWFILE": "1", **dict.fromkeys(names, str(hostile))}
+    cube = "b1 d 0 v=v(a)*v(a)**2\nr3 d 0 1k\n.end\n"
+    deck = divider().deck.replace(".end\n", cube)
+    step = Step("dc v1 -1 1 0.5", ("v(b)", "v(d)"))
+    code = (
+        "from memtwin.circuits.pool import call\n"
+        "from memtwin.circuits.worker import Job, Step\n"
+        f"print(call(Job({deck!r}, ({step!r},)), 60.0, {mode!r}).values[0].tolist())\n"
+    )
+    ran = subprocess.run(
+        [*home_is(home), sys.executable, "-c", code],
+        cwd=hostile if place == "folder" else empty,
+        env={**os.environ, **changed},
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0, ran.stderr
+    v = np.linspace(-1, 1, 5)
+    np.testing.assert_allclose(json.loads(ran.stdout), np.stack([v / 2, v**3], 1), atol=1e-9)

@@ -124,9 +124,9 @@ def test_a_fit_that_is_ended_takes_its_workers_along(way, ended, tmp_path):
         header="t,v,i",
         comments="",
     )
-    command = ["fit", str(tmp_path / "s.csv"), "--workers", "2", "--starts", "20000"]
+    command = ["fit", str(tmp_path / "s.csv"), "--workers", "2", "--starts", "2000"]
     parent = subprocess.Popen(
-        [sys.executable, "-m", "memtwin", *command, "--candidates", "40000"],
+        [sys.executable, "-m", "memtwin", *command, "--candidates", "2000"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
