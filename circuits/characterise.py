@@ -19,6 +19,7 @@ from .law_fit import CellSweep
 from .ngspice import features
 from .patterns import pattern
 from .patterns import vectors as row_voltages
+from .pool import MEMORY
 from .spice import Spice
 from .tile import Tile
 from .tile_record import tile_from_tree, tile_tree
@@ -118,6 +119,7 @@ def characterise(
     bipolar: bool = False,
     seed: int = 0,
     workers: int | None = None,
+    memory: float = MEMORY,
     progress: Progress | None = None,
 ) -> Characterisation:
     """Sweep single cells and read some vectors of whole tiles in ngspice.
@@ -138,6 +140,8 @@ def characterise(
         Seed of patterns and vectors.
     workers
         ngspice processes, by default one per core.
+    memory
+        Memory that each of them may take [byte].
     progress
         Called after every pattern.
     """
@@ -161,7 +165,7 @@ def characterise(
         g = np.stack([pattern(family, tile.shape, levels.g, rng) for family in families])
         many = -(-count // len(families))
         v = np.stack([row_voltages(many, tile.rows, full, rng, bipolar=bipolar) for _ in families])
-        spice = Spice(tile, workers=workers)
+        spice = Spice(tile, workers=workers, memory=memory)
         spice.program(g)
         i = spice.read(v, progress=_shifted(progress, done, total))
         groups.append(tuple(map(Vectors, families, g, v, i)))

@@ -59,11 +59,13 @@ def make_engine(
     workers: int | None = None,
     executor: Executor | None = None,
     cache: str | Path | None = None,
+    memory: float | None = None,
 ) -> Engine:
     """Return the engine called ``name`` for stacks of ``tile``.
 
     The options are ngspice's: the number of processes (by default one per core), another place for
-    its jobs than this machine, and a folder that keeps its results. A surrogate made here takes the
+    its jobs than this machine, a folder that keeps its results, and the memory that a job may take
+    [byte]. A surrogate made here takes the
     tile at its word; one that was fitted to ngspice comes from its fit, ``SurrogateFit.engine``.
     """
     if name == "ideal":
@@ -83,9 +85,11 @@ def make_engine(
 
         return Surrogate(tile)
     if name == "spice":
+        from .pool import MEMORY
         from .spice import Spice
 
-        return Spice(tile, workers=workers, executor=executor, cache=cache)
+        most = MEMORY if memory is None else memory
+        return Spice(tile, workers=workers, executor=executor, cache=cache, memory=most)
     raise InputError(f"there is no engine {name!r}{nearest(name, ENGINES)}")
 
 

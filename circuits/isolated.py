@@ -4,8 +4,9 @@ It takes the same :class:`.worker.Job` and returns the same numbers, starts in 1
 be lost, but knows no live session: a deck is read anew for every job.
 """
 
-__all__ = ["available", "raw_file", "run", "script"]
+__all__ = ["available", "environment", "raw_file", "run", "script"]
 
+import math
 import os
 import re
 import shutil
@@ -17,7 +18,9 @@ import numpy as np
 
 from ..data.errors import EngineError, EngineMissing, InputError, NonConvergence
 from ..data.files import scratch
+from ..data.processes import bound
 from ..data.types import Array
+from .crew import Crew
 from .messages import INSTALL, verdict
 from .worker import Job, Outcome, Step, with_options
 
@@ -27,13 +30,23 @@ def available() -> bool:
     return shutil.which("ngspice") is not None
 
 
-def run(job: Job, timeout: float) -> Outcome:
-    """Run ``job``; as :func:`.worker.run`, but in a process that ends with it.
+def environment() -> dict[str, str]:
+    """Return this process's environment for ngspice, without the variables by which a user's own
+    start-up files would change what a deck means.
+    """
+    kept = {name: text for name, text in os.environ.items() if not name.startswith("SPICE_")}
+    return {**kept, "OMP_NUM_THREADS": "1"}
+
+
+def run(job: Job, timeout: float, crew: Crew | None = None, memory: float = math.inf) -> Outcome:
+    """Run ``job``; as :func:`.worker.run`, but in a process that ends with it, or with ``crew``.
 
     Raises
     ------
     TimeoutError
         If it takes longer than ``timeout`` [s]; the process is then gone.
+    MemoryError
+        If it needs an address space of more than ``memory`` [byte].
     ChildProcessError
         If ngspice crashes.
     """
@@ -42,13 +55,14 @@ def run(job: Job, timeout: float) -> Outcome:
         raise EngineMissing(f"there is no ngspice program: {INSTALL}")
     if not job.deck or job.keep:
         raise InputError("ngspice -b keeps no circuit between jobs: every job needs its deck")
+    crew = Crew() if crew is None else crew
     began = time.monotonic()
     said = []
     for rung, options in enumerate(job.ladder):
         with scratch() as folder:
             left = timeout - (time.monotonic() - began)
             try:
-                values, seconds = _attempt(program, folder, job, options, left)
+                values, seconds = _attempt(program, folder, job, options, left, crew, memory)
             except NonConvergence as error:
                 said.append(f"with options {options!r}: {error}" if options else str(error))
                 continue
@@ -57,30 +71,39 @@ def run(job: Job, timeout: float) -> Outcome:
 
 
 def _attempt(
-    program: str, folder: Path, job: Job, options: str, timeout: float
+    program: str, folder: Path, job: Job, options: str, timeout: float, crew: Crew, memory: float
 ) -> tuple[tuple[Array, ...], float]:
     try:
         (folder / "deck.cir").write_text(script(job, options), encoding="utf-8")
     except OSError as error:
         raise EngineError(f"can't write a deck to {folder}: {error}") from error
     # -n: a user's .spiceinit must not change what the deck means.
-    command = [program, "-n", "-b", "deck.cir"]
+    command = bound([program, "-n", "-b", "deck.cir"], memory)
     before = os.times()
     try:
-        ran = subprocess.run(
+        with subprocess.Popen(
             command,
             cwd=folder,
-            capture_output=True,
-            timeout=max(timeout, 0.0),
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment(),
+        ) as process:
+            try:
+                with crew.at_work(process.kill):
+                    out, err = process.communicate(timeout=max(timeout, 0.0))
+            except BaseException:
+                process.kill()
+                raise
     except subprocess.TimeoutExpired as error:
         raise TimeoutError(f"ngspice -b did not end within {timeout:.0f} s") from error
     after = os.times()
-    said = ran.stderr.decode("utf8", "replace").splitlines()
-    log = ran.stdout.decode("utf8", "replace") + "\n".join(said)
-    if ran.returncode < 0:
-        raise ChildProcessError(f"ngspice -b died of signal {-ran.returncode}")
+    said = err.decode("utf8", "replace").splitlines()
+    log = out.decode("utf8", "replace") + "\n".join(said)
+    if "can't allocate" in log:
+        raise MemoryError
+    if process.returncode < 0:
+        raise ChildProcessError(f"ngspice -b died of signal {-process.returncode}")
     read = [k for k, step in enumerate(job.steps) if step.analysis]
     missing = [k for k in read if not (folder / f"step{k}.raw").is_file()]
     trouble = verdict("the ngspice -b run", said, failed=bool(missing), log=log)

@@ -18,7 +18,8 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -118,7 +119,14 @@ def features() -> Features:
 def _ask(command: Sequence[str]) -> tuple[str, str]:
     with tempfile.TemporaryDirectory() as folder:
         try:
-            asked = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=60)
+            asked = subprocess.run(
+                command,
+                capture_output=True,
+                text=True,
+                cwd=folder,
+                env=isolated.environment(),
+                timeout=60,
+            )
         except (OSError, subprocess.TimeoutExpired) as error:
             return "", str(error)
     last = (asked.stderr.strip().splitlines() or [f"exit status {asked.returncode}"])[-1]
@@ -128,6 +136,22 @@ def _ask(command: Sequence[str]) -> tuple[str, str]:
 def _parsed(text: str, library: str) -> Features | None:
     version = re.search(r"ngspice-(\d+(\.\d+)*)", text)
     return None if version is None else Features(version[1], "KLU" in text, library)
+
+
+@contextmanager
+def _no_start_up_files() -> Iterator[None]:
+    """Let ngspice, started in the block, find no start-up file but the system's; leaves this
+    process in a folder of its own that is gone.
+
+    It reads the first ``.spiceinit`` that it finds, in the current folder or the user's home as the
+    password file has it: an empty one in an own folder ends the search.
+    """
+    for name in os.environ.keys() - isolated.environment().keys():
+        del os.environ[name]
+    with tempfile.TemporaryDirectory(prefix="memtwin-") as folder:
+        os.chdir(folder)
+        Path(".spiceinit").touch()
+        yield
 
 
 class Ng(shared.NgSpiceShared):  # type: ignore[misc]
@@ -152,12 +176,13 @@ class Ng(shared.NgSpiceShared):  # type: ignore[misc]
                 raise EngineMissing(f"ngspice's shared library was not found: {INSTALL}")
             shared.NgSpiceShared.LIBRARY_PATH = library
             try:
-                instance = cls()
+                with _no_start_up_files():
+                    instance = cls()
             except (OSError, NameError) as error:
                 raise EngineMissing(f"{library} can't be loaded: {error}") from error
             cls._instances[0] = instance
-            # A user's .spiceinit may have asked for another dialect, in which (-2)**3 is -8 instead
-            # of 8.
+            # The system's own start-up file may ask for another dialect, in which (-2)**3 is -8
+            # instead of 8.
             for command in ("unset ngbehavior", "unset interactive", "set num_threads=1"):
                 instance.exec_command(command)
         return instance

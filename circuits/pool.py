@@ -24,22 +24,26 @@ from functools import partial
 from typing import IO, Literal, TypeAlias
 
 from ..data.errors import EngineError, MemtwinError, WorkerCrash
+from ..data.processes import start
 from ..data.types import Progress
 from . import isolated
 from .cache import Cache
-from .worker import Job, Lost, Outcome, receive, send
+from .crew import Crew
+from .worker import OVER_MEMORY, Job, Lost, Outcome, receive, send
 
 TIMEOUT = 600.0
 """Time limit of a job [s]."""
 JOBS_MAX = 500
 """Jobs after which a worker is replaced."""
-MEMORY_MAX = 2e9
+MEMORY_WORN = 2e9
 """Resident memory after which a worker is replaced [byte]."""
+MEMORY = 4e9
+"""Resident memory that a job's process may take [byte]."""
 
 Mode: TypeAlias = Literal["auto", "library", "isolated"]
 """Where ngspice runs: as a library in worker processes, or as a program for every job."""
 
-START = "from memtwin.circuits.worker import main; main()"
+START = "from memtwin.circuits.worker import main; main({parent})"
 
 
 class WorkerDied(WorkerCrash):
@@ -50,8 +54,17 @@ class WorkerHung(WorkerCrash):
     """A worker process did not answer within the time limit and was killed."""
 
 
-class Cancelled(EngineError):
-    """The run that a job belonged to was given up."""
+class OutOfMemory(EngineError):
+    """A job took more memory than it may; it would again."""
+
+    @classmethod
+    def at(cls, memory: float) -> "OutOfMemory":
+        """Return the error for a job that may take ``memory`` [byte]."""
+        return cls(
+            f"ngspice was ended as its job took more than the {memory / 1e9:g} GB that it may:"
+            " use fewer vectors or a smaller tile, or allow more (memory=..., or worker_memory in a"
+            " configuration)"
+        )
 
 
 class Worker:
@@ -61,24 +74,23 @@ class Worker:
         self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the worker)
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
-        self._process: subprocess.Popen[bytes] = subprocess.Popen(
-            [sys.executable, "-P", "-W", "ignore", "-c", START],
+        self._process = start(
+            [sys.executable, "-P", "-W", "ignore", "-c", START.format(parent=os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,
             env=environment,
         )
         self.pid = self._process.pid
-        self._cancelled = False
         self._jobs = 0
         self._memory = 0.0
 
     @property
     def worn(self) -> bool:
         """Whether it is time to replace this process."""
-        return self._jobs >= JOBS_MAX or self._memory > MEMORY_MAX
+        return self._jobs >= JOBS_MAX or self._memory > MEMORY_WORN
 
-    def run(self, job: Job, timeout: float = TIMEOUT) -> Outcome:
+    def run(self, job: Job, timeout: float = TIMEOUT, memory: float = MEMORY) -> Outcome:
         """Run ``job``; after any exception but a rejected or diverging job the process is gone."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -92,14 +104,14 @@ class Worker:
         timer.daemon = True
         timer.start()
         try:
-            send(self._process.stdin, job)
+            send(self._process.stdin, (job, memory))
             answer = receive(self._process.stdout)
         except (EOFError, OSError) as error:
-            if self._cancelled:
-                raise Cancelled("the job was cancelled") from error
             if expired.is_set():
                 text = f"ngspice did not answer within {timeout:g} s and was killed"
                 raise WorkerHung(text) from error
+            if self._process.wait() == OVER_MEMORY:
+                raise OutOfMemory.at(memory) from error
             raise WorkerDied(f"the ngspice process {self._epitaph()}") from error
         finally:
             timer.cancel()
@@ -110,11 +122,13 @@ class Worker:
         assert isinstance(answer, MemtwinError)
         raise answer
 
-    def cancel(self) -> None:
-        """End the process while another thread waits for it in :meth:`run`, which raises
-        :class:`Cancelled`.
-        """
-        self._cancelled = True
+    @property
+    def alive(self) -> bool:
+        """Whether the process still runs."""
+        return self._process.poll() is None
+
+    def kill(self) -> None:
+        """End the process, perhaps while another thread waits for it in :meth:`run`."""
         self._process.kill()
 
     def close(self) -> None:
@@ -138,14 +152,23 @@ class Worker:
 
 _idle: list[Worker] = []
 _guard = threading.Lock()
+if hasattr(os, "register_at_fork"):
+    # The parent's workers are not the child's, and another thread may hold the guard meanwhile.
+    os.register_at_fork(before=_guard.acquire, after_in_parent=_guard.release)
+    os.register_at_fork(after_in_child=_guard.release)
+    os.register_at_fork(after_in_child=_idle.clear)
 
 
 def borrow() -> Worker:
     """Take an idle worker, or start one."""
-    with _guard:
-        if _idle:
-            return _idle.pop()
-    return Worker()
+    while True:
+        with _guard:
+            worker = _idle.pop() if _idle else None
+        if worker is None:
+            return Worker()
+        if worker.alive:
+            return worker
+        worker.close()
 
 
 def give_back(worker: Worker) -> None:
@@ -167,23 +190,33 @@ def close_idle() -> None:
 
 
 def call(
-    job: Job, timeout: float = TIMEOUT, mode: Mode = "auto", crew: set[Worker] | None = None
+    job: Job,
+    timeout: float = TIMEOUT,
+    mode: Mode = "auto",
+    crew: Crew | None = None,
+    memory: float = MEMORY,
 ) -> Outcome:
     """Run one job in a worker process of this process, or (``mode``) in an ``ngspice -b``.
 
-    ``crew`` holds the worker while it is at work, so that others can cancel it.
+    ``crew`` holds the process while it is at work, so that others can give it up; it may take
+    ``memory`` [byte].
 
     Raises
     ------
     WorkerHung, WorkerDied, Lost
         If the worker hangs, dies, or loses its ngspice, and a second one does too.
+    OutOfMemory
+        If the job takes more memory.
+    Cancelled
+        If the crew was given up.
     NonConvergence, EngineError
         As :func:`.worker.run`.
     """
+    crew = Crew() if crew is None else crew
     isolate = mode == "isolated" or (mode == "auto" and not _has_library())
 
     def once() -> Outcome:
-        return _isolated(job, timeout) if isolate else _in_worker(job, timeout, crew)
+        return (_isolated if isolate else _in_worker)(job, timeout, crew, memory)
 
     try:
         return once()
@@ -194,31 +227,33 @@ def call(
             raise type(error)(f"{error} (and so it did when tried once more)") from error
 
 
-def _in_worker(job: Job, timeout: float, crew: set[Worker] | None) -> Outcome:
+def _in_worker(job: Job, timeout: float, crew: Crew, memory: float) -> Outcome:
     worker = borrow()
-    crew = set() if crew is None else crew
-    crew.add(worker)
-    usable = False
+    usable = True  # before the job, and after one that was done, rejected or did not converge
     try:
-        outcome = worker.run(job, timeout)
-        usable = True
-        return outcome
-    except EngineError as error:
-        usable = not isinstance(error, (WorkerCrash, Lost, Cancelled))
-        raise
+        with crew.at_work(worker.kill):
+            usable = False
+            try:
+                outcome = worker.run(job, timeout, memory)
+                usable = True
+                return outcome
+            except EngineError as error:
+                usable = not isinstance(error, (WorkerCrash, Lost, OutOfMemory))
+                raise
     finally:  # after Ctrl-C the worker is in the middle of something
-        crew.discard(worker)
-        if usable:
+        if usable and not crew.given_up:
             give_back(worker)
         else:
             worker.close()
 
 
-def _isolated(job: Job, timeout: float) -> Outcome:
+def _isolated(job: Job, timeout: float, crew: Crew, memory: float) -> Outcome:
     try:
-        return isolated.run(job, timeout)
+        return isolated.run(job, timeout, crew, memory)
     except TimeoutError as error:
         raise WorkerHung(str(error)) from error
+    except MemoryError as error:
+        raise OutOfMemory.at(memory) from error
     except ChildProcessError as error:
         raise WorkerDied(str(error)) from error
 
@@ -238,6 +273,7 @@ def map_jobs(
     executor: Executor | None = None,
     timeout: float = TIMEOUT,
     mode: Mode = "auto",
+    memory: float = MEMORY,
     cache: Cache | None = None,
     progress: Progress | None = None,
 ) -> list[Outcome]:
@@ -252,7 +288,7 @@ def map_jobs(
     outcomes: dict[int, Outcome] = {}
     futures: dict[Future[Outcome], int] = {}
     uncached: dict[int, Job] = {}
-    crew: set[Worker] = set()
+    crew = Crew()
     with ExitStack() as stack:
         if executor is None:
             count = max(1, workers or os.cpu_count() or 1)
@@ -268,7 +304,7 @@ def map_jobs(
                 continue
             if cache is not None:
                 uncached[k] = job
-            futures[submit(job, timeout, mode)] = k
+            futures[submit(job, timeout, mode, memory=memory)] = k
         total = len(outcomes) + len(futures)
         if progress is not None and outcomes:
             progress(len(outcomes), total)
@@ -287,9 +323,8 @@ def map_jobs(
     return [outcomes[k] for k in range(total)]
 
 
-def _abandon(futures: dict[Future[Outcome], int], crew: set[Worker]) -> None:
-    """Give up what still waits or runs; nothing does after a run that came to its end."""
+def _abandon(futures: dict[Future[Outcome], int], crew: Crew) -> None:
+    """Give up what still waits or runs."""
     for future in futures:
         future.cancel()
-    for worker in list(crew):
-        worker.cancel()
+    crew.give_up()

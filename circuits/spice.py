@@ -19,7 +19,7 @@ from .engine import checked_conductances, checked_voltages
 from .fields import Fields, fields_of
 from .netlist import Netlist, alterations, build, nodes
 from .ngspice import features
-from .pool import TIMEOUT, Mode, Worker, map_jobs
+from .pool import MEMORY, TIMEOUT, Mode, Worker, map_jobs
 from .tile import Tile
 from .worker import Job, Outcome, Step
 
@@ -45,6 +45,8 @@ class Spice:
         Where to run jobs instead of here: any ``concurrent.futures.Executor``, such as Dask's.
     timeout
         Time limit of one job [s].
+    memory
+        Memory that one job may take [byte].
     mode
         ``"library"``, ``"isolated"`` (a program per job) or the first that works.
     cache
@@ -63,6 +65,7 @@ class Spice:
         workers: int | None = None,
         executor: Executor | None = None,
         timeout: float = TIMEOUT,
+        memory: float = MEMORY,
         mode: Mode = "auto",
         cache: str | Path | None = None,
         live: bool = False,
@@ -75,6 +78,7 @@ class Spice:
         self.workers = workers
         self.executor = executor
         self.timeout = timeout
+        self.memory = memory
         self.mode = mode
         self._linear = tile.cell.linear and tile.amplifier is None
         self._found = features()
@@ -105,7 +109,7 @@ class Spice:
         sensed = np.empty((*swept.shape[:2], self.tile.cols))
         if self._sessions is not None:
             while len(self._sessions) < len(g):
-                self._sessions.append(_Session(self.tile, self._ladder, self.timeout))
+                self._sessions.append(_Session(self.tile, self._ladder, self.timeout, self.memory))
             for t, session in enumerate(self._sessions[: len(g)]):
                 sensed[t] = session.read(g[t], swept[t])
                 if progress is not None:
@@ -204,6 +208,7 @@ class Spice:
             workers=self.workers,
             executor=self.executor,
             timeout=self.timeout,
+            memory=self.memory,
             mode=self.mode,
             cache=self._cache,
             progress=progress,
@@ -231,8 +236,9 @@ def _chunks(vectors: int) -> list[slice]:
 class _Session:
     """One tile that stays loaded in a worker process."""
 
-    def __init__(self, tile: Tile, rungs: tuple[str, ...], timeout: float) -> None:
-        self._tile, self._ladder, self._timeout = tile, rungs, timeout
+    def __init__(self, tile: Tile, rungs: tuple[str, ...], timeout: float, memory: float) -> None:
+        self._tile, self._ladder = tile, rungs
+        self._timeout, self._memory = timeout, memory
         self._worker: Worker | None = None
         self._deck: Netlist | None = None
         self._g = np.zeros(tile.shape)
@@ -261,7 +267,7 @@ class _Session:
     def _done(self, g: Array, v: Array, deck: Netlist, job: Job) -> Array:
         assert self._worker is not None
         try:
-            outcome = self._worker.run(job, self._timeout)
+            outcome = self._worker.run(job, self._timeout, self._memory)
         except BaseException:
             self.close()
             raise

@@ -10,26 +10,28 @@ on its standard output, each after its length. It ends with its input, and when 
 
 __all__ = ["Job", "Lost", "Outcome", "Step", "main", "run", "with_options"]
 
+import math
 import os
 import pickle
 import signal
 import struct
 import sys
-import tempfile
-import threading
 import time
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..data.errors import EngineError, MemtwinError, NonConvergence
+from ..data.processes import bind, memory
 from ..data.types import Array
 
 if TYPE_CHECKING:
     from .ngspice import Ng
 
 LENGTH = struct.Struct("<Q")
+OVER_MEMORY = 75
+"""Exit status of a worker whose job took more memory than it may."""
 
 
 class Lost(EngineError):
@@ -113,16 +115,8 @@ def run(job: Job) -> Outcome:
             if not job.keep:
                 ng.drop()
             seconds = time.process_time() - began
-            return Outcome(values, rung, seconds, ng.solving - solving, _peak_memory())
+            return Outcome(values, rung, seconds, ng.solving - solving, memory()[1])
     raise NonConvergence("\n".join(said))
-
-
-def _peak_memory() -> float:
-    """Return the largest resident memory so far [byte]."""
-    import resource  # not on Windows, where jobs run isolated
-
-    peak = float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-    return peak if sys.platform == "darwin" else 1024.0 * peak
 
 
 def _analyse(ng: "Ng", number: int, step: Step) -> Array:
@@ -158,7 +152,7 @@ def send(stream: IO[bytes], item: object) -> None:
     stream.flush()
 
 
-def receive(stream: IO[bytes]) -> object:
+def receive(stream: IO[bytes]) -> Any:
     """Read an item from such a pipe; ``EOFError`` when the other end has gone."""
     head = stream.read(LENGTH.size)
     if len(head) < LENGTH.size:
@@ -170,22 +164,23 @@ def receive(stream: IO[bytes]) -> object:
     return pickle.loads(data)
 
 
-def main() -> None:
-    """Answer jobs until the input ends."""
+def main(parent: int) -> None:
+    """Answer jobs, each with the memory that it may take, until the input or ``parent`` ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
-    threading.Thread(target=_leave_with_parent, args=(os.getppid(),), daemon=True).start()
+    most = math.inf
+
+    def look() -> None:
+        if memory()[0] > most:
+            os._exit(OVER_MEMORY)
+
+    bind(parent, look)
     incoming, outgoing = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever ngspice prints must not get between the outcomes
-    # ngspice reads .spiceinit from the current folder: let that be an empty one.
-    folder = tempfile.mkdtemp(prefix="memtwin-")
-    os.chdir(folder)
-    os.rmdir(folder)
     while True:
         try:
-            job = receive(incoming)
+            job, most = receive(incoming)
         except EOFError:
             break
-        assert isinstance(job, Job)
         answer: object
         try:
             answer = run(job)
@@ -197,9 +192,3 @@ def main() -> None:
         if isinstance(answer, Lost):
             break
     os._exit(0)  # ngspice's own exit handlers may crash
-
-
-def _leave_with_parent(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)

@@ -42,6 +42,7 @@ def characterise(
             bipolar=bipolar,
             seed=settings.seed,
             workers=settings.workers,
+            memory=settings.worker_memory,
             progress=progress,
         )
     found.save(record)

@@ -2,11 +2,9 @@
 
 __all__ = ["find_files", "fit"]
 
-import multiprocessing
 import os
-from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -214,19 +212,14 @@ def _pairs(items: list[str] | None, count: int, option: str) -> dict[str, tuple[
     return pairs
 
 
-@contextmanager
-def _pool(workers: int) -> Iterator[Executor | None]:
-    """Yield processes for the search, or None where one core has to do."""
+def _pool(workers: int) -> "AbstractContextManager[Executor | None]":
+    """Return processes for the search, or None where one core has to do."""
+    from ..data.processes import process_pool
+
     if workers < 0:
         raise InputError(f"workers must be 0 or more, got {workers}")
     count = workers or os.cpu_count() or 1
-    if count == 1:
-        yield None
-        return
-    # spawned: a forked child would inherit whatever threads this process runs
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, mp_context=context) as pool:
-        yield pool
+    return nullcontext() if count == 1 else process_pool(count)
 
 
 def _command(data: list[str], best: Any, settings: dict[str, Any]) -> str:

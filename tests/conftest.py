@@ -1,7 +1,10 @@
 """Strict numerics, and a reason in words for every test that can't run here."""
 
 import os
-from collections.abc import Iterator
+import select
+import signal
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import matplotlib
@@ -13,6 +16,11 @@ matplotlib.use("Agg")
 # No test is a clock: how long an example takes is the machine's business.
 settings.register_profile("memtwin", deadline=None)
 settings.load_profile("memtwin")
+
+
+# A shell's background jobs ignore Ctrl-C, and so would all that the tests start.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -58,3 +66,26 @@ def strict_numerics() -> Iterator[None]:
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(20240229)
+
+
+@pytest.fixture
+def ended() -> Callable[[int], bool]:
+    """Wait until a process, anyone's child, has ended, and return whether it did within minutes."""
+
+    def wait(pid: int, most: float = 120.0) -> bool:
+        try:
+            if hasattr(os, "pidfd_open"):  # sees those too that ended but that nobody asked after
+                handle = os.pidfd_open(pid)
+                try:
+                    return bool(select.select([handle], [], [], most)[0])
+                finally:
+                    os.close(handle)
+            deadline = time.monotonic() + most
+            while time.monotonic() < deadline:
+                os.kill(pid, 0)
+                time.sleep(0.05)
+        except ProcessLookupError:
+            return True
+        return False
+
+    return wait

@@ -1,6 +1,8 @@
 """Workers that crash, hang, get lost or don't converge, and what becomes of their jobs."""
 
+import json
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -14,7 +16,8 @@ import pytest
 
 from memtwin.circuits import isolated, pool
 from memtwin.circuits.cache import Cache
-from memtwin.circuits.pool import WorkerDied, WorkerHung, call, map_jobs
+from memtwin.circuits.crew import Crew
+from memtwin.circuits.pool import OutOfMemory, WorkerDied, WorkerHung, call, map_jobs
 from memtwin.circuits.worker import Job, Lost, Step
 from memtwin.data.errors import EngineError, MemtwinError, NonConvergence
 
@@ -36,6 +39,14 @@ def current(r):
 ENDLESS = Job(
     "endless\nv1 a 0 sin(0 1 1e6)\nr1 a b 1k\nc1 b 0 1n\n.end\n",
     (Step("tran 1n 100 0 1n", ("v(b)",)),),
+)
+# Half a gigabyte at once, and then no end.
+HUNGRY = Job(
+    ENDLESS.deck,
+    (
+        Step("op", ("v(b)",)),
+        Step("tran 1n 100 0 1n", ("v(b)",), ("setplot const", "let large = vector(60000000)")),
+    ),
 )
 DIVERGING = Job(
     "diverging\ni1 0 a 1\nb1 a 0 i=ln(v(a)-5)*1e3\nc1 a 0 1n\n.end\n", (Step("op", ("v(a)",)),)
@@ -121,7 +132,7 @@ def test_a_lost_ngspice_has_its_own_type():
 
 
 @pytest.fixture
-def spawned(monkeypatch):
+def spawned(monkeypatch, ended):
     """Process ids of all workers started during a test, beginning with none idle."""
     pool.close_idle()
     pids = []
@@ -134,9 +145,7 @@ def spawned(monkeypatch):
     monkeypatch.setattr(pool.Worker, "__init__", recorded)
     yield pids
     pool.close_idle()
-    for pid in pids:
-        with pytest.raises(ProcessLookupError):
-            os.kill(pid, 0)
+    assert all(map(ended, pids))
 
 
 @pytest.fixture
@@ -145,12 +154,12 @@ def sabotage(monkeypatch):
     victims = {}
     run = pool.Worker.run
 
-    def sabotaged(self, job, timeout=pool.TIMEOUT):
+    def sabotaged(self, job, timeout, memory):
         number = victims.pop(job.deck, None)
         if number is not None:
             os.kill(self.pid, number)
-            return run(self, job, 0.5 if number == signal.SIGSTOP else timeout)
-        return run(self, job, timeout)
+            return run(self, job, 0.5 if number == signal.SIGSTOP else timeout, memory)
+        return run(self, job, timeout, memory)
 
     monkeypatch.setattr(pool.Worker, "run", sabotaged)
     return victims
@@ -183,9 +192,9 @@ def test_failures_of_every_kind_lose_no_result(spawned, sabotage, count, share):
 def test_a_worker_that_always_dies_is_given_up(spawned, monkeypatch):
     run = pool.Worker.run
 
-    def doomed(self, job, timeout=pool.TIMEOUT):
+    def doomed(self, *arguments):
         os.kill(self.pid, signal.SIGSEGV)
-        return run(self, job, timeout)
+        return run(self, *arguments)
 
     monkeypatch.setattr(pool.Worker, "run", doomed)
     with pytest.raises(WorkerDied, match="SIGSEGV"):
@@ -212,14 +221,85 @@ def test_workers_are_shared_and_results_do_not_depend_on_their_number(spawned):
         assert np.array_equal(a.values[0], c.values[0])
 
 
-def test_ctrl_c_ends_the_run_and_its_workers(spawned):
-    timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    began = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
-        map_jobs([ENDLESS] * 4, workers=2, timeout=60.0)
-    assert time.monotonic() - began < 20.0
-    timer.join()
+def given_up_once(event, job):
+    """Yield a job, wait until it is so far, and be interrupted."""
+    yield job
+    assert event.wait(60.0)
+    raise KeyboardInterrupt
+
+
+def test_giving_up_a_run_whose_worker_has_answered_does_not_reach_the_next_run(
+    spawned, monkeypatch
+):
+    answered = threading.Event()
+    run = pool.Worker.run
+
+    def late(self, *arguments):
+        outcome = run(self, *arguments)
+        answered.set()
+        self._process.wait(60.0)  # until the run is given up
+        return outcome
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pool.Worker, "run", late)
+        with pytest.raises(KeyboardInterrupt):
+            map_jobs(given_up_once(answered, divider()), workers=1)
+    np.testing.assert_allclose(call(divider(), 60.0).values[0][:, 0], current(1000.0), atol=1e-15)
+
+
+def test_a_job_that_is_about_to_begin_is_given_up_too(spawned, monkeypatch):
+    begun, given_up, ran = threading.Event(), threading.Event(), []
+    borrow, shutdown = pool.borrow, ThreadPoolExecutor.shutdown
+
+    def late():
+        begun.set()
+        assert given_up.wait(60.0)
+        return borrow()
+
+    def awaited(self, *arguments, **options):
+        given_up.set()
+        shutdown(self, *arguments, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pool, "borrow", late)
+        patched.setattr(ThreadPoolExecutor, "shutdown", awaited)
+        patched.setattr(pool.Worker, "run", lambda *_: ran.append("it ran"))
+        with pytest.raises(KeyboardInterrupt):
+            map_jobs(given_up_once(begun, ENDLESS), workers=1)
+    assert not ran
+    assert call(divider(), 60.0).rung == 0
+
+
+def test_a_worker_that_died_idle_is_not_lent(spawned):
+    call(divider(), 60.0)
+    os.kill(spawned[0], signal.SIGKILL)
+    pool._idle[0]._process.wait()
+    worker = pool.borrow()
+    assert worker.pid != spawned[0]
+    worker.close()
+
+
+def test_ctrl_c_ends_the_run_and_its_workers(mode, spawned, monkeypatch):
+    at_work = threading.Semaphore(0)
+    enter = Crew.at_work
+
+    def seen(self, kill):
+        at_work.release()
+        return enter(self, kill)
+
+    def interrupt():
+        for _ in range(2):
+            assert at_work.acquire(timeout=60.0)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Crew, "at_work", seen)
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        with pytest.raises(KeyboardInterrupt):  # and not WorkerHung, a long time later
+            map_jobs([ENDLESS] * 4, workers=2, timeout=3600.0, mode=mode)
+        thread.join()
+    assert call(divider(), 60.0, mode).rung == 0
 
 
 def test_the_first_failure_is_raised_with_its_label():
@@ -258,7 +338,8 @@ def test_a_cache_that_cannot_be_written_says_so(tmp_path):
         map_jobs([divider()], cache=Cache(tmp_path / "file", "39"), workers=1)
 
 
-def test_no_worker_outlives_a_killed_parent(tmp_path):
+@pytest.mark.parametrize("way", [signal.SIGKILL, signal.SIGTERM])
+def test_no_worker_outlives_a_killed_parent(way, ended, tmp_path):
     code = (
         "import sys\n"
         "from memtwin.circuits.pool import Worker\n"
@@ -268,29 +349,93 @@ def test_no_worker_outlives_a_killed_parent(tmp_path):
         f"worker.run(Job({ENDLESS.deck!r}, (Step({ENDLESS.steps[0].analysis!r}, ('v(b)',)),)))\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=tmp_path)
-    assert parent.stdout is not None
     child = int(parent.stdout.readline())
-    time.sleep(1.0)
-    parent.kill()
-    parent.wait()
-    parent.stdout.close()
-    for _ in range(100):
-        try:
-            os.kill(child, 0)
-        except ProcessLookupError:
-            break
-        time.sleep(0.1)
-    else:
-        pytest.fail("the worker is still there")
+    parent.send_signal(way)
+    assert ended(child)
+    assert parent.stdout.read() == b""
+    parent.communicate()
 
 
-def test_a_spiceinit_does_not_change_what_a_deck_means(tmp_path, monkeypatch):
-    (tmp_path / ".spiceinit").write_text("set ngbehavior=lt\nset num_threads=7\n")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    pool.close_idle()
-    deck = "cube\nv1 a 0 -2\nb1 b 0 v=v(a)*v(a)**2\nr1 b 0 1\n.end\n"
-    for way in ("library", "isolated") if isolated.available() else ("library",):
-        out = call(Job(deck, (Step("op", ("v(b)",)),)), 60.0, way)
-        assert out.values[0][0, 0] == pytest.approx(-8.0)
-    pool.close_idle()
+def test_a_worker_whose_parent_died_before_it_looked_ends():
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    code = pool.START.format(parent=gone.pid)
+    worker = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
+    assert worker.wait(120.0) == 1
+    worker.communicate()
+
+
+def test_an_idle_worker_outlives_the_thread_that_started_it(spawned):
+    for _ in range(3):
+        thread = threading.Thread(target=call, args=(divider(), 60.0))
+        thread.start()
+        thread.join()
+    assert len(spawned) == 1
+
+
+def test_a_job_that_takes_too_much_memory_is_ended_and_says_so(mode, spawned):
+    with pytest.raises(OutOfMemory, match=r"more than the 0\.4 GB.*worker_memory") as caught:
+        map_jobs([HUNGRY], mode=mode, memory=0.4e9, timeout=3600.0)
+    assert "tried once more" not in str(caught.value)
+    assert len(spawned) <= 1
+    np.testing.assert_allclose(
+        call(divider(), 60.0, mode, memory=0.5e9).values[0][:, 0], current(1000.0), atol=1e-15
+    )
+
+
+def home_is(folder):
+    """Return a command that runs another with ``folder`` as home, also for who asks the password
+    file; or just the other where that can't be changed.
+    """
+    entry = pwd.getpwuid(os.getuid())
+    here = f"{entry.pw_name}:x:{entry.pw_uid}:{entry.pw_gid}::{folder}:/bin/sh\n"
+    (folder / "passwd").write_text(here)
+    script = f'mount --bind {folder}/passwd /etc/passwd && exec "$@"'
+    command = ["unshare", "-m", "sh", "-c", script, "sh"]
+    try:
+        able = subprocess.run([*command, "true"], capture_output=True).returncode == 0
+    except FileNotFoundError:
+        able = False
+    return command if able else []
+
+
+@pytest.mark.parametrize("place", ["home", "folder", "variables"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "option rshunt=1e5",
+        "alias dc echo",
+        "quit",
+        "set ngbehavior=lt\nset num_threads=7\nset filetype=ascii",
+    ],
+)
+def test_start_up_files_do_not_change_what_a_deck_means(mode, text, place, tmp_path):
+    hostile, empty = tmp_path / "hostile", tmp_path / "empty"
+    for folder in (hostile, empty):
+        folder.mkdir()
+    for name in (".spiceinit", "spice.rc", "spinit"):
+        (hostile / name).write_text(f"* hostile\n{text}\n")
+    (hostile / "scripts").symlink_to(hostile)
+    home = hostile if place == "home" else empty
+    changed = {"HOME": str(home), "USERPROFILE": str(home)}
+    if place == "variables":
+        names = ("SPICE_LIB_DIR", "SPICE_SCRIPTS", "SPICE_USERINIT_DIR")
+        changed |= {"SPICE_ASCIIRAWFILE": "1", **dict.fromkeys(names, str(hostile))}
+    cube = "b1 d 0 v=v(a)*v(a)**2\nr3 d 0 1k\n.end\n"
+    deck = divider().deck.replace(".end\n", cube)
+    step = Step("dc v1 -1 1 0.5", ("v(b)", "v(d)"))
+    code = (
+        "from memtwin.circuits.pool import call\n"
+        "from memtwin.circuits.worker import Job, Step\n"
+        f"print(call(Job({deck!r}, ({step!r},)), 60.0, {mode!r}).values[0].tolist())\n"
+    )
+    ran = subprocess.run(
+        [*home_is(home), sys.executable, "-c", code],
+        cwd=hostile if place == "folder" else empty,
+        env={**os.environ, **changed},
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0, ran.stderr
+    v = np.linspace(-1, 1, 5)
+    np.testing.assert_allclose(json.loads(ran.stdout), np.stack([v / 2, v**3], 1), atol=1e-9)

@@ -110,9 +110,9 @@ def test_a_live_session_alters_what_changed(cell, rng, monkeypatch):
     jobs = []
     run = pool.Worker.run
 
-    def recorded(self, job, timeout=pool.TIMEOUT):
+    def recorded(self, job, *limits):
         jobs.append(job)
-        return run(self, job, timeout)
+        return run(self, job, *limits)
 
     monkeypatch.setattr(pool.Worker, "run", recorded)
     tile = Tile(8, 6, cell=cell)

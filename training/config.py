@@ -204,6 +204,8 @@ class RunConfig(_Section):
     seed: int = Field(0, ge=0, lt=2**63)
     workers: PositiveInt = 2
     """SPICE worker processes; the result does not depend on it."""
+    worker_memory: PositiveFloat = 4e9
+    """Memory that each of them may take [byte]."""
     images: ImagesConfig = ImagesConfig()
     device: DeviceConfig = DeviceConfig()
     tile: TileConfig = TileConfig()

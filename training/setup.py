@@ -74,7 +74,11 @@ class Setup:
             return self.fit.engine if name == "surrogate" else self.fit.line
         if name == "spice":
             return partial(
-                make_engine, "spice", workers=self.config.workers, executor=self.executor
+                make_engine,
+                "spice",
+                workers=self.config.workers,
+                executor=self.executor,
+                memory=self.config.worker_memory,
             )
         if name == "ideal":
             return partial(Ideal, law=None if self.fit is None else self.fit.law)
@@ -208,6 +212,7 @@ def characterised(
         held_out=config.surrogate.held_out,
         seed=config.seed,
         workers=config.workers,
+        memory=config.worker_memory,
         progress=progress,
     )
     if path is None:
