@@ -17,13 +17,14 @@ from typer.testing import CliRunner
 
 from memtwin.circuits.characterise import load_characterisation
 from memtwin.cli.main import app
+from memtwin.cli.report import write_report
 from memtwin.data.errors import InputError, MemtwinError
 from memtwin.data.store import digest, write_record
 from memtwin.training import experiment
 from memtwin.training.checkpoint import load_checkpoint
 from memtwin.training.config import load_config
 from memtwin.training.folder import new_folder
-from memtwin.training.record import load_run
+from memtwin.training.record import load_run, summarise
 
 SMALL = [
     "name=small",
@@ -127,6 +128,18 @@ def test_the_report_is_one_page_with_all_pictures(finished):
     # Self-contained: nothing is fetched, nothing runs.
     assert not re.search(r'(src|href)="(?!#|data:)', page)
     assert "<script" not in page
+
+
+@pytest.mark.spice
+@pytest.mark.parametrize("right", [True, False])
+def test_a_run_with_all_or_no_images_right_is_reported(finished, tmp_path, right):
+    record = load_run(finished[0])
+    part = record["validation"]
+    part["labels"] = (part["outputs"].argmax(axis=1) + (not right)) % 10
+    record["summary"] = summarise(record)
+    assert record["summary"]["spice_accuracy"] == right
+    page = write_report(record, tmp_path / "page.html").read_text(encoding="utf-8")
+    assert f"{100 * right:.1f} % correct" in page
 
 
 @pytest.mark.spice
