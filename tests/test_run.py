@@ -246,15 +246,15 @@ def test_records_of_an_older_memtwin_are_refused_with_the_remedy(tmp_path):
 def test_runs_are_never_written_over(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = load_config("demo")
-    first = new_folder(None, config)
-    assert first == Path("runs/demo-0")
-    first.mkdir(parents=True)
-    (first / "config.json").write_text(config.model_dump_json())
-    assert new_folder(None, config) == Path("runs/demo-0-2")
+    with new_folder(None, config) as first:
+        assert first.path == Path("runs/demo-0")
+        (first.path / "config.json").write_text(config.model_dump_json())
+    with new_folder(None, config) as second:
+        assert second.path == Path("runs/demo-0-2")
     with pytest.raises(InputError, match="already holds a run: continue it with --resume"):
-        new_folder(first, config)
+        new_folder(first.path, config)
     with pytest.raises(InputError, match="another configuration"):
-        experiment.run(load_config("demo", ["seed=1"]), first)
+        experiment.run(load_config("demo", ["seed=1"]), first.path)
 
 
 def resumed_with(finished, folder, changes, *files):

@@ -16,6 +16,7 @@ from typing import Any
 from ..circuits import ngspice
 from ..data.errors import InputError
 from ..data.store import write_record
+from .claim import Claim, claimed
 from .config import RunConfig, parse_config
 from .configured import train_options
 from .folder import Folder, stored_config
@@ -45,7 +46,7 @@ from .validate import Validation, validate
 
 def run(
     config: RunConfig,
-    folder: str | Path,
+    folder: str | Path | Claim,
     listener: Listener | None = None,
     executor: Executor | None = None,
     characterisation: str | Path | None = None,
@@ -58,16 +59,17 @@ def run(
     Raises
     ------
     InputError
-        If the configuration can't be met, or ``folder`` holds a run with another one.
+        If the configuration can't be met, or ``folder`` holds a run with another one or is in use.
     MemtwinError
         If a step fails; what was finished stays in the folder.
     """
-    return _Job(config, folder, listener, executor, characterisation).run()
+    with claimed(folder) as path:
+        return _Job(config, path, listener, executor, characterisation).run()
 
 
 def train_run(
     config: RunConfig,
-    folder: str | Path,
+    folder: str | Path | Claim,
     listener: Listener | None = None,
     executor: Executor | None = None,
     characterisation: str | Path | None = None,
@@ -76,7 +78,8 @@ def train_run(
 
     :func:`run` on the same folder does the rest. Raises as it does.
     """
-    return _Job(config, folder, listener, executor, characterisation).train()
+    with claimed(folder) as path:
+        return _Job(config, path, listener, executor, characterisation).train()
 
 
 def validate_run(
@@ -105,19 +108,20 @@ def validate_run(
     }
     tree = config.model_dump() | {"validation": changes}
     settings = parse_config(tree, "validate")
-    return _Job(settings, folder, listener, executor).validate()
+    with claimed(folder) as path:
+        return _Job(settings, path, listener, executor).validate()
 
 
 class _Job:
     def __init__(
         self,
         config: RunConfig,
-        folder: str | Path,
+        folder: Path,
         listener: Listener | None,
         executor: Executor | None,
         characterisation: str | Path | None = None,
     ) -> None:
-        self.config, self.folder = config, Folder(Path(folder), characterisation)
+        self.config, self.folder = config, Folder(folder, characterisation)
         self.executor, self.steps = executor, Steps(listener)
 
     def run(self) -> dict[str, Any]:
