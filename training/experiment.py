@@ -18,7 +18,7 @@ from ..data.errors import InputError
 from ..data.store import write_record
 from .claim import Claim, claimed
 from .config import RunConfig, parse_config
-from .configured import train_options
+from .configured import VALIDATED, engines_of, train_options
 from .folder import Folder, stored_config
 from .ledger import WriteCosts
 from .listener import Listener, Steps
@@ -123,11 +123,13 @@ class _Job:
     ) -> None:
         self.config, self.folder = config, Folder(folder, characterisation)
         self.executor, self.steps = executor, Steps(listener)
+        self.engines = engines_of(config)
+        self.needs_fit = bool(self.engines & {"surrogate", "line"})
 
     def run(self) -> dict[str, Any]:
         started = time.perf_counter()
         self.folder.check(self.config)
-        features = ngspice.features()
+        features = ngspice.features() if "spice" in self.engines or self.needs_fit else None
         setup, costs = self._start()
         float_accuracy = self._train_float(setup)
         twin, result = self._train(setup, costs)
@@ -164,7 +166,9 @@ class _Job:
         return self._validate(setup, twin, result)
 
     def _start(self) -> tuple[Setup, WriteCosts]:
-        return self.folder.start(self.config, self.steps, executor=self.executor)
+        return self.folder.start(
+            self.config, self.steps, surrogate=self.needs_fit, executor=self.executor
+        )
 
     def _train_float(self, setup: Setup) -> list[float]:
         options = train_options(self.config)
@@ -196,7 +200,7 @@ class _Job:
         config, wanted = self.config, self.config.validation
         fell_back = config.audit.fallback == "line" and not all(one.passed for one in result.audits)
         trained = "line" if fell_back else config.training.engine
-        count = min(wanted.images, len(setup.images.x_test))
+        count = wanted.images or min(VALIDATED, len(setup.images.x_test))
         title = f"reading {count} images in {wanted.engine}"
         with self.steps.step("validation", title) as progress:
             found = validate(

@@ -93,6 +93,11 @@ class Folder:
         """Return what training starts from, made here or taken from here; what can go wrong quickly
         comes first. See :func:`.setup.set_up`.
         """
+        if self.characterisation is not None and not surrogate:
+            raise InputError(
+                f"no engine here needs a characterisation: leave {self.characterisation} out, or"
+                " choose the engine surrogate or line"
+            )
         setup = set_up(config, steps, surrogate=False, executor=executor)
         if not (self.path / CONFIG).exists():
             write_text(self.path / CONFIG, config.model_dump_json(indent=2) + "\n")
