@@ -3,9 +3,9 @@
 __all__ = ["ENGINES", "Engine", "checked_conductances", "checked_voltages", "make_engine"]
 
 import warnings
-from concurrent.futures import Executor
-from pathlib import Path
-from typing import Protocol
+from importlib import import_module
+from inspect import signature
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -14,7 +14,16 @@ from ..data.errors import InputError, nearest
 from ..data.types import Array
 from .tile import Tile
 
-ENGINES = ("ideal", "surrogate", "line", "nodal", "spice")
+CLASSES = {
+    "ideal": "Ideal",
+    "surrogate": "Surrogate",
+    "line": "LineSolver",
+    "nodal": "Nodal",
+    "spice": "Spice",
+}
+"""Class of every engine, in the module of the engine's name."""
+
+ENGINES = tuple(CLASSES)
 """Names that :func:`make_engine` and the command line take."""
 
 G_MAX = 1e3
@@ -52,45 +61,30 @@ class Engine(Protocol):
         """
 
 
-def make_engine(
-    name: str,
-    tile: Tile,
-    *,
-    workers: int | None = None,
-    executor: Executor | None = None,
-    cache: str | Path | None = None,
-    memory: float | None = None,
-) -> Engine:
+def make_engine(name: str, tile: Tile, **options: Any) -> Engine:
     """Return the engine called ``name`` for stacks of ``tile``.
 
-    The options are ngspice's: the number of processes (by default one per core), another place for
-    its jobs than this machine, a folder that keeps its results, and the memory that a job may take
-    [byte]. A surrogate made here takes the
-    tile at its word; one that was fitted to ngspice comes from its fit, ``SurrogateFit.engine``.
+    The options are those of the engine's own class, such as the line solver's ``tolerance``, or
+    ngspice's ``workers``, ``executor`` and ``cache``. A surrogate made here takes the tile at its
+    word; one that was fitted to ngspice comes from its fit, ``SurrogateFit.engine``.
+
+    Raises
+    ------
+    InputError
+        If there is no such engine, or it has no such option.
     """
-    if name == "ideal":
-        from .ideal import Ideal
-
-        return Ideal(tile)
-    if name == "nodal":
-        from .nodal import Nodal
-
-        return Nodal(tile)
-    if name == "line":
-        from .line import LineSolver
-
-        return LineSolver(tile)
-    if name == "surrogate":
-        from .surrogate import Surrogate
-
-        return Surrogate(tile)
-    if name == "spice":
-        from .pool import MEMORY
-        from .spice import Spice
-
-        most = MEMORY if memory is None else memory
-        return Spice(tile, workers=workers, executor=executor, cache=cache, memory=most)
-    raise InputError(f"there is no engine {name!r}{nearest(name, ENGINES)}")
+    if name not in CLASSES:
+        raise InputError(f"there is no engine {name!r}{nearest(name, ENGINES)}")
+    made = getattr(import_module(f".{name}", __package__), CLASSES[name])
+    known = [option for option in signature(made).parameters if option != "tile"]
+    for option in options:
+        if option not in known:
+            raise InputError(
+                f"the engine {name!r} has no option {option!r}"
+                f" (known: {', '.join(known) or 'none'})"
+            )
+    engine: Engine = made(tile, **options)
+    return engine
 
 
 def checked_conductances(tile: Tile, g: ArrayLike, *, dtype: DTypeLike = float) -> Array:

@@ -1,6 +1,6 @@
 """A tile, with its cell and device, as names and numbers for a record, and back."""
 
-__all__ = ["tile_from_tree", "tile_tree"]
+__all__ = ["ACCESS", "tile_from_tree", "tile_tree"]
 
 from collections.abc import Mapping
 from dataclasses import asdict, fields
@@ -13,10 +13,11 @@ from .amplifier import Amplifier
 from .cell import Access, Cell, Selector, Transistor
 from .tile import Tile
 
-_ACCESS: dict[str, type[Transistor] | type[Selector]] = {
+ACCESS: dict[str, type[Transistor] | type[Selector]] = {
     "transistor": Transistor,
     "selector": Selector,
 }
+"""Access devices by their kind."""
 
 
 def tile_tree(tile: Tile) -> dict[str, Any]:
@@ -35,7 +36,7 @@ def tile_tree(tile: Tile) -> dict[str, Any]:
         },
     }
     if tile.cell.access is not None:
-        kind = next(kind for kind, cls in _ACCESS.items() if isinstance(tile.cell.access, cls))
+        kind = next(kind for kind, cls in ACCESS.items() if isinstance(tile.cell.access, cls))
         tree["access"] = {"kind": kind, **asdict(tile.cell.access)}
     if tile.amplifier is not None:
         tree["amplifier"] = asdict(tile.amplifier)
@@ -67,7 +68,7 @@ def tile_from_tree(tree: Mapping[str, Any]) -> Tile:
         access: Access | None = None
         if "access" in rest:
             numbers = dict(rest.pop("access"))
-            access = _ACCESS[numbers.pop("kind")](**numbers)
+            access = ACCESS[numbers.pop("kind")](**numbers)
         if "amplifier" in rest:
             rest["amplifier"] = Amplifier(**rest["amplifier"])
         return Tile(**rest, cell=Cell(made, v_read, access))

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ..data.errors import InputError
-from .console import Json, emit, note
+from .console import Json, emit
 from .job import (
     Changes,
     Characterised,
@@ -20,8 +20,7 @@ from .job import (
     Seed,
     Terminal,
     Workers,
-    prepared,
-    resumable,
+    job,
 )
 
 
@@ -63,21 +62,28 @@ def compare(
     if engine == "ideal":
         # Without wires the drive undoes the devices' curvature, so that linear ones do as well.
         given["device.linear"] = "true"
-    settings, folder = prepared(
-        preset, config, change, given, out, resume, characterisation, kind="compare"
-    )
-    note(f"comparison folder: {folder}")
-    chosen = range(settings.seed, settings.seed + seeds)
-    with resumable(dask, f"memtwin compare --resume {folder} --seeds {seeds}") as executor:
+    with job(
+        preset,
+        config,
+        change,
+        given,
+        out=out,
+        resume=resume,
+        characterisation=characterisation,
+        dask=dask,
+        again=f"memtwin compare --resume {{}} --seeds {seeds}",
+        kind="compare",
+    ) as (settings, claim, executor):
+        chosen = range(settings.seed, settings.seed + seeds)
         found = compare_in(
-            folder, settings, rule or COMPARED, chosen, Terminal(), executor, characterisation
+            claim, settings, rule or COMPARED, chosen, Terminal(), executor, characterisation
         )
     rows = found.summary()
     facts = {
         "engine": settings.training.engine,
         "seeds": list(found.seeds),
         "write_cost_source": found.write_cost_source,
-        "folder": str(folder),
+        "folder": str(claim.path),
     }
     if json:
         emit({**rows, **facts}, as_json=True)

@@ -1,4 +1,4 @@
-"""What the verbs ``run`` and ``train`` share: their options, and bars and lines for the steps of the job."""
+"""What the verbs ``run``, ``train`` and ``compare`` share: their options, the job, bars and lines for its steps."""
 
 __all__ = [
     "Changes",
@@ -6,6 +6,7 @@ __all__ = [
     "ConfigFile",
     "Dask",
     "Engine",
+    "Job",
     "Out",
     "Preset",
     "Resume",
@@ -13,15 +14,14 @@ __all__ = [
     "Terminal",
     "Workers",
     "executor_at",
-    "prepared",
-    "resumable",
+    "job",
 ]
 
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from ..data.types import Progress
+    from ..training.claim import Claim
     from ..training.config import RunConfig
 
 Preset = Annotated[
@@ -102,32 +103,43 @@ def executor_at(address: str | None) -> "AbstractContextManager[Executor | None]
     return dask_executor(address)
 
 
+class Job(NamedTuple):
+    """What a verb works with."""
+
+    config: "RunConfig"
+    folder: "Claim"
+    """Held until the verb has ended."""
+    executor: "Executor | None"
+    """Where ngspice runs, if not here."""
+
+
 @contextmanager
-def resumable(address: str | None, again: str) -> "Iterator[Executor | None]":
-    """Enter work that the command ``again`` continues when it is interrupted, with the executor of the Dask cluster at
-    ``address``, or with none.
-    """
-    try:
-        with executor_at(address) as executor:
-            yield executor
-    except KeyboardInterrupt:
-        note(f"continue with: {again}")
-        raise
-
-
-def prepared(
+def job(
     preset: str | None,
     config: Path | None,
     changes: list[str] | None,
     given: Mapping[str, Any],
+    *,
     out: Path | None,
     resume: Path | None,
-    characterisation: Path | None = None,
+    characterisation: Path | None,
+    dask: str | None,
+    again: str,
     kind: str | None = None,
-) -> "tuple[RunConfig, Path]":
-    """Return configuration and folder of the job that the options ask for; ``given`` are keys with their values,
-    ``kind`` comes before the name of a folder that is not given.
+) -> Iterator[Job]:
+    """Enter the job that the options ask for: its folder is claimed, and said; after Ctrl-C it is
+    said how to go on.
+
+    Parameters
+    ----------
+    given
+        Keys of the configuration with their values, ``None`` where an option is absent.
+    again
+        The command that goes on, ``{}`` for the folder.
+    kind
+        Comes before the name of a folder that is not given.
     """
+    from ..training.claim import Claim
     from ..training.config import load_config, presets
     from ..training.folder import new_folder, stored_config
 
@@ -140,8 +152,17 @@ def prepared(
             raise InputError(
                 "--resume continues a run as it was configured; give the folder and nothing else"
             )
-        return stored_config(resume), resume
-    if (preset is None) == (config is None):
+        settings, claim = stored_config(resume), Claim(resume)
+    elif (preset is None) == (config is None):
         raise InputError(f"give a preset ({', '.join(presets())}) or --config FILE, one of them")
-    settings = load_config(config if config is not None else str(preset), every)
-    return settings, new_folder(out, settings, kind)
+    else:
+        settings = load_config(config if config is not None else str(preset), every)
+        claim = new_folder(out, settings, kind)
+    with claim:
+        note(f"{kind or 'run'} folder: {claim.path}")
+        try:
+            with executor_at(dask) as executor:
+                yield Job(settings, claim, executor)
+        except KeyboardInterrupt:
+            note(f"continue with: {again.format(claim.path)}")
+            raise

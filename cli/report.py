@@ -70,12 +70,14 @@ def write_report(record: Mapping[str, Any], path: Path) -> Path:
 
 def _subtitle(record: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     versions = record["versions"]
-    klu = "with KLU" if versions["klu"] else "without KLU"
+    klu = {True: " with KLU", False: " without KLU"}[bool(versions["klu"])]
+    if versions["ngspice"] == "not used":
+        klu = ""
     return html.escape(
         f"{record['network']} on {config['images']['name']}, {config['device']['levels']} levels of"
         f" {record['device']['name']}, tiles of {config['tile']['rows']}×{config['tile']['cols']};"
         f" seed {config['seed']};"
-        f" memtwin {versions['memtwin']}, ngspice {versions['ngspice']} {klu}; everything on this page is simulated"
+        f" memtwin {versions['memtwin']}, ngspice {versions['ngspice']}{klu}; everything on this page is simulated"
     )
 
 
@@ -92,9 +94,15 @@ def _headline(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
             f"{summary['agreement']}/{images}",
             f"predictions as the engine's that trained ({summary['final_engine']})",
         ),
-        (
-            f"{summary['surrogate_nrmse_percent']:.3f} %",
-            "surrogate error on held-out ngspice vectors (NRMSE)",
+        *(
+            [
+                (
+                    f"{summary['surrogate_nrmse_percent']:.3f} %",
+                    "surrogate error on held-out ngspice vectors (NRMSE)",
+                )
+            ]
+            if "surrogate_nrmse_percent" in summary
+            else []
         ),
         (
             f"{summary['writes_removed_first_epoch_percent']:.2f} %",
@@ -113,8 +121,14 @@ def _sections(record: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]
         "<h2>The device</h2>",
         passages.device(record),
         f'<div class="two">{_figure(record, panels.iv)}{_figure(record, panels.levels)}</div>',
-        "<h2>The surrogate, held to ngspice</h2>",
-        _figure(record, panels.surrogate, panels.errors),
+        *(
+            (
+                "<h2>The surrogate, held to ngspice</h2>",
+                _figure(record, panels.surrogate, panels.errors),
+            )
+            if "surrogate" in record
+            else ()
+        ),
         "<h2>Training</h2>",
         f'<div class="two">{_figure(record, panels.accuracy)}{_figure(record, panels.writes)}</div>',
         passages.ledger(record),
@@ -166,7 +180,9 @@ def _picture(record: Mapping[str, Any], path: Path) -> Path:
     figure = Figure(figsize=(11, 7.6), layout="constrained")
     chosen = (
         (panels.iv, "fitted device"),
-        (panels.surrogate, "surrogate against ngspice, held-out vectors"),
+        (panels.surrogate, "surrogate against ngspice, held-out vectors")
+        if "surrogate" in record
+        else (panels.levels, "programmable levels"),
         (
             panels.accuracy,
             f"{record['network']} on {jsonlib.loads(record['config'])['images']['name']}",

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .console import Json, emit, note
+from .console import Json, emit
 from .job import (
     Changes,
     Characterised,
@@ -19,8 +19,7 @@ from .job import (
     Seed,
     Terminal,
     Workers,
-    prepared,
-    resumable,
+    job,
 )
 
 
@@ -53,10 +52,18 @@ def run(
         "seed": seed,
         "workers": workers,
     }
-    settings, folder = prepared(preset, config, change, given, out, resume, characterisation)
-    note(f"run folder: {folder}")
-    with resumable(dask, f"memtwin run --resume {folder}") as executor:
-        record = experiment.run(settings, folder, Terminal(), executor, characterisation)
-    page = write_report(record, folder / "report.html")
-    summary = record["summary"] | {"record": str(record_path(folder)), "report": str(page)}
+    with job(
+        preset,
+        config,
+        change,
+        given,
+        out=out,
+        resume=resume,
+        characterisation=characterisation,
+        dask=dask,
+        again="memtwin run --resume {}",
+    ) as (settings, claim, executor):
+        record = experiment.run(settings, claim, Terminal(), executor, characterisation)
+        page = write_report(record, claim.path / "report.html")
+    summary = record["summary"] | {"record": str(record_path(claim.path)), "report": str(page)}
     emit(summary, as_json=json, title=f"run {settings.name}")

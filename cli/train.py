@@ -2,7 +2,7 @@
 
 __all__ = ["train"]
 
-from .console import Json, emit, note
+from .console import Json, emit
 from .job import (
     Changes,
     Characterised,
@@ -15,8 +15,7 @@ from .job import (
     Seed,
     Terminal,
     Workers,
-    prepared,
-    resumable,
+    job,
 )
 
 
@@ -37,14 +36,22 @@ def train(
     from ..training.experiment import train_run
 
     given = {"training.engine": engine, "seed": seed, "workers": workers}
-    settings, folder = prepared(preset, config, change, given, out, resume, characterisation)
-    note(f"run folder: {folder}")
-    with resumable(dask, f"memtwin train --resume {folder}") as executor:
-        result = train_run(settings, folder, Terminal(), executor, characterisation)
+    with job(
+        preset,
+        config,
+        change,
+        given,
+        out=out,
+        resume=resume,
+        characterisation=characterisation,
+        dask=dask,
+        again="memtwin train --resume {}",
+    ) as (settings, claim, executor):
+        result = train_run(settings, claim, Terminal(), executor, characterisation)
     last = result.records[-1].summary()
     audits = {
         "audits": len(result.audits),
         "audits_failed": sum(not found.passed for found in result.audits),
     }
-    summary = {"folder": str(folder), "memristor_accuracy": result.accuracy} | audits | last
+    summary = {"folder": str(claim.path), "memristor_accuracy": result.accuracy} | audits | last
     emit(summary, as_json=json, title=f"training {settings.name}")

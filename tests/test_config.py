@@ -1,5 +1,6 @@
 """Configurations: presets load, changes apply, reach the library, and every typo gets one sentence."""
 
+import json
 import re
 from dataclasses import fields
 from pathlib import Path
@@ -7,17 +8,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from memtwin.circuits.amplifier import Amplifier
+from memtwin.circuits.cell import Cell, Selector, Transistor
 from memtwin.circuits.ideal import Ideal
+from memtwin.circuits.tile import Tile
+from memtwin.circuits.tile_record import ACCESS as ACCESS_KINDS
 from memtwin.cli.job import Preset
 from memtwin.data.errors import InputError
 from memtwin.data.images import ImageSet, load_images
 from memtwin.training.audit import Auditor
 from memtwin.training.baselines import BASELINES
-from memtwin.training.config import AuditConfig, RunConfig, TrainingConfig, load_config, presets
+from memtwin.training.config import (
+    AuditConfig,
+    RunConfig,
+    TrainingConfig,
+    load_config,
+    parse_config,
+    presets,
+)
 from memtwin.training.configured import (
     auditor_of,
     cell_levels,
     cell_tile,
+    chosen_images,
     network_of,
     train_options,
     twin_of,
@@ -106,6 +119,76 @@ def test_options_arrive_where_they_act():
     assert network == mlp(64, 32, 10)
 
 
+OTHER = {
+    "rows": 48, "cols": 24, "r_row": 3.5, "r_col": 4.5, "r_driver": 70.0, "r_sense": 30.0,
+    "drive": "both", "sense": "both", "wire_spread": 0.1, "wire_seed": 7,
+}  # fmt: skip
+ACCESS = {
+    Transistor: ("transistor", {"v_gate": 1.2, "v_threshold": 0.3, "k": 2e-4, "channel": 0.05}),
+    Selector: ("selector", {"v_threshold": 0.2, "width": 0.02, "g_on": 1e-3, "g_off": 1e-9}),
+}
+AMPLIFIER = {"r_feedback": 2e3, "gain": 1e3, "v_max": 0.8}
+ELSEWHERE = {Tile: {"cell", "amplifier"}, Cell: {"device", "v_read", "access"}}
+"""Fields that are no plain key of ``[tile]``: parts with keys of their own, and ``[device]``'s."""
+
+
+def tile_of(tmp_path, text):
+    path = tmp_path / "tile.toml"
+    path.write_text(text)
+    config = load_config(path)
+    assert parse_config(json.loads(config.model_dump_json()), "again") == config
+    return config, cell_tile(config, cell_levels(config))
+
+
+def table(values):
+    return "".join(f"{name} = {value!r}\n" for name, value in values.items())
+
+
+def differ(a, b):
+    """Return the names of the fields in which two objects of one class differ."""
+    return {item.name for item in fields(a) if getattr(a, item.name) != getattr(b, item.name)}
+
+
+def test_every_field_of_a_tile_is_reached(tmp_path):
+    assert {item.name for item in fields(Tile)} == OTHER.keys() | ELSEWHERE[Tile]
+    assert {item.name for item in fields(Amplifier)} == AMPLIFIER.keys()
+    text = f"[tile]\n{table(OTHER)}[tile.amplifier]\n{table(AMPLIFIER)}"
+    _, tile = tile_of(tmp_path, text + "[device]\nv_read = 0.04\nlinear = true\n")
+    assert tile == Tile(**OTHER, cell=Cell.resistor(0.04), amplifier=Amplifier(**AMPLIFIER))
+    _, plain = tile_of(tmp_path, "[tile]\nrows = 64\ncols = 64\n")
+    assert differ(tile, plain) == {item.name for item in fields(Tile)}
+    assert plain == Tile(64, 64, cell=plain.cell)
+
+
+@pytest.mark.parametrize("kind", ACCESS)
+def test_every_field_of_a_cell_is_reached(tmp_path, kind):
+    name, values = ACCESS[kind]
+    assert {item.name for item in fields(kind)} == values.keys()
+    assert {item.name for item in fields(Cell)} == ELSEWHERE[Cell]
+    text = f"[device]\nv_read = 0.04\n[tile.access]\nkind = {name!r}\n"
+    config, tile = tile_of(tmp_path, text + table(values))
+    assert tile.cell == Cell(cell_levels(config).device, 0.04, kind(**values))
+    assert differ(tile.cell.access, kind()) == values.keys()
+    assert tile_of(tmp_path, text)[1].cell.access == kind()
+    assert tile_of(tmp_path, text + "[tile.amplifier]\n")[1].amplifier == Amplifier()
+
+
+def test_every_access_device_has_a_kind():
+    assert dict(ACCESS_KINDS) == {name: kind for kind, (name, _) in ACCESS.items()}
+
+
+def test_a_validation_of_more_images_than_there_are_is_refused():
+    images = load_images("digits")
+    there = len(images.x_test)
+    assert chosen_images(images, load_config("demo", [f"validation.images={there}"]))
+    for change, left in (([], there), (["images.test=30"], 30)):
+        config = load_config("demo", [*change, f"validation.images={left + 1}"])
+        with pytest.raises(InputError, match=f"{left + 1} images asked for, digits has {left} to"):
+            chosen_images(images, config)
+    # What is left open takes what there is.
+    assert len(chosen_images(images, load_config("demo", ["images.test=30"])).x_test) == 30
+
+
 def test_rules_are_those_of_the_library():
     for name, rule in BASELINES.items():
         config = load_config("demo", [f"training.rule={name}"])
@@ -161,6 +244,13 @@ def test_audits_are_made_where_they_say_something():
         ("[tile]\ncols = 31", "cols must be even"),
         ("[tile]\nr_row = -1.0", "tile.r_row: .*greater than 0"),
         ("[training\n", "is no valid TOML"),
+        ("[tile]\nwire_spred = 0.1", r"unknown key 'tile.wire_spred' \(did you mean 'wire_spread'"),
+        ("[tile.access]\nkind = 'transistor'\nvgate = 1.0", r"'tile.access.vgate' .*'v_gate'"),
+        ("[tile.access]\nv_gate = 1.0", "tile.access.kind: Field required"),
+        ("[tile.access]\nkind = 'selector'\nk = 1.0", "tile.access: k does not belong to a sel"),
+        ("[tile.access]\nkind = 'transistor'\nk = -1.0", "tile.access: .*k must be positive"),
+        ("[tile.amplifier]\ngian = 1.0", r"'tile.amplifier.gian' \(did you mean 'gain'"),
+        ("[tile.amplifier]\ngain = -1.0", "tile.amplifier: .*gain must be positive"),
     ],
 )
 def test_bad_files_get_one_sentence(tmp_path, text, sentence):

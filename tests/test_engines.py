@@ -269,6 +269,35 @@ def test_an_unknown_engine_is_named_with_the_nearest():
         make_engine("spcie", Tile(2, 2))
 
 
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("ideal", "law"),
+        ("nodal", "none"),
+        ("line", "sweeps"),
+        ("surrogate", "bar"),
+        ("spice", "mode"),
+    ],
+)
+def test_options_that_an_engine_does_not_take_are_refused(name, known):
+    options = {"anything": 1, "law" if name == "spice" else "workers": None}
+    for option, value in options.items():
+        with pytest.raises(InputError) as caught:
+            make_engine(name, Tile(2, 2), **{option: value})
+        said = str(caught.value)
+        assert said.startswith(f"the engine '{name}' has no option '{option}' (known: ")
+        assert known in said
+        assert "\n" not in said
+
+
+def test_options_reach_their_engine():
+    tile = Tile(2, 2)
+    assert make_engine("line", tile, tolerance=1e-3).tolerance == 1e-3
+    assert make_engine("surrogate", tile, bar=0.1, check=0.5).check == 0.5
+    with pytest.raises(InputError, match="tolerance must be between 0 and 1"):
+        make_engine("line", tile, tolerance=2.0)
+
+
 def test_a_read_beyond_the_fitted_voltages_is_warned_of():
     device = Device("measured", MODELS["sinh"], meta={"v_min": -1.0, "v_max": 0.3})
     engine = Nodal(Tile(2, 2, cell=Cell(device, 0.2)))

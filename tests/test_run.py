@@ -16,13 +16,15 @@ from typer.testing import CliRunner
 
 from memtwin.circuits.characterise import load_characterisation
 from memtwin.cli.main import app
+from memtwin.cli.report import write_report
 from memtwin.data.errors import InputError, MemtwinError
 from memtwin.data.store import digest, write_record
 from memtwin.training import experiment
 from memtwin.training.checkpoint import load_checkpoint
 from memtwin.training.config import load_config
+from memtwin.training.configured import engines_of
 from memtwin.training.folder import new_folder
-from memtwin.training.record import load_run
+from memtwin.training.record import load_run, summarise
 
 SMALL = [
     "name=small",
@@ -129,6 +131,18 @@ def test_the_report_is_one_page_with_all_pictures(finished):
 
 
 @pytest.mark.spice
+@pytest.mark.parametrize("right", [True, False])
+def test_a_run_with_all_or_no_images_right_is_reported(finished, tmp_path, right):
+    record = load_run(finished[0])
+    part = record["validation"]
+    part["labels"] = (part["outputs"].argmax(axis=1) + (not right)) % 10
+    record["summary"] = summarise(record)
+    assert record["summary"]["spice_accuracy"] == right
+    page = write_report(record, tmp_path / "page.html").read_text(encoding="utf-8")
+    assert f"{100 * right:.1f} % correct" in page
+
+
+@pytest.mark.spice
 def test_audits_are_in_the_record(finished):
     audits, summary = load_run(finished[0])["audits"], finished[1]
     assert audits["epoch"].tolist() == [1, 2, 2]
@@ -232,15 +246,15 @@ def test_records_of_an_older_memtwin_are_refused_with_the_remedy(tmp_path):
 def test_runs_are_never_written_over(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = load_config("demo")
-    first = new_folder(None, config)
-    assert first == Path("runs/demo-0")
-    first.mkdir(parents=True)
-    (first / "config.json").write_text(config.model_dump_json())
-    assert new_folder(None, config) == Path("runs/demo-0-2")
+    with new_folder(None, config) as first:
+        assert first.path == Path("runs/demo-0")
+        (first.path / "config.json").write_text(config.model_dump_json())
+    with new_folder(None, config) as second:
+        assert second.path == Path("runs/demo-0-2")
     with pytest.raises(InputError, match="already holds a run: continue it with --resume"):
-        new_folder(first, config)
+        new_folder(first.path, config)
     with pytest.raises(InputError, match="another configuration"):
-        experiment.run(load_config("demo", ["seed=1"]), first)
+        experiment.run(load_config("demo", ["seed=1"]), first.path)
 
 
 def resumed_with(finished, folder, changes, *files):
@@ -349,6 +363,8 @@ def test_what_cannot_be_trained_is_one_sentence(tmp_path, monkeypatch, changes, 
         (["run", "demo", "--characterisation", "no.h5"], 2, "there is no characterisation no.h5"),
         (["run", "demo", "--set", "device.name=nbsto"], 2, "did you mean 'nbsto_32um'?"),
         (["run", "demo", "--set", "images.train=99999"], 2, "has 1297"),
+        (["run", "demo", "--images", "100000"], 2, "validation.images: 100000 images asked for"),
+        (["run", "demo", "--engine", "ideal", "--characterisation", __file__], 2, "leave"),
         (["validate", "nowhere"], 2, "holds no run"),
         (["report", "nowhere"], 2, "there is no run record"),
         (["fit", "missing.csv"], 2, "missing.csv"),
@@ -361,6 +377,41 @@ def test_bad_input_is_one_sentence(tmp_path, arguments, code, words):
     assert words in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+def test_a_run_without_wires_asks_nothing_of_ngspice(tmp_path, monkeypatch):
+    def missing(*_, **__):
+        raise AssertionError("ngspice was asked")
+
+    for place in ("setup.characterise", "setup.fit_surrogate", "experiment.ngspice.features"):
+        monkeypatch.setattr(f"memtwin.training.{place}", missing)
+    changes = ["training.engine=ideal", "validation.engine=ideal", "training.epochs=1"]
+    record = experiment.run(load_config("demo", [*SMALL, *changes]), tmp_path / "run")
+    assert not (tmp_path / "run" / "characterisation.h5").exists()
+    assert record["versions"]["ngspice"] == "not used"
+    assert "surrogate" not in record
+    # The same arrays through the same engine: all alike.
+    assert record["summary"]["agreement"] == record["summary"]["spice_images"] == 10
+    page = write_report(record, tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "held to ngspice" not in page
+    done = CliRunner().invoke(
+        app, ["report", str(tmp_path / "run"), "--picture", str(tmp_path / "a.png")]
+    )
+    assert done.exit_code == 0, done.output
+
+
+@pytest.mark.parametrize(
+    ("changes", "engines"),
+    [
+        ([], {"surrogate", "spice", "line"}),
+        (["audit.every=0"], {"surrogate", "spice"}),
+        (["audit.fallback=none"], {"surrogate", "spice"}),
+        (["training.engine=ideal"], {"ideal", "spice"}),
+        (["training.engine=spice", "validation.engine=line"], {"spice", "line"}),
+    ],
+)
+def test_a_run_goes_through_the_engines_that_are_asked_for(changes, engines):
+    assert engines_of(load_config("demo", changes)) == engines
 
 
 def test_without_ngspice_the_remedy_is_named(tmp_path):

@@ -76,6 +76,10 @@ class Auditor:
         """Return whether ``batch``, counted from 0 through all epochs, is to be audited."""
         return batch % self.every == self.every - 1
 
+    def renew(self) -> None:
+        """Read through new engines from now on; see :meth:`.mapping.MappedMatrix.renew`."""
+        self._engines.clear()
+
     def audit(
         self,
         twin: MemristorTwin,

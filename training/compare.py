@@ -17,6 +17,7 @@ from ..data.errors import InputError, nearest
 from ..data.store import digest, reading, write_record
 from ..data.types import Array
 from .baselines import BASELINES
+from .claim import Claim, claimed
 from .config import RunConfig
 from .configured import train_options
 from .folder import Folder
@@ -88,7 +89,7 @@ class Comparison:
 
 
 def compare_in(
-    folder: str | Path,
+    folder: str | Path | Claim,
     config: RunConfig,
     rules: Sequence[str],
     seeds: Sequence[int],
@@ -101,16 +102,18 @@ def compare_in(
     Raises
     ------
     InputError
-        If the configuration can't be met, or ``folder`` belongs to another one.
+        If the configuration can't be met, or ``folder`` belongs to another one or is in use.
     MemtwinError
         If a training fails; those that were finished stay in the folder.
     """
     _check(rules, seeds)
-    steps, home = Steps(listener), Folder(Path(folder), characterisation)
-    home.check(config)
+    steps = Steps(listener)
     needed = config.training.engine in ("surrogate", "line")
-    setup, costs = home.start(config, steps, surrogate=needed, executor=executor)
-    return compare(setup, costs, rules, seeds, folder=folder, steps=steps)
+    with claimed(folder) as path:
+        home = Folder(path, characterisation)
+        home.check(config)
+        setup, costs = home.start(config, steps, surrogate=needed, executor=executor)
+        return compare(setup, costs, rules, seeds, folder=path, steps=steps)
 
 
 def compare(

@@ -7,6 +7,7 @@ classes; other defaults are taken from the options that they become.
 """
 
 __all__ = [
+    "AccessConfig",
     "AuditConfig",
     "DeviceConfig",
     "EngineName",
@@ -26,7 +27,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import is_dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from pydantic import (
     BaseModel,
@@ -38,6 +39,10 @@ from pydantic import (
     model_validator,
 )
 
+from ..circuits.amplifier import Amplifier
+from ..circuits.cell import Access
+from ..circuits.tile import Tile
+from ..circuits.tile_record import ACCESS
 from ..data.errors import InputError, nearest
 from ..data.files import parse_toml, read_toml
 from .audit import Auditor
@@ -87,17 +92,69 @@ class DeviceConfig(_Section):
     """Writes that a device is taken to survive. Assumed: a sweep does not show it."""
 
 
+class AccessConfig(_Section):
+    """A device in series with every memristor: one of :data:`.circuits.tile_record.ACCESS`, whose
+    defaults hold for what is absent.
+    """
+
+    kind: Literal["transistor", "selector"]
+    v_threshold: float | None = None
+    """Threshold voltage of either kind [V]."""
+    v_gate: float | None = None
+    """Gate voltage of a transistor while its row is read [V]."""
+    k: float | None = None
+    """Transconductance of a transistor [A/V^2]."""
+    channel: float | None = None
+    """Channel-length modulation of a transistor [1/V]."""
+    width: float | None = None
+    """Width of a selector's transition [V]."""
+    g_on: float | None = None
+    """Conductance of a selector that is on [S]."""
+    g_off: float | None = None
+    """Conductance of a selector that is off [S]."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> "AccessConfig":
+        self.device()
+        return self
+
+    def device(self) -> Access:
+        """Return the access device."""
+        kind = ACCESS[self.kind]
+        given = self.model_dump(exclude={"kind"}, exclude_none=True)
+        for name in given:
+            if name not in kind.__dataclass_fields__:
+                raise ValueError(f"{name} does not belong to a {self.kind}")
+        return kind(**given)
+
+
 class TileConfig(_Section):
-    """One physical array, its wires and periphery [ohm]."""
+    """One physical array, its wires and periphery: the fields of :class:`.circuits.tile.Tile`, and
+    the cell's access device. The memristor and its read voltage are those of ``[device]``.
+    """
 
     rows: int = Field(64, ge=2, le=1024)
     cols: int = Field(64, ge=2, le=1024)
-    r_row: PositiveFloat = 2.5
+    r_row: PositiveFloat = Tile.r_row
     """Word-line segment [ohm]."""
-    r_col: PositiveFloat = 2.5
+    r_col: PositiveFloat = Tile.r_col
     """Bit-line segment [ohm]."""
-    r_driver: PositiveFloat = 100.0
-    r_sense: PositiveFloat = 20.0
+    r_driver: PositiveFloat = Tile.r_driver
+    """Output of a driver [ohm]."""
+    r_sense: PositiveFloat = Tile.r_sense
+    """Input of a sense amplifier [ohm]."""
+    drive: Literal["left", "both"] = Tile.drive
+    """Where the word lines are driven."""
+    sense: Literal["bottom", "both"] = Tile.sense
+    """Where the bit lines are sensed."""
+    wire_spread: float = Field(Tile.wire_spread, ge=0, le=1)
+    """Relative standard deviation of every wire segment's resistance."""
+    wire_seed: int = Field(Tile.wire_seed, ge=0)
+    """Seed of that spread."""
+    amplifier: Amplifier | None = Tile.amplifier
+    """Amplifier at each sensed end; without one the sense input is held at 0 V exactly."""
+    access: AccessConfig | None = None
+    """Transistor or selector in every cell; none when absent."""
 
     @model_validator(mode="after")
     def _pairs(self) -> "TileConfig":
@@ -194,7 +251,8 @@ class ValidationConfig(_Section):
     """The audit after training: test images read through another engine."""
 
     engine: EngineName = "spice"
-    images: PositiveInt = 200
+    images: PositiveInt | None = None
+    """Test images read; when absent 200, or all of a smaller test set."""
 
 
 class RunConfig(_Section):
@@ -314,5 +372,6 @@ def _apply(tree: dict[str, Any], change: str) -> None:
 def _keys(location: Sequence[Any]) -> list[str]:
     model: Any = RunConfig
     for part in location:
-        model = model.model_fields[part].annotation
+        kind = model.model_fields[part].annotation
+        model = get_args(kind)[0] if get_args(kind) else kind  # a section, or such a one or none
     return list(model.__dataclass_fields__ if is_dataclass(model) else model.model_fields)

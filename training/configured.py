@@ -1,10 +1,12 @@
 """What a configuration stands for: levels, tile, write costs, images, network, twin and options."""
 
 __all__ = [
+    "VALIDATED",
     "auditor_of",
     "cell_levels",
     "cell_tile",
     "chosen_images",
+    "engines_of",
     "network_of",
     "train_options",
     "twin_of",
@@ -63,10 +65,17 @@ def cell_levels(config: RunConfig) -> Levels:
 
 def cell_tile(config: RunConfig, levels: Levels) -> Tile:
     """Return the run's tile, the scaled device in every cell, or a resistor if that is wanted."""
+    v_read, wanted = levels.v_read, config.tile.access
+    access = None if wanted is None else wanted.device()
     cell = (
-        Cell.resistor(levels.v_read) if config.device.linear else Cell(levels.device, levels.v_read)
+        Cell.resistor(v_read, access)
+        if config.device.linear
+        else Cell(levels.device, v_read, access)
     )
-    return Tile(**config.tile.model_dump(), cell=cell)
+    plain = {
+        item.name: getattr(config.tile, item.name) for item in fields(Tile) if item.name != "cell"
+    }
+    return Tile(**plain, cell=cell)
 
 
 def write_costs(
@@ -102,15 +111,21 @@ def write_tolerance(config: RunConfig) -> float:
     return float(np.clip(steps, FINEST, 0.25))
 
 
+VALIDATED = 200
+"""Test images that a validation reads, where the configuration leaves it open and there are more."""
+
+
 def chosen_images(images: ImageSet, config: RunConfig) -> ImageSet:
     """Keep the first images of each part, as many as the configuration asks for."""
     train, test = config.images.train, config.images.test
     for name, wanted, there in (
-        ("train", train, len(images.x_train)),
-        ("test", test, len(images.x_test)),
+        ("images.train", train, len(images.x_train)),
+        ("images.test", test, len(images.x_test)),
+        ("validation.images", config.validation.images, test or len(images.x_test)),
     ):
         if wanted is not None and wanted > there:
-            raise InputError(f"images.{name}: {wanted} images asked for, {images.name} has {there}")
+            kept = " to test on" if name == "validation.images" else ""
+            raise InputError(f"{name}: {wanted} images asked for, {images.name} has {there}{kept}")
     chosen = replace(
         images,
         x_train=images.x_train[:train],
@@ -184,12 +199,23 @@ def train_options(config: RunConfig) -> TrainOptions:
     )
 
 
+def audited(config: RunConfig) -> bool:
+    """Return whether the run's training is audited."""
+    return bool(config.audit.every) and config.training.engine not in ("ideal", config.audit.engine)
+
+
+def engines_of(config: RunConfig) -> set[str]:
+    """Return the names of the engines that a run goes through."""
+    audits = {config.audit.engine, config.audit.fallback} - {"none"} if audited(config) else set()
+    return {config.training.engine, config.validation.engine} | audits
+
+
 def auditor_of(config: RunConfig, engine: Callable[[str], EngineFactory]) -> Auditor | None:
     """Return what audits the run's training, ``engine(name)`` giving the makers of engines; or
     ``None`` where nothing is to be audited.
     """
-    wanted, trained = config.audit, config.training.engine
-    if not wanted.every or trained in ("ideal", wanted.engine):
+    wanted = config.audit
+    if not audited(config):
         return None
     return Auditor(
         engine(wanted.engine),

@@ -16,8 +16,9 @@ from typing import Any
 from ..circuits import ngspice
 from ..data.errors import InputError
 from ..data.store import write_record
+from .claim import Claim, claimed
 from .config import RunConfig, parse_config
-from .configured import train_options
+from .configured import VALIDATED, engines_of, train_options
 from .folder import Folder, stored_config
 from .ledger import WriteCosts
 from .listener import Listener, Steps
@@ -45,7 +46,7 @@ from .validate import Validation, validate
 
 def run(
     config: RunConfig,
-    folder: str | Path,
+    folder: str | Path | Claim,
     listener: Listener | None = None,
     executor: Executor | None = None,
     characterisation: str | Path | None = None,
@@ -58,16 +59,17 @@ def run(
     Raises
     ------
     InputError
-        If the configuration can't be met, or ``folder`` holds a run with another one.
+        If the configuration can't be met, or ``folder`` holds a run with another one or is in use.
     MemtwinError
         If a step fails; what was finished stays in the folder.
     """
-    return _Job(config, folder, listener, executor, characterisation).run()
+    with claimed(folder) as path:
+        return _Job(config, path, listener, executor, characterisation).run()
 
 
 def train_run(
     config: RunConfig,
-    folder: str | Path,
+    folder: str | Path | Claim,
     listener: Listener | None = None,
     executor: Executor | None = None,
     characterisation: str | Path | None = None,
@@ -76,7 +78,8 @@ def train_run(
 
     :func:`run` on the same folder does the rest. Raises as it does.
     """
-    return _Job(config, folder, listener, executor, characterisation).train()
+    with claimed(folder) as path:
+        return _Job(config, path, listener, executor, characterisation).train()
 
 
 def validate_run(
@@ -105,25 +108,28 @@ def validate_run(
     }
     tree = config.model_dump() | {"validation": changes}
     settings = parse_config(tree, "validate")
-    return _Job(settings, folder, listener, executor).validate()
+    with claimed(folder) as path:
+        return _Job(settings, path, listener, executor).validate()
 
 
 class _Job:
     def __init__(
         self,
         config: RunConfig,
-        folder: str | Path,
+        folder: Path,
         listener: Listener | None,
         executor: Executor | None,
         characterisation: str | Path | None = None,
     ) -> None:
-        self.config, self.folder = config, Folder(Path(folder), characterisation)
+        self.config, self.folder = config, Folder(folder, characterisation)
         self.executor, self.steps = executor, Steps(listener)
+        self.engines = engines_of(config)
+        self.needs_fit = bool(self.engines & {"surrogate", "line"})
 
     def run(self) -> dict[str, Any]:
         started = time.perf_counter()
         self.folder.check(self.config)
-        features = ngspice.features()
+        features = ngspice.features() if "spice" in self.engines or self.needs_fit else None
         setup, costs = self._start()
         float_accuracy = self._train_float(setup)
         twin, result = self._train(setup, costs)
@@ -160,7 +166,9 @@ class _Job:
         return self._validate(setup, twin, result)
 
     def _start(self) -> tuple[Setup, WriteCosts]:
-        return self.folder.start(self.config, self.steps, executor=self.executor)
+        return self.folder.start(
+            self.config, self.steps, surrogate=self.needs_fit, executor=self.executor
+        )
 
     def _train_float(self, setup: Setup) -> list[float]:
         options = train_options(self.config)
@@ -192,7 +200,7 @@ class _Job:
         config, wanted = self.config, self.config.validation
         fell_back = config.audit.fallback == "line" and not all(one.passed for one in result.audits)
         trained = "line" if fell_back else config.training.engine
-        count = min(wanted.images, len(setup.images.x_test))
+        count = wanted.images or min(VALIDATED, len(setup.images.x_test))
         title = f"reading {count} images in {wanted.engine}"
         with self.steps.step("validation", title) as progress:
             found = validate(

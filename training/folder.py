@@ -4,11 +4,14 @@ __all__ = ["Folder", "new_folder", "stored_config"]
 
 import json
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from ..data.errors import InputError
 from ..data.files import write_text
+from .claim import Claim, FolderInUse
 from .config import RunConfig, parse_config
 from .configured import write_costs
 from .ledger import WriteCosts
@@ -33,25 +36,35 @@ def stored_config(folder: str | Path) -> RunConfig:
     return parse_config(tree, str(path))
 
 
-def new_folder(out: str | Path | None, config: RunConfig, kind: str | None = None) -> Path:
-    """Return the folder for a new job, ``runs/NAME-SEED`` (``runs/KIND-NAME-SEED``) or the next free name; an existing
-    one is never written over.
+def new_folder(out: str | Path | None, config: RunConfig, kind: str | None = None) -> Claim:
+    """Claim the folder for a new job, ``runs/NAME-SEED`` (``runs/KIND-NAME-SEED``) or the next free
+    name; an existing one is never written over.
 
     Raises
     ------
     InputError
-        If ``out`` names a folder that already holds a run.
+        If ``out`` names a folder that already holds a run, or that another job is using.
     """
     if out is not None:
-        if (Path(out) / CONFIG).exists():
-            raise InputError(
-                f"{out} already holds a run: continue it with --resume {out}, or choose another folder"
-            )
-        return Path(out)
+        claim = Claim(out)
+        if not (claim.path / CONFIG).exists():
+            return claim
+        claim.release()
+        raise InputError(
+            f"{out} already holds a run: continue it with --resume {out}, or choose another folder"
+        )
     name = config.name if kind is None else f"{kind}-{config.name}"
     base = Path("runs") / f"{name}-{config.seed}"
-    names = (base if k == 1 else base.with_name(f"{base.name}-{k}") for k in range(1, 10_000))
-    return next(name for name in names if not (name / CONFIG).exists())
+    for k in count(1):
+        path = base if k == 1 else base.with_name(f"{base.name}-{k}")
+        # Claimed first: what was free when looked at may be another's by now.
+        with suppress(FolderInUse):
+            if not (path / CONFIG).exists():
+                claim = Claim(path)
+                if not (path / CONFIG).exists():
+                    return claim
+                claim.release()
+    raise AssertionError
 
 
 @dataclass(frozen=True)
@@ -82,6 +95,11 @@ class Folder:
         """Return what training starts from, made here or taken from here; what can go wrong quickly
         comes first. See :func:`.setup.set_up`.
         """
+        if self.characterisation is not None and not surrogate:
+            raise InputError(
+                f"no engine here needs a characterisation: leave {self.characterisation} out, or"
+                " choose the engine surrogate or line"
+            )
         setup = set_up(config, steps, surrogate=False, executor=executor)
         if not (self.path / CONFIG).exists():
             write_text(self.path / CONFIG, config.model_dump_json(indent=2) + "\n")

@@ -106,7 +106,8 @@ class MappedMatrix:
         rows, cols = shape[0] - (options.bias == "digital"), shape[1]
         self.tile = replace(tile, rows=min(tile.rows, rows), cols=min(tile.cols, 2 * cols))
         self.placement = Placement(rows, cols, self.tile.rows, self.tile.cols)
-        self.engine, self.options, self.effects = engine(self.tile), options, effects
+        self._factory, self.engine = engine, engine(self.tile)
+        self.options, self.effects = options, effects
         self.devices = Devices(
             self.placement.shape, low=g[0], high=g[-1], levels=len(g), effects=effects, rng=rng
         )
@@ -155,7 +156,17 @@ class MappedMatrix:
 
     def use(self, engine: EngineFactory) -> None:
         """Read through another engine from now on."""
-        self.engine, self._stale = engine(self.tile), True
+        self._factory = engine
+        self.renew()
+
+    def renew(self) -> None:
+        """Read through a new engine of the same kind.
+
+        What an engine reads may depend, within its error, on what it has read and held before. It
+        starts anew at the beginning of an epoch and where states are taken and restored, so that a
+        resumed training repeats to the last bit.
+        """
+        self.engine, self._stale = self._factory(self.tile), True
 
     def age(self, now: int) -> None:
         """Let the devices drift until update ``now``."""
@@ -240,12 +251,7 @@ class MappedMatrix:
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint must keep."""
-        renew = getattr(self.engine, "renew_residual", None)
-        if renew is not None:
-            # What a surrogate reads depends, within its error, on its past: it starts anew here, as
-            # it will where the checkpoint is resumed.
-            self._program()
-            renew()
+        self.renew()
         return {
             "clip": self.clip,
             "gain": self.gain,
@@ -263,7 +269,7 @@ class MappedMatrix:
         if self.bias is not None:
             self.bias[...] = state["bias"]
         self.devices.restore(state["devices"])
-        self._stale = True
+        self.renew()
 
     @property
     def _per_ampere(self) -> np.float32:

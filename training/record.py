@@ -48,6 +48,13 @@ KIND, FORMAT = "run", 2
 SAVED = ("writes", "weights", "pulses", "energy", "time", "row_time", "weights_of_learning")
 """What a summary gives the share removed of."""
 
+CHECKED = (
+    ("surrogate_nrmse_percent", "nrmse_percent"),
+    ("surrogate_max_error_percent", "max_error_percent"),
+    ("ideal_nrmse_percent", "ideal_nrmse_percent"),
+)
+"""What a summary tells of the surrogate's check, where one was fitted, and its name there."""
+
 WORN_SHARE = 1e-3
 """Share of the devices, the most-written ones, whose end is projected."""
 
@@ -76,14 +83,14 @@ def load_run(run: str | Path) -> dict[str, Any]:
         return tree
 
 
-def versions(features: Features) -> dict[str, Any]:
-    """Return what the run was made with."""
+def versions(features: Features | None) -> dict[str, Any]:
+    """Return what the run was made with; ``features`` are ngspice's, if it played a part."""
     return {
         "memtwin": __version__,
         "python": platform.python_version(),
         "numpy": np.__version__,
-        "ngspice": features.version,
-        "klu": features.klu,
+        "ngspice": "not used" if features is None else features.version,
+        "klu": features is not None and features.klu,
     }
 
 
@@ -175,7 +182,7 @@ def wear_tree(result: TrainResult, endurance: float) -> dict[str, Any]:
 def summarise(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return the figures that a user asks for first, as flat names and numbers."""
     config, epochs = json.loads(record["config"]), record["epochs"]
-    validation, check = record["validation"], record["surrogate"]
+    validation, check = record["validation"], record.get("surrogate")
     audits = record["audits"]
     said, reference = validation["outputs"].argmax(axis=1), validation["reference"].argmax(axis=1)
     right = said == validation["labels"]
@@ -195,9 +202,7 @@ def summarise(record: Mapping[str, Any]) -> dict[str, Any]:
         "audits_failed": int(np.sum(~audits["passed"])),
         "audit_worst_nrmse_percent": float(audits["nrmse_percent"].max(initial=0.0)),
         "validation_engine": validation["engine"],
-        "surrogate_nrmse_percent": check["nrmse_percent"],
-        "surrogate_max_error_percent": check["max_error_percent"],
-        "ideal_nrmse_percent": check["ideal_nrmse_percent"],
+        **({} if check is None else {name: check[key] for name, key in CHECKED}),
         "writes": round(epochs["writes"].sum()),
         "writes_closed_loop": round(epochs["closed_loop_writes"].sum()),
         **{

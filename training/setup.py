@@ -10,8 +10,9 @@ __all__ = ["Setup", "characterised", "fitted", "set_up"]
 
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,12 @@ import numpy as np
 from ..circuits.characterise import Characterisation, characterise, load_characterisation
 from ..circuits.engine import make_engine
 from ..circuits.ideal import Ideal
+from ..circuits.law import Law
+from ..circuits.law_fit import law_over
 from ..circuits.surrogate_fit import SurrogateFit, fit_surrogate
 from ..circuits.tile import Tile
 from ..circuits.tile_record import tile_tree
-from ..data.errors import InputError, MemtwinError
+from ..data.errors import FitError, InputError, MemtwinError
 from ..data.images import ImageSet, load_images
 from ..data.types import Progress
 from ..devices.levels import Levels
@@ -47,6 +50,9 @@ from .sentences import audit_text, device_text, surrogate_text
 from .train import train
 from .twin import MemristorTwin
 
+FAITHFUL = 1e-4
+"""Largest error of a law that stands for the cell's own equations, relative to its full scale."""
+
 
 @dataclass(frozen=True)
 class Setup:
@@ -66,7 +72,7 @@ class Setup:
 
     def engine(self, name: str) -> EngineFactory:
         """Return what makes the engine called ``name``; ``surrogate`` and ``line`` have the fitted
-        device law and resistances, ``ideal`` the law if there is one.
+        device law and resistances, ``ideal`` that law, or one made from the cell's own equations.
         """
         if name in ("surrogate", "line"):
             if self.fit is None:
@@ -81,8 +87,18 @@ class Setup:
                 memory=self.config.worker_memory,
             )
         if name == "ideal":
-            return partial(Ideal, law=None if self.fit is None else self.fit.law)
+            return partial(Ideal, law=self._own_law if self.fit is None else self.fit.law)
         return partial(make_engine, name)
+
+    @cached_property
+    def _own_law(self) -> Law | None:
+        """Polynomials that follow the cell without wires, if any do; they make its reads quick."""
+        if self.tile.cell.linear:
+            return None
+        with suppress(FitError):
+            law = law_over(self.tile.cell, self.levels.g, np.array([0.0, self.levels.v_read]))
+            return law if law.residual_max <= FAITHFUL else None
+        return None
 
     def seeded(self, seed: int) -> "Setup":
         """Return the same setup for a training with another seed."""

@@ -148,7 +148,10 @@ class Trainer:
             options.schedule, options.learning_rate, options.decay, epoch, options.epochs
         )
         for matrix in self.twin.matrices:
+            matrix.renew()
             matrix.age(self._updates_done)
+        if self.auditor is not None:
+            self.auditor.renew()
         if options.scale == "adaptive" and epoch > 0:
             self._rescale(writing)
         self.twin.calibrate(x[: options.calibration])

@@ -8,7 +8,6 @@ the seed: the first n of it are a fair sample of the test set, and a validation 
 __all__ = ["Validation", "validate", "wilson"]
 
 from dataclasses import dataclass
-from math import sqrt
 from pathlib import Path
 from typing import Any
 
@@ -157,12 +156,18 @@ def validate(
     )
 
 
-def wilson(hits: int, count: int, z: float = 1.959964) -> tuple[float, float]:
-    """Return the Wilson score interval of a proportion, by default at 95 % (doi:10.1080/01621459.1927.10502953)."""
-    p, spread = hits / count, z * z / count
-    centre = (p + spread / 2) / (1 + spread)
-    half = z / (1 + spread) * sqrt(p * (1 - p) / count + spread / (4 * count))
-    return max(0.0, centre - half), min(1.0, centre + half)
+def wilson(hits: int, count: int) -> tuple[float, float]:
+    """Return the 95 % Wilson score interval of a proportion (doi:10.1080/01621459.1927.10502953);
+    it holds ``hits / count`` itself.
+    """
+    if not 0 <= hits <= count or count < 1:
+        raise InputError(f"expected hits from 0 to the count, of at least 1, got {hits} of {count}")
+    from scipy.stats import binomtest
+
+    found = binomtest(hits, count).proportion_ci(confidence_level=0.95, method="wilson")
+    # Where all or none are hits, rounding may leave the estimate just outside.
+    share = hits / count
+    return max(0.0, min(float(found.low), share)), min(1.0, max(float(found.high), share))
 
 
 def _read_so_far(path: str | Path | None, identity: str, classes: int) -> Array:
