@@ -4,9 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memtwin.data.catalogue import fetch
-from memtwin.data.delimited import read_block, si_factor
+from memtwin.data.delimited import read_block
 from memtwin.data.errors import InputError
-from memtwin.data.importers import find_limits, read_sweep
+from memtwin.data.importers import read_sweep
+from memtwin.data.instrument import find_limits
 from memtwin.data.measurement import (
     PulseTrain,
     Relaxation,
@@ -15,6 +16,7 @@ from memtwin.data.measurement import (
     load_measurement,
     save_measurement,
 )
+from memtwin.data.units import si_factor
 
 TRIANGLE = np.concatenate(
     [np.linspace(0, 1, 11), np.linspace(0.9, -1, 20), np.linspace(-0.9, 0, 10)]
