@@ -95,8 +95,7 @@ def read_ramps(
     """
     block = read_block(path)
     g, _ = _conductances(block, v_read, columns, unit, "current")
-    facts = {"file": block.path.name, **({} if v_read is None else {"v_read": v_read})}
-    return PulseTrain(name or block.path.stem, g, "S", {**facts, **(meta or {})})
+    return PulseTrain(name or block.path.stem, g, "S", _facts(block, v_read, meta))
 
 
 def read_response(
@@ -119,13 +118,17 @@ def read_response(
             f" ({', '.join(block.header) or 'no names'}); name them, as in --column g=NAME"
         )
     values, si = _conductances(block, v_read, columns, unit, None)
-    facts = {"file": block.path.name, **({} if v_read is None else {"v_read": v_read})}
-    facts |= meta or {}
+    facts = _facts(block, v_read, meta)
     label = name or block.path.stem
     up, down = values
     return PulseTrain(f"{label} up", up[None], si, facts), PulseTrain(
         f"{label} down", down[None], si, facts
     )
+
+
+def _facts(block: Block, v_read: float | None, meta: Meta | None) -> Meta:
+    read: Meta = {} if v_read is None else {"v_read": v_read}
+    return {"file": block.path.name, **read, **(meta or {})}
 
 
 def _conductances(

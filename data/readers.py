@@ -26,8 +26,10 @@ from .measurement import Measurement, Meta, Table, load_measurement
 _READ_LOG = {"address": "1", "r": "ohm", "g": "S", "i": "A", "v": "V"}
 
 _SWEEP_OPTIONS = frozenset(
-    ("columns", "units", "sweep_rate", "frequency", "compliance", "offset", "polarity")
-    + ("magnitude", "r_tester")
+    {
+        *("columns", "units", "sweep_rate", "frequency", "compliance"),
+        *("offset", "polarity", "magnitude", "r_tester"),
+    }
 )
 _RAMP_OPTIONS = frozenset(("columns", "units", "v_read"))
 
