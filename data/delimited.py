@@ -188,6 +188,8 @@ def read_blocks(path: str | Path, *, text_columns: tuple[str, ...] = ()) -> list
     parts: list[list[Row]] = [[]]
     words: Row | None = None
     for row in data[data.index(first) :]:
+        if not any(row.words) and len(row.words) != width:
+            continue
         if any(is_number(word) for word in row.words) or _is_missing(row.words):
             if words is not None:
                 raise InputError(f"{path}, line {words.line}: words between the rows of numbers")
@@ -281,7 +283,7 @@ def _block(path: Path, headings: tuple[Heading, ...], rows: list[Row]) -> Block:
             try:
                 values[k, column] = float(word)
             except ValueError:
-                if word.lower() not in _MISSING:
+                if word.lower() not in _MISSING and not is_spreadsheet_error(word):
                     text[k, column] = word
     values[~(np.abs(values) < _NOT_MEASURED)] = np.nan
     return Block(path, headings, values, tuple(row.line for row in rows), text)

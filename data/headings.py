@@ -244,9 +244,8 @@ def _at_the_end(name: str) -> tuple[Unit | None, str, str]:
     unit = parse_unit(tail)
     if unit is None:
         return None, "", name
-    tokens = re.split(r"[\s_.:-]+", head)
-    said = _words(head)[0]
-    if re.fullmatch(r"[\d.]+", tokens[-1]) and said is not None and SI.get(said) != unit.si:
+    said, mentioned, *_ = _words(head)
+    if re.search(r"(?:^|[\s_@-])[\d.]+$", head) and mentioned - {_OF_UNIT.get(unit.si)}:
         return None, "", head  # a current at 0.1 V
     return _seconds(unit, tail, said), tail, head
 

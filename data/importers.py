@@ -19,7 +19,7 @@ from .delimited import Block, read_blocks
 from .errors import InputError
 from .instrument import find_limits, zero_offset
 from .measurement import Meta, Sweep
-from .periods import period_points
+from .periods import count_periods
 from .types import Array
 
 _QUANTITY = {"t": "time", "v": "voltage", "i": "current"}
@@ -256,11 +256,7 @@ def _time(
     if frequency is not None:
         if not 0.0 < frequency < np.inf:
             raise InputError(f"the frequency must be positive [Hz], got {frequency:g}")
-        points = period_points(v, label)
-        # a record of whole periods ends at the last point, or one step before the next period
-        periods = (len(v) - 1) / points
-        whole = round(len(v) / points)
-        periods = float(whole) if abs(len(v) - 0.5 - whole * points) < 1.0 else periods
+        points, periods = count_periods(v, label)
         return np.arange(len(v)) / (frequency * points), periods
     if (columns or {}).get("t") is None and _find(block, "time") is None:
         raise InputError(

@@ -13,7 +13,7 @@ from .types import Array
 _RANGE_BAND = (0.6, 1.3)  # a stuck range reads its full scale within these factors
 _RANGE_POINTS = 8
 _AT_ZERO = 0.01  # share of a step within which the voltage is 0 V
-_AGREE = 5.0  # readings agree within this many standard deviations of the noise
+_AGREE = 6.0  # readings agree within this many standard deviations of the noise
 _UNRESOLVED = 1e-15  # A, less than any instrument tells from nothing
 
 
@@ -92,12 +92,13 @@ def zero_offset(v: Array, i: Array, label: str) -> float:
     steps = np.abs(np.diff(v))
     if not steps.any():
         return 0.0
-    readings = i[np.abs(v) <= _AT_ZERO * np.median(steps[steps > 0.0])]
+    zero = np.abs(v) <= _AT_ZERO * np.median(steps[steps > 0.0])
+    readings = i[zero]
     if not len(readings) or np.abs(readings).max() < _UNRESOLVED:
         return 0.0
     shift = float(np.median(readings))
     rounding = max(1e-3 * abs(shift), _UNRESOLVED)
-    noise = _noise(v, i)
+    noise = _noise(v, i, zero)
     if len(readings) > 1 and np.ptp(readings) <= rounding + _AGREE * noise:
         return shift
     if np.abs(readings).max() > _AGREE * noise:
@@ -115,17 +116,19 @@ def zero_offset(v: Array, i: Array, label: str) -> float:
     return 0.0
 
 
-def _noise(v: Array, i: Array) -> float:
-    """Return the standard deviation of the current's noise where the voltage is lowest [A].
+def _noise(v: Array, i: Array, leave_out: NDArray[np.bool_]) -> float:
+    """Return the standard deviation of the current's noise where the voltage is lowest [A], without
+    the points in question.
 
-    Fourth differences leave out what is smooth; their lower quartile leaves out the branch on which
+    Fourth differences leave out what is smooth; their lower third leaves out the branch on which
     they do not.
     """
     if len(v) < 5:
         return 0.0
-    lowest = np.argsort(np.abs(v[2:-2]), kind="stable")[: max(len(v) // 20, 5)]
-    fourth = np.abs(np.diff(i, 4))[lowest]
-    return float(np.quantile(fourth, 0.25) / (np.sqrt(70.0) * 0.3186))
+    free = ~np.lib.stride_tricks.sliding_window_view(leave_out, 5).any(1)
+    order = np.argsort(np.abs(v[2:-2][free]), kind="stable")[: max(len(v) // 8, 5)]
+    fourth = np.abs(np.diff(i, 4))[free][order]
+    return float(np.quantile(fourth, 1 / 3) / (np.sqrt(70.0) * 0.4307)) if len(fourth) else 0.0
 
 
 def _stretches(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:

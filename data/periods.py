@@ -1,6 +1,6 @@
 """How many periods of its drive a record holds, from the voltage alone."""
 
-__all__ = ["period_points"]
+__all__ = ["count_periods"]
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +15,12 @@ _COVERED = 0.75
 _TURN = 0.1  # share of the range by which the voltage must go back to have turned
 
 
-def period_points(v: Array, label: str) -> float:
-    """Return how many steps from point to point one period of the drive takes.
+def count_periods(v: Array, label: str) -> tuple[float, float]:
+    """Return how many steps from point to point one period of the drive takes, and how many periods
+    there are.
 
-    The smallest lag after which the voltage repeats itself, if there is one; else the whole record
-    is one period, closed by its last point or by the step after it.
+    The period is the smallest lag after which the voltage repeats itself, if there is one; else the
+    whole record. A record of whole periods ends at its last point or one step after it.
 
     Parameters
     ----------
@@ -36,9 +37,14 @@ def period_points(v: Array, label: str) -> float:
     span = float(np.ptp(v)) if len(v) else 0.0
     if span == 0.0:
         raise InputError(f"{label}: the voltage does not change, so it has no period")
-    lags = _lags(v, span)
-    if lags is not None:
-        return lags
+    lag = _lag(v, span)
+    if lag is not None:
+        whole = round((len(v) - 0.5) / lag)
+        ends = np.array([len(v) - 1.0, float(len(v))])
+        off = np.abs(ends - whole * lag)
+        if whole and off.min() < 0.5 + 0.1 * whole:
+            return float(ends[off.argmin()]) / whole, float(whole)
+        return lag, (len(v) - 1) / lag
     turns = _turns(v, _TURN * span)
     if turns > 2:
         raise InputError(
@@ -53,10 +59,10 @@ def period_points(v: Array, label: str) -> float:
             " holds no whole period: give the sweep rate instead of the frequency"
         )
     first = abs(v[1] - v[0]) or step
-    return float(len(v) - 1 if gap < 0.25 * first else len(v))
+    return float(len(v) - 1 if gap < 0.25 * first else len(v)), 1.0
 
 
-def _lags(v: Array, span: float) -> float | None:
+def _lag(v: Array, span: float) -> float | None:
     """Return the lag [points] after which the voltage repeats, None if it does not."""
     count = len(v)
     longest = int(count * (1.0 - _OVERLAP))
