@@ -10,6 +10,19 @@ from typing import Annotated, Any
 import typer
 
 from .console import Json, bar, emit, finite, note, picture, verb
+from .intake import (
+    Column,
+    Compliance,
+    Frequency,
+    Magnitude,
+    Offset,
+    Polarity,
+    RTester,
+    SweepRate,
+    VRead,
+    read_options,
+    say_periods,
+)
 
 app = typer.Typer(
     help="Public datasets, and measurements of your own.",
@@ -19,12 +32,6 @@ app = typer.Typer(
 
 Files = Annotated[
     str, typer.Argument(help="A file, or DATASET:PATTERN for files of a catalogue dataset.")
-]
-Column = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="t=NAME, v=NAME, i=NAME, or positions from 0, with a unit: i=2:uA; repeatable."
-    ),
 ]
 
 
@@ -88,27 +95,14 @@ def import_(
         str | None, typer.Option(help="sweep, ramps, response, relaxation, log, or a table layout.")
     ] = None,
     column: Column = None,
-    sweep_rate: Annotated[
-        float | None, typer.Option(help="|dv/dt| if there is no time [V/s].")
-    ] = None,
-    frequency: Annotated[
-        float | None, typer.Option(help="Frequency if the file is one period [Hz].")
-    ] = None,
-    compliance: Annotated[
-        float | None, typer.Option(help="Current limit of the instrument [A].", callback=finite)
-    ] = None,
-    offset: Annotated[
-        str, typer.Option(help="Current to subtract [A], 'zero' or 'none'.")
-    ] = "zero",
-    polarity: Annotated[
-        int, typer.Option(help="-1 for a device that SETs at negative voltage.")
-    ] = 1,
-    r_tester: Annotated[
-        float, typer.Option(help="Known resistor in series [ohm].", callback=finite)
-    ] = 0.0,
-    v_read: Annotated[
-        float | None, typer.Option(help="Read voltage of pulse ramps [V].", callback=finite)
-    ] = None,
+    sweep_rate: SweepRate = None,
+    frequency: Frequency = None,
+    compliance: Compliance = None,
+    offset: Offset = None,
+    polarity: Polarity = None,
+    magnitude: Magnitude = False,
+    r_tester: RTester = None,
+    v_read: VRead = None,
     area: Annotated[
         float | None, typer.Option(help="Area of the device [m²].", callback=finite)
     ] = None,
@@ -126,19 +120,19 @@ def import_(
         for key, value in (("area", area), ("device", device), ("licence", licence))
         if value is not None
     }
-    columns, units = _columns(column)
-    options: dict[str, Any] = {"sweep_rate": sweep_rate}
-    if dataset is None and kind in (None, "sweep"):
-        options |= {
-            "columns": columns,
-            "units": units,
-            "frequency": frequency,
-            "compliance": compliance,
-            "offset": offset,
-            "polarity": polarity,
-            "r_tester": r_tester,
-        }
-    found = read_measurement(path, dataset=dataset, kind=kind, meta=facts, v_read=v_read, **options)
+    options = read_options(
+        column,
+        magnitude,
+        sweep_rate=sweep_rate,
+        frequency=frequency,
+        compliance=compliance,
+        offset=offset,
+        polarity=polarity,
+        r_tester=r_tester,
+        v_read=v_read,
+    )
+    found = read_measurement(path, dataset=dataset, kind=kind, meta=facts, **options)
+    say_periods(found)
     records = []
     for k, measurement in enumerate(found, start=1):
         target = output if len(found) == 1 else output.with_stem(f"{output.stem}_{k}")
@@ -155,12 +149,15 @@ def show(
         typer.Option(help="Where to draw it; default: beside you, as PNG.", callback=picture),
     ] = None,
     kind: Annotated[str | None, typer.Option(help="What it is; see import.")] = None,
-    sweep_rate: Annotated[
-        float | None, typer.Option(help="|dv/dt| if there is no time [V/s].")
-    ] = None,
-    v_read: Annotated[
-        float | None, typer.Option(help="Read voltage of pulse ramps [V].", callback=finite)
-    ] = None,
+    column: Column = None,
+    sweep_rate: SweepRate = None,
+    frequency: Frequency = None,
+    compliance: Compliance = None,
+    offset: Offset = None,
+    polarity: Polarity = None,
+    magnitude: Magnitude = False,
+    r_tester: RTester = None,
+    v_read: VRead = None,
     json: Json = False,
 ) -> dict[str, Any]:
     """Say what a measurement holds, and draw it."""
@@ -168,9 +165,19 @@ def show(
     from ..devices.plots import save_measurement_figure
 
     path, facts, dataset = _one_file(data)
-    found = read_measurement(
-        path, dataset=dataset, kind=kind, meta=facts, v_read=v_read, sweep_rate=sweep_rate
+    options = read_options(
+        column,
+        magnitude,
+        sweep_rate=sweep_rate,
+        frequency=frequency,
+        compliance=compliance,
+        offset=offset,
+        polarity=polarity,
+        r_tester=r_tester,
+        v_read=v_read,
     )
+    found = read_measurement(path, dataset=dataset, kind=kind, meta=facts, **options)
+    say_periods(found)
     target = plot or Path(f"{path.stem.replace(' ', '_')}.png")
     drawn = []
     for k, measurement in enumerate(found, start=1):
@@ -190,22 +197,6 @@ def _one_file(data: str) -> tuple[Path, dict[str, Any], str | None]:
         raise InputError(f"{data} means {len(paths)} files, expected one: narrow the pattern")
     dataset = facts.get("dataset")
     return paths[0], dict(facts), None if dataset is None else str(dataset)
-
-
-def _columns(items: list[str] | None) -> tuple[dict[str, str | int], dict[str, str]]:
-    from ..data.errors import InputError
-
-    columns: dict[str, str | int] = {}
-    units: dict[str, str] = {}
-    for item in items or []:
-        key, _, rest = item.partition("=")
-        where, _, unit = rest.partition(":")
-        if key not in ("t", "v", "i") or not where:
-            raise InputError(f"--column {item!r}: expected t=, v= or i= and a name or position")
-        columns[key] = int(where) if where.isdecimal() else where
-        if unit:
-            units[key] = unit
-    return columns, units
 
 
 def _described(measurement: Any) -> dict[str, Any]:

@@ -13,6 +13,18 @@ import typer
 
 from ..data.errors import InputError
 from .console import SEED, Json, bar, emit, note, picture
+from .intake import (
+    Column,
+    Compliance,
+    Frequency,
+    Magnitude,
+    Offset,
+    Polarity,
+    RTester,
+    SweepRate,
+    read_options,
+    say_periods,
+)
 
 if TYPE_CHECKING:
     from ..devices.fit_compare import HeldOut
@@ -44,12 +56,14 @@ def fit(
         list[str] | None, typer.Option(help="NAME=VALUE of one more start; repeatable.")
     ] = None,
     series: Annotated[bool, typer.Option(help="Fit a series resistance.")] = True,
-    sweep_rate: Annotated[
-        float | None, typer.Option(help="|dv/dt| of files without a time column [V/s].")
-    ] = None,
-    polarity: Annotated[
-        int, typer.Option(help="-1 for a device that SETs at negative voltage.")
-    ] = 1,
+    column: Column = None,
+    sweep_rate: SweepRate = None,
+    frequency: Frequency = None,
+    compliance: Compliance = None,
+    offset: Offset = None,
+    polarity: Polarity = None,
+    magnitude: Magnitude = False,
+    r_tester: RTester = None,
     starts: Annotated[int, typer.Option(help="Starts that descend.")] = 32,
     candidates: Annotated[int, typer.Option(help="Candidates that they are chosen from.")] = 256,
     seed: Annotated[int, typer.Option(help="Seed of the candidates.", **SEED)] = 0,
@@ -70,7 +84,17 @@ def fit(
     from ..devices.fit_space import Prior
     from ..devices.models import MODELS
 
-    sweeps, origin = _sweeps(data, sweep_rate, polarity)
+    reading = read_options(
+        column,
+        magnitude,
+        sweep_rate=sweep_rate,
+        frequency=frequency,
+        compliance=compliance,
+        offset=offset,
+        polarity=polarity,
+        r_tester=r_tester,
+    )
+    sweeps, origin = _sweeps(data, reading)
     settings: dict[str, Any] = {
         "loss": Loss(loss, floor=floor, robust=robust),
         "fixed": {key: values[0] for key, values in _pairs(fix, 1, "--fix").items()},
@@ -113,7 +137,10 @@ def fit(
         if not best.converged:
             save_fit(best, device)  # says why, and writes nothing
         save_device(
-            best.device(label, meta={**origin, "command": _command(data, best, settings)}), device
+            best.device(
+                label, meta={**origin, "command": _command(data, best, settings, column, reading)}
+            ),
+            device,
         )
     if plot is not None:
         from ..devices.plots import save_fit_figure
@@ -173,11 +200,9 @@ def find_files(data: str) -> tuple[list[Path], dict[str, str | float]]:
     return [Path(data)], {}
 
 
-def _sweeps(
-    data: list[str], sweep_rate: float | None, polarity: int
-) -> tuple[list[Any], dict[str, Any]]:
-    from ..data.importers import read_sweep
-    from ..data.measurement import Sweep, load_measurement
+def _sweeps(data: list[str], reading: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    from ..data.measurement import Sweep
+    from ..data.readers import read_measurement
 
     sweeps: list[Any] = []
     origin: dict[str, Any] = {}
@@ -185,15 +210,11 @@ def _sweeps(
         paths, facts = find_files(item)
         origin |= facts
         for path in paths:
-            if path.suffix in (".h5", ".hdf5"):
-                measured = load_measurement(path)
-                if not isinstance(measured, Sweep):
-                    raise InputError(f"{path} holds no current-voltage sweep")
-                sweeps.append(measured)
-            else:
-                sweeps.append(
-                    read_sweep(path, sweep_rate=sweep_rate, polarity=polarity, meta=facts)
-                )
+            found = read_measurement(path, kind="sweep", meta=facts, **reading)
+            if not all(isinstance(measured, Sweep) for measured in found):
+                raise InputError(f"{path} holds no current-voltage sweep")
+            sweeps += found
+    say_periods(sweeps)
     return sweeps, origin
 
 
@@ -222,9 +243,22 @@ def _pool(workers: int) -> "AbstractContextManager[Executor | None]":
     return nullcontext() if count == 1 else process_pool(count)
 
 
-def _command(data: list[str], best: Any, settings: dict[str, Any]) -> str:
+def _command(
+    data: list[str],
+    best: Any,
+    settings: dict[str, Any],
+    column: list[str] | None,
+    reading: dict[str, Any],
+) -> str:
     """Return the command line that makes this fit again."""
     words = ["memtwin fit", *(f"'{item}'" for item in data), f"--model {best.model.name}"]
+    words += [f"--column '{item}'" for item in column or []]
+    words += [
+        f"--{key.replace('_', '-')} {value}"
+        for key, value in reading.items()
+        if key not in ("columns", "units", "magnitude")
+    ]
+    words += ["--magnitude"] if "magnitude" in reading else []
     loss = settings["loss"]
     words += [f"--loss {loss.kind}"]
     words += [f"--floor {loss.floor:g}"] if loss.floor is not None else []

@@ -3,6 +3,7 @@
 __all__ = ["read_measurement"]
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -19,41 +20,72 @@ from .array_importers import (
     read_table,
 )
 from .errors import InputError
-from .importers import read_sweep
+from .importers import read_sweeps
 from .measurement import Measurement, Meta, Table, load_measurement
 
 _READ_LOG = {"address": "1", "r": "ohm", "g": "S", "i": "A", "v": "V"}
 
-
-def _tables(layout: str | Mapping[str, str]) -> Callable[..., list[Measurement]]:
-    def read(path: Path, meta: Meta, sweep_rate: float | None) -> list[Measurement]:
-        return [read_table(path, layout, meta=meta)]
-
-    return read
-
-
-def _sweeps(path: Path, meta: Meta, sweep_rate: float | None) -> list[Measurement]:
-    return [read_sweep(path, sweep_rate=sweep_rate, meta=meta)]
+_SWEEP_OPTIONS = frozenset(
+    {
+        *("columns", "units", "sweep_rate", "frequency", "compliance"),
+        *("offset", "polarity", "magnitude", "r_tester"),
+    }
+)
+_RAMP_OPTIONS = frozenset(("columns", "units", "v_read"))
 
 
-def _crosssim(path: Path, meta: Meta, sweep_rate: float | None) -> list[Measurement]:
+@dataclass(frozen=True)
+class _Reader:
+    """How to read one kind of file, and which options that takes."""
+
+    read: Callable[..., list[Measurement]]
+    options: frozenset[str] = frozenset()
+
+
+def _ramp_columns(
+    columns: Mapping[str, Any] | None = None,
+    units: Mapping[str, str] | None = None,
+    v_read: float | None = None,
+) -> dict[str, Any]:
+    wrong = sorted({*(columns or {}), *(units or {})} - {"g"})
+    if wrong:
+        raise InputError(f"ramps have columns g, not {wrong[0]}: give them as g=NAME:UNIT")
+    return {"columns": (columns or {}).get("g"), "unit": (units or {}).get("g"), "v_read": v_read}
+
+
+def _sweeps(path: Path, meta: Meta, **options: Any) -> list[Measurement]:
+    wrong = sorted(set(options.get("columns", {})) - {"t", "v", "i"})
+    if wrong:
+        raise InputError(f"a sweep has columns t, v and i, not {wrong[0]}; or give its --kind")
+    return list(read_sweeps(path, meta=meta, **options))
+
+
+def _ramps(path: Path, meta: Meta, **options: Any) -> list[Measurement]:
+    return [read_ramps(path, meta=meta, **_ramp_columns(**options))]
+
+
+def _crosssim(path: Path, meta: Meta) -> list[Measurement]:
     return [read_ramps(path, v_read=0.1, meta=meta)]
 
 
-def _response(path: Path, meta: Meta, sweep_rate: float | None) -> list[Measurement]:
-    return list(read_response(path, meta=meta))
+def _response(path: Path, meta: Meta, **options: Any) -> list[Measurement]:
+    return list(read_response(path, meta=meta, **_ramp_columns(**options)))
 
 
-def _events(path: Path, meta: Meta, sweep_rate: float | None) -> list[Measurement]:
+def _events(path: Path, meta: Meta) -> list[Measurement]:
     return [read_event_log(path, meta=meta)]
 
 
-def _relaxation(path: Path, meta: Meta, sweep_rate: float | None) -> list[Measurement]:
+def _relaxation(path: Path, meta: Meta) -> list[Measurement]:
+    return [read_relaxation(path, meta=meta)]
+
+
+def _known_relaxation(path: Path, meta: Meta) -> list[Measurement]:
     full_scale = {"techA": 240e-6, "techB": 128e-6, "techC": 40e-6}  # their settings.json
     return [read_relaxation(path, g_max=full_scale.get(path.parent.name), meta=meta)]
 
 
-def _noise(path: Path, meta: Meta, sweep_rate: float | None) -> list[Measurement]:
+def _noise(path: Path, meta: Meta) -> list[Measurement]:
     traces = read_noise_traces(path)
     columns = {f"g_{k}": row for k, row in enumerate(traces, start=1)}
     columns["t"] = np.arange(traces.shape[1]) / 400.0  # reads per second, their settings.json
@@ -61,24 +93,40 @@ def _noise(path: Path, meta: Meta, sweep_rate: float | None) -> list[Measurement
     return [Table(path.stem, columns, units, {"file": path.name, **meta})]
 
 
-_READERS: tuple[tuple[str, str, Callable[..., list[Measurement]]], ...] = (
-    ("nbsto-groningen-iv", "*.csv", _sweeps),
-    ("crosssim-taox-ltp-ltd", "*.csv", _crosssim),
-    ("aihwkit-gong-rram-ltp-ltd", "*.csv", _response),
-    ("stanford-1t1r-switching-kinetics", "endurance_log*", _events),
-    ("stanford-1t1r-switching-kinetics", "endurance_slow*", _tables("cycles")),
-    ("stanford-1t1r-switching-kinetics", "*et_sweep*", _tables("one_pulse")),
-    ("stanford-1t1r-switching-kinetics", "read_voltage_sweep*", _tables("read_sweep")),
-    ("stanford-1t1r-switching-kinetics", "*.tsv", _tables("resistance")),
-    ("rram-relaxation-3tech", "*relaxdata*", _relaxation),
-    ("rram-relaxation-3tech", "*bake*", _tables("bake")),
-    ("rram-relaxation-3tech", "*tsdata*", _noise),
-    ("ni-rram-1t1r-endurance-retention", "100cyc*", _tables("endurance")),
-    ("ni-rram-1t1r-endurance-retention", "1us_endurance*", _tables("endurance")),
-    ("ni-rram-1t1r-endurance-retention", "ret1*", _tables("retention")),
-    ("ni-rram-1t1r-endurance-retention", "read_multivolt*", _tables("read_multivolt")),
-    ("ni-rram-1t1r-endurance-retention", "read*.csv", _tables(_READ_LOG)),
-    ("ni-rram-1t1r-endurance-retention", "*.tsv", _tables("resistance")),
+def _table(layout: str | Mapping[str, str]) -> _Reader:
+    def read(path: Path, meta: Meta) -> list[Measurement]:
+        return [read_table(path, layout, meta=meta)]
+
+    return _Reader(read)
+
+
+_SWEEP = _Reader(_sweeps, _SWEEP_OPTIONS)
+_KINDS: Mapping[str, _Reader] = {
+    **{layout: _table(layout) for layout in LAYOUTS},
+    "sweep": _SWEEP,
+    "ramps": _Reader(_ramps, _RAMP_OPTIONS),
+    "response": _Reader(_response, _RAMP_OPTIONS),
+    "relaxation": _Reader(_relaxation),
+    "log": _Reader(_events),
+}
+_DATASETS: tuple[tuple[str, str, _Reader], ...] = (
+    ("nbsto-groningen-iv", "*.csv", _SWEEP),
+    ("crosssim-taox-ltp-ltd", "*.csv", _Reader(_crosssim)),
+    ("aihwkit-gong-rram-ltp-ltd", "*.csv", _KINDS["response"]),
+    ("stanford-1t1r-switching-kinetics", "endurance_log*", _KINDS["log"]),
+    ("stanford-1t1r-switching-kinetics", "endurance_slow*", _table("cycles")),
+    ("stanford-1t1r-switching-kinetics", "*et_sweep*", _table("one_pulse")),
+    ("stanford-1t1r-switching-kinetics", "read_voltage_sweep*", _table("read_sweep")),
+    ("stanford-1t1r-switching-kinetics", "*.tsv", _table("resistance")),
+    ("rram-relaxation-3tech", "*relaxdata*", _Reader(_known_relaxation)),
+    ("rram-relaxation-3tech", "*bake*", _table("bake")),
+    ("rram-relaxation-3tech", "*tsdata*", _Reader(_noise)),
+    ("ni-rram-1t1r-endurance-retention", "100cyc*", _table("endurance")),
+    ("ni-rram-1t1r-endurance-retention", "1us_endurance*", _table("endurance")),
+    ("ni-rram-1t1r-endurance-retention", "ret1*", _table("retention")),
+    ("ni-rram-1t1r-endurance-retention", "read_multivolt*", _table("read_multivolt")),
+    ("ni-rram-1t1r-endurance-retention", "read*.csv", _table(_READ_LOG)),
+    ("ni-rram-1t1r-endurance-retention", "*.tsv", _table("resistance")),
 )
 
 
@@ -88,7 +136,6 @@ def read_measurement(
     dataset: str | None = None,
     kind: str | None = None,
     meta: Meta | None = None,
-    v_read: float | None = None,
     **options: Any,
 ) -> list[Measurement]:
     """Read a file of a known dataset, a measurement record, or a file of a stated kind.
@@ -104,37 +151,49 @@ def read_measurement(
         layout.
     meta
         Facts to keep with it.
-    v_read
-        Read voltage of ``ramps`` [V].
     options
-        Further arguments of :func:`~memtwin.data.importers.read_sweep`.
+        Further arguments of :func:`~memtwin.data.importers.read_sweeps`; of ramps and responses:
+        ``v_read`` [V], ``columns`` and ``units``, both with the key ``g``. None is as not given.
 
     Returns
     -------
     list
         Its measurements, usually one.
+
+    Raises
+    ------
+    InputError
+        If it can't be read as that, or an option does not apply.
     """
     path, facts = Path(path), dict(meta or {})
+    given = {name: value for name, value in options.items() if value is not None}
     if path.suffix in (".h5", ".hdf5"):
+        _refuse_options(path, given, frozenset(), "a measurement record")
         return [load_measurement(path)]
     if dataset is not None and kind is None:
-        for name, pattern, reader in _READERS:
-            if name == dataset and fnmatchcase(path.name, pattern):
-                return reader(path, facts, options.get("sweep_rate"))
-        raise InputError(f"{path.name} of dataset {dataset} holds no measurement")
-    if kind in (None, "sweep"):
-        return [read_sweep(path, meta=facts, **options)]
-    if kind == "ramps":
-        if v_read is None:
-            raise InputError(f"{path}: give the read voltage, so that currents become conductances")
-        return [read_ramps(path, v_read=v_read, meta=facts)]
-    if kind == "response":
-        return _response(path, facts, None)
-    if kind == "relaxation":
-        return [read_relaxation(path, meta=facts)]
-    if kind == "log":
-        return _events(path, facts, None)
-    if kind in LAYOUTS:
-        return [read_table(path, str(kind), meta=facts)]
-    known = ("sweep", "ramps", "response", "relaxation", "log", *LAYOUTS)
-    raise InputError(f"unknown kind of measurement {kind!r} (known: {', '.join(known)})")
+        reader = next(
+            (
+                reader
+                for name, pattern, reader in _DATASETS
+                if name == dataset and fnmatchcase(path.name, pattern)
+            ),
+            None,
+        )
+        if reader is None:
+            raise InputError(f"{path.name} of dataset {dataset} holds no measurement")
+        _refuse_options(path, given, reader.options, f"a file of {dataset}")
+    else:
+        reader = _KINDS.get(kind or "sweep")
+        if reader is None:
+            raise InputError(
+                f"unknown kind of measurement {kind!r} (known: {', '.join(sorted(_KINDS))})"
+            )
+        _refuse_options(path, given, reader.options, f"the kind {kind or 'sweep'}")
+    return reader.read(path, facts, **given)
+
+
+def _refuse_options(
+    path: Path, given: Mapping[str, Any], allowed: frozenset[str], what: str
+) -> None:
+    for name in sorted(set(given) - allowed):
+        raise InputError(f"{path}: {name.replace('_', ' ')} does not apply to {what}")

@@ -4,9 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memtwin.data.catalogue import fetch
-from memtwin.data.delimited import read_block, si_factor
+from memtwin.data.delimited import read_block
 from memtwin.data.errors import InputError
-from memtwin.data.importers import find_limits, read_sweep
+from memtwin.data.importers import read_sweep
+from memtwin.data.instrument import find_limits
 from memtwin.data.measurement import (
     PulseTrain,
     Relaxation,
@@ -15,6 +16,7 @@ from memtwin.data.measurement import (
     load_measurement,
     save_measurement,
 )
+from memtwin.data.units import si_factor
 
 TRIANGLE = np.concatenate(
     [np.linspace(0, 1, 11), np.linspace(0.9, -1, 20), np.linspace(-0.9, 0, 10)]
@@ -56,7 +58,9 @@ def test_no_time_column_needs_a_rate(tmp_path, drive):
     with pytest.raises(InputError, match=r"d\.csv has no time column: give the sweep rate"):
         read_sweep(path)
     np.testing.assert_allclose(read_sweep(path, sweep_rate=0.2).t, t)
-    np.testing.assert_allclose(np.diff(read_sweep(path, frequency=10.0).t), 0.1 / len(t))
+    loop = read_sweep(path, frequency=10.0)
+    np.testing.assert_allclose(loop.t, np.linspace(0.0, 0.1, len(t)))
+    assert loop.meta["periods"] == 1.0
     with pytest.raises(InputError, match="sweep rate must be positive"):
         read_sweep(path, sweep_rate=0.0)
     with pytest.raises(InputError, match="frequency must be positive"):
@@ -108,15 +112,18 @@ def test_units_from_the_header_after_a_preamble(tmp_path, drive):
         ("", {}, "is empty"),
         ("time,voltage,current\n", {}, "holds no row of numbers"),
         (
-            "time,volts,current\n0,1,2\n",
+            "time,potential,current\n0,1,2\n",
             {},
-            "known to be the voltage .*time, volts, current.*name it",
+            "known to be the voltage .*time, potential, current.*name it",
         ),
         ("0,1,2\n1,2,3\n", {}, "3 columns without names"),
         ("t,v,i\n0,0,0\n1,1\n", {}, r"line 3: 2 fields, expected 3"),
         ("t,v,i\n0,0,0\n1,x,1\n", {}, r"line 3, column 2: expected a number, got 'x'"),
-        ("t,v,i\n0,0,0\n1,1,nan\n", {}, r"line 3: current \(i\) is no finite number"),
-        ("t,v,i\n0,0,0\n1,1,\n", {}, r"line 3"),
+        ("t,v,i\n0,0,0\n1,nan,1\n", {}, r"line 3: voltage \(v\) is no finite number"),
+        ("t,v,i\n0,0,0\n,1,1\n", {}, r"line 3: time \(t\) is no finite number"),
+        ("t,v,i\n0,0,nan\n1,1,\n", {}, r"bad\.csv: no current was measured"),
+        ("t,v,i\n0,0,0\nend\n1,1,1\n", {}, r"line 3: words between the rows of numbers"),
+        ("t;v;i\n1,000;1,000;1,000\n", {}, r"line 2: 1,000 may have a decimal comma"),
         ("t,v,i [V]\n0,0,0\n1,1,1\n", {}, "'V' can't be the unit here, expected A"),
         ("t,v,i\n0,0,0\n", {"units": {"v": "parsec"}}, "'parsec' can't be the unit"),
         ("t,v,i\n0,0,0\n", {"columns": {"v": "volt"}}, r"no column 'volt' for the voltage"),
@@ -177,19 +184,19 @@ def test_a_stuck_range_is_marked(rng):
     np.testing.assert_array_equal(find_limits(v, np.where(stuck, -saw, i)) & stuck, stuck)
 
 
-@given(
-    st.sampled_from(["f", "p", "n", "u", "µ", "m", "", "k", "M"]),
-    st.sampled_from(["V", "A", "s", "ohm", "S"]),
-)
+PREFIXES = {"f": -15, "p": -12, "n": -9, "u": -6, "µ": -6, "μ": -6, "m": -3, "": 0, "k": 3}
+
+
+@given(st.sampled_from(sorted(PREFIXES)), st.sampled_from(["V", "A", "s", "ohm", "Ω", "S"]))
 def test_units(prefix, unit):
-    factors = dict(
-        zip(
-            ["f", "p", "n", "u", "µ", "m", "", "k", "M"],
-            [-15, -12, -9, -6, -6, -3, 0, 3, 6],
-            strict=True,
-        )
-    )
-    assert si_factor(prefix + unit, unit, "x") == pytest.approx(10.0 ** factors[prefix])
+    expected = "ohm" if unit == "Ω" else unit
+    assert si_factor(prefix + unit, expected, "x") == pytest.approx(10.0 ** PREFIXES[prefix])
+
+
+@pytest.mark.parametrize("unit", ["MA", "MV", "MS"])
+def test_capitals_are_not_taken_for_mega(unit):
+    with pytest.raises(InputError, match=f"'{unit}' can't be the unit here"):
+        si_factor(unit, unit[1], "x")
 
 
 def test_whole_numbers_and_blanks_as_separator(tmp_path):
