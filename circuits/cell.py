@@ -166,6 +166,14 @@ class Cell:
         """
         return cls(Device("sinh_state", MODELS["sinh_state"], parameters), v_read, access)
 
+    def check_voltage(self, v_read: float) -> None:
+        """Refuse conductances that are meant at another voltage than this cell's."""
+        if not np.isclose(v_read, self.v_read, rtol=1e-9, atol=0.0):
+            raise InputError(
+                f"the cell's conductances are meant at {self.v_read:g} V, v_read = {v_read:g} V was"
+                " given: give the cell's voltage, or make the cell for the other"
+            )
+
     @property
     def linear(self) -> bool:
         """Whether the current is ``g v``, whatever ``v``."""

@@ -150,6 +150,7 @@ def characterise(
             f"a characterisation takes at least 2 vectors and 3 held-out ones, got {vectors} and"
             f" {held_out}"
         )
+    tile.cell.check_voltage(levels.v_read)
     began = time.perf_counter()
     rng = np.random.default_rng([seed, 0x5EED])
     total = 1 + len(FITTED) + len(HELD_OUT)

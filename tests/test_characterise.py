@@ -157,3 +157,9 @@ def test_verbs(
     assert (tmp_path / "s.png").stat().st_size > 10_000
     with pytest.raises(InputError, match="can't draw"):
         check(tmp_path / "s.h5", path, plot=tmp_path / "s.nonsense")
+
+
+def test_levels_at_another_voltage_than_the_cells_are_refused(tile: Tile) -> None:
+    levels = replace(levels_of(tile.cell), v_read=0.05)
+    with pytest.raises(InputError, match=r"meant at 0.2 V, v_read = 0.05 V"):
+        characterise(tile, levels, vectors=12)

@@ -1,5 +1,7 @@
 """Matrices on tiles: where devices sit, what they compute, their effects, calibration."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -22,7 +24,7 @@ EXACT = Effects(programming=0.0, read=0.0)
 LEVELS = np.linspace(5e-6, 50e-6, 8)
 
 
-def matrix_of(codes, rng, *, tile=None, effects=EXACT, **options):
+def matrix_of(codes, rng, *, tile=None, effects=EXACT, v_read=0.2, **options):
     tile = tile or Tile(8, 6, cell=Cell.resistor(0.2))
     rows = len(codes) + (options.get("bias") == "digital")
     matrix = MappedMatrix(
@@ -30,7 +32,7 @@ def matrix_of(codes, rng, *, tile=None, effects=EXACT, **options):
         tile=tile,
         engine=Ideal,
         g_levels=LEVELS,
-        v_read=0.2,
+        v_read=v_read,
         clip=1.4,
         effects=effects,
         options=MappingOptions(**options),
@@ -233,6 +235,52 @@ def test_twin_counts_devices_and_tiles(rng):
     )
     assert twin.devices == 159_020
     assert twin.tiles == 13 * 4 + 2
+
+
+@pytest.mark.parametrize("v_read", [0.05, 0.2, 0.4, -0.3])
+@pytest.mark.parametrize("drive", ["device", "linear"])
+def test_the_largest_input_is_driven_at_the_voltage_of_the_cell(v_read, drive, rng):
+    seen = []
+
+    class Watched(Ideal):
+        def read(self, v):
+            seen.append(v)
+            return super().read(v)
+
+    cell = Cell.sinh(10.0, v_read) if drive == "device" else Cell.resistor(v_read)
+    codes = random_codes(rng, 8, 3)
+    matrix = matrix_of(codes, rng, tile=Tile(8, 6, cell=cell), v_read=None, drive=drive)
+    matrix.use(Watched)
+    a = rng.random((20, 8), np.float32)
+    np.testing.assert_allclose(matrix.multiply(a, None), a @ (codes * 0.2), atol=2e-3)
+    assert max(seen[0].min(), seen[0].max(), key=abs) == pytest.approx(v_read)
+    assert matrix.v_read == matrix.drive.v_read == v_read
+
+
+@given(st.floats(0.01, 1.0), st.floats(0.01, 1.0))
+def test_another_read_voltage_than_the_cells_is_refused(cell, asked):
+    rng, codes = np.random.default_rng(1), np.zeros((2, 1), np.float32)
+    tile = Tile(4, 4, cell=Cell.sinh(5.0, cell))
+    if abs(asked / cell - 1.0) < 1e-9:
+        return
+    with pytest.raises(InputError, match=re.escape(f"{cell:g} V, v_read = {asked:g} V")):
+        matrix_of(codes, rng, tile=tile, v_read=asked)
+
+
+def test_a_matrix_without_weights_is_not_read(rng):
+    twin = MemristorTwin(
+        mlp(4, 2), tile=Tile(4, 4, cell=Cell.resistor(0.2)), engine=Ideal, g_levels=LEVELS, rng=rng
+    )
+    with pytest.raises(InputError, match="hold no weights yet"):
+        twin.forward(np.ones((1, 4), np.float32), None)
+    twin.matrices[0].state()
+
+
+def test_vectors_of_zeros_leave_the_range_of_the_adc(rng):
+    matrix = matrix_of(random_codes(rng, 8, 3), rng, adc_bits=6)
+    before = matrix.adc
+    matrix.calibrate(np.zeros((3, 8), np.float32))
+    assert matrix.adc == before
 
 
 @pytest.mark.parametrize(

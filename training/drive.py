@@ -28,18 +28,16 @@ class Drive:
     """Whether bits are driven one after the other, each at 0 V or the read voltage."""
 
     @classmethod
-    def against(
-        cls, cell: Cell, v_read: float, g: float, *, bits: int | None, sliced: bool
-    ) -> "Drive":
+    def against(cls, cell: Cell, g: float, *, bits: int | None, sliced: bool) -> "Drive":
         """Return the drive that undoes the curvature of a device of conductance ``g`` [S]: half an
         input makes half the device's current at the read voltage.
         """
         if cell.linear or sliced:
-            return cls(v_read, None, bits, sliced)
-        v = np.linspace(0.0, v_read, 4 * STEPS + 1)
+            return cls(cell.v_read, None, bits, sliced)
+        v = np.linspace(0.0, cell.v_read, 4 * STEPS + 1)
         i = cell.current(v, g)
         shares = np.linspace(0.0, 1.0, STEPS + 1)
-        return cls(v_read, np.interp(shares, i / i[-1], v).astype(np.float32), bits, sliced)
+        return cls(cell.v_read, np.interp(shares, i / i[-1], v).astype(np.float32), bits, sliced)
 
     def phases(self, x: Array32, scale: Array32) -> Iterator[tuple[float, Array32, Array32]]:
         """Yield the reads that inputs ``x`` (n, rows) take: the weight of each in the sum, and two

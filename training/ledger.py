@@ -192,6 +192,13 @@ class WriteCosts:
         """Number of levels."""
         return len(self.pulses)
 
+    def check_levels(self, levels: int) -> None:
+        """Refuse devices of another number of levels."""
+        if self.levels != levels:
+            raise InputError(
+                f"write costs are for {self.levels} levels, the twin's devices have {levels}"
+            )
+
     def of(self, before: Array32, after: Array32, *, verify: bool = True) -> EachCost:
         """Return the costs of every write between levels, energy and time with the verify reads, if
         there are any.

@@ -82,9 +82,10 @@ class MappedMatrix:
     tile, engine
         The largest tile, and what makes an engine for the tile that the matrix gets.
     g_levels
-        Conductance of every level [S], (levels,), equally spaced.
+        Conductance of every level at the cell's read voltage [S], (levels,), equally spaced.
     v_read
-        Voltage of the largest input [V].
+        That voltage [V], if the caller knows it too. The tile's cell says it, and the largest input
+        is driven at it.
     clip
         Weight that the highest level stands for.
     """
@@ -96,13 +97,15 @@ class MappedMatrix:
         tile: Tile,
         engine: EngineFactory,
         g_levels: ArrayLike,
-        v_read: float,
+        v_read: float | None = None,
         clip: float,
         effects: Effects,
         options: MappingOptions,
         rng: np.random.Generator,
     ) -> None:
         g = _checked_levels(g_levels)
+        if v_read is not None:
+            tile.cell.check_voltage(v_read)
         rows, cols = shape[0] - (options.bias == "digital"), shape[1]
         self.tile = replace(tile, rows=min(tile.rows, rows), cols=min(tile.cols, 2 * cols))
         self.placement = Placement(rows, cols, self.tile.rows, self.tile.cols)
@@ -111,14 +114,13 @@ class MappedMatrix:
         self.devices = Devices(
             self.placement.shape, low=g[0], high=g[-1], levels=len(g), effects=effects, rng=rng
         )
-        self.v_read, self.clip = v_read, clip
+        self.clip = clip
         self.bias: Array32 | None = None if rows == shape[0] else np.zeros(cols, np.float32)
         self.drive = (
-            Drive(v_read, None, options.dac_bits)
+            Drive(tile.cell.v_read, None, options.dac_bits)
             if options.drive == "linear"
             else Drive.against(
                 tile.cell,
-                v_read,
                 float(g[0] + g[-1]) / 2,
                 bits=options.dac_bits,
                 sliced=options.drive == "bits",
@@ -126,16 +128,23 @@ class MappedMatrix:
         )
         self.gain: Array32 = np.ones((), np.float32)
         """Calibrated factor on the pair outputs; its shape depends on the option."""
-        self.adc = self._converter(float(self.tile.rows * g[-1] * v_read))
+        self.adc = self._converter(float(self.tile.rows * g[-1] * abs(self.v_read)))
         """Converter of the column currents; its range is set by calibration."""
         self._span = float(g[-1] - g[0])
+        self.programmed = False
+        """Whether the devices hold weights; they can't be read before."""
         self._stale = True
+
+    @property
+    def v_read(self) -> float:
+        """Voltage of the largest input, at which the levels' conductances are meant [V]."""
+        return self.tile.cell.v_read
 
     def write(self, writes: Writes, rng: np.random.Generator, *, now: int = 0) -> Array32:
         """Program devices; return the levels that verify reads find, (n,)."""
         if not len(writes):
             return writes.level
-        self._stale = True
+        self._stale = self.programmed = True
         places = self.placement.places[writes.device]
         if writes.blind is None:
             return self.devices.write(places, writes.level, rng, now=now)
@@ -232,8 +241,10 @@ class MappedMatrix:
         x = a[:, : self.placement.rows]
         scale, option = self._scale(x), self.options.gain
         if self.adc is not None:
-            self.adc = None
-            self.adc = self._converter(ADC_MARGIN * float(np.abs(self._read(x, scale)).max()))
+            before, self.adc = self.adc, None
+            largest = float(np.abs(self._read(x, scale)).max())
+            # Vectors of zeros say nothing of the range.
+            self.adc = self._converter(ADC_MARGIN * largest) if largest > 0.0 else before
         if option == "none":
             return
         found: Any = self._read(x, scale)
@@ -270,6 +281,7 @@ class MappedMatrix:
             self.bias[...] = state["bias"]
         self.devices.restore(state["devices"])
         self.renew()
+        self.programmed = True
 
     @property
     def _per_ampere(self) -> np.float32:
@@ -283,6 +295,10 @@ class MappedMatrix:
         return ADC(self.options.adc_bits, full_scale, -full_scale)
 
     def _program(self) -> None:
+        if not self.programmed:
+            raise InputError(
+                "the devices hold no weights yet: program them before reading, as a Trainer does"
+            )
         if self._stale:
             self.engine.program(self.devices.g)
             self._stale = False

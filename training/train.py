@@ -32,7 +32,7 @@ def build_twin(
     tile: Tile,
     engine: EngineFactory,
     g_levels: ArrayLike,
-    v_read: float,
+    v_read: float | None = None,
     clip: float = 8.0,
     effects: Effects | None = None,
     options: MappingOptions | None = None,

@@ -103,10 +103,7 @@ class Trainer:
         auditor: Auditor | None = None,
     ) -> None:
         check_images(twin.network, images)
-        if costs.levels != twin.levels:
-            raise InputError(
-                f"write costs are for {costs.levels} levels, the twin's devices have {twin.levels}"
-            )
+        costs.check_levels(twin.levels)
         self.twin, self.images, self.options = twin, images, options
         self.auditor = auditor
         self.identity = _identity(twin, images, options)

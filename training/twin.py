@@ -31,9 +31,10 @@ class MemristorTwin:
     engine
         Makes one engine per matrix, given its tile: ``Ideal``, ``fit.engine``, ``lambda tile:
         make_engine("line", tile)``.
-    g_levels, v_read
-        Conductance of every level at the read voltage [S], (levels,), equally spaced, and that
-        voltage [V].
+    g_levels
+        Conductance of every level at the cell's read voltage [S], (levels,), equally spaced.
+    v_read
+        That voltage [V], if it is to be checked; ``tile.cell`` says it.
     clip
         Largest weight in standard deviations of a layer's initial weights.
     rng
@@ -47,7 +48,7 @@ class MemristorTwin:
         tile: Tile,
         engine: EngineFactory,
         g_levels: ArrayLike,
-        v_read: float,
+        v_read: float | None = None,
         clip: float = 8.0,
         effects: Effects | None = None,
         options: MappingOptions | None = None,
