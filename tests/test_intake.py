@@ -107,6 +107,8 @@ def test_a_loop_is_the_same_in_every_dialect(tmp_path, text, encoding):
         ("mV", "voltage", ("V", 1e-3)),
         ("R (k\N{OHM SIGN})", "resistance", ("ohm", 1e3)),
         ("G_1 [µS]", "conductance", ("S", 1e-6)),
+        ("U V", "voltage", ("V", 1.0)),
+        ("u mV", "voltage", ("V", 1e-3)),
         ("TIME (S)", "time", ("s", 1.0)),
         ("t_min", "time", ("s", 60.0)),
         ("I at 0.1 V", None, None),
