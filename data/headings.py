@@ -200,7 +200,7 @@ def _words(name: str) -> tuple[str | None, frozenset[str], bool, tuple[int, int]
     plain = name.strip().lower()
     tokens = _tokens(name)
     magnitude = not _MAGNITUDE.isdisjoint(tokens) or bool(re.fullmatch(r"\|.*\|", plain))
-    numbers = [int(word) for word in tokens if word.isdigit()]
+    numbers = [int(word) for word in tokens if word.isdecimal() and len(word) < 5]
     if plain in _WHOLE:
         quantity = _WHOLE[plain]
         return quantity, frozenset({quantity}), False, (0, ord(plain[0]))
