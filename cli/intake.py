@@ -84,7 +84,7 @@ def _columns(items: list[str] | None) -> tuple[dict[str, Any], dict[str, str]]:
             raise InputError(
                 f"--column {item!r}: expected t=, v= or i= (g= of ramps) and a name or position"
             )
-        place: str | int = int(where) if where.isdecimal() else where
+        place: str | int = int(where) if where.isdecimal() and len(where) < 5 else where
         if key == "g":
             columns |= {key: [*columns.get(key, []), place]} if where else {}
         elif key in columns:

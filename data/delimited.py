@@ -112,7 +112,7 @@ class Block:
         with units ignored), or its position counted from 0.
         """
         width = self.values.shape[1]
-        if isinstance(key, int) or (key.isdecimal() and key not in self.header):
+        if isinstance(key, int) or (key.isdecimal() and len(key) < 5 and key not in self.header):
             if not 0 <= int(key) < width:
                 raise InputError(
                     f"{self.path} has {width} columns, there is no column {int(key)} for the {what}"

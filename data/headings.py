@@ -200,7 +200,7 @@ def _words(name: str) -> tuple[str | None, frozenset[str], bool, tuple[int, int]
     plain = name.strip().lower()
     tokens = _tokens(name)
     magnitude = not _MAGNITUDE.isdisjoint(tokens) or bool(re.fullmatch(r"\|.*\|", plain))
-    numbers = [int(word) for word in tokens if word.isdigit()]
+    numbers = [int(word) for word in tokens if word.isdecimal() and len(word) < 5]
     if plain in _WHOLE:
         quantity = _WHOLE[plain]
         return quantity, frozenset({quantity}), False, (0, ord(plain[0]))
@@ -234,7 +234,7 @@ def _seconds(unit: Unit | None, text: str, quantity: str | None) -> Unit | None:
 
 def _at_the_end(name: str) -> tuple[Unit | None, str, str]:
     """Return the unit that the last word of a name is, what is unclear, and the words before it."""
-    whole = parse_unit(name)
+    whole = None if re.search(r"\s", name) else parse_unit(name)  # "U V" is no microvolt
     if whole is not None and whole.si in _OF_UNIT and name not in ("h", "min"):
         return whole, "", ""
     found = re.fullmatch(r"(.*[^\s_.:-])[\s_.:-]+([^\s_.:-]+)[.\s]*", name)

@@ -1,5 +1,7 @@
 """Files in the dialects of laboratories give the same volts, amperes and siemens, or a sentence."""
 
+import contextlib
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +109,8 @@ def test_a_loop_is_the_same_in_every_dialect(tmp_path, text, encoding):
         ("mV", "voltage", ("V", 1e-3)),
         ("R (k\N{OHM SIGN})", "resistance", ("ohm", 1e3)),
         ("G_1 [µS]", "conductance", ("S", 1e-6)),
+        ("U V", "voltage", ("V", 1.0)),
+        ("u mV", "voltage", ("V", 1e-3)),
         ("TIME (S)", "time", ("s", 1.0)),
         ("t_min", "time", ("s", 60.0)),
         ("I at 0.1 V", None, None),
@@ -172,6 +176,24 @@ def test_two_columns_alike_are_not_chosen_from(tmp_path):
     with pytest.raises(InputError, match=r"'I \(A\)' \(column 2\) and 'I \(mA\)' \(column 3\)"):
         read_sweep(path)
     np.testing.assert_allclose(read_sweep(path, columns={"i": 3}, offset="none").i, CURRENT)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@given(st.data())
+def test_a_damaged_file_is_read_or_refused(tmp_path, data):
+    text = data.draw(dialects())
+    for _ in range(data.draw(st.integers(0, 4))):
+        at = data.draw(st.integers(0, len(text)))
+        junk = st.sampled_from(
+            [",", ";", "\n", '"', "nan", "1e999", "#", "[", "9" * 5000, "-", "|"]
+        )
+        text = text[:at] + data.draw(junk) + text[at + data.draw(st.integers(0, 40)) :]
+    path = tmp_path / "x.csv"
+    path.write_text(text)
+    for read in (read_sweeps, read_ramps, read_response):
+        with warnings.catch_warnings(), contextlib.suppress(InputError):
+            warnings.simplefilter("ignore", UserWarning)
+            read(path)
 
 
 # The offset at 0 V
