@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..data.errors import EngineError
 from .console import bar, note
 
 if TYPE_CHECKING:
@@ -98,15 +99,15 @@ def executor_at(address: str | None) -> "AbstractContextManager[Executor | None]
 
 @contextmanager
 def resumable(address: str | None, again: str) -> "Iterator[Executor | None]":
-    """Enter work that the command ``again`` continues when it is interrupted, with the executor of the Dask cluster at
-    ``address``, or with none.
+    """Enter work that the command ``again`` continues when it is interrupted or an engine fails it, with the executor
+    of the Dask cluster at ``address``, or with none.
     """
-    try:
-        with executor_at(address) as executor:
+    with executor_at(address) as executor:
+        try:
             yield executor
-    except KeyboardInterrupt:
-        note(f"continue with: {again}")
-        raise
+        except (KeyboardInterrupt, EngineError):
+            note(f"continue with: {again}")
+            raise
 
 
 def prepared(
