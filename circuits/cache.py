@@ -1,8 +1,9 @@
 """Results of ngspice, kept on disk: a validation that is run again costs nothing.
 
 The key is a hash of deck, analyses and options, and of ngspice's version; the vectors are part of
-the deck. Every result is one HDF5 record, written whole or not at all, so that several runs can
-share a folder and a killed one finds what it had done.
+the deck. Every result is one HDF5 record with a hash of its numbers, written whole or not at all,
+so that several runs can share a folder, a killed one finds what it had done, and a damaged result
+is made again.
 """
 
 __all__ = ["Cache"]
@@ -37,8 +38,9 @@ class Cache:
         """Return the result of ``job`` if it is here and readable."""
         try:
             with reading(self._path(job), KIND) as tree:
-                values = tuple(tree[f"step{k}"] for k in range(len(job.steps)))
-                return Outcome(values, int(tree["rung"]), float(tree["seconds"]))
+                values = tuple(np.asarray(tree[f"step{k}"]) for k in range(len(job.steps)))
+                outcome = Outcome(values, int(tree["rung"]), float(tree["seconds"]))
+                return outcome if tree["content"] == digest(*values) else None
         except InputError:
             return None
 
@@ -51,7 +53,13 @@ class Cache:
             If it can't be written.
         """
         values = {f"step{k}": np.asarray(value) for k, value in enumerate(outcome.values)}
-        tree = {"rung": outcome.rung, "seconds": outcome.seconds, "version": self.version, **values}
+        tree = {
+            "rung": outcome.rung,
+            "seconds": outcome.seconds,
+            "version": self.version,
+            "content": digest(*values.values()),
+            **values,
+        }
         write_record(self._path(job), KIND, tree)
 
     def _path(self, job: Job) -> Path:

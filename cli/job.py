@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from ..data.errors import InputError
+from ..data.errors import EngineError, InputError
 from .console import SEED, bar, note
 
 if TYPE_CHECKING:
@@ -127,8 +127,8 @@ def job(
     again: str,
     kind: str | None = None,
 ) -> Iterator[Job]:
-    """Enter the job that the options ask for: its folder is claimed, and said; after Ctrl-C it is
-    said how to go on.
+    """Enter the job that the options ask for: its folder is claimed, and said; after Ctrl-C, or
+    where an engine failed, it is said how to go on.
 
     Parameters
     ----------
@@ -163,6 +163,6 @@ def job(
         try:
             with executor_at(dask) as executor:
                 yield Job(settings, claim, executor)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, EngineError):
             note(f"continue with: {again.format(claim.path)}")
             raise

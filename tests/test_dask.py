@@ -2,23 +2,27 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
-import time
 import warnings
 
 import numpy as np
 import pytest
 
+from memtwin.circuits.cache import Cache
 from memtwin.circuits.cell import Cell
 from memtwin.circuits.cluster import dask_executor
+from memtwin.circuits.pool import map_jobs
 from memtwin.circuits.spice import Spice
 from memtwin.circuits.tile import Tile
+from memtwin.circuits.worker import Job, Step
 from memtwin.data.errors import EngineError
 
 distributed = pytest.importorskip("distributed", reason="needs memtwin[dask]")
 
 # Dask's own cluster leaves sockets to the garbage collector when a worker is killed.
-pytestmark = [pytest.mark.spice, pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.spice, pytest.mark.filterwarnings("ignore")]
 
 
 @pytest.fixture
@@ -31,6 +35,7 @@ def cluster():
             yield cluster
 
 
+@pytest.mark.slow
 def test_a_killed_node_costs_nothing(cluster, rng):
     tile = Tile(12, 12, cell=Cell.sinh(4.0))
     g = np.exp(rng.uniform(np.log(5e-6), np.log(1e-4), (40, 12, 12)))
@@ -44,20 +49,79 @@ def test_a_killed_node_costs_nothing(cluster, rng):
         assert np.array_equal(there.read(v[:, :2]), here.read(v[:, :2]))
         victim = next(iter(cluster.workers.values())).pid
 
-        def kill():
-            time.sleep(0.3)
-            os.kill(victim, signal.SIGKILL)
+        def kill(done, total):  # in the middle: some are done, others not
+            if done == total // 4:
+                os.kill(victim, signal.SIGKILL)
 
-        thread = threading.Thread(target=kill)
-        thread.start()
-        i = there.read(v)
-        thread.join()
+        i = there.read(v, progress=kill)
     assert np.array_equal(i, truth)
 
 
-def test_an_absent_scheduler_is_one_sentence():
+@pytest.fixture
+def scheduler():
+    """A scheduler that can be killed, with one node: its process and its address."""
+    command = [sys.executable, "-m"]
+    process = subprocess.Popen(
+        [*command, "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0",
+         "--no-dashboard"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    address = next(line.split()[-1] for line in process.stderr if "Scheduler at:" in line)
+    node = subprocess.Popen(
+        [*command, "distributed.cli.dask_worker", address, "--no-dashboard", "--nthreads", "1",
+         "--no-nanny"],
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    drain = threading.Thread(target=process.stderr.read)
+    drain.start()
+    yield process, address
+    for each in (process, node):
+        each.kill()
+        each.wait()
+    drain.join()
+    process.stderr.close()
+
+
+@pytest.mark.parametrize("way", [signal.SIGKILL, signal.SIGSTOP], ids=["dies", "hangs"])
+def test_a_scheduler_that_goes_away_fails_the_work_and_loses_no_result(
+    way, scheduler, tmp_path, capfd
+):
+    process, address = scheduler
+    cache = Cache(tmp_path, "39")
+    deck = "divider\nv1 a 0 1\nr1 a b 1000\nr2 b 0 1000\n.end\n"
+    jobs = [
+        Job(deck, (Step("op", ("v(b)",)),)),
+        Job(deck, (Step("tran 1n 100", ("v(b)",)),)),  # ends never
+    ]
+
+    def kill(done, total):
+        process.send_signal(way)
+
+    def work():
+        with dask_executor(address, timeout=3.0) as executor:
+            map_jobs(jobs, executor=executor, cache=cache, progress=kill)
+
+    with pytest.raises(EngineError, match=f"{address} went away"):
+        work()
+    assert cache.get(jobs[0]).values[0] == 0.5
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "address", ["tcp://127.0.0.1:9", "tls://127.0.0.1:9", "nonsense", "", "http://127.0.0.1:9"]
+)
+def test_an_absent_scheduler_is_one_sentence(address, capfd):
     with (
-        pytest.raises(EngineError, match=r"tcp://127\.0\.0\.1:9"),
-        dask_executor("tcp://127.0.0.1:9", timeout=0.5),
+        pytest.raises(EngineError, match=r"^no Dask scheduler answers at [^\n]*$") as caught,
+        dask_executor(address, timeout=0.5),
     ):
         pass
+    assert address in str(caught.value)
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_job_that_fails_on_the_cluster_keeps_its_own_error(scheduler):
+    bad = Job("bad\nv1 a 0 1\nx1 a 0 nosuch\n.end\n", (Step("op", ("v(a)",)),))
+    with dask_executor(scheduler[1]) as executor, pytest.raises(EngineError, match="nosuch"):
+        map_jobs([bad], executor=executor)

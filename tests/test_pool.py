@@ -11,6 +11,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import h5py
 import numpy as np
 import pytest
 
@@ -330,6 +331,50 @@ def test_a_cache_spares_the_work_and_a_changed_deck_misses(tmp_path, spawned):
     record = next(tmp_path.rglob("*.h5"))
     record.write_bytes(b"cut short")
     assert sum(cache.get(job) is None for job in jobs) == 1
+
+
+def test_a_result_that_was_damaged_on_disk_is_made_again(tmp_path):
+    cache = Cache(tmp_path, "39 sparse")
+    (first,) = map_jobs([divider()], cache=cache)
+    (file,) = tmp_path.rglob("*.h5")
+    with h5py.File(file, "r+") as record:
+        record["step0"][2, 0] *= 1.01
+    assert cache.get(divider()) is None
+    (again,) = map_jobs([divider()], cache=cache)
+    assert np.array_equal(again.values[0], first.values[0])
+    assert np.array_equal(cache.get(divider()).values[0], first.values[0])
+
+
+def test_two_processes_share_a_cache(tmp_path):
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from memtwin.circuits.cache import Cache\n"
+        "from memtwin.circuits.pool import map_jobs\n"
+        "from memtwin.circuits.worker import Job, Step\n"
+        f"jobs = [Job({divider().deck!r}.replace('1000.0', str(r)), ({SWEEP!r},))"
+        " for r in range(100, 120)]\n"
+        "print('ready', flush=True)\n"
+        "sys.stdin.readline()\n"
+        f"done = map_jobs(jobs, workers=2, cache=Cache(Path({str(tmp_path)!r}), '39'))\n"
+        "print([out.values[0].tolist() for out in done])\n"
+    )
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    assert [process.stdout.readline() for process in both] == ["ready\n"] * 2
+    for process in both:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    found = [json.loads(process.communicate()[0]) for process in both]
+    assert found[0] == found[1]
+    for r, values in zip(range(100, 120), found[0], strict=True):
+        np.testing.assert_allclose(np.array(values)[:, 0], current(r), atol=1e-12)
+    assert len(list(tmp_path.rglob("*.h5"))) == 20
+    assert not list(tmp_path.rglob("*.part"))
 
 
 def test_a_cache_that_cannot_be_written_says_so(tmp_path):
