@@ -31,6 +31,8 @@ _DEPTH, _OBJECTS = 16, 100_000
 _FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
 _ROOM, _INFLATION = 1 << 32, 20
 """Bytes that any record may unfold to, and times its own size that a large one may."""
+_ATTRIBUTE = 1 << 16
+"""Bytes of an attribute at most, the text that it may point to left out."""
 _RATIO, _BLOCK = 1100, 4096
 """What deflate makes of zeros at best, and bytes that are not worth a question."""
 
@@ -187,6 +189,8 @@ class _Reader:
         text = h5py.check_string_dtype(found.dtype) is not None
         if found.shape != () or not (text or _is_number(found.dtype)):
             raise InputError(f"{key!r} is neither a number nor a string")
+        if found.dtype.itemsize > _ATTRIBUTE:
+            raise InputError(f"{key!r} is larger than an attribute can be")
         value = group.attrs[key]
         if not text:
             return value.item() if isinstance(value, np.generic) else value
