@@ -43,6 +43,13 @@ class Law:
     residual_max: float
     """Largest misfit where it matters, as a share of the sweep's largest current."""
 
+    def __post_init__(self) -> None:
+        # Sums of floats depend on their order: one order, wherever the terms come from.
+        for name in ("powers", "coefficients"):
+            rows = getattr(self, name)
+            order = sorted(rows, key=lambda k: (k == KINK, k))
+            object.__setattr__(self, name, {k: rows[k] for k in order})
+
     @property
     def linear(self) -> bool:
         """Whether the current is proportional to the voltage."""
@@ -96,8 +103,8 @@ class Law:
         """Return the law that :meth:`tree` described."""
         terms = {int(k): row for k, row in tree["terms"].items()}
         return cls(
-            powers={k: tuple(row["powers"].tolist()) for k, row in sorted(terms.items())},
-            coefficients={k: row["coefficients"] for k, row in sorted(terms.items())},
+            powers={k: tuple(row["powers"].tolist()) for k, row in terms.items()},
+            coefficients={k: row["coefficients"] for k, row in terms.items()},
             v_full=tree["v_full"],
             g_range=(float(tree["g_range"][0]), float(tree["g_range"][1])),
             v_range=(float(tree["v_range"][0]), float(tree["v_range"][1])),
@@ -174,21 +181,23 @@ def evaluate(
     for half the second one; 0.0 where no term contributes. ``room`` are two arrays like ``u`` to
     compute in and return; new ones are made without.
     """
-    total: Any = 0.0
+    total: Any = None
     for k, given in terms.items():
         if k == KINK:
-            total = total + (0.0 if by == "b" else _below(given, u, by))
-            continue
-        row = _derivative(given, by)
-        if not row or (by == "b" and k == 0):
-            continue
-        value = _powers(row, u, room if k == 0 else None)
-        if by == "b":
-            value *= float(k)
-        for _ in range(k - 1 if by == "b" else k):
-            value *= b
-        total = total + value if k else value
-    return total
+            if by == "b":
+                continue
+            value = _below(given, u, by)
+        else:
+            row = _derivative(given, by)
+            if not row or (by == "b" and k == 0):
+                continue
+            value = _powers(row, u, room if k == 0 else None)
+            if by == "b":
+                value *= float(k)
+            for _ in range(k - 1 if by == "b" else k):
+                value *= b
+        total = value if total is None else total + value
+    return 0.0 if total is None else total
 
 
 def _derivative(row: Mapping[int, Any], by: str) -> Mapping[int, Any]:
