@@ -1,9 +1,17 @@
 """The one call that every engine answers: program conductances, then read batches of voltages."""
 
-__all__ = ["ENGINES", "Engine", "checked_conductances", "checked_voltages", "make_engine"]
+__all__ = [
+    "ENGINES",
+    "Engine",
+    "checked_conductances",
+    "checked_voltages",
+    "flat_stack",
+    "make_engine",
+]
 
 import warnings
 from concurrent.futures import Executor
+from math import prod
 from pathlib import Path
 from typing import Protocol
 
@@ -143,3 +151,8 @@ def _warn_beyond_the_fit(tile: Tile, lowest: float, highest: float) -> None:
             RuntimeWarning,
             stacklevel=4,
         )
+
+
+def flat_stack(values: Array) -> Array:
+    """Return ``values``, (..., m, n), as (tiles, m, n), also where there are none."""
+    return values.reshape((prod(values.shape[:-2]), *values.shape[-2:]))

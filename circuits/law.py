@@ -7,7 +7,7 @@ the programmed conductance ``g``, since programming errors make conductances con
 that were swept travel with the law: outside them it is not to be trusted.
 """
 
-__all__ = ["KINK", "Law", "Terms", "beyond", "evaluate"]
+__all__ = ["KINK", "ROUNDING", "Law", "Terms", "beyond", "centred", "evaluate", "within"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -62,7 +62,7 @@ class Law:
 
     def covers(self, g: Array, v: Array) -> bool:
         """Return whether conductances ``g`` [S] and row voltages ``v`` [V] are within its ranges."""
-        return bool(self.covers_tiles(g[None])[0] and self.covers_batches(v[None])[0])
+        return bool(self.covers_tiles(g[None])[0] and self.covers_voltages(v))
 
     def covers_tiles(self, g: Array) -> NDArray[np.bool_]:
         """Return which tiles have conductances within its range; ``g`` is (tiles, ...)."""
@@ -76,13 +76,9 @@ class Law:
             inside = np.asarray(fits.all(1))
         return inside
 
-    def covers_batches(self, v: Array) -> NDArray[np.bool_]:
-        """Return which tiles get row voltages within its range; ``v`` is (tiles, ...)."""
-        low, high = self.v_range
-        slack = ROUNDING * (high - low)
-        v = v.reshape(len(v), -1)
-        inside = (v.min(1, initial=0.0) >= low - slack) & (v.max(1, initial=0.0) <= high + slack)
-        return np.asarray(inside)
+    def covers_voltages(self, v: Array) -> bool:
+        """Return whether all row voltages ``v`` [V] are within its range."""
+        return bool(within(v, self.v_range))
 
     def tree(self) -> dict[str, Any]:
         """Return the law as nested numbers and arrays for a record."""
@@ -117,9 +113,8 @@ class Law:
 
         ``g`` may be an array of any namespace ``xp``; open devices (``g = 0``) get zeros.
         """
-        low, high = self.g_range
-        half = 0.5 * (high - low) or high
-        t = (g - 0.5 * (low + high)) * (1.0 / half)
+        middle, half = centred(self.g_range)
+        t = (g - middle) * (1.0 / half)
         opened = g <= 0.0
         mask = bool(opened.any())
         terms: Terms = {}
@@ -133,9 +128,8 @@ class Law:
 
     def slope(self, g: Any, xp: Any = np) -> "Terms":
         """Return the derivatives of :meth:`terms` by ``g``."""
-        low, high = self.g_range
-        half = 0.5 * (high - low) or high
-        t = (g - 0.5 * (low + high)) * (1.0 / half)
+        middle, half = centred(self.g_range)
+        t = (g - middle) * (1.0 / half)
         return {
             k: {
                 p: _horner([j * float(c) / (self.v_full * half) for j, c in enumerate(row)][1:], t)
@@ -158,6 +152,19 @@ Terms: TypeAlias = dict[int, dict[int, Any]]
 """``terms[k][p]``: coefficient of ``b^k u^p``, one per device, in siemens; ``u`` and ``b`` in units
 of the full swing.
 """
+
+
+def within(v: Array, bounds: tuple[float, float], axis: int | None = None) -> Any:
+    """Return whether all of ``v`` [V], or all along an axis of it, are within ``bounds``."""
+    low, high = bounds
+    slack = ROUNDING * (high - low)
+    return (v.min(axis, initial=0.0) >= low - slack) & (v.max(axis, initial=0.0) <= high + slack)
+
+
+def centred(bounds: tuple[float, float]) -> tuple[float, float]:
+    """Return the middle of ``bounds`` and half their distance, or something to divide by."""
+    low, high = bounds
+    return 0.5 * (low + high), 0.5 * (high - low) or high or 1.0
 
 
 def beyond(terms: Terms, g: Any = None) -> Terms:
