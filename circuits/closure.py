@@ -36,6 +36,7 @@ __all__ = [
     "close",
     "expansion_for",
     "operate",
+    "other_side",
     "read_and_slopes",
 ]
 
@@ -47,7 +48,10 @@ import numpy as np
 from ..data.errors import InputError
 from ..data.types import Array
 from .ladder import Field, Lines, Profiles, column_solve, line_profiles, row_solve
-from .law import KINK, Law, Terms, beyond, evaluate
+from .law import KINK, ROUNDING, Law, Terms, beyond, evaluate
+
+OTHER_SIDE = 0.2
+"""Share of the swing beyond 0 V that counts as one side still: idle rows see a little of it."""
 
 TINY = 1e-15
 """Conductance [S] that keeps columns without devices from dividing by zero."""
@@ -100,6 +104,11 @@ class Expansion:
         )
 
     @property
+    def one_sided(self) -> bool:
+        """Whether it is made around column currents of one sign."""
+        return self.load != 0.0
+
+    @property
     def terms(self) -> int:
         """Number of coefficients that multipliers can act on."""
         return len(self.value) + len(self.slope) + len(self.bend)
@@ -119,12 +128,21 @@ class Expansion:
         return found[0], found[1], found[2]
 
 
-def expansion_for(law: Law) -> Expansion:
-    """Return where to collocate for the voltages and the symmetry of a device law."""
-    # Idle rows see a little of the other sign; a tenth or a fifth of the swing is kept for it.
-    if min(bound / law.v_full for bound in law.v_range) > -0.3:
+def expansion_for(law: Law, rows: tuple[float, float] | None = None) -> Expansion:
+    """Return where to collocate for the symmetry of a device law and for row voltages of a range
+    [V], by default its own.
+    """
+    reach = OTHER_SIDE if rows is None else other_side(law)
+    if min(bound / law.v_full for bound in rows or law.v_range) >= -reach - ROUNDING:
         return Expansion.unipolar()
     return Expansion.odd() if law.odd else Expansion.bipolar()
+
+
+def other_side(law: Law) -> float:
+    """Return how far, as a share of the swing, row voltages may go to the other side of 0 V where
+    the closure is made for one side.
+    """
+    return 0.0 if KINK in law.powers else OTHER_SIDE
 
 
 class Operating(NamedTuple):

@@ -1,10 +1,18 @@
 """The one call that every engine answers: program conductances, then read batches of voltages."""
 
-__all__ = ["ENGINES", "Engine", "checked_conductances", "checked_voltages", "make_engine"]
+__all__ = [
+    "ENGINES",
+    "Engine",
+    "checked_conductances",
+    "checked_voltages",
+    "flat_stack",
+    "make_engine",
+]
 
 import warnings
 from importlib import import_module
 from inspect import signature
+from math import prod
 from typing import Any, Protocol
 
 import numpy as np
@@ -141,3 +149,8 @@ def _warn_beyond_the_fit(tile: Tile, lowest: float, highest: float) -> None:
             RuntimeWarning,
             stacklevel=4,
         )
+
+
+def flat_stack(values: Array) -> Array:
+    """Return ``values``, (..., m, n), as (tiles, m, n), also where there are none."""
+    return values.reshape((prod(values.shape[:-2]), *values.shape[-2:]))

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from ..data.errors import InputError
 from ..data.types import Array, Array32
-from .engine import checked_conductances, checked_voltages
+from .engine import checked_conductances, checked_voltages, flat_stack
 from .law import KINK, Law, Terms
 from .memory import keep_freed_memory
 from .tile import Tile
@@ -48,7 +48,7 @@ class Ideal:
         self._x = self._terms = None
         if linear:
             return
-        tiles = self._g.reshape(-1, *self.tile.shape)
+        tiles = flat_stack(self._g)
         if self.law is not None and self.law.covers_tiles(tiles).all():
             self._terms = self.law.terms(self._g.astype(np.float32))
         else:
@@ -63,11 +63,10 @@ class Ideal:
         if cell.linear:
             product: Array = np.matmul(v, self._g)
             return product
-        if self._terms is not None and self.law is not None:
-            batches = v.reshape(-1, *v.shape[-2:])
-            if self.law.covers_batches(batches).all():
-                u = v.astype(np.float32) / np.float32(self.law.v_full)
-                return _sum(self._terms, u) * self.law.v_full
+        law = self.law
+        if self._terms is not None and law is not None and law.covers_voltages(v):
+            u = v.astype(np.float32) / np.float32(law.v_full)
+            return _sum(self._terms, u) * law.v_full
         if self._x is None:
             self._x = cell.state(self._g)
         closed = self._g > 0.0

@@ -7,7 +7,7 @@ the programmed conductance ``g``, since programming errors make conductances con
 that were swept travel with the law: outside them it is not to be trusted.
 """
 
-__all__ = ["KINK", "Law", "Terms", "beyond", "evaluate"]
+__all__ = ["KINK", "ROUNDING", "Law", "Terms", "beyond", "centred", "evaluate", "within"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -43,6 +43,13 @@ class Law:
     residual_max: float
     """Largest misfit where it matters, as a share of the sweep's largest current."""
 
+    def __post_init__(self) -> None:
+        # Sums of floats depend on their order: one order, wherever the terms come from.
+        for name in ("powers", "coefficients"):
+            rows = getattr(self, name)
+            order = sorted(rows, key=lambda k: (k == KINK, k))
+            object.__setattr__(self, name, {k: rows[k] for k in order})
+
     @property
     def linear(self) -> bool:
         """Whether the current is proportional to the voltage."""
@@ -55,7 +62,7 @@ class Law:
 
     def covers(self, g: Array, v: Array) -> bool:
         """Return whether conductances ``g`` [S] and row voltages ``v`` [V] are within its ranges."""
-        return bool(self.covers_tiles(g[None])[0] and self.covers_batches(v[None])[0])
+        return bool(self.covers_tiles(g[None])[0] and self.covers_voltages(v))
 
     def covers_tiles(self, g: Array) -> NDArray[np.bool_]:
         """Return which tiles have conductances within its range; ``g`` is (tiles, ...)."""
@@ -69,13 +76,9 @@ class Law:
             inside = np.asarray(fits.all(1))
         return inside
 
-    def covers_batches(self, v: Array) -> NDArray[np.bool_]:
-        """Return which tiles get row voltages within its range; ``v`` is (tiles, ...)."""
-        low, high = self.v_range
-        slack = ROUNDING * (high - low)
-        v = v.reshape(len(v), -1)
-        inside = (v.min(1, initial=0.0) >= low - slack) & (v.max(1, initial=0.0) <= high + slack)
-        return np.asarray(inside)
+    def covers_voltages(self, v: Array) -> bool:
+        """Return whether all row voltages ``v`` [V] are within its range."""
+        return bool(within(v, self.v_range))
 
     def tree(self) -> dict[str, Any]:
         """Return the law as nested numbers and arrays for a record."""
@@ -96,8 +99,8 @@ class Law:
         """Return the law that :meth:`tree` described."""
         terms = {int(k): row for k, row in tree["terms"].items()}
         return cls(
-            powers={k: tuple(row["powers"].tolist()) for k, row in sorted(terms.items())},
-            coefficients={k: row["coefficients"] for k, row in sorted(terms.items())},
+            powers={k: tuple(row["powers"].tolist()) for k, row in terms.items()},
+            coefficients={k: row["coefficients"] for k, row in terms.items()},
             v_full=tree["v_full"],
             g_range=(float(tree["g_range"][0]), float(tree["g_range"][1])),
             v_range=(float(tree["v_range"][0]), float(tree["v_range"][1])),
@@ -110,9 +113,8 @@ class Law:
 
         ``g`` may be an array of any namespace ``xp``; open devices (``g = 0``) get zeros.
         """
-        low, high = self.g_range
-        half = 0.5 * (high - low) or high
-        t = (g - 0.5 * (low + high)) * (1.0 / half)
+        middle, half = centred(self.g_range)
+        t = (g - middle) * (1.0 / half)
         opened = g <= 0.0
         mask = bool(opened.any())
         terms: Terms = {}
@@ -126,9 +128,8 @@ class Law:
 
     def slope(self, g: Any, xp: Any = np) -> "Terms":
         """Return the derivatives of :meth:`terms` by ``g``."""
-        low, high = self.g_range
-        half = 0.5 * (high - low) or high
-        t = (g - 0.5 * (low + high)) * (1.0 / half)
+        middle, half = centred(self.g_range)
+        t = (g - middle) * (1.0 / half)
         return {
             k: {
                 p: _horner([j * float(c) / (self.v_full * half) for j, c in enumerate(row)][1:], t)
@@ -153,6 +154,19 @@ of the full swing.
 """
 
 
+def within(v: Array, bounds: tuple[float, float], axis: int | None = None) -> Any:
+    """Return whether all of ``v`` [V], or all along an axis of it, are within ``bounds``."""
+    low, high = bounds
+    slack = ROUNDING * (high - low)
+    return (v.min(axis, initial=0.0) >= low - slack) & (v.max(axis, initial=0.0) <= high + slack)
+
+
+def centred(bounds: tuple[float, float]) -> tuple[float, float]:
+    """Return the middle of ``bounds`` and half their distance, or something to divide by."""
+    low, high = bounds
+    return 0.5 * (low + high), 0.5 * (high - low) or high or 1.0
+
+
 def beyond(terms: Terms, g: Any = None) -> Terms:
     """Return the terms of what devices carry beyond a conductance ``g`` [S], by default their
     small-signal conductance.
@@ -174,21 +188,23 @@ def evaluate(
     for half the second one; 0.0 where no term contributes. ``room`` are two arrays like ``u`` to
     compute in and return; new ones are made without.
     """
-    total: Any = 0.0
+    total: Any = None
     for k, given in terms.items():
         if k == KINK:
-            total = total + (0.0 if by == "b" else _below(given, u, by))
-            continue
-        row = _derivative(given, by)
-        if not row or (by == "b" and k == 0):
-            continue
-        value = _powers(row, u, room if k == 0 else None)
-        if by == "b":
-            value *= float(k)
-        for _ in range(k - 1 if by == "b" else k):
-            value *= b
-        total = total + value if k else value
-    return total
+            if by == "b":
+                continue
+            value = _below(given, u, by)
+        else:
+            row = _derivative(given, by)
+            if not row or (by == "b" and k == 0):
+                continue
+            value = _powers(row, u, room if k == 0 else None)
+            if by == "b":
+                value *= float(k)
+            for _ in range(k - 1 if by == "b" else k):
+                value *= b
+        total = value if total is None else total + value
+    return 0.0 if total is None else total
 
 
 def _derivative(row: Mapping[int, Any], by: str) -> Mapping[int, Any]:

@@ -11,7 +11,7 @@ from numpy.polynomial import chebyshev
 from ..data.errors import FitError, InputError
 from ..data.types import Array
 from .cell import Cell, Transistor
-from .law import KINK, Law
+from .law import KINK, Law, centred
 
 TOLERANCE = 1e-6
 """Largest residual that the fit asks for, as a share of the sweep's largest current."""
@@ -52,16 +52,19 @@ def law_over(cell: Cell, g: Array, v: Array, known: Law | None = None) -> Law:
     the row voltages ``v`` [V]: ``known``, or a new one over both ranges.
     """
     closed = g[g > 0.0]
-    low, high = (float(closed.min()), float(closed.max())) if closed.size else (0.0, 0.0)
+    spans = [(float(closed.min()), float(closed.max()))] if closed.size else []
     near, far = float(v.min(initial=0.0)), float(v.max(initial=0.0))
     if known is not None:
         if known.covers(g, v):
             return known
-        low, high = min(low, known.g_range[0]), max(high, known.g_range[1])
+        # A law of open devices alone knows of no conductance.
+        spans += [known.g_range] if known.g_range[1] > 0.0 else []
         near, far = min(near, known.v_range[0]), max(far, known.v_range[1])
     span = cell.v_read if near == far == 0.0 else max(near, far, key=abs)
     # Bit lines lift the devices of idle rows a little to the other side.
     near, far = min(near, span, -0.1 * span), max(far, span, -0.1 * span)
+    low = min((span[0] for span in spans), default=0.0)
+    high = max((span[1] for span in spans), default=0.0)
     return fit_law(sweep_cell(cell, np.linspace(low, high, 17), (near, far)))
 
 
@@ -141,8 +144,8 @@ def _fit(
     """Fit all levels, voltages and potentials by weighted least squares."""
     g, v, b = sweep.g, sweep.v, sweep.b
     low, high, full = float(g[0]), float(g[-1]), float(v[np.abs(v).argmax()])
-    half = 0.5 * (high - low) or high
-    t = chebyshev.chebvander((g - 0.5 * (low + high)) / half, degree)
+    middle, half = centred((low, high))
+    t = chebyshev.chebvander((g - middle) / half, degree)
     u, at = v[:, None] / full, b / full
     columns = np.array(
         [

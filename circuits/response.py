@@ -5,7 +5,7 @@ polynomials of a :class:`.law.Law`, or from the cell's own equations. Voltages a
 full swing, fields are (rows, cols, vectors).
 """
 
-__all__ = ["Response", "exact", "polynomial"]
+__all__ = ["Response", "beyond_chords", "exact", "polynomial"]
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -55,9 +55,26 @@ def polynomial(law: Law, g: Any, xp: Any) -> Response:
     return Response(chord[:, :, 0], carried, by, by_g)
 
 
-def exact(cell: Cell, g: Array, v_full: float, dtype: Any) -> Response:
+def beyond_chords(cell: Cell, g: Array, v_full: float, chord: Field) -> Current:
+    """Return what devices with conductances ``g`` [S], (rows, cols), carry beyond given chords, by
+    the cell's own equations.
+    """
+    closed = (g > 0.0)[:, :, None]
+    x = cell.state(g)[:, :, None]
+
+    def rest(u: Field, b: Field) -> Field:
+        at, lifted = v_full * np.asarray(u, float), v_full * np.asarray(b, float)
+        i = cell.law(at, x, closed, lifted)[0]
+        return (i / v_full - chord[:, :, None] * u).astype(chord.dtype)
+
+    return rest
+
+
+def exact(
+    cell: Cell, g: Array, v_full: float, dtype: Any, shares: tuple[float, float] = (0.0, 1.0)
+) -> Response:
     """Return the response of devices with conductances ``g`` [S], (rows, cols), by the cell's own
-    equations.
+    equations; ``shares`` are the lowest and the highest row voltage in units of ``v_full``.
     """
     closed = (g > 0.0)[:, :, None]
     x = cell.state(g)[:, :, None]
@@ -65,11 +82,9 @@ def exact(cell: Cell, g: Array, v_full: float, dtype: Any) -> Response:
     def law(u: Field, b: Field) -> tuple[Array, Array, Array]:
         return cell.law(v_full * np.asarray(u, float), x, closed, v_full * np.asarray(b, float))
 
-    steps = [law(np.full(x.shape, u), np.zeros(x.shape))[1] for u in np.linspace(-0.2, 1.0, 13)]
+    swing = np.linspace(min(shares[0], -0.2), max(shares[1], 1.0), 13)
+    steps = [law(np.full(x.shape, u), np.zeros(x.shape))[1] for u in swing]
     chord = _chord(law(np.full(x.shape, 0.5), np.zeros(x.shape))[1], steps, np).astype(dtype)
-
-    def rest(u: Field, b: Field) -> Field:
-        return (law(u, b)[0] / v_full - chord * u).astype(dtype)
 
     def by(u: Field, b: Field) -> tuple[Field, Field]:
         _, by_u, by_b = law(u, b)
@@ -82,7 +97,8 @@ def exact(cell: Cell, g: Array, v_full: float, dtype: Any) -> Response:
         safe = np.where(closed, 2.0 * step * v_full, 1.0)
         return ((up - down) / safe).astype(dtype)
 
-    return Response(chord[:, :, 0], rest, by, by_g)
+    flat = chord[:, :, 0]
+    return Response(flat, beyond_chords(cell, g, v_full, flat), by, by_g)
 
 
 def _chord(half: Any, others: list[Any], xp: Any) -> Any:

@@ -4,10 +4,10 @@ Programming refreshes the tiles that changed (half a millisecond each at 64 x 64
 products of matrices. What keeps it honest:
 
 - ranges: conductances and voltages outside those its device law was made for are never read by it;
-- a self-check: some vectors of every read are taken further by line sweeps, and the difference is
-  the error estimate, kept for every tile;
-- a policy: a tile whose estimate exceeds the bar, or that is out of range, is read by the line
-  solver; where that doesn't converge, by the engine given as ``fallback``, or it is an error.
+- a self-check: some vectors of every read are taken further by line sweeps, which end on the
+  cell's own equations, and the difference is the error estimate, kept for every tile;
+- a policy: a tile whose estimate exceeds the bar, and what is out of range, is read by the line
+  solver; where that doesn't converge, by the fallback, every node solved exactly by default.
 
 :meth:`Surrogate.report` says what happened.
 """
@@ -23,11 +23,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..data.errors import FitError, InputError, NonConvergence
 from ..data.types import Array
-from .closure import Closure, Expansion, apply, close, expansion_for, operate
-from .engine import Engine, checked_conductances, checked_voltages
+from .closure import Closure, Expansion, apply, close, expansion_for, operate, other_side
+from .engine import checked_conductances, checked_voltages, flat_stack
+from .fallback import Choice, LastResort
 from .gradients import checked_weights, closed_gradients
 from .ladder import Lines
-from .law import Law
+from .law import ROUNDING, Law, within
 from .law_fit import law_over
 from .line import LineSolver
 from .memory import keep_freed_memory
@@ -40,6 +41,9 @@ REFRESHED, READ, VECTORS = 13, 4, 1000
 """Tiles refreshed and read at a time, and vectors of each: few enough to stay in the cache, enough
 to hide the cost of a call, and not a power of two, which makes transposed copies collide there.
 """
+
+NEGLIGIBLE = 1e-5
+"""Misfit of a law that no column makes an error to speak of."""
 
 Tiles: TypeAlias = NDArray[np.intp]
 """Which tiles of the stack."""
@@ -70,7 +74,8 @@ class Surrogate:
         Estimated error, relative to the tile's largest current, beyond which the line solver takes
         over.
     fallback
-        Engine for tiles where the line solver doesn't converge; it is programmed with one tile.
+        What reads the tiles on which the line solver doesn't converge: an engine, which is
+        programmed with one tile, or the name of one; ``None`` makes them an error.
     xp, array
         Array namespace, and what turns a numpy array into one of it (on a GPU, say); numpy by
         default. Namespaces that resemble numpy in names and arguments will do, such as torch's.
@@ -89,7 +94,7 @@ class Surrogate:
         renew: float = 0.25,
         check: float = 0.002,
         bar: float = 0.005,
-        fallback: Engine | None = None,
+        fallback: Choice = "nodal",
         xp: Any = np,
         array: Callable[[Array], Any] | None = None,
     ) -> None:
@@ -102,7 +107,7 @@ class Surrogate:
         self.tile = tile
         self.law = law
         self.residual, self.renew, self.check, self.bar = residual, renew, check, bar
-        self.fallback = fallback
+        self._last_resort = LastResort("surrogate", tile, fallback)
         self._own_law, self._expansion, self._hopeless = law is None, expansion, False
         self._xp = xp
         self._array = array or (lambda values: np.asarray(values, dtype))
@@ -111,11 +116,12 @@ class Surrogate:
         self._stack: tuple[int, ...] | None = None
         self._g: Array = np.empty((0, *tile.shape))
         self._covered: Array | None = None
+        self._rows: tuple[float, float] | None = None
 
     def program(self, g: ArrayLike) -> None:
         """Set the conductances ``g`` [S], (..., rows, cols); only changed tiles are refreshed."""
         g = checked_conductances(self.tile, g)
-        flat = g.reshape((-1, *self.tile.shape))
+        flat = flat_stack(g)
         if self._stack != g.shape[:-2]:
             self._start(g.shape[:-2], len(flat))
             stale = np.arange(len(flat))
@@ -145,27 +151,36 @@ class Surrogate:
         if self._stack is None:
             raise InputError("program the surrogate before reading it")
         v = checked_voltages(self.tile, self._stack, v)
-        batch = v.reshape((-1, *v.shape[-2:]))
-        self._cover(self._g, batch)
-        out = self._apply(batch)
+        batch = flat_stack(v)
         watch = self._watch
         watch.reads += 1
         watch.vectors += batch.shape[0] * batch.shape[1]
+        watch.solved[:] = np.nan
+        beyond = self._take_in(batch)
+        strange = bool(beyond.any())
+        out = self._apply(np.where(beyond[..., None], 0.0, batch) if strange else batch)
         outside = self._outside.copy()
-        if self.law is not None:
-            outside |= ~self.law.covers_batches(batch)
+        if not np.isfinite(out.sum()):
+            outside |= ~np.isfinite(out).all((1, 2))
         if np.isfinite(self._sense.limit):
             outside |= np.abs(out).max((1, 2), initial=0.0) > self._sense.limit
         for k in np.flatnonzero(outside).tolist():
             out[k] = self._solve(self._exact, k, batch[k], None)
             watch.out_of_range += 1
+        for k in np.flatnonzero(beyond.any(1) & ~outside).tolist() if strange else ():
+            out[k, beyond[k]] = self._solve(self._exact, k, batch[k, beyond[k]], None)
+            watch.out_of_range += 1
         for k in np.flatnonzero(watch.on_line & ~outside).tolist():
-            solved = self._solve(self._solver, k, batch[k], out[k])
+            within_reach = ~beyond[k]
+            read = out[k, within_reach]
+            if not read.size:
+                continue
+            solved = self._solve(self._solver, k, batch[k, within_reach], read)
             # With hysteresis, so that a tile at the bar doesn't change sides with every batch.
-            watch.on_line[k] = self._judge(k, out[k], solved, out[k]) > 0.5 * self.bar
-            out[k] = solved
+            watch.on_line[k] = self._judge(k, read, solved, out[k]) > 0.5 * self.bar
+            out[k, within_reach] = solved
         if self.check and batch.size:
-            self._self_check(batch, out, outside)
+            self._self_check(batch, out, outside, beyond)
         return out.reshape((*v.shape[:-1], self.tile.cols))
 
     def gradients(self, v: ArrayLike, d: ArrayLike) -> tuple[Array, Array]:
@@ -180,10 +195,12 @@ class Surrogate:
         v = checked_voltages(self.tile, self._stack, v)
         d = checked_weights(self.tile, v, d)
         law, closure = self.law, self._closure
-        if law is None or closure is None:
+        batches, weights = flat_stack(v), flat_stack(d)
+        if batches.size and (law is None or closure is None):
             raise InputError("this surrogate has no device law: take the line solver's gradients")
-        batches, weights = (a.reshape((-1, *a.shape[-2:])) for a in (v, d))
-        by_g, by_v = np.empty_like(self._g), np.empty_like(batches)
+        by_g, by_v = np.zeros_like(self._g), np.zeros_like(batches)
+        if law is None or not batches.size:
+            return by_g.reshape((*self._stack, *self.tile.shape)), by_v.reshape(v.shape)
         for k in range(0, len(batches), READ):
             part = slice(k, k + READ)
             found = closed_gradients(
@@ -201,8 +218,9 @@ class Surrogate:
 
     @property
     def estimates(self) -> Array:
-        """Estimated error of every tile when it was checked last, relative to its largest current,
-        (...); not a number where it never was.
+        """Estimated error of every tile as it was read last, relative to its largest current,
+        (...): what its last check found, or what the solver that read it reaches; not a number
+        where it never was checked.
         """
         if self._stack is None:
             raise InputError("program the surrogate before asking for its estimates")
@@ -236,7 +254,7 @@ class Surrogate:
             return self._hopeless
         if (
             self.law is not None
-            and self.law.covers_batches(v).all()
+            and within(v, self._v_range)
             and (g is self._covered or self.law.covers_tiles(g).all())
         ):
             self._covered = g
@@ -248,8 +266,10 @@ class Surrogate:
             # A selector, say: no polynomial follows it, and all tiles go to the line solver.
             self._hopeless, self.law, self._closure = True, None, None
             self._outside[:] = True
-            self._exact = LineSolver(self.tile, exact=True, tolerance=1e-6)
+            self._exact = self._line(exact=True, tolerance=1e-6)
             return True
+        low, high = self._rows or (0.0, 0.0)
+        self._rows = min(low, float(v.min(initial=0.0))), max(high, float(v.max(initial=0.0)))
         self._adopt_law(law)
         self._covered = g
         self._closure = None
@@ -259,13 +279,23 @@ class Surrogate:
 
     def _adopt_law(self, law: Law) -> None:
         self.law = law
-        self.expansion = self._expansion or expansion_for(law)
-        self._solver = LineSolver(self.tile, law=law, tolerance=1e-5, dtype="float32")
-        self._exact = LineSolver(self.tile, exact=True, tolerance=1e-6)
+        self.expansion = self._expansion or expansion_for(law, self._rows)
+        low, high = law.v_range
+        if self.expansion.one_sided:
+            bound = -other_side(law) * law.v_full
+            low, high = (max(low, bound), high) if law.v_full > 0.0 else (low, min(high, bound))
+        self._v_range = low, high
+        polish = law.residual_max > NEGLIGIBLE
+        self._solver = self._line(law=law, polish=polish, tolerance=1e-5, dtype="float32")
+        self._exact = self._line(exact=True, tolerance=1e-6)
+
+    def _line(self, **options: Any) -> LineSolver:
+        return LineSolver(self.tile, fallback=None, **options)
 
     def _refresh(self, stale: Tiles) -> None:
-        for k in range(0, len(stale), REFRESHED):
-            self._refresh_block(stale[k : k + REFRESHED])
+        with np.errstate(all="ignore"):  # curvature beyond all bounds is seen in what is read
+            for k in range(0, len(stale), REFRESHED):
+                self._refresh_block(stale[k : k + REFRESHED])
 
     def _refresh_block(self, block: Tiles) -> None:
         assert self.law is not None
@@ -292,18 +322,39 @@ class Surrogate:
 
     # ---- reading -------------------------------------------------------------------------------
 
+    def _take_in(self, batch: Array) -> NDArray[np.bool_]:
+        """Make sure that a law of our own covers what most vectors of a batch hold, and return which
+        ones are beyond what the closure is made for, (tiles, vectors).
+        """
+        if self.law is None or within(batch, self._v_range):
+            return np.zeros(batch.shape[:2], bool)
+        if self._own_law:
+            common = batch
+            if self.expansion.one_sided:
+                # A few vectors of the other sign are not worth an expansion that fits all others
+                # less well.
+                side = (other_side(self.law) + ROUNDING) * float(np.abs(batch).max())
+                rare = min((batch > side).any(2), (batch < -side).any(2), key=np.count_nonzero)
+                common = batch[~rare] if 2 * np.count_nonzero(rare) < rare.size else batch
+            self._cover(self._g, common)
+            if self.law is None:
+                return np.zeros(batch.shape[:2], bool)
+        return np.asarray(~within(batch, self._v_range, axis=2))
+
     def _apply(self, batch: Array) -> Array:
-        out = np.empty((*batch.shape[:2], self.tile.cols))
+        shape = (*batch.shape[:2], self.tile.cols)
         if self.law is None or self._closure is None:
-            return out
-        for k in range(0, len(batch), READ):
-            tiles = slice(k, k + READ)
-            closure = _map(lambda whole: whole[tiles], self._closure)  # noqa: B023
-            for b in range(0, batch.shape[1], VECTORS):
-                part = tiles, slice(b, b + VECTORS)
-                v = self._array(batch[part] * (1.0 / self.law.v_full))
-                i = self._numpy(apply(closure, self.expansion, v, self._xp))
-                np.multiply(i, self.law.v_full * self._sense.gain, out=out[part])
+            return np.zeros(shape)
+        out = np.empty(shape)
+        with np.errstate(all="ignore"):
+            for k in range(0, len(batch), READ):
+                tiles = slice(k, k + READ)
+                closure = _map(lambda whole: whole[tiles], self._closure)  # noqa: B023
+                for b in range(0, batch.shape[1], VECTORS):
+                    part = tiles, slice(b, b + VECTORS)
+                    v = self._array(batch[part] * (1.0 / self.law.v_full))
+                    i = self._numpy(apply(closure, self.expansion, v, self._xp))
+                    np.multiply(i, self.law.v_full * self._sense.gain, out=out[part])
         return out
 
     @staticmethod
@@ -311,20 +362,28 @@ class Surrogate:
         return values if isinstance(values, np.ndarray) else np.asarray(values.cpu())
 
     def _solve(self, solver: LineSolver, k: int, v: Array, start: Array | None) -> Array:
+        """Return the currents of tile ``k`` by ``solver`` or the fallback."""
         try:
-            return solver.solve(self._g[k], v, start=start, place=f" of tile {k}")
-        except NonConvergence:
-            if self.fallback is None:
-                raise
+            solved = solver.solve(self._g[k], v, start=start, place=f" of tile {k}")
+            self._watch.solved[k] = solver.tolerance
+        except NonConvergence as failure:
+            solved = self._last_resort.read(self._g[k], v, failure)
+            self._watch.solved[k] = 0.0
             self._watch.by_fallback += 1
-            self.fallback.program(self._g[k])
-            return self.fallback.read(v)
+        return solved
 
-    def _self_check(self, batch: Array, out: Array, outside: NDArray[np.bool_]) -> None:
+    def _self_check(
+        self,
+        batch: Array,
+        out: Array,
+        outside: NDArray[np.bool_],
+        beyond: NDArray[np.bool_],
+    ) -> None:
         """Take some vectors of some tiles, in turn, further by line sweeps."""
         watch = self._watch
         for k, pick in watch.turns(self.check, batch.shape[1]):
-            if outside[k] or watch.on_line[k]:
+            pick = pick[~beyond[k, pick]]
+            if outside[k] or watch.on_line[k] or not len(pick):
                 continue
             try:
                 solved = self._solver.solve(self._g[k], batch[k, pick], start=out[k, pick])
@@ -334,7 +393,8 @@ class Surrogate:
             watch.checked += len(pick)
             if over:
                 watch.on_line[k] = True
-                out[k] = self._solve(self._solver, k, batch[k], out[k])
+                here = ~beyond[k]
+                out[k, here] = self._solve(self._solver, k, batch[k, here], out[k, here])
 
     def _judge(self, k: int, read: Array, solved: Array, whole: Array) -> float:
         assert self.law is not None
@@ -344,7 +404,6 @@ class Surrogate:
             solved,
             largest=float(np.abs(whole).max()),
             full=float(self._g[k].sum(axis=0).max()) * abs(self.law.v_full),
-            law=self.law.residual,
         )
 
 

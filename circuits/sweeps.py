@@ -18,6 +18,12 @@ from typing import Any, NamedTuple, TypeAlias
 from .closure import operate
 from .ladder import Field, Lines
 
+DIVERGED = 1e30
+"""Error beyond which no sweep leads back."""
+
+MARGIN = 1.25
+"""By what the error left after the last steps may be underestimated."""
+
 Current: TypeAlias = Callable[[Field, Field], Field]
 """``current(u, b)``: currents of devices at the voltages ``u`` with the bit lines at ``b``, all
 (rows, cols, vectors), in the unit of voltage times siemens. What it returns may be overwritten by
@@ -94,6 +100,7 @@ def solve(
     start: Any = None,
     inject: Any = None,
     lift: Current | None = None,
+    truth: Current | None = None,
 ) -> Solution:
     """Sweep until the sensed currents are known to ``tolerance``, or ``sweeps`` times.
 
@@ -116,6 +123,9 @@ def solve(
     lift
         What the devices send into their bit lines beyond what they take from their word lines; only
         an adjoint has such.
+    truth
+        What ``rest`` approximates, where that costs more. It is asked once the sweeps have
+        converged, they go on with the difference added, and end where asking again changes nothing.
     """
     lines, g, beta = circuit.lines, circuit.g, circuit.beta
     xp = lines.xp
@@ -128,12 +138,12 @@ def solve(
     turned = xp.empty_like(w).reshape((w.shape[1], w.shape[0], -1))
     b = xp.swapaxes(turned, 0, 1)
     xp.multiply(beta, sensed, out=b)
-    last, error = None, 1.0
+    last, error, rates, slow, off = None, 1.0, (0.1, 0.5), 0.1, None
     for sweep in range(1, sweeps + 1):
         xp.matmul(circuit.row, flow, out=w)
         w += drive
         xp.subtract(w, b, out=u)
-        beyond = rest(u, b)
+        beyond = rest(u, b) if off is None else rest(u, b) + off
         w *= g
         w += beyond
         if lift is not None:
@@ -148,12 +158,43 @@ def solve(
         xp.multiply(beta, extra, out=part)
         b += part
         before, sensed = sensed, found + extra
-        step = float(abs(sensed - before).max()) / (float(abs(sensed).max()) or 1.0)
-        # Sweeps converge geometrically: what is left follows from the last two steps.
-        rate = 0.5 if last is None else min(max(step / last, 0.1), 0.95)
-        error, last = step * rate / (1.0 - rate), step or 1e-300
-        if error <= tolerance and sweep > 1:
-            break
+        step = _relative(sensed - before, sensed)
+        # Sweeps converge geometrically: what is left follows from the last steps. Two must agree,
+        # since near rounding, or while several modes decay, one step may be small by chance.
+        first = last is None
+        if last is not None:
+            rates = rates[1], min(max(step / last, 0.1), 0.95)
+        rate = max(*rates, slow)
+        left = MARGIN * rate / (1.0 - rate)
+        error, last = left * step, step or 1e-300
+        if not error < DIVERGED:
+            return Solution(sensed, u, b, float("inf"), sweep)
+        if error <= tolerance and not first:
+            if truth is None:
+                break
+            beyond = truth(u, b)
+            new = beyond - rest(u, b)
+            shift = _sensed(circuit, new if off is None else new - off)
+            sensed, off, last, slow = sensed + shift, new, None, max(rates)
+            xp.multiply(beta, shift, out=part)
+            b += part
+            error = max(error, left * _relative(shift, sensed))
+            if error <= tolerance:
+                break
         xp.multiply(g, b, out=flow)
         flow -= beyond
     return Solution(sensed, u, b, error, sweep)
+
+
+def _sensed(circuit: Circuit, current: Field) -> Any:
+    """Return what the columns sense of currents that the devices carry more, to first order."""
+    lines, xp = circuit.lines, circuit.lines.xp
+    sent = current - circuit.g * xp.matmul(circuit.row, current)
+    b = xp.matmul(circuit.col, xp.swapaxes(sent, 0, 1))
+    found = lines.bottom[:, None] * b[:, -1] + lines.top[:, None] * b[:, 0]
+    return circuit.r @ found
+
+
+def _relative(change: Any, sensed: Any) -> float:
+    """Return the largest change of a current, relative to the largest current."""
+    return float(abs(change).max()) / (float(abs(sensed).max()) or 1.0)

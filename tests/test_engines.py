@@ -264,6 +264,45 @@ def test_wrong_shapes_and_numbers_are_refused_with_their_place(name):
         engine.read(v)
 
 
+@pytest.mark.parametrize("stack", [(), (2,), (0,), (2, 0)])
+@pytest.mark.parametrize(
+    "cell",
+    [Cell.resistor(), Cell.sinh(5.0), Cell.resistor(access=Selector(width=0.001))],
+    ids=["linear", "sinh", "selector"],
+)
+@pytest.mark.parametrize("name", ["ideal", "surrogate", "line", "nodal"])
+def test_an_empty_batch_or_stack_reads_as_empty_currents(name, cell, stack):
+    engine = make_engine(name, Tile(4, 3, cell=cell))
+    engine.program(np.full((*stack, 4, 3), 1e-5))
+    for batch in (0, 2) if 0 in stack else (0,):
+        v = np.zeros((*stack, batch, 4))
+        assert engine.read(v).shape == (*stack, batch, 3)
+        if hasattr(engine, "gradients"):
+            by_g, by_v = engine.gradients(v, np.zeros((*stack, batch, 3)))
+            assert by_g.shape == (*stack, 4, 3)
+            assert by_v.shape == v.shape
+
+
+@pytest.mark.spice
+def test_an_empty_batch_in_ngspice():
+    engine = make_engine("spice", Tile(4, 3), workers=1)
+    engine.program(np.full((2, 4, 3), 1e-5))
+    assert engine.read(np.zeros((2, 0, 4))).shape == (2, 0, 3)
+
+
+@pytest.mark.parametrize("name", ["ideal", "surrogate", "line", "nodal"])
+def test_a_tile_of_open_devices_carries_nothing_and_can_be_programmed_later(name, rng):
+    tile = Tile(4, 3, cell=Cell.sinh(5.0))
+    engine, nodal = make_engine(name, tile), make_engine("nodal", tile)
+    engine.program(np.zeros((4, 3)))
+    v = 0.2 * rng.random((2, 4))
+    assert (engine.read(v) == 0.0).all()
+    g = rng.uniform(1e-5, 1e-4, (4, 3))
+    for one in (engine, nodal):
+        one.program(g)
+    np.testing.assert_allclose(engine.read(v), nodal.read(v), rtol=0.1)
+
+
 def test_an_unknown_engine_is_named_with_the_nearest():
     with pytest.raises(InputError, match="spice"):
         make_engine("spcie", Tile(2, 2))

@@ -295,17 +295,20 @@ def test_what_no_solver_reads_goes_to_the_fallback_or_is_an_error(
         raise NonConvergence("no")
 
     monkeypatch.setattr(LineSolver, "solve", refuse)
-    surrogate = Surrogate(tile, law=law)
+    surrogate = Surrogate(tile, law=law, fallback=None)
     surrogate.program(g)
     with pytest.raises(NonConvergence):
         surrogate.read(v)
     nodal = Nodal(tile)
-    surrogate = Surrogate(tile, law=law, fallback=nodal)
-    surrogate.program(g)
-    read = surrogate.read(v)
-    assert surrogate.report().by_fallback == 2
     nodal.program(g)
-    np.testing.assert_allclose(read, nodal.read(v), rtol=1e-12)
+    expected = nodal.read(v)
+    for options in ({}, {"fallback": "nodal"}, {"fallback": Nodal(tile)}):
+        surrogate = Surrogate(tile, law=law, **options)
+        surrogate.program(g)
+        read = surrogate.read(v)
+        assert surrogate.report().by_fallback == 2
+        assert surrogate.report().estimate == 0.0
+        np.testing.assert_allclose(read, expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -371,15 +374,113 @@ def test_amplifiers_are_taken_at_small_signal_and_refused_beyond(rng: np.random.
     assert nrmse(read[1], read[0]) < 2e-3
     assert nrmse(read[2], read[0]) < 0.05
     low = replace(tile, amplifier=Amplifier(1e3, gain=200.0, v_max=0.1))
-    for engine in (LineSolver(low), Surrogate(low)):
+    for engine in (LineSolver(low, fallback=None), Surrogate(low, fallback=None)):
         engine.program(g)
         with pytest.raises(NonConvergence, match="saturate"):
             engine.read(v)
     nodal = Nodal(low)
-    surrogate = Surrogate(low, fallback=nodal)
-    for engine in (surrogate, nodal):
+    nodal.program(g)
+    for engine in (LineSolver(low), Surrogate(low)):
         engine.program(g)
-    np.testing.assert_allclose(surrogate.read(v), nodal.read(v), rtol=1e-12)
+        np.testing.assert_allclose(engine.read(v), nodal.read(v), rtol=1e-12)
+
+
+def test_a_vector_of_the_other_sign_is_seen(rng: np.random.Generator) -> None:
+    for cell in (Cell.sinh(5.0), rectifier()):
+        high = cell.device.model.state_range[1]
+        levels = LEVELS if high > 1.0 else cell.device.conductance(np.linspace(0.1, 1, 16), 0.2)
+        tile = Tile(24, 20, cell=cell)
+        g, v = rng.choice(levels, (2, 24, 20)), 0.2 * rng.random((2, 12, 24))
+        v[1, 7] = np.where(rng.random(24) < 0.5, -0.2, 0.2)
+        truth = truth_of(tile, g, v)
+        law = fit_law(sweep_cell(cell, np.linspace(levels[0], levels[-1], 17), (-0.04, 0.2)))
+        for options in ({}, {"law": law}):
+            surrogate = Surrogate(tile, check=0.0, **options)
+            surrogate.program(g)
+            read = surrogate.read(v)
+            assert surrogate.report().out_of_range == 1
+            off = np.abs(read - truth).max(2) / np.abs(truth).max((1, 2))[:, None]
+            assert off[1, 7] < 1e-5
+            assert off.max() < 5e-3
+
+
+def test_rows_below_zero_are_never_read_by_a_closure_that_does_not_know_them(
+    rng: np.random.Generator,
+) -> None:
+    # Within the law's range, but on the branch that idle rows alone are expected on.
+    cell = rectifier()
+    levels = cell.device.conductance(np.linspace(0.1, 1.0, 16), 0.2)
+    law = fit_law(sweep_cell(cell, np.linspace(levels[0], levels[-1], 17), (-0.04, 0.2)))
+    assert KINK in law.powers
+    tile = Tile(16, 16, cell=cell)
+    g, v = rng.choice(levels, (16, 16)), 0.2 * rng.random((6, 16))
+    v[2] = np.where(rng.random(16) < 0.5, -0.03, 0.2)
+    surrogate = Surrogate(tile, law=law, check=0.0)
+    surrogate.program(g)
+    off = np.abs(surrogate.read(v) - truth_of(tile, g, v))
+    assert off[2].max() < 1e-5 * np.abs(truth_of(tile, g, v)).max()
+
+
+def test_curvature_beyond_all_bounds_is_read_by_the_last_resort(rng: np.random.Generator) -> None:
+    tile = Tile(12, 12, cell=Cell.sinh(10.0))
+    g, v = rng.choice(LEVELS, (2, 12, 12)), rng.uniform(-1.0, 1.0, (2, 4, 12))
+    nodal, surrogate = Nodal(tile), Surrogate(tile)
+    for engine in (nodal, surrogate):
+        engine.program(g)
+    np.testing.assert_allclose(surrogate.read(v), nodal.read(v), rtol=1e-4, atol=1e-6)
+
+
+def test_the_estimate_is_that_of_what_was_returned(rng: np.random.Generator) -> None:
+    # So curved, with such wires, that the closure is off by half a percent.
+    tile = Tile(24, 24, r_row=20.0, r_col=20.0, cell=Cell.sinh(20.0))
+    g, v = rng.choice(LEVELS, (24, 24)), 0.2 * rng.random((6, 24))
+    truth = truth_of(tile, g, v)
+    closure = Surrogate(tile, check=1.0, bar=10.0)
+    closure.program(g)
+    off = nrmse(closure.read(v), truth) / 100
+    assert off > 0.002
+    assert 0.5 < closure.report().estimate / off < 2.0
+    surrogate = Surrogate(tile, check=1.0, bar=off / 2)
+    surrogate.program(g)
+    for _ in range(2):
+        off = nrmse(surrogate.read(v), truth) / 100
+        report = surrogate.report()
+        assert report.on_line_solver == 1
+        assert off < 1e-4
+        assert off / 2 < report.estimate < 1e-4
+        assert surrogate.estimates == pytest.approx(report.estimate)
+
+
+GATES = {
+    "weak, below zero": (Transistor(v_gate=1.2, k=2e-4), (-0.4, 0.0), 2.0),
+    "weak": (Transistor(v_gate=1.2, k=2e-4), (0.0, 0.4), 2.0),
+    "weak, curved": (Transistor(v_gate=1.0, k=1e-3), (0.0, 0.3), 5.0),
+    "weak, both signs": (Transistor(v_gate=1.2, k=2e-4), (-0.3, 0.3), 2.0),
+    "strong": (Transistor(v_gate=3.0), (0.0, 0.4), 2.0),
+    "selector": (Selector(), (0.0, 0.2), None),
+    "wide selector": (Selector(v_threshold=0.05, width=0.05, g_on=1e-3), (0.0, 0.2), None),
+    "selector, below zero": (Selector(width=0.03), (-0.3, 0.0), None),
+}
+
+
+@pytest.mark.parametrize("name", GATES)
+def test_the_estimate_knows_what_the_law_misses(name: str) -> None:
+    access, (low, high), b = GATES[name]
+    cell = Cell.resistor(access=access) if b is None else Cell.sinh(b, access=access)
+    tile = Tile(16, 16, cell=cell)
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        g, v = rng.choice(LEVELS, (16, 16)), rng.uniform(low, high, (12, 16))
+        nodal = Nodal(tile)
+        nodal.program(g)
+        surrogate = Surrogate(tile, check=1.0, bar=0.05)
+        surrogate.program(g)
+        off = nrmse(surrogate.read(v), nodal.read(v)) / 100
+        estimate = surrogate.report().estimate_worst
+        if np.isnan(estimate) or off < 1e-4:
+            assert off < 1e-4
+        else:
+            assert 0.5 < estimate / off < 2.0
 
 
 def test_columns_without_devices(rng: np.random.Generator) -> None:
@@ -409,5 +510,7 @@ def test_input_errors(rng: np.random.Generator) -> None:
         Surrogate(tile, dtype="int8")
     with pytest.raises(InputError, match="bar"):
         Surrogate(tile, bar=-1.0)
+    with pytest.raises(InputError, match="did you mean 'nodal'"):
+        Surrogate(tile, fallback="nodel")
     with pytest.raises(InputError, match="nodes"):
         Expansion(nodes=(1.0,))
