@@ -136,8 +136,14 @@ class Fit:
         facts["x0"] = [float(x0) for x0 in self.x0]
         facts["x_min"] = float(min(x.min() for x in self.states))
         facts["x_max"] = float(max(x.max() for x in self.states))
-        errors = {n: e for n, e in self.stderr.items() if n in self.parameters and np.isfinite(e)}
-        return Device(name, self.model, self.parameters, errors, meta={**facts, **(meta or {})})
+        if not self.converged:
+            facts |= {"converged": False, "message": self.message}
+        errors, reasons = (
+            {n: value for n, value in known.items() if n in self.parameters}
+            for known in (self.stderr, self.unidentified)
+        )
+        meta = {**facts, **(meta or {})}
+        return Device(name, self.model, self.parameters, errors, meta=meta, unidentified=reasons)
 
     def save(self, path: str | Path) -> Path:
         """Write the fit as a record; see :func:`memtwin.devices.fit_record.save_fit`."""
