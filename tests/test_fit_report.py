@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from memtwin.cli import passages
 from memtwin.circuits.write_table import extrapolations
+from memtwin.cli import passages
 from memtwin.data.store import read_record, write_record
 from memtwin.devices.device import Device
 from memtwin.devices.levels import make_levels
