@@ -84,7 +84,7 @@ def held_out_rows() -> Iterator[Row]:
     sweeps = [nbsto(32, number) for number in ("015", "016")]
     with workers() as pool:
         found = compare(CANDIDATES, sweeps, loss=LOSS, executor=pool)
-    best = found.best.model.name
+    best = found.best.model.name if found.best else ""
     for name, errors in found.held_out.items():
         note = f"NRMSE {errors.nrmse_percent:.2f} %, {errors.decades:.2f} decades"
         note += f"; {errors.least:.2f} to {errors.most:.2f} over {errors.fits} fits alike"

@@ -323,9 +323,11 @@ def _disturb(levels: Levels, recipe: Recipe, plan: Outcome, share: float) -> Arr
 
 
 def extrapolations(levels: Levels, recipe: Recipe) -> list[str]:
-    """Return, in words, where levels and recipe go beyond the data that the device was fitted to."""
+    """Return, in words, where levels and recipe go beyond the data that the device was fitted to,
+    and what else the device's fit leaves in doubt.
+    """
     device = levels.device
-    notes = []
+    notes = [f"device {device.name}: {device.caveat}"] if device.caveat else []
     meta, limits = device.meta, fitted_range(device)
     lowest, highest = recipe.reset.stop, recipe.set.stop
     if limits is None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..data.errors import InputError
+from ..data.errors import FitError, InputError
 from .console import SEED, Json, bar, emit, note, picture
 from .intake import (
     Column,
@@ -27,7 +27,8 @@ from .intake import (
 )
 
 if TYPE_CHECKING:
-    from ..devices.fit_compare import HeldOut
+    from ..devices.fit_compare import Comparison, HeldOut
+    from ..devices.fit_result import Alternative, Fit
 
 
 def fit(
@@ -74,9 +75,17 @@ def fit(
     plot: Annotated[
         Path | None, typer.Option(help="Where to draw the fit.", callback=picture)
     ] = None,
+    keep_unconverged: Annotated[
+        bool,
+        typer.Option(
+            "--keep-unconverged",
+            help="Save a fit that did not converge too; record and device say so.",
+        ),
+    ] = False,
     json: Json = False,
 ) -> dict[str, Any]:
     """Fit a compact model to measured sweeps, with standard errors."""
+    from ..devices.device import save_device, value_text
     from ..devices.fit import fit as run
     from ..devices.fit_compare import CANDIDATES, compare
     from ..devices.fit_loss import Loss
@@ -111,13 +120,16 @@ def fit(
     with _pool(workers) as pool, bar(f"fitting {model}") as progress:
         if len(names) > 1:
             comparison = compare(names, sweeps, executor=pool, progress=progress, **settings)
-            best = comparison.best
+            winner = comparison.best
             held_out = {
                 key: asdict(errors) if json else _errors(errors)
                 for key, errors in comparison.held_out.items()
             }
             for key, reason in comparison.failed.items():
                 note(f"warning: {key} could not be fitted: {reason}")
+            if winner is None:
+                return _no_winner(comparison, held_out, record or device or plot, json)
+            best = winner
         else:
             best = run(MODELS[model], sweeps, executor=pool, progress=progress, **settings)
     if not best.converged:
@@ -128,13 +140,13 @@ def fit(
         note(f"warning: {warning}")
     for key, reason in best.unidentified.items():
         note(f"the data do not pin down {key}: {reason}")
+    for other in best.alternatives:
+        note(f"a fit that is as good: {_other(best, other)}")
     if record is not None:
-        save_fit(best, record)
+        save_fit(best, record, keep_unconverged=keep_unconverged)
     label = name or Path(sweeps[0].name).stem
     if device is not None:
-        from ..devices.device import save_device
-
-        if not best.converged:
+        if not (best.converged or keep_unconverged):
             save_fit(best, device)  # says why, and writes nothing
         save_device(
             best.device(
@@ -157,17 +169,28 @@ def fit(
         "aic": best.aic,
         "bic": best.bic,
         "parameters": {
-            row.name: _with_error(best.parameters[row.name], best.stderr.get(row.name), row.unit)
-            if not json
-            else {
+            row.name: {
                 "value": best.parameters[row.name],
                 "stderr": best.stderr.get(row.name),
                 "unit": row.unit,
+                "fixed": row.name not in best.names,
+                "unidentified": best.unidentified.get(row.name),
             }
+            if json
+            else value_text(
+                best.parameters[row.name],
+                best.stderr.get(row.name),
+                best.unidentified.get(row.name),
+                row.unit,
+            )
             for row in best.model.parameters
         },
         "x0": list(best.x0),
         "unidentified": dict(best.unidentified),
+        "effective_points": best.effective_points,
+        "alternatives": [
+            asdict(other) if json else _other(best, other) for other in best.alternatives
+        ],
         "warnings": list(best.warnings),
         "held_out": held_out,
         "starts_cost": [float(best.starts[0]), float(best.starts[-1])],
@@ -282,6 +305,25 @@ def _errors(held_out: "HeldOut") -> str:
     return text
 
 
-def _with_error(value: float, error: float | None, unit: str) -> str:
-    text = f"{value:.5g}" if error is None else f"{value:.5g} ± {error:.2g}"
-    return text if unit == "1" else f"{text} {unit}"
+def _other(best: "Fit", other: "Alternative") -> str:
+    """Return how much worse an alternative is, and the parameters that differ by more than 1 %."""
+    pairs = [
+        *((name, best.parameters[name], value) for name, value in other.parameters.items()),
+        *((f"x0_{k}", *pair) for k, pair in enumerate(zip(best.x0, other.x0, strict=True), 1)),
+    ]
+    values = ", ".join(
+        f"{name} = {value:.4g}" for name, own, value in pairs if abs(value - own) > 0.01 * abs(own)
+    )
+    return f"cost {100.0 * (other.cost / best.cost - 1.0):+.2g} % at {values}"
+
+
+def _no_winner(
+    comparison: "Comparison", held_out: dict[str, Any] | None, wanted: Path | None, json: bool
+) -> dict[str, Any]:
+    """Say that no model describes the data; nothing that was ``wanted`` is written."""
+    if wanted is not None:
+        raise FitError(f"{comparison.warning}; {wanted} is not written")
+    note(f"warning: {comparison.warning}")
+    summary = {"model": None, "warnings": [comparison.warning], "held_out": held_out}
+    emit(summary, as_json=json, title="no model describes the data")
+    return summary

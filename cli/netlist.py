@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ..data.errors import InputError
-from .console import SEED, Json, emit
+from .console import SEED, Json, emit, note
 
 if TYPE_CHECKING:
     from ..data.types import Array
@@ -80,6 +80,8 @@ def netlist(
         "sensed": list(deck.sense),
         "siemens_per_sensed_volt": deck.gains,
     }
+    if cell.device.caveat:
+        note(f"warning: device {cell.device.name}: {cell.device.caveat}")
     emit(summary, as_json=json, title="deck")
     return summary
 

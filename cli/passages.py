@@ -22,18 +22,26 @@ LEDGER = (
 
 def device(record: Mapping[str, Any]) -> str:
     """Say what the device is and where it comes from."""
+    from ..devices.device import value_text
+
     part, levels = record["device"], record["levels"]
     facts = part["provenance"]
     text = (
         f"{part['name']}: {facts.get('device', 'no provenance given')}. Model: {part['title']}. The cell is this device"
         f" with {part['area']:.3g} times its area: currents are scaled, rates are not, and no measurement was made at"
-        f" that area. It is read at {levels['v_read']:g} V. Parameters with standard errors:"
+        f" that area. It is read at {levels['v_read']:g} V."
+        + (f" Take care: {part['caveat']}." if part.get("caveat") else "")
+        + " Parameters with standard errors:"
     )
+    unidentified = part.get("unidentified", {})
     cells = ", ".join(
-        f"{name} = {value:.4g}"
-        + (f" ± {part['stderr'][name]:.2g}" if name in part["stderr"] else " (fixed)")
+        f"{name} = {value_text(value, part['stderr'].get(name), unidentified.get(name))}"
         for name, value in part["parameters"].items()
     )
+    if unidentified:
+        cells += ". The data do not pin down " + "; ".join(
+            f"{name}: {reason}" for name, reason in unidentified.items()
+        )
     return f"{_paragraph(text)}<p><code>{html.escape(cells)}</code></p>"
 
 

@@ -177,6 +177,8 @@ def tile(
     chosen = load_device(device).scaled(area)
     ends = _ends(chosen, v_read, None, None)
     grid = make_levels(chosen, levels, v_read, g_min=ends[0], g_max=ends[1])
+    if chosen.caveat:
+        note(f"warning: device {chosen.name}: {chosen.caveat}")
     if conductances is None:
         target = grid.g[np.random.default_rng(seed).integers(0, levels, (rows, cols))]
     else:

@@ -5,7 +5,7 @@ same voltage and state: current densities and the state's dynamics stay, its ser
 divided by a.
 """
 
-__all__ = ["Device", "load_device", "save_device", "shipped_devices"]
+__all__ = ["Device", "load_device", "save_device", "shipped_devices", "value_text"]
 
 import re
 from collections.abc import Mapping
@@ -49,11 +49,14 @@ class Device:
     parameters
         Value of every parameter; what is left out takes the model's default.
     stderr
-        Standard errors of the fitted ones.
+        Standard errors of the fitted ones; infinite where the data do not know the parameter. What
+        has none was not fitted.
     area
         Area relative to the device that the parameters describe.
     meta
         Provenance: source, stack, licence, fit record, and so on.
+    unidentified
+        Fitted parameters that the data do not pin down, with the reason.
     """
 
     name: str
@@ -62,6 +65,7 @@ class Device:
     stderr: Mapping[str, float] = field(default_factory=dict)
     area: float = 1.0
     meta: Mapping[str, Any] = field(default_factory=dict)
+    unidentified: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Fill in defaults and refuse what no device can have."""
@@ -70,6 +74,14 @@ class Device:
             if not np.isfinite(value):
                 raise InputError(
                     f"device {self.name}: parameter {name} is {value}, expected a number"
+                )
+        for name in (*self.stderr, *self.unidentified):
+            self.model.parameter(name)
+        for name, error in self.stderr.items():
+            if not error >= 0:
+                raise InputError(
+                    f"device {self.name}: the standard error of {name} is {error}, expected 0 or"
+                    " more, or inf where it is not known"
                 )
         if not (np.isfinite(self.area) and self.area > 0):
             raise InputError(f"device {self.name}: area is {self.area}, expected a number above 0")
@@ -97,6 +109,11 @@ class Device:
     def dynamic(self) -> bool:
         """Whether voltage changes the state at all."""
         return self.model.rate_expr is not None
+
+    @property
+    def caveat(self) -> str:
+        """What has to be said wherever the device is shown; empty if nothing."""
+        return "" if self.meta.get("converged", True) else "its fit did not converge"
 
     @property
     def digest(self) -> str:
@@ -190,14 +207,19 @@ def load_device(name: str | Path) -> Device:
             )
         if not isinstance(tree[key], kind) or isinstance(tree[key], bool):
             raise InputError(f"{path}: {key} is {tree[key]!r:.60}, expected {_SAID[kind]}")
-    values, errors = {}, {}
+    values: dict[str, float] = {}
+    errors: dict[str, float] = {}
+    reasons: dict[str, str] = {}
     for parameter, row in tree["parameters"].items():
         row = row if isinstance(row, dict) else {"value": row}
         values[parameter] = _number(row.get("value"), f"{path}: parameters.{parameter}")
         if "stderr" in row:
             errors[parameter] = _number(row["stderr"], f"{path}: parameters.{parameter}.stderr")
+        if "unidentified" in row:
+            reasons[parameter] = str(row["unidentified"])
     area = _number(tree["area"], f"{path}: area")
-    return Device(tree["name"], MODELS[tree["model"]], values, errors, area, tree["meta"])
+    model = MODELS[tree["model"]]
+    return Device(tree["name"], model, values, errors, area, tree["meta"], reasons)
 
 
 def _number(value: Any, where: str) -> float:
@@ -216,15 +238,37 @@ def save_device(device: Device, path: str | Path) -> Path:
     lines += [f"area = {device.area!r}", "", "[parameters]"]
     for row in device.model.parameters:
         cells = [f"value = {device.parameters[row.name]!r}"]
-        error = device.stderr.get(row.name)
-        if error is not None and np.isfinite(error):
-            cells.append(f"stderr = {float(error)!r}")
+        if row.name in device.stderr:
+            cells.append(f"stderr = {float(device.stderr[row.name])!r}")
+        if row.name in device.unidentified:
+            cells.append(f"unidentified = {_toml(device.unidentified[row.name])}")
         cells.append(f"unit = {_toml(row.unit)}")
         lines.append(f"{row.name} = {{ {', '.join(cells)} }}")
     if device.meta:
         lines += ["", "[meta]"]
         lines += [f"{_key(key)} = {_toml(value)}" for key, value in device.meta.items()]
     return write_text(path, "\n".join(lines) + "\n")
+
+
+def value_text(value: float, stderr: float | None, reason: str | None, unit: str = "1") -> str:
+    """Return a parameter with its unit and what is known of it: ``5.2 ± 0.1 V``, ``1 (fixed)``.
+
+    Parameters
+    ----------
+    value, stderr
+        In ``unit``; a parameter without a standard error was not fitted.
+    reason
+        Why the data do not pin it down, if they do not.
+    unit
+        ``"1"`` for a pure number.
+    """
+    text = f"{value:.5g}"
+    if stderr is not None and np.isfinite(stderr):
+        text += f" ± {stderr:.2g}"
+    text += "" if unit == "1" else f" {unit}"
+    if reason is not None or stderr == np.inf:
+        return f"{text} (unidentified)"
+    return f"{text} (fixed)" if stderr is None else text
 
 
 def _key(key: str) -> str:
@@ -239,4 +283,8 @@ def _toml(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(_toml(item) for item in value)}]"
     escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(f"\\u{ord(c):04x}" if ord(c) < 32 else c for c in escaped) + '"'
+    return (
+        '"'
+        + "".join(f"\\u{ord(c):04x}" if ord(c) < 32 or ord(c) == 127 else c for c in escaped)
+        + '"'
+    )

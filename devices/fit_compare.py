@@ -13,13 +13,12 @@ from ..data.errors import FitError, InputError, MemtwinError, nearest
 from ..data.measurement import Sweep
 from ..data.types import Array, Progress
 from .fit import Fit, fit
-from .fit_statistics import quality
+from .fit_loss import Loss
+from .fit_statistics import quality, says_nothing
 from .models import MODELS
 
 CANDIDATES = ("yakopcic", "yakopcic2020", "stanford", "mms", "knowm", "vteam", "vteam_exp")
 """Models that ``auto`` compares unless told otherwise."""
-
-_MOST_FITS = 9  # equally good fits of one model that are looked at
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class HeldOut:
     score
         Root mean square of the loss's residuals; smaller is better. With the hybrid loss its unit
         is one percent of the range, or a seventh of a decade. Where several fits describe the
-        sweeps seen as well (:attr:`~memtwin.devices.fit.Fit.alternatives`), that of the median one.
+        sweeps seen as well (:attr:`~memtwin.devices.fit.Fit.ends`), that of the median one.
     nrmse_percent, decades
         The same fit's, see :class:`~memtwin.devices.fit_statistics.Quality`; over all points
         together.
@@ -57,17 +56,21 @@ class Comparison:
     Attributes
     ----------
     best
-        The model of the smallest score, fitted to all sweeps.
+        The model of the smallest score, fitted to all sweeps; none where even that one foretells
+        them no better than a resistor does.
     held_out
         For each model its errors on the sweeps held out, or, where there was only one sweep, on
         the part of it that the fit had not seen; the best first.
     failed
         Models that could not be fitted, with the reason.
+    warning
+        Why there is no best one; empty if there is.
     """
 
-    best: Fit
+    best: Fit | None
     held_out: Mapping[str, HeldOut]
     failed: Mapping[str, str]
+    warning: str = ""
 
 
 def compare(
@@ -88,7 +91,8 @@ def compare(
     thresholds trade against rates, which of them comes first is chance, and they may foretell very
     different things. It is judged by what was minimised, the loss, so that a choice is made by the same rule as
     a fit: the choice between a model that errs in the large currents and one that errs in the small
-    ones is the choice of the loss.
+    ones is the choice of the loss. A best one whose score is no better than that of a resistor,
+    told the conductance that suits each sweep held out, describes nothing, and none is chosen.
 
     Parameters
     ----------
@@ -136,10 +140,25 @@ def compare(
         raise FitError(f"no model could be fitted: {'; '.join(failed.values())}")
     ranked = dict(sorted(scores.items(), key=lambda item: item[1].score))
     best = next(iter(ranked))
-    winner = fit(MODELS[best], sweeps, executor=executor, **_known(best, settings))
+    unseen = [sweep for _, part in folds for sweep in part]
+    warning = _warning(best, ranked[best], unseen, settings.get("loss", "hybrid"))
+    winner = (
+        None if warning else fit(MODELS[best], sweeps, executor=executor, **_known(best, settings))
+    )
     if progress is not None:
         progress(len(models) + 1, len(models) + 1)
-    return Comparison(winner, ranked, failed)
+    return Comparison(winner, ranked, failed, warning)
+
+
+def _warning(name: str, best: HeldOut, unseen: list[Sweep], loss: Loss | str) -> str:
+    loss = Loss(loss) if isinstance(loss, str) else loss
+    if not says_nothing(best.score, best.nrmse_percent, unseen, loss):
+        return ""
+    return (
+        f"{unseen[0].name}: no model foretells it better than a resistor does, the best is {name} with"
+        f" {best.nrmse_percent:.3g} % NRMSE and {best.decades:.2g} decades; check data and polarity,"
+        " take other models, or fit one by its name"
+    )
 
 
 def _judge(
@@ -152,8 +171,10 @@ def _judge(
     try:
         for seen, unseen in folds:
             fitted = fit(MODELS[name], seen, **_known(name, settings))
-            others = fitted.alternatives[: _MOST_FITS - 1]
-            variants = [fitted, *(replace(fitted, parameters=other) for other in others)]
+            variants = [
+                fitted,
+                *(replace(fitted, parameters=end.parameters) for end in fitted.ends),
+            ]
             errors = np.array([_errors(variant, unseen) for variant in variants])
             errors = errors[np.argsort(errors[:, 0], kind="stable")]
             totals += [*errors[len(errors) // 2, :3], errors[0, 0], errors[-1, 0]]

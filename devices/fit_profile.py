@@ -114,7 +114,7 @@ def profile(
     costs = descend(held, space.points(starts), steps=steps).costs
     centre = space.residuals(space.points(best)[None], False)[0]
     lowest = min(0.5 * float((centre**2).sum()), float(costs.min()))
-    noise = 2.0 * lowest / max(len(centre) - len(best), 1)
+    noise = 2.0 * lowest / max(fit.effective_points - len(best), 1.0)
     limit = lowest + 0.5 * noise * float(chi2.ppf(confidence, 1))
     return Profile(name, grid, costs, limit, _interval(grid, costs, limit), confidence)
 

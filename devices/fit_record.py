@@ -11,28 +11,46 @@ import numpy as np
 from ..data.errors import FitError, InputError
 from ..data.measurement import Sweep
 from ..data.store import build, reading, write_record
-from .fit import Fit
 from .fit_loss import Loss
+from .fit_result import Alternative, Fit
 from .fit_space import Prior
 from .fit_statistics import Quality
 from .models import MODELS
 
-_PLAIN = ("cost", "aic", "bic", "converged", "message", "seed", "seconds", "substeps")
+_PLAIN = (
+    "cost",
+    "aic",
+    "bic",
+    "converged",
+    "message",
+    "seed",
+    "seconds",
+    "substeps",
+    "effective_points",
+)
 
 
-def save_fit(fit: Fit, path: str | Path) -> Path:
+def save_fit(fit: Fit, path: str | Path, *, keep_unconverged: bool = False) -> Path:
     """Write a fit as a record.
+
+    Parameters
+    ----------
+    fit, path
+        What to write, and where.
+    keep_unconverged
+        Whether to write one that did not converge; the record says so.
 
     Raises
     ------
     FitError
-        If the fit did not converge: it is not kept as a good one.
+        If the fit did not converge: it is not kept as a good one unless asked for.
     """
-    if not fit.converged:
+    if not (fit.converged or keep_unconverged):
         raise FitError(
             f"the fit of {fit.model.name} to {fit.sweeps[0].name} did not converge"
             f" ({fit.message}) and is not"
-            " saved; give it more starts, or fix what the data do not know"
+            " saved; give it more starts, fix what the data do not know, or keep it as it is with"
+            " --keep-unconverged (keep_unconverged of save_fit)"
         )
     tree: dict[str, Any] = {name: getattr(fit, name) for name in _PLAIN}
     tree |= {
@@ -49,6 +67,9 @@ def save_fit(fit: Fit, path: str | Path) -> Path:
         "bounds": {name: np.array(pair) for name, pair in fit.bounds.items()},
         "priors": {name: asdict(prior) for name, prior in fit.priors.items()},
         "starts": fit.starts,
+        "ends": {
+            f"{k:03d}": {**asdict(end), "x0": np.array(end.x0)} for k, end in enumerate(fit.ends, 1)
+        },
         "sweeps": {
             f"{k:03d}": {
                 "name": sweep.name,
@@ -110,5 +131,10 @@ def load_fit(path: str | Path) -> Fit:
                 name: (float(low), float(high)) for name, (low, high) in tree["bounds"].items()
             },
             priors={name: build(Prior, prior) for name, prior in tree["priors"].items()},
-            **{name: tree[name] for name in _PLAIN},
+            ends=tuple(
+                build(Alternative, end | {"x0": tuple(end["x0"].tolist())})
+                for _, end in sorted(tree.get("ends", {}).items())
+            ),
+            # a record of an earlier version does not know the effective points
+            **{name: tree[name] for name in _PLAIN if name in tree},
         )

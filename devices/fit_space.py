@@ -145,6 +145,31 @@ class Space:
         jacobian = np.concatenate(slopes, 1) if slopes else np.empty((0, 0, 0))
         return np.concatenate(parts), jacobian
 
+    def by_sweep(self, residual: Array) -> list[Array]:
+        """Return one set's residuals, shape (rows,), sweep by sweep, each of shape (residuals of a
+        point, points); those of priors are left out.
+        """
+        counts = [int(sweep.kept.sum()) for sweep in self.sweeps]
+        each = (len(residual) - len(self.priors)) // sum(counts)  # hybrid stacks two rows per point
+        ends = np.cumsum([each * count for count in counts])
+        return [part.reshape(each, -1) for part in np.split(residual[: ends[-1]], ends[:-1])]
+
+    def bound_text(self, k: int, upper: bool) -> str:
+        """Say which bound a parameter ended on, and how to widen it."""
+        name, low, high = self.names[k], float(self.lower[k]), float(self.upper[k])
+        text = f"ended on its {'upper' if upper else 'lower'} bound, {high if upper else low:g}"
+        least, most = (0.0 if low >= 0.0 else -np.inf), np.inf  # what no bound can be beyond
+        if name.startswith("x0_"):
+            least, most = self.model.state_range
+            least += _LEAST_STATE
+        if high >= most if upper else low <= least:
+            return f"{text}, and can go no further"
+        if upper:
+            high = min(10.0 * high if self.log[k] else high + (high - low), most)
+        else:
+            low = max(low / 10.0 if self.log[k] else low - (high - low), least)
+        return f"{text}; --bound {name}={low:g}:{high:g} (bounds= of fit) widens it"
+
     def _prior(self, column: int, prior: Prior, z: Array) -> tuple[Array, Array]:
         value, slope = self.values(z)[:, column], self.slopes(z)[:, column]
         if self.log[column]:

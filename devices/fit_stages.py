@@ -1,6 +1,6 @@
 """The stages of a fit: starting points, the search from all of them, and the polish of the best."""
 
-__all__ = ["FACE", "draw_starts", "excluded", "polish", "search", "settle_substeps"]
+__all__ = ["FACE", "draw_starts", "excluded", "polish", "search", "settle", "settle_substeps"]
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
@@ -20,7 +20,11 @@ from .model import CompactModel
 
 _CHUNK = 16  # starts that descend together, whatever the number of workers
 _ROUND = 15  # steps between two reports of progress
-_FLAT = 1e-7  # relative gain at which the polish ends
+_FLAT = 1e-7  # relative gain at which leastsq ends
+_EVALUATIONS = 60  # of residuals in one of its runs
+_SETTLED = 1e-4  # relative gain of a restart below which a cost has stopped changing
+_RESTARTS = 12  # of it at most
+_FRESH = 1e-3  # damping to restart with
 FACE = 1e-7  # this close to a face of the cube is on it
 
 
@@ -156,15 +160,62 @@ def _descend(space: Space, begin: Descent, steps: int) -> Descent:
     return descend(replace(space, model=known).residuals, begin, steps=steps)
 
 
+def settle(space: Space, points: Array) -> tuple[Array, Array]:
+    """Let starts that ended nearly alike descend on, together, and return points and costs.
+
+    They begin with fresh damping: one that has grown at a kink, a threshold that a sample has just
+    crossed, stops a descent short of the minimum.
+    """
+    descent = descend(space.residuals, _afresh(Descent.begin(points)), steps=_ROUND)
+    return descent.points, descent.costs
+
+
 def polish(space: Space, z: Array) -> tuple[Array, str, bool]:
-    """Run lmfit's leastsq from the winner; coordinates on a face stay there."""
+    """Descend from the winner by lmfit's leastsq, begun anew from its own end until the cost stops
+    changing; return the end, how it ended, and whether the cost has stopped.
+
+    It has stopped where our own steps, which damp in another way, gain nothing either: a kink that
+    holds one up seldom holds up the other.
+    """
+    cost = float(_costs(space, z[None])[0])
+    before = cost
+    for _ in range(_RESTARTS):
+        z, message = _leastsq(space, z)
+        before, cost = cost, float(_costs(space, z[None])[0])
+        if cost < (1.0 - _SETTLED) * before:
+            continue
+        descent = descend(space.residuals, _afresh(Descent.begin(z[None])), steps=_ROUND)
+        z, cost = descent.points[0], float(descent.costs[0])
+        if not cost < (1.0 - _SETTLED) * before:
+            return z, message, True
+    gain = 100.0 * (1.0 - cost / before)
+    return z, f"the cost still falls, by {gain:.2g} % from the last restart", False
+
+
+def _afresh(descent: Descent) -> Descent:
+    count = len(descent.costs)
+    return replace(
+        descent,
+        converged=np.zeros(count, bool),
+        damping=np.full(count, _FRESH),
+        idle=np.zeros(count, np.int64),
+    )
+
+
+def _costs(space: Space, points: Array) -> Array:
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.asarray(0.5 * (space.residuals(points, False)[0] ** 2).sum(0))
+
+
+def _leastsq(space: Space, z: Array) -> tuple[Array, str]:
+    """Run lmfit's leastsq once; coordinates on a face stay there."""
     parameters = lmfit.Parameters()
     for k, name in enumerate(space.names):
         on_face = z[k] < FACE or z[k] > 1.0 - FACE
         parameters.add(name, value=float(z[k]), min=0.0, max=1.0, vary=not on_face)
     moving = [k for k, name in enumerate(space.names) if parameters[name].vary]
     if not moving:
-        return z, "every parameter ended on a bound", False
+        return z, "every parameter ended on a bound"
 
     known: dict[bytes, tuple[Array, Array]] = {}  # leastsq asks for both at the same point
 
@@ -184,14 +235,9 @@ def polish(space: Space, z: Array) -> tuple[Array, str, bool]:
         col_deriv=1,
         ftol=_FLAT,
         xtol=_FLAT,
-        max_nfev=100,
+        max_nfev=_EVALUATIONS,
     )
     end = np.array([result.params[name].value for name in space.names])
-    before = float((space.residuals(z[None], False)[0] ** 2).sum())
-    # MINPACK's 6, 7 and 8: nothing left to gain at this precision
-    ended = bool(result.success) or result.ier in (6, 7, 8)
-    if not np.isfinite(result.chisqr) or result.chisqr > before:
-        # at a minimum already, lmfit comes back to it but for rounding
-        still = ended and result.chisqr <= (1.0 + _FLAT) * before
-        return z, f"lmfit did not improve on the search ({result.message})", still
-    return end, str(result.message), ended
+    if not np.isfinite(result.chisqr) or result.chisqr > 2.0 * float(_costs(space, z[None])[0]):
+        return z, f"lmfit did not improve on the search ({result.message})"
+    return end, str(result.message)

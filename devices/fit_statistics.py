@@ -1,7 +1,17 @@
 """How good a fit is, in the figures that papers use, and which of its parameters the data know."""
 
-__all__ = ["Quality", "information", "judge", "quality", "spread_of"]
+__all__ = [
+    "Quality",
+    "effective_points",
+    "information",
+    "judge",
+    "quality",
+    "resistor_score",
+    "says_nothing",
+    "spread_of",
+]
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +25,9 @@ _UNKNOWN = (
     1.0  # a standard error as large as the parameter (or of 1 in its logarithm) is no knowledge
 )
 _TIED = 0.995  # two parameters this correlated are one to the data
+_COVERED = 3.0  # standard errors within which an equally good fit agrees
+_ROUNDING = 0.01  # relative difference of two ends of one minimum
+_CLOSE = 5.0  # NRMSE [%] that describes a sweep, even one that a resistor describes better
 
 
 @dataclass(frozen=True)
@@ -74,7 +87,71 @@ def information(cost: float, rows: int, parameters: int) -> tuple[float, float]:
     return float(size + 2.0 * parameters), float(size + parameters * np.log(rows))
 
 
-def spread_of(jacobian: Array, residual: Array) -> tuple[Array, NDArray[np.bool_]]:
+def effective_points(residuals: Sequence[Array]) -> float:
+    """Return how many independent residuals would know as much as these correlated ones.
+
+    That is their number over their integrated autocorrelation time, the sum of the autocorrelation
+    over all lags, cut where Geyer's initial monotone sequence [1]_ ends: adjacent lags are summed
+    in pairs, and the sum goes on while these are positive, none larger than the one before it. The
+    autocorrelation is about zero, not about the mean (a model's error has one), and over all sweeps
+    together. Residuals of one point (``hybrid`` has two) count as one sum.
+
+    Parameters
+    ----------
+    residuals
+        One array per sweep, of shape (residuals of a point, points), in order of time.
+
+    Returns
+    -------
+    float
+        At most the number of residuals, at least 1.
+
+    References
+    ----------
+    .. [1] C. J. Geyer, "Practical Markov Chain Monte Carlo", Statistical Science 7, 473 (1992),
+       section 3.3, doi:10.1214/ss/1177011137.
+    """
+    rows = sum(part.size for part in residuals)
+    square = sum(float((part**2).sum()) for part in residuals)
+    if not square > 0.0 or not np.isfinite(square):
+        return float(rows)
+    longest = max(part.shape[1] for part in residuals)
+    size = 1 << (2 * longest - 1).bit_length()  # zeros behind the points: no lag wraps around
+    power = sum(np.abs(np.fft.rfft(part.sum(0), size)) ** 2 for part in residuals)
+    covariance = np.fft.irfft(power, size)[: longest + longest % 2]
+    pairs = covariance[::2] + covariance[1::2]
+    ends = np.flatnonzero(pairs <= 0.0)
+    kept = np.minimum.accumulate(pairs[: ends[0] if len(ends) else len(pairs)])
+    time = (2.0 * float(kept.sum()) - float(covariance[0])) / square
+    return max(rows / max(time, 1.0), 1.0)
+
+
+def resistor_score(sweeps: Sequence[Sweep], loss: Loss) -> float:
+    """Return the root mean square residual of the best single resistor of each sweep: what a model
+    has to undercut to say anything about them.
+    """
+    total, rows = 0.0, 0
+    for sweep in sweeps:
+        v, i = sweep.v[sweep.kept], sweep.i[sweep.kept]
+        far = np.abs(v) > 0.05 * np.abs(v).max()
+        g = np.unique(np.quantile((i / np.where(far, v, 1.0))[far], np.linspace(0.0, 1.0, 65)))
+        g = np.append(g, float(v @ i) / float(v @ v))
+        residual, _ = loss.residuals(sweep.v[:, None] * g, sweep)
+        total += float((residual**2).sum(0).min())
+        rows += len(residual)
+    return float(np.sqrt(total / rows))
+
+
+def says_nothing(score: float, nrmse_percent: float, sweeps: Sequence[Sweep], loss: Loss) -> bool:
+    """Return whether a model with this root mean square residual describes the sweeps no better
+    than a resistor does, and not well either.
+    """
+    return nrmse_percent > _CLOSE and score >= resistor_score(sweeps, loss)
+
+
+def spread_of(
+    jacobian: Array, residual: Array, points: float | None = None
+) -> tuple[Array, NDArray[np.bool_]]:
     """Return the covariance of the coordinates at a minimum, and which of them the data do not know
     at all.
 
@@ -84,6 +161,8 @@ def spread_of(jacobian: Array, residual: Array) -> tuple[Array, NDArray[np.bool_
         dr/dz, shape (parameters, rows).
     residual
         Shape (rows,); its scatter sets the scale of the errors.
+    points
+        How many of the rows are independent, see :func:`effective_points`; default: all.
 
     Returns
     -------
@@ -101,14 +180,18 @@ def spread_of(jacobian: Array, residual: Array) -> tuple[Array, NDArray[np.bool_
     strength = np.where(weak, np.inf, singular)
     covariance = (directions.T / strength**2) @ directions
     scale = np.where(dead, 1.0, size)
-    noise = float(residual @ residual) / max(rows - count, 1)
+    noise = float(residual @ residual) / max((points or rows) - count, 1.0)
     covariance = noise * covariance / (scale[:, None] * scale[None, :])
     covariance[unknown, unknown] = np.inf
     return covariance, unknown
 
 
 def judge(
-    names: tuple[str, ...], relative: Array, correlation: Array, at_bound: NDArray[np.bool_]
+    names: tuple[str, ...],
+    relative: Array,
+    correlation: Array,
+    bounds: Mapping[str, str],
+    rivals: Array,
 ) -> dict[str, str]:
     """Name the parameters that the data do not pin down, each with the reason in words.
 
@@ -120,17 +203,23 @@ def judge(
         Standard error over value (or of the logarithm), shape (parameters,).
     correlation
         Shape (parameters, parameters).
-    at_bound
-        Whether a parameter ended on a bound.
+    bounds
+        What to say of those that ended on a bound.
+    rivals
+        Values of equally good fits over this one's, shape (fits, parameters).
     """
     reasons: dict[str, str] = {}
     for k, name in enumerate(names):
-        if at_bound[k]:
-            reasons[name] = "ended on a bound"
+        apart = np.abs(rivals[:, k] - 1.0)
+        if name in bounds:
+            reasons[name] = bounds[name]
         elif not np.isfinite(relative[k]):
             reasons[name] = "the data do not depend on it"
         elif relative[k] > _UNKNOWN:
             reasons[name] = f"its standard error is {100.0 * relative[k]:.0f} % of its value"
+        elif len(apart) and apart.max() > _COVERED * relative[k] + _ROUNDING:
+            other = rivals[int(np.argmax(apart)), k]
+            reasons[name] = f"a fit as good has {other:.3g} times its value"
         else:
             partner = np.abs(np.where(np.arange(len(names)) == k, 0.0, correlation[k]))
             other = int(np.nanargmax(np.where(np.isfinite(partner), partner, 0.0)))

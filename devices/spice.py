@@ -217,7 +217,9 @@ def subcircuit(device: Device, name: str = "memristor", *, x0: float = 0.5) -> s
     """
     _check_names(name)
     body = dynamic_elements(device, "m", "p", "n", "x", x0="{x0}")
-    title = f"* {device.model.title}; {_comment(device.name)}"
+    title = "; ".join(
+        filter(None, (f"* {device.model.title}", _comment(device.name), device.caveat))
+    )
     head = f".subckt {name} p n x params: x0={number(x0)}"
     return "\n".join([title, head, *body, f".ends {name}"])
 

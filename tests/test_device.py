@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memtwin.data.errors import InputError
-from memtwin.devices.device import Device, load_device, save_device, shipped_devices
+from memtwin.devices.device import (
+    Device,
+    load_device,
+    save_device,
+    shipped_devices,
+    value_text,
+)
 from memtwin.devices.levels import make_levels
 from memtwin.devices.models import MODELS
 
@@ -127,3 +133,54 @@ def test_importing_devices_leaves_sympy_alone() -> None:
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "False"
+
+
+def test_what_a_fit_does_not_know_stays_with_the_device(tmp_path: Path) -> None:
+    """An infinite standard error is no missing one: the parameter was fitted, not fixed."""
+    device = Device(
+        "mine",
+        MODELS["vteam"],
+        {"r_on": 50.0, "k_set": 0.3},
+        {"r_on": 0.1, "k_set": np.inf},
+        meta={"converged": False},
+        unidentified={"k_set": 'the "data" do not depend on it'},
+    )
+    again = load_device(save_device(device, tmp_path / "mine.toml"))
+    assert again == device
+    assert again.stderr["k_set"] == np.inf
+    assert again.caveat == "its fit did not converge"
+    assert not load_device("nbsto_32um").caveat
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([row.name for row in MODELS["yakopcic"].parameters]),
+        st.one_of(st.floats(0.0, allow_nan=False), st.just(np.inf)),
+    ),
+    st.dictionaries(
+        st.sampled_from([row.name for row in MODELS["yakopcic"].parameters]), st.text(max_size=20)
+    ),
+)
+def test_errors_and_reasons_survive_the_file(
+    tmp_path_factory: pytest.TempPathFactory, stderr: dict, reasons: dict
+) -> None:
+    device = Device("d", MODELS["yakopcic"], {}, stderr, unidentified=reasons)
+    path = tmp_path_factory.mktemp("d") / "d.toml"
+    assert load_device(save_device(device, path)) == device
+
+
+def test_a_value_says_what_is_known_of_it() -> None:
+    assert value_text(1.5, 0.1, None, "V") == "1.5 ± 0.1 V"
+    assert value_text(1.5, None, None, "V") == "1.5 V (fixed)"
+    assert value_text(1.5, np.inf, "ended on a bound") == "1.5 (unidentified)"
+    assert value_text(1.5, 0.1, "moves together with b") == "1.5 ± 0.1 (unidentified)"
+
+
+@pytest.mark.parametrize("error", ["'x'", "nan", "-1.0"])
+def test_standard_errors_that_are_none_are_refused(tmp_path: Path, error: str) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_text(
+        f"name = 'a'\nmodel = 'vteam'\n[parameters]\nr_on = {{ value = 1.0, stderr = {error} }}"
+    )
+    with pytest.raises(InputError, match=r"r_on"):
+        load_device(path)

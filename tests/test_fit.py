@@ -13,7 +13,7 @@ from memtwin.data.importers import read_sweep
 from memtwin.data.measurement import Sweep
 from memtwin.devices import fit_compare
 from memtwin.devices.device import Device
-from memtwin.devices.fit import fit
+from memtwin.devices.fit import Alternative, fit
 from memtwin.devices.fit_checks import check_sweeps, loop_area, set_sense
 from memtwin.devices.fit_compare import compare
 from memtwin.devices.fit_loss import Loss, current_floor
@@ -368,7 +368,7 @@ def test_the_choice_is_the_smallest_error_of_the_loss_on_sweeps_held_out(monkeyp
         return SimpleNamespace(
             model=model,
             loss=Loss(),
-            alternatives=(),
+            ends=(),
             predict=lambda sweep: foretold[model.name] * sweep.i,
         )
 
@@ -396,7 +396,7 @@ def test_a_model_is_judged_by_the_median_of_fits_that_the_seen_sweeps_do_not_tel
     class Fake:
         parameters: dict
         model: object
-        alternatives: tuple = ()
+        ends: tuple = ()
         loss: Loss = Loss()  # noqa: RUF009
 
         def predict(self, sweep):
@@ -405,7 +405,7 @@ def test_a_model_is_judged_by_the_median_of_fits_that_the_seen_sweeps_do_not_tel
     def fake(model, sweeps, **settings):
         if model.name == "sinh":
             return Fake({"factor": 1.2}, model)
-        others = tuple({"factor": factor} for factor in (1.5, 3.0))
+        others = tuple(Alternative({"factor": factor}, (), 1.0) for factor in (1.5, 3.0))
         return Fake({"factor": 1.01}, model, others)  # a lucky fit among bad ones
 
     monkeypatch.setattr(fit_compare, "fit", fake)

@@ -106,7 +106,7 @@ def network_name(network: Network) -> str:
 
 
 def device_tree(device: Device) -> dict[str, Any]:
-    """Return parameters, errors, area and provenance of the cell's device."""
+    """Return parameters, errors, what is not identified, area and provenance of the cell's device."""
     return {
         "name": device.name,
         "model": device.model.name,
@@ -114,6 +114,8 @@ def device_tree(device: Device) -> dict[str, Any]:
         "area": device.area,
         "parameters": dict(device.parameters),
         "stderr": dict(device.stderr),
+        "unidentified": dict(device.unidentified),
+        "caveat": device.caveat,
         "provenance": dict(device.meta),
     }
 

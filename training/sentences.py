@@ -18,7 +18,7 @@ def device_text(levels: Levels) -> str:
     return (
         f"device: {device.name} ({device.model.title}), area × {device.area:.4g} of the measured"
         f" one, {levels.count} levels from {1e6 * levels.g[0]:.3g} to {1e6 * levels.g[-1]:.3g} µS at"
-        f" {levels.v_read:g} V"
+        f" {levels.v_read:g} V" + (f"; {device.caveat}" if device.caveat else "")
     )
 
 
