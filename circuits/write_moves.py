@@ -5,7 +5,7 @@ polarity, even where the first verify read finds the device within the tolerance
 such writes has to read the device first, which is a rule of its own.
 """
 
-__all__ = ["EachCost", "Moves", "make_moves"]
+__all__ = ["EachCost", "Moves", "make_moves", "make_vain"]
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from ..data.types import Array
 from ..devices.levels import Levels
 from .population import Population
 from .programming import write
-from .recipe import Recipe, interval
+from .recipe import Indices, Loop, Recipe, interval
 
 POSITIONS = 9
 """Conductances that moves start from, equally spaced over the range of the levels."""
@@ -143,3 +143,52 @@ def make_moves(
     sums = pulses.sum(axis=1), sets, reads, energy, time
     means = (a.reshape(shape).mean(axis=-1) for a in sums)
     return Moves(start, distance, *means)
+
+
+def make_vain(levels: Levels, recipe: Recipe) -> Moves:
+    """Return what the controller spends on nominal devices that don't move before it gives them up:
+    the way up the ramp, and its patience with the last rung.
+
+    Distances are those between the conductance that a device is stuck at and the one it is told to
+    go to. A target within the tolerance costs as one just beyond; it is never tried.
+    """
+    low, high = float(levels.g[0]), float(levels.g[-1])
+    start = np.linspace(low, high, POSITIONS)
+    near = 1.001 * recipe.tolerance
+    distance = np.concatenate(
+        [[0.0], np.geomspace(near, max(high - low, 2.0 * near), 2 * POSITIONS)]
+    )
+    shape = (2, len(start), len(distance))
+    g = np.broadcast_to(start[:, None], shape).reshape(-1)
+    sign = np.broadcast_to(np.array([1.0, -1.0])[:, None, None], shape).reshape(-1)
+    by = np.broadcast_to(np.maximum(distance, near), shape).reshape(-1)
+    frozen = Population(levels.device, g.size)
+    x = frozen.states(g, levels.v_read)
+    energy, time = np.zeros(g.size), np.zeros(g.size)
+    loop = Loop(recipe, g + sign * by)
+    loop.observe(g)
+    while len(loop.running):
+        on, amplitude, width = loop.following()
+        # Both edges together last as long as one of twice their share.
+        power = _mean_power(frozen, x, on, amplitude)
+        energy[on] += width * (power[0] + 2.0 * recipe.edge * power[1])
+        time[on] += recipe.duration(width)
+        loop.observe(g[loop.running])
+    _, sets = loop.pulses.T
+    sums = loop.pulses.sum(axis=1), sets, loop.reads, energy, time
+    return Moves(start, distance, *(np.asarray(a, float).reshape(shape) for a in sums))
+
+
+def _mean_power(
+    devices: Population, x: Array, on: Indices, amplitude: Array
+) -> tuple[Array, Array]:
+    """Return the power [W] of devices ``on`` at ``amplitude`` [V], and on average over an edge."""
+    behaviour, state = devices.behaviour(on), x[on]
+
+    def power(share: float) -> Array:
+        v = share * amplitude
+        return v * behaviour.current(v, state, slice(None))[0]
+
+    nodes, weights = np.polynomial.legendre.leggauss(8)
+    edge = sum(0.5 * w * power(0.5 * (1.0 + u)) for u, w in zip(nodes, weights, strict=True))
+    return power(1.0), np.asarray(edge)

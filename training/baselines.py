@@ -22,9 +22,11 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..data.errors import InputError
 from ..data.types import Array32
+from .limits import Limits
 from .optim import Optimiser
 from .quantise import Quantiser, pair
 from .rules import Rule, Writes
@@ -38,6 +40,8 @@ class ClosedLoopOptions:
     tolerance: float | None = None
     """Distance from its target, in shares of the conductance range, up to which a device is left
     alone after a read; ``None`` writes every device without looking."""
+    spare_failed: bool = True
+    """Whether a device is asked no more for what it has failed to reach."""
 
     def __post_init__(self) -> None:
         if self.tolerance is not None and not 0.0 <= self.tolerance < 1.0:
@@ -93,6 +97,7 @@ class ClosedLoop:
         self.weights: Array32 = np.clip(weights, -quantiser.clip, quantiser.clip).astype(np.float32)
         self._mapped = self.weights[: len(weights) - digital_rows]
         self._held = np.zeros(2 * self._mapped.size, np.float32)
+        self._limits = Limits(self._held.size, quantiser.top) if options.spare_failed else None
 
     @property
     def codes(self) -> Array32:
@@ -115,9 +120,13 @@ class ClosedLoop:
         off = np.abs(target - self._held) > np.float32(self.options.tolerance * self.quantiser.top)
         return self._writes(np.flatnonzero(off), target, target.size)
 
-    def verify(self, writes: Writes, measured: Array32) -> None:
-        """Keep what the verify reads found."""
+    def verify(
+        self, writes: Writes, measured: Array32, failed: NDArray[np.bool_] | None = None
+    ) -> None:
+        """Keep what the verify reads found, and which devices were given up."""
         self._held[writes.device] = measured
+        if self._limits is not None and failed is not None:
+            self._limits.learn(writes, measured, failed)
 
     def column_scale(self) -> Array32 | None:
         """Return ``None``: nothing is scaled."""
@@ -128,16 +137,20 @@ class ClosedLoop:
         return {
             "weights": self.weights.copy(),
             "held": self._held.copy(),
+            "limits": None if self._limits is None else self._limits.state(),
             "optimiser": self.optimiser.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from what :meth:`state` returned."""
         self.weights[...], self._held[...] = state["weights"], state["held"]
+        if self._limits is not None:
+            self._limits.restore(state["limits"])
         self.optimiser.restore(state["optimiser"])
 
     def _targets(self) -> Array32:
-        return np.stack(pair(self.codes.ravel()), axis=-1).ravel()
+        level = np.stack(pair(self.codes.ravel()), axis=-1).ravel()
+        return level if self._limits is None else self._limits.clip(slice(None), level)
 
     def _writes(self, device: Any, target: Array32, reads: int) -> Writes:
         weights = len(np.unique(device >> 1))
@@ -196,7 +209,9 @@ class Blind:
             device, before[touched], after[touched], len(weight), blind=self.options.noise
         )
 
-    def verify(self, writes: Writes, measured: Array32) -> None:
+    def verify(
+        self, writes: Writes, measured: Array32, failed: NDArray[np.bool_] | None = None
+    ) -> None:
         """Ignore it: blind pulses are not read."""
 
     def column_scale(self) -> Array32 | None:

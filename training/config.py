@@ -213,6 +213,9 @@ class TrainingConfig(_Section):
     """Strength of the compensation ``damp``."""
     write_limit: PositiveInt | None = SiameseOptions.write_limit
     """Writes after which a device is left alone, to spare its endurance; none when absent."""
+    spare_failed: bool = SiameseOptions.spare_failed
+    """Whether a device is asked no more for what it has failed to reach; else it is written in vain
+    again and again."""
     gradients: Literal["float", "array"] = TrainOptions.gradients
     """Errors go back through the float weights, or through wires and device laws."""
     calibration: PositiveInt = TrainOptions.calibration

@@ -24,6 +24,7 @@ from ..circuits.cell import Cell
 from ..circuits.population import spread_from_fit
 from ..circuits.recipe_design import design_recipe
 from ..circuits.tile import Tile
+from ..circuits.write_moves import make_vain
 from ..circuits.write_table import load_table, make_table
 from ..data.errors import InputError
 from ..data.images import ImageSet
@@ -31,7 +32,7 @@ from ..data.types import Progress
 from ..devices.device import load_device
 from ..devices.levels import Levels, make_levels
 from .audit import Auditor
-from .baselines import BASELINES
+from .baselines import BASELINES, ClosedLoopOptions
 from .config import RunConfig
 from .ledger import WriteCosts
 from .mapping import EngineFactory
@@ -90,7 +91,8 @@ def write_costs(
     The table is taken from ``path`` if it is there, else made and kept there.
     """
     if path is not None and path.exists():
-        return WriteCosts.of_table(load_table(path))
+        table = load_table(path)
+        return WriteCosts.of_table(table, make_vain(levels, table.recipe))
     spread = spread_from_fit(
         levels.device, c2c=config.device.pulse_spread, read=config.device.verify_noise
     )
@@ -98,7 +100,7 @@ def write_costs(
     table = make_table(levels, recipe, spread, seed=config.seed, progress=progress)
     if path is not None:
         table.save(path)
-    return WriteCosts.of_table(table)
+    return WriteCosts.of_table(table, make_vain(levels, recipe))
 
 
 def write_tolerance(config: RunConfig) -> float:
@@ -191,10 +193,13 @@ def train_options(config: RunConfig) -> TrainOptions:
         }
         for kind in (SiameseOptions, TrainOptions)
     )
+    baseline = BASELINES.get(wanted.rule)
+    if isinstance(baseline, ClosedLoopOptions):
+        baseline = replace(baseline, spare_failed=wanted.spare_failed)
     return TrainOptions(
         **own,
         siamese=SiameseOptions(**siamese),
-        baseline=BASELINES.get(wanted.rule),
+        baseline=baseline,
         seed=config.seed,
     )
 

@@ -124,6 +124,21 @@ class Devices:
         result: Array32 = (self._flat[index] - self.low) / self.step
         return result
 
+    @property
+    def limited(self) -> bool:
+        """Whether there are devices that don't go wherever they are told to."""
+        return self._stuck is not None or self._reach is not None
+
+    def attainable(self, index: NDArray[np.int64], level: Array32) -> Array32:
+        """Return where writes of the devices at ``index`` to ``level`` end, programming errors
+        left out: stuck devices stay, and others stop at their reach.
+        """
+        if self._reach is not None:
+            level = np.minimum(level, self._reach[index])
+        if self._stuck is not None:
+            level = np.where(self._stuck[index], np.rint(self.levels(index)), level)
+        return level
+
     def _draw(self, share: float, like: Array32, rng: np.random.Generator) -> Array32:
         return np.float32(share * self.top) * rng.standard_normal(like.size, np.float32)
 

@@ -24,6 +24,7 @@ from ..circuits.write_table import WriteTable
 from ..data.errors import InputError
 from ..data.types import Array, Array32
 from ..devices.pulses import WriteCost
+from .effects import Devices
 from .placement import Placement
 from .rules import Writes
 
@@ -102,6 +103,11 @@ class WriteCosts:
     """Costs of moves by fractions of a step; read off the running sum of single steps without."""
     g: Array | None = None
     """Conductance of every level [S], (L,), where there are moves."""
+    vain: Moves | None = None
+    """What is spent on devices that don't move before they are given up, by distance from where
+    they are; without it as much as on the longest write between two levels."""
+    tolerance: float = 0.25
+    """Distance from its target at which a device counts as written [level steps]."""
 
     def __post_init__(self) -> None:
         if self.reads is None:
@@ -170,8 +176,10 @@ class WriteCosts:
         return cls(cost.pulses, cost.energy, cost.time, energy, read_time, cost.source)
 
     @classmethod
-    def of_table(cls, table: WriteTable) -> "WriteCosts":
-        """Return the costs that write-verify loops had on sampled devices."""
+    def of_table(cls, table: WriteTable, vain: Moves | None = None) -> "WriteCosts":
+        """Return the costs that write-verify loops had on sampled devices, and what they spend in
+        ``vain``.
+        """
         reads, read_time = table.reads, table.recipe.read_time
         return cls(
             table.pulses,
@@ -185,6 +193,8 @@ class WriteCosts:
             table.pulses_up,
             table.moves,
             table.g,
+            vain,
+            table.recipe.tolerance / table.step,
         )
 
     @property
@@ -206,18 +216,55 @@ class WriteCosts:
         Whole levels are looked up. Fractional ones, as continuous rules write them, are moves; a
         move takes at least one pulse.
         """
-        whole = bool(np.all(before == np.rint(before)) and np.all(after == np.rint(after)))
-        if whole:
-            at = (before.astype(np.intp), after.astype(np.intp))
-            found = EachCost(*(getattr(self, name)[at] for name in EachCost._fields))
-        else:
-            found = self._between(np.asarray(before, float), np.asarray(after, float))
-        if not verify:
-            return found._replace(reads=np.zeros_like(found.pulses))
+        found = self._bare(before, after)
+        return self._with_reads(found) if verify else found._replace(reads=0.0 * found.reads)
+
+    def of_limited(self, start: Array32, end: Array32, target: Array32) -> EachCost:
+        """Return the costs of verified writes from level ``start`` to ``target`` of devices that
+        come no further than to ``end``, (n,) each: the controller goes on until it gives up.
+        """
+        found = EachCost(*np.zeros((len(EachCost._fields), len(start))))
+        found.reads[:] = 1.0
+        moved, missed = start != end, self.missed(end, target)
+        for on, costs in (
+            (moved, self._bare(start[moved], end[moved])),
+            (missed, self._vain(end[missed], target[missed])),
+        ):
+            for sums, more in zip(found, costs, strict=True):
+                sums[on] += more
+            found.reads[on] -= 1.0  # the first read is the last one of what was before
+        return self._with_reads(found)
+
+    def missed(self, end: Array32, target: Array32) -> NDArray[np.bool_]:
+        """Return where devices that come to level ``end`` don't count as written to ``target``."""
+        far: NDArray[np.bool_] = np.abs(target - end) > np.float32(self.tolerance)
+        return far
+
+    def _with_reads(self, found: EachCost) -> EachCost:
         return found._replace(
             energy=found.energy + found.reads * self.read_energy,
             time=found.time + found.reads * self.read_time,
         )
+
+    def _bare(self, before: Array32, after: Array32) -> EachCost:
+        """Return the costs of writes, energy and time without the verify reads."""
+        whole = bool(np.all(before == np.rint(before)) and np.all(after == np.rint(after)))
+        if not whole:
+            return self._between(np.asarray(before, float), np.asarray(after, float))
+        at = (before.astype(np.intp), after.astype(np.intp))
+        return EachCost(*(getattr(self, name)[at] for name in EachCost._fields))
+
+    def _vain(self, held: Array32, target: Array32) -> EachCost:
+        """Return what is spent on devices that stay at level ``held``, as above."""
+        if self.vain is not None and self.g is not None:
+            levels = np.arange(self.levels)
+            return self.vain.of(*(np.interp(a, levels, self.g) for a in (held, target)))
+        up, down = (
+            np.unravel_index(np.argmax(half(self.pulses)), self.pulses.shape)
+            for half in (np.triu, np.tril)
+        )
+        at = tuple(np.where(target > held, *ends) for ends in zip(up, down, strict=True))
+        return EachCost(*(getattr(self, name)[at] for name in EachCost._fields))
 
     @cached_property
     def _steps(self) -> tuple[Array, Array, Array]:
@@ -287,10 +334,20 @@ class DeviceCosts:
 
 
 class Ledger:
-    """Sums up the writes of all matrices: per device over the whole run, in total per epoch."""
+    """Sums up the writes of all matrices: per device over the whole run, in total per epoch.
 
-    def __init__(self, placements: Sequence[Placement], costs: WriteCosts) -> None:
+    Writes that their device can't follow cost what the controller spends until it gives up, where
+    the ``arrays`` of devices are known.
+    """
+
+    def __init__(
+        self,
+        placements: Sequence[Placement],
+        costs: WriteCosts,
+        arrays: Sequence[Devices] | None = None,
+    ) -> None:
         self.placements, self.costs = placements, costs
+        self._arrays = [array if array.limited else None for array in arrays or ()]
         self.devices = [DeviceCosts(p.places.size) for p in placements]
         self.epoch = Cost()
         self._rows = [p.places // p.tile_cols for p in placements]
@@ -299,7 +356,7 @@ class Ledger:
 
     def record(self, matrix: int, writes: Writes) -> Cost:
         """Count the writes of one update of one matrix."""
-        each = self._each(writes)
+        each = self._each(matrix, writes)
         cost = self._sum(matrix, writes, each)
         self.devices[matrix].add(writes.device, each)
         if writes.reads:
@@ -309,10 +366,36 @@ class Ledger:
 
     def estimate(self, matrix: int, writes: Writes) -> Cost:
         """Return the cost of the writes of one update of one matrix without counting it."""
-        return self._sum(matrix, writes, self._each(writes))
+        return self._sum(matrix, writes, self._each(matrix, writes))
 
-    def _each(self, writes: Writes) -> EachCost:
-        return self.costs.of(writes.before, writes.level, verify=writes.blind is None)
+    def failed(self, matrix: int, writes: Writes) -> NDArray[np.bool_] | None:
+        """Return which of the ``writes`` the controller gives up, (n,); ``None`` where all devices
+        follow or nobody looks.
+        """
+        ends = self._ends(matrix, writes)
+        return None if ends is None else self.costs.missed(ends[1], writes.level)
+
+    def _ends(self, matrix: int, writes: Writes) -> tuple[Array32, Array32] | None:
+        """Return the levels at which the devices of verified ``writes`` really start and end, (n,)
+        each; ``None`` where that is what the writes say.
+        """
+        array = self._arrays[matrix] if self._arrays else None
+        if array is None or writes.blind is not None:
+            return None
+        place = self.placements[matrix].places[writes.device]
+        return array.attainable(place, writes.before), array.attainable(place, writes.level)
+
+    def _each(self, matrix: int, writes: Writes) -> EachCost:
+        each = self.costs.of(writes.before, writes.level, verify=writes.blind is None)
+        ends = self._ends(matrix, writes)
+        if ends is None:
+            return each
+        start, end = ends
+        odd = np.flatnonzero((start != writes.before) | (end != writes.level))
+        found = self.costs.of_limited(start[odd], end[odd], writes.level[odd])
+        for sums, limited in zip(each, found, strict=True):
+            sums[odd] = limited
+        return each
 
     def _sum(self, matrix: int, writes: Writes, each: EachCost) -> Cost:
         cost = self._writing(matrix, writes, each) if len(writes) else Cost()

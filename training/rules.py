@@ -59,8 +59,12 @@ class Rule(Protocol):
         """Take one batch's gradient; return the writes of the update, or ``None`` if none is due."""
         ...
 
-    def verify(self, writes: Writes, measured: Array32) -> None:
-        """Take the verify reads of ``writes``: the levels that were reached, fractional, (n,)."""
+    def verify(
+        self, writes: Writes, measured: Array32, failed: NDArray[np.bool_] | None = None
+    ) -> None:
+        """Take the verify reads of ``writes``: the levels that were reached, fractional, and which
+        devices were given up, (n,) each.
+        """
         ...
 
     def column_scale(self) -> Array32 | None:

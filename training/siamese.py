@@ -27,9 +27,11 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..data.errors import InputError, nearest
 from ..data.types import Array32
+from .limits import Limits
 from .optim import Optimiser
 from .quantise import Quantiser, pair
 from .rules import Writes
@@ -52,6 +54,9 @@ class SiameseOptions:
     """Strength of ``damp``, as a weight decay towards the level."""
     write_limit: int | None = None
     """Writes after which a device is left alone, to spare its endurance."""
+    spare_failed: bool = True
+    """Whether a device is asked no more for what it has failed to reach, by a controller that keeps
+    a list of bad cells; else it is written in vain again and again."""
 
     def __post_init__(self) -> None:
         if self.accumulate < 1:
@@ -109,6 +114,9 @@ class Siamese:
         self._written = (
             np.zeros(2 * self.codes.size, np.int32) if self.options.write_limit else None
         )
+        self._limits = (
+            Limits(2 * self.codes.size, quantiser.top) if self.options.spare_failed else None
+        )
         self._scratch = np.empty_like(self.codes)
 
     def first(self) -> Writes:
@@ -150,8 +158,14 @@ class Siamese:
         np.clip(self.weights, -clip, clip, out=self.weights)
         return self._sync()
 
-    def verify(self, writes: Writes, measured: Array32) -> None:
-        """Take the verify reads of ``writes``: the levels that were reached, fractional, (n,)."""
+    def verify(
+        self, writes: Writes, measured: Array32, failed: NDArray[np.bool_] | None = None
+    ) -> None:
+        """Take the verify reads of ``writes``: the levels that were reached, fractional, and which
+        devices were given up, (n,) each.
+        """
+        if self._limits is not None and failed is not None:
+            self._limits.learn(writes, measured, failed)
         if self.options.compensation not in ("sd", "readback"):
             return
         weight, sign = (
@@ -192,6 +206,7 @@ class Siamese:
             "error": self._error,
             "device_error": self._device_error,
             "written": self._written,
+            "limits": None if self._limits is None else self._limits.state(),
             "optimiser": self.optimiser.state(),
         }
 
@@ -208,6 +223,8 @@ class Siamese:
         ):
             if mine is not None:
                 mine[...] = state[name]
+        if self._limits is not None:
+            self._limits.restore(state["limits"])
         self.optimiser.restore(state["optimiser"])
 
     def _sync(self) -> Writes:
@@ -222,8 +239,10 @@ class Siamese:
         moved = new != old
         weight, old, new = weight[moved], old[moved], new[moved]
         before, after = np.stack(pair(old), axis=-1), np.stack(pair(new), axis=-1)
-        touched = before != after
         device = 2 * weight[:, None] + np.arange(2)
+        if self._limits is not None:
+            before, after = (self._limits.clip(device, level) for level in (before, after))
+        touched = before != after
         if self._written is not None and self.options.write_limit is not None:
             spent = self._written[device] >= self.options.write_limit
             free = ~np.any(spent & touched, axis=1)
@@ -232,4 +251,5 @@ class Siamese:
             )
             self._written[device[touched]] += 1
         codes[weight] = new
-        return Writes(device[touched], before[touched], after[touched], len(weight))
+        changed = int(np.count_nonzero(touched.any(axis=1)))
+        return Writes(device[touched], before[touched], after[touched], changed)

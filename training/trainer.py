@@ -110,7 +110,11 @@ class Trainer:
         """Hash of all that a checkpoint must share with the training it continues."""
         self.records: list[EpochRecord] = []
         self.audits: list[AuditRecord] = []
-        self.ledger = Ledger([matrix.placement for matrix in twin.matrices], costs)
+        self.ledger = Ledger(
+            [matrix.placement for matrix in twin.matrices],
+            costs,
+            [matrix.devices for matrix in twin.matrices],
+        )
         start = weights or twin.network.initial(generator(options.seed, "weights"))
         self.updates = [
             start_rule(
@@ -129,7 +133,8 @@ class Trainer:
         for k, update in enumerate(self.updates):
             writes = update.first()
             self.initial = self.initial + self.ledger.estimate(k, writes)
-            update.verify(writes, twin.matrices[k].write(writes, rng))
+            measured = twin.matrices[k].write(writes, rng)
+            update.verify(writes, measured, self.ledger.failed(k, writes))
 
     def run_epoch(self, on_batch: Progress | None = None) -> EpochRecord:
         """Train one epoch and test; ``on_batch(done, total)`` is called after every batch."""
@@ -261,7 +266,7 @@ class Trainer:
     def _write(self, k: int, writes: Writes, rng: np.random.Generator) -> None:
         self.ledger.record(k, writes)
         measured = self.twin.matrices[k].write(writes, rng, now=self._updates_done)
-        self.updates[k].verify(writes, measured)
+        self.updates[k].verify(writes, measured, self.ledger.failed(k, writes))
 
     def _audited(self, records: list[AuditRecord]) -> None:
         fallback = None if self.auditor is None else self.auditor.fallback
@@ -293,9 +298,10 @@ class Trainer:
         update.
 
         Each device starts where its last write left it: at the old target, give or take the
-        programming error.
+        programming error. A controller that spares failed devices asks for what they reach.
         """
         total = Cost()
+        spares = getattr(self.options.baseline or self.options.siamese, "spare_failed", True)
         spread = np.float32(self.twin.effects.programming * (self.twin.levels - 1))
         for k, (old, update) in enumerate(zip(before, self.updates, strict=True)):
             matrix = self.twin.matrices[k]
@@ -307,6 +313,11 @@ class Trainer:
             )
             start = start + spread * rng.standard_normal(start.size, np.float32)
             np.clip(start, 0.0, self.twin.levels - 1, out=start)
+            if spares:
+                start, target = (
+                    matrix.devices.attainable(matrix.placement.places, level)
+                    for level in (start, target)
+                )
             writes = Writes(np.arange(start.size), start, target, start.size // 2)
             total = total + self.ledger.estimate(k, writes)
         return total
