@@ -65,7 +65,7 @@ def main() -> float:
 
     levels = np.linspace(5e-6, 50e-6, 16)
     tile = Tile(64, 64, cell=Cell.resistor(0.2))
-    model = convert(resnet(), tile=tile, engine=Ideal, g_levels=levels, v_read=0.2, clip=5.0)
+    model = convert(resnet(), tile=tile, engine=Ideal, g_levels=levels, clip=5.0)
     sgd = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
     optimiser, loss = SiameseOptimizer(model, sgd, WriteCosts.nominal(16)), nn.CrossEntropyLoss()
     for epoch in range(arguments.epochs):

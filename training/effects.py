@@ -35,7 +35,7 @@ class Effects:
     """Standard deviation of the jump after the verify read has passed."""
     drift: float = 0.0
     """Exponent of the loss ``g ~ (1 + age)^-drift``; age in updates since the last write, brought
-    up to date every epoch.
+    up to date every epoch, in torch after every step.
     """
     stuck: float = 0.0
     """Share of devices that no write moves."""
@@ -83,7 +83,6 @@ class Devices:
         self.effects = effects
         self.g = np.full(shape, low, np.float32)
         """Conductances [S]."""
-        self._flat = self.g.reshape(-1)
         self._stuck: NDArray[np.bool_] | None = None
         self._reach: Array32 | None = None
         if effects.stuck > 0.0:
@@ -95,6 +94,11 @@ class Devices:
             self._reach = np.float32(self.top) * np.minimum(np.exp(spread), np.float32(1.0))
         self._fresh: Array32 | None = self._flat.copy() if effects.drift > 0.0 else None
         self._written_at = np.zeros(self.g.size, np.int32) if effects.drift > 0.0 else None
+
+    @property
+    def _flat(self) -> Array32:
+        # Made at every use: a view that is kept would be cut loose by a copy of the devices.
+        return self.g.reshape(-1)
 
     def write(
         self, index: NDArray[np.int64], level: Array32, rng: np.random.Generator, *, now: int = 0

@@ -103,8 +103,7 @@ class Siamese:
         self.quantiser, self.optimiser = quantiser, optimiser
         self.options = options or SiameseOptions()
         self.weights: Array32 = np.clip(weights, -quantiser.clip, quantiser.clip).astype(np.float32)
-        self._mapped = self.weights[: len(weights) - digital_rows]
-        self.codes = quantiser.codes(self._mapped)
+        self.codes = quantiser.codes(self.weights[: len(weights) - digital_rows])
         self._sum = np.zeros_like(self.weights) if self.options.accumulate > 1 else None
         self._summed = 0
         self._error = np.zeros_like(self.codes) if self.options.compensation == "sd" else None
@@ -118,6 +117,12 @@ class Siamese:
             Limits(2 * self.codes.size, quantiser.top) if self.options.spare_failed else None
         )
         self._scratch = np.empty_like(self.codes)
+
+    @property
+    def _mapped(self) -> Array32:
+        """Float weights that devices hold."""
+        # Made at every use: a view that is kept would be cut loose by a copy.
+        return self.weights[: len(self.codes)]
 
     def first(self) -> Writes:
         """Return the writes that program every device for the first time, from level 0."""

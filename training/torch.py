@@ -62,7 +62,7 @@ class SiameseOptimizer(torch.optim.Optimizer):
         costs: WriteCosts,
         options: SiameseOptions | None = None,
         *,
-        calibrate_every: int = 200,
+        calibrate_every: int = 20,
         seed: int = 0,
     ) -> None:
         # The parameter groups are those of the optimiser inside, whatever becomes of them: nothing
@@ -112,6 +112,7 @@ class SiameseOptimizer(torch.optim.Optimizer):
             self.initial = self.initial + self.ledger.estimate(k, writes)
             update.verify(writes, layer.matrix.write(writes, self._rng, now=layer.now))
             layer.follow(update.weights, update.codes)
+        self._settle()
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:
@@ -165,6 +166,7 @@ class SiameseOptimizer(torch.optim.Optimizer):
                 update.verify(writes, layer.matrix.write(writes, self._rng, now=layer.now))
             layer.follow(update.weights, update.codes)
             layer.matrix.age(layer.now)
+        self._settle()
         if self._steps % self.calibrate_every == 0:
             self.calibrate()
         return total
@@ -173,6 +175,11 @@ class SiameseOptimizer(torch.optim.Optimizer):
         """Let the next reads in training calibrate the digital gains and ADC ranges anew."""
         for layer in self.layers:
             layer.calibrate()
+
+    def _settle(self) -> None:
+        # Parameters that several layers share are set by each of them.
+        for layer in self.layers:
+            layer.settle()
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of the optimiser inside, the residuals, the ledger, and the random
@@ -197,7 +204,14 @@ class SiameseOptimizer(torch.optim.Optimizer):
                 "expected the state_dict of a SiameseOptimizer, with keys 'optimiser'"
                 f" and 'siamese', got {sorted(map(str, state_dict))}"
             )
-        own = arrays(state_dict["siamese"])
+        try:
+            self._restore(state_dict["optimiser"], arrays(state_dict["siamese"]))
+        except (KeyError, TypeError) as error:
+            raise InputError(
+                "the saved SiameseOptimizer is damaged, or of another version of memtwin"
+            ) from error
+
+    def _restore(self, inner: dict[str, Any], own: dict[str, Any]) -> None:
         mine = asdict(self.options) | {
             "levels": self.ledger.costs.levels,
             "layers on tiles": len(self.updates),
@@ -209,7 +223,7 @@ class SiameseOptimizer(torch.optim.Optimizer):
                     f"the saved SiameseOptimizer has {key} = {saved.get(key)}, this one {value}: make"
                     " it with the same options, or start anew on the loaded model"
                 )
-        self.optimiser.load_state_dict(state_dict["optimiser"])
+        self.optimiser.load_state_dict(inner)
         self._steps, self._rng.bit_generator.state = own["steps"], own["rng"]
         self.initial, self.ledger.epoch = Cost(**own["initial"]), Cost(**own["epoch"])
         self.ledger.restore(own["ledger"])

@@ -121,7 +121,7 @@ def convert(
             f"the model has no Linear or Conv2d layer to put on tiles\n{table}".strip()
         )
     for k, (name, layer) in enumerate(chosen):
-        label = f"layer {name!r} ({type(layer).__name__})"
+        label = f"{f'layer {name!r}' if name else 'the model'} ({type(layer).__name__})"
         weights = array_of(layer.weight)
         if not np.isfinite(weights).all():
             raise InputError(f"{label}: its weights must be finite numbers to be put on devices")

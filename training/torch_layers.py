@@ -55,7 +55,7 @@ class TileLayer:
         """Make a layer of torch, in place, one whose weights sit on ``matrix``."""
         layer.__class__ = cls
         layer.label, layer.matrix, layer.noise = label, matrix, noise
-        layer.codes = layer._followed = layer._changes = None
+        layer.codes = layer._collected = layer._followed = layer._changes = None
         layer.now, layer.was_read, layer._first = 0, False, True
         layer.calibrate()
         mounted: TileLayer = layer
@@ -76,28 +76,32 @@ class TileLayer:
             self.weight.copy_(moved.T.reshape(self.weight.shape))
         if self.matrix.bias is not None:
             self.matrix.bias[...] = weights[-1]
-        # Parameters that several layers share are set by each: their changes are counted from the
-        # next read.
-        self._followed, self.codes, self._changes = weights, codes, None
+        self._followed, self.codes = weights, codes
 
     def calibrate(self) -> None:
         """Let the next reads set the digital gain and the ADC's range anew."""
-        self._collected = np.zeros((0, self.matrix.placement.rows), np.float32)
+        if self._collected is None:
+            self._collected = np.zeros((0, self.matrix.placement.rows), np.float32)
+
+    def settle(self) -> None:
+        """Take the float weights, as they are now, for those that the devices follow."""
+        self._changes = self._count()
 
     def strayed(self) -> bool:
         """Return whether somebody else moved the float weights, by more than half a level."""
-        parameters = [p for p in (self.weight, self.bias) if p is not None]
-        changes = sum(0 if p.is_inference() else p._version for p in parameters)
-        if self._changes is None or changes == self._changes:
-            self._changes = changes
-            return False
-        if self._followed is not None:
-            step = self.matrix.clip / self.matrix.devices.top
+        if self._changes is not None and self._changes != self._count():
+            if self._followed is None:
+                return True
             moved = np.abs(array_of(self.joined()) - self._followed)
-            if moved.max() <= 0.5 * step:
-                self._changes = changes
-                return False
-        return True
+            if moved.max() > 0.5 * self.matrix.clip / self.matrix.devices.top:
+                return True
+        self.settle()
+        return False
+
+    def _count(self) -> int:
+        """Return how often torch has changed the float parameters."""
+        parameters = [p for p in (self.weight, self.bias) if p is not None]
+        return sum(0 if p.is_inference() else p._version for p in parameters)
 
     def product(self, a: Tensor) -> Tensor:
         """Return what the tiles compute for vectors (n, fan_in)."""
@@ -139,8 +143,10 @@ class TileLayer:
         # Evenly over the batch: neighbouring rows are neighbouring places of one image.
         chosen = np.linspace(0, len(a) - 1, min(len(a), CALIBRATION_VECTORS)).astype(np.intp)
         self._collected = np.concatenate([self._collected, a[chosen]])
-        self.matrix.calibrate(self._collected)
-        if len(self._collected) >= ENOUGH:
+        full = len(self._collected) >= ENOUGH
+        if full or self._first:
+            self.matrix.calibrate(self._collected)
+        if full:
             self._collected, self._first = None, False
 
     def get_extra_state(self) -> dict[str, Any]:
@@ -160,7 +166,14 @@ class TileLayer:
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Continue from what :meth:`get_extra_state` returned."""
-        state = arrays(state)
+        try:
+            self._restore(arrays(state))
+        except (KeyError, TypeError) as error:
+            raise InputError(
+                f"{self.label}: its saved state is damaged, or of another version of memtwin"
+            ) from error
+
+    def _restore(self, state: dict[str, Any]) -> None:
         for key, mine in self._facts().items():
             saved = state["facts"].get(key)
             if saved != mine:
@@ -172,6 +185,8 @@ class TileLayer:
         self.noise.bit_generator.state = state["noise"]
         self.now = state["now"]
         self._collected, self._first = state["collected"], state["first"]
+        # Layers that share parameters load them one after the other: changes count from the next
+        # read.
         self._followed = self._changes = None
         codes = state["codes"]
         if codes is None or self.codes is None:
@@ -238,7 +253,8 @@ class TwinConv2d(TileLayer, nn.Conv2d):
         patches = functional.unfold(x, self.kernel_size, dilation=self.dilation, stride=self.stride)
         n, rows, positions = patches.shape
         y = self.product(patches.transpose(1, 2).reshape(n * positions, rows))
-        return y.reshape(n, positions, -1).transpose(1, 2).reshape(n, self.out_channels, *sides)
+        y = y.reshape(n, positions, self.out_channels).transpose(1, 2)
+        return y.reshape(n, self.out_channels, *sides)
 
 
 class _Read(torch.autograd.Function):
