@@ -62,7 +62,7 @@ class SiameseOptimizer(torch.optim.Optimizer):
         costs: WriteCosts,
         options: SiameseOptions | None = None,
         *,
-        calibrate_every: int = 200,
+        calibrate_every: int = 20,
         seed: int = 0,
     ) -> None:
         # The parameter groups are those of the optimiser inside, whatever becomes of them: nothing

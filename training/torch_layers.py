@@ -55,7 +55,7 @@ class TileLayer:
         """Make a layer of torch, in place, one whose weights sit on ``matrix``."""
         layer.__class__ = cls
         layer.label, layer.matrix, layer.noise = label, matrix, noise
-        layer.codes = layer._followed = layer._changes = None
+        layer.codes = layer._collected = layer._followed = layer._changes = None
         layer.now, layer.was_read, layer._first = 0, False, True
         layer.calibrate()
         mounted: TileLayer = layer
@@ -80,7 +80,8 @@ class TileLayer:
 
     def calibrate(self) -> None:
         """Let the next reads set the digital gain and the ADC's range anew."""
-        self._collected = np.zeros((0, self.matrix.placement.rows), np.float32)
+        if self._collected is None:
+            self._collected = np.zeros((0, self.matrix.placement.rows), np.float32)
 
     def settle(self) -> None:
         """Take the float weights, as they are now, for those that the devices follow."""
@@ -142,8 +143,10 @@ class TileLayer:
         # Evenly over the batch: neighbouring rows are neighbouring places of one image.
         chosen = np.linspace(0, len(a) - 1, min(len(a), CALIBRATION_VECTORS)).astype(np.intp)
         self._collected = np.concatenate([self._collected, a[chosen]])
-        self.matrix.calibrate(self._collected)
-        if len(self._collected) >= ENOUGH:
+        full = len(self._collected) >= ENOUGH
+        if full or self._first:
+            self.matrix.calibrate(self._collected)
+        if full:
             self._collected, self._first = None, False
 
     def get_extra_state(self) -> dict[str, Any]:
