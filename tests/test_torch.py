@@ -387,7 +387,6 @@ def test_small_batches_are_calibrated_on_too():
         optimiser.step()
         ranges.append(twin.matrix.adc.i_max)
     assert len(set(ranges[100:])) > 1
-    assert ranges[-1] > ranges[100]
 
 
 @pytest.fixture(scope="module")
