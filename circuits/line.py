@@ -31,6 +31,11 @@ VECTORS = 100
 SINGLE = 1e-6
 """What single precision reaches."""
 
+COHERENT = 10.0
+"""By how much a law's misfit, as a share of the sweep's largest current, may grow in a column of
+weaker devices, as a share of that column's current.
+"""
+
 FOLLOWS = 1e-3
 """Misfit of a law, as a share of the sweep's largest current, up to which sweeps by the law lead to
 where the cell's own equations can end them.
@@ -216,7 +221,7 @@ class LineSolver:
             return exact(self.tile.cell, g, full, self._dtype, bounds), None, full
         response = polynomial(law, self._array(g), np)
         truth = None
-        if polish and not self.tile.cell.linear:
+        if polish and COHERENT * law.residual_max > self.tolerance:
             truth = beyond_chords(self.tile.cell, g, law.v_full, response.chord)
         return response, truth, law.v_full
 

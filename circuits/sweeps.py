@@ -138,7 +138,7 @@ def solve(
     turned = xp.empty_like(w).reshape((w.shape[1], w.shape[0], -1))
     b = xp.swapaxes(turned, 0, 1)
     xp.multiply(beta, sensed, out=b)
-    last, error, rates, slow, off = None, 1.0, (0.1, 0.5), 0.1, None
+    last, error, rates, slow, off = None, 1.0, (0.1, 0.1), 0.1, None
     for sweep in range(1, sweeps + 1):
         xp.matmul(circuit.row, flow, out=w)
         w += drive
@@ -160,10 +160,11 @@ def solve(
         before, sensed = sensed, found + extra
         step = _relative(sensed - before, sensed)
         # Sweeps converge geometrically: what is left follows from the last steps. Two must agree,
-        # since near rounding, or while several modes decay, one step may be small by chance.
+        # since near rounding, or while several modes decay, one step may be small by chance; only
+        # the first ratio is rather one of the start.
         first = last is None
         if last is not None:
-            rates = rates[1], min(max(step / last, 0.1), 0.95)
+            rates = rates[1] if sweep > 3 else 0.1, min(max(step / last, 0.1), 0.95)
         rate = max(*rates, slow)
         left = MARGIN * rate / (1.0 - rate)
         error, last = left * step, step or 1e-300
