@@ -20,6 +20,8 @@ __all__ = [
     "above",
     "branches",
     "by_sign",
+    "homing",
+    "inside",
     "limcosh",
     "limexp",
     "limsinh",
@@ -120,6 +122,23 @@ def branches(expr: sp.Expr, v: sp.Symbol) -> tuple[sp.Expr, sp.Expr]:
         )
         found.append(part.xreplace({sp.Abs(v): magnitude}))
     return found[0], found[1]
+
+
+def inside(x: sp.Expr) -> sp.Expr:
+    """Return a state's value within [0, 1]: what a law reads of one that a simulator's coarse step
+    has thrown outside.
+    """
+    return sp.Min(sp.Max(x, 0), 1)
+
+
+def homing(x: sp.Expr) -> sp.Expr:
+    """Return 0 within [0, 1], and outside of it 300 times the distance to the bound.
+
+    A law of :func:`inside` moves a state no further out, but a stray one would come back late: what
+    lets it leave the bound is raised by this much. Far steeper, and a trapezoidal step from outside
+    would overshoot inwards.
+    """
+    return 300 * sp.Abs(x - inside(x))
 
 
 def above(u: sp.Expr, softness: sp.Expr) -> sp.Expr:

@@ -213,15 +213,19 @@ def dynamic_elements(
 def subcircuit(device: Device, name: str = "memristor", *, x0: float = 0.5) -> str:
     """Return ``.subckt name p n x params: x0=...`` of the device with dynamics, as text.
 
-    Pins: p, n the terminals; x the state, a voltage from 0 to 1 V. The capacitor is ``Cm``.
+    Pins: p, n the terminals; x shows the state as a voltage from 0 to 1 V. It is an output, so
+    every instance needs a node of its own there: ``X1 a 0 s1 memristor x0=0.2``. The state is held
+    by the capacitor ``Cm`` on the inner node q, which coarse time steps may throw past its bounds;
+    the laws then read the bound, and so does x.
     """
     _check_names(name)
-    body = dynamic_elements(device, "m", "p", "n", "x", x0="{x0}")
+    body = dynamic_elements(device, "m", "p", "n", "q", x0="{x0}")
+    body.append("Bm_x x 0 V=min(max(v(q), 0), 1)")
     title = "; ".join(
         filter(None, (f"* {device.model.title}", _comment(device.name), device.caveat))
     )
     head = f".subckt {name} p n x params: x0={number(x0)}"
-    return "\n".join([title, head, *body, f".ends {name}"])
+    return "\n".join([title, head, *body, f".ends {name}", ""])
 
 
 def _series(device: Device, tag: str, p: str) -> tuple[list[str], str]:

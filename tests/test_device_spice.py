@@ -141,6 +141,35 @@ def test_ngspice_gives_the_same_current(name: str, kind: str) -> None:
 
 
 @pytest.mark.spice
+@pytest.mark.parametrize("points", [1000, 2000])
+@pytest.mark.parametrize("name", shipped_devices())
+def test_default_options_keep_a_sine_in_range_and_within_a_percent(name: str, points: int) -> None:
+    """No ``.options``: edges may come a printed step early or late, no more."""
+    device, amplitude, period, x0, *_ = CASES[name]
+    step = period / points
+    deck = "\n".join(
+        [
+            "one device",
+            f"V1 a 0 SIN(0 {amplitude!r} {1 / period!r})",
+            f"X1 a 0 state cell x0={x0!r}",
+            spice.subcircuit(device, "cell") + ".end",
+        ]
+    )
+    run = Step(f"tran {step!r} {period!r} uic", ("time", "i(v1)", "v(state)"))
+    times, current, x = call(Job(deck, (run,))).values[0].T
+    t = np.union1d(times, np.linspace(0.0, period, 8001))
+    trace = simulate(device, t, amplitude * np.sin(2 * np.pi * t / period), x0)
+    first = np.searchsorted(t, times - step)
+    last = np.searchsorted(t, times + step, side="right")
+    spans = [trace.i[a:b] for a, b in zip(first, last, strict=True)]
+    low, high = np.array([(span.min(), span.max()) for span in spans]).T
+    error = np.maximum(low + current, -current - high).max() / np.abs(trace.i).max()
+    assert error < 0.01
+    assert x.min() > -1e-3
+    assert x.max() < 1.001
+
+
+@pytest.mark.spice
 @pytest.mark.parametrize("name", MODELS)
 def test_frozen_devices_read_the_same(name: str) -> None:
     """Static lines, with the state as a number and as a parameter, and the series resistance."""
@@ -171,6 +200,19 @@ def test_names_that_reach_a_netlist_are_checked() -> None:
     with pytest.raises(InputError, match="expression in a netlist"):
         spice.static_current(device, "v(a)", "1;quit")
     assert "\n.end\n" not in spice.subcircuit(device, "cell")
+
+
+def test_a_subcircuits_text_can_be_followed_by_more() -> None:
+    text = spice.subcircuit(Device("d", MODELS["vteam"]), "cell")
+    assert text.endswith("\n.ends cell\n")
+
+
+@pytest.mark.spice
+def test_a_subcircuits_third_pin_shows_the_state() -> None:
+    cell = spice.subcircuit(load_device("yakopcic_oblea"), "cell", x0=0.5)
+    deck = f"pins\nV1 a 0 0\nX1 a 0 one cell\nX2 a 0 two cell x0=0.2\n{cell}.end"
+    step = Step("tran 1m 10m uic", ("v(one)", "v(two)"))
+    np.testing.assert_allclose(call(Job(deck, (step,))).values[0][-1], [0.5, 0.2], rtol=1e-6)
 
 
 def test_static_models_have_no_dynamic_subcircuit() -> None:

@@ -9,15 +9,15 @@
 
 The windows of Joglekar and Prodromakis are 0 at both bounds whatever the sign of i, so that a
 state once there never leaves. A share ``release`` of Biolek's window lets go of it; 0 gives the
-published form. The model has no threshold and describes few real devices: it serves as a baseline
-and for teaching.
+published form. A state outside [0, 1] counts as at its bound. The model has no threshold and
+describes few real devices: it serves as a baseline and for teaching.
 """
 
 __all__ = ["declare"]
 
 import sympy as sp
 
-from ..functions import by_sign, power
+from ..functions import by_sign, homing, inside, power
 from ..model import SERIES, CompactModel, Parameter, symbols
 
 _TABLE = (
@@ -41,7 +41,7 @@ def declare(name: str) -> CompactModel:
         "prodromakis": (_SCALE, _RELEASE),
         "zha": (_SCALE,),
     }[window]
-    current = v / (r_off + (r_on - r_off) * _inside(x))
+    current = v / (r_off + (r_on - r_off) * inside(x))
     return CompactModel(
         name,
         f"linear ion drift, {window.capitalize()} window",
@@ -55,21 +55,16 @@ def declare(name: str) -> CompactModel:
 
 def _window(name: str) -> sp.Expr:
     v, x, p, j, release = symbols("V", "X", "p", "j", "release")
-    ahead = by_sign(v, x, 1 - x)  # distance covered on the way to the bound that i points to
+    # Just above x = 1 the resistance would reach 0, and symmetric windows would push outwards.
+    u = inside(x)
+    ahead = by_sign(v, u, 1 - u)  # distance covered on the way to the bound that i points to
     biolek = 1 - power(ahead**2, p)
     if name == "biolek":
         return biolek
     if name == "zha":
         return j * (1 - power(ahead**2 / 4 + sp.Rational(3, 4), p))
-    u = _inside(x)
     published = {
         "joglekar": 1 - power((2 * u - 1) ** 2, p),
         "prodromakis": j * (1 - power((u - sp.Rational(1, 2)) ** 2 + sp.Rational(3, 4), p)),
     }[name]
-    # Beyond the bound that i points to Biolek's window is negative: it pulls back.
-    return (1 - release) * (published + sp.Min(biolek, 0)) + release * biolek
-
-
-def _inside(x: sp.Symbol) -> sp.Expr:
-    """Just above x = 1 the resistance would reach 0, and symmetric windows would push outwards."""
-    return sp.Min(sp.Max(x, 0), 1)
+    return (1 - release) * published + (release + homing(x)) * biolek

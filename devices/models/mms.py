@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike
 
 from ...data.errors import InputError
 from ...data.types import Array
-from ..functions import LIMIT, by_sign, limexp, limsinh
+from ..functions import LIMIT, by_sign, inside, limexp, limsinh
 from ..model import SERIES, CompactModel, Parameter, symbols
 
 _TABLE = (
@@ -52,7 +52,7 @@ def declare(name: str) -> CompactModel:
     v, x, a_p, a_n, b_p, b_n = symbols("V", "X", "a_p", "a_n", "b_p", "b_n")
     r_min, r_max = symbols("r_min", "r_max")
     span = r_max - r_min
-    r = r_max - sp.Min(sp.Max(x, 0), 1) * span
+    r = r_max - inside(x) * span
     a, t, k, end, slope = (by_sign(v, *symbols(f"{w}_set", f"{w}_reset")) for w in "Atkrs")
     target = sp.Min(sp.Max(end + slope * sp.Abs(v), r_min), r_max)
     left = sp.Max(by_sign(v, 1, -1) * (r - target), 0)

@@ -9,14 +9,15 @@ The state is the gap between filament and electrode, here from ``gap_max`` (x = 
 
 Written from the paper's equations. Where published code clips, this declaration is smooth: the gap
 slows down as tanh over the last part ``w`` of its range, F_min is a logistic step of relative
-width ``smooth``, exponentials are limited, and gamma does not change sign.
+width ``smooth``, exponentials are limited, gamma does not change sign, and a state outside [0, 1]
+counts as at its bound.
 """
 
 __all__ = ["declare"]
 
 import sympy as sp
 
-from ..functions import by_sign, limexp, limsinh, logistic
+from ..functions import by_sign, homing, inside, limexp, limsinh, logistic
 from ..model import SERIES, CompactModel, Parameter, symbols
 
 _KB = 8.617333262e-5  # [eV/K]
@@ -47,14 +48,15 @@ def declare(name: str) -> CompactModel:
     v, x, i_0, g_0, v_0, nu, e_a = symbols("V", "X", "i_0", "g_0", "v_0", "nu", "e_a")
     gamma_0, beta, a_0, t_ox, r_th, t_0 = symbols("gamma_0", "beta", "a_0", "t_ox", "r_th", "t_0")
     f_min, gap_min, gap_max, w, smooth = symbols("f_min", "gap_min", "gap_max", "w", "smooth")
-    gap = gap_max - x * (gap_max - gap_min)
+    within = inside(x)
+    gap = gap_max - within * (gap_max - gap_min)
     current = i_0 * limexp(-gap / g_0) * limsinh(v / v_0)
     thermal = sp.Float(_KB) * (t_0 + r_th * v * current)  # kT/q [V]
     gamma = sp.Max(gamma_0 - beta * gap**3, 0)
     # The offset keeps the step defined, and open, where f_min is 0.
     gate = logistic((gamma * sp.Abs(v) / t_ox - f_min) / (smooth * (f_min + sp.Float(0.01))))
-    speed = nu * sp.Float(1e9) / (gap_max - gap_min)
-    window = by_sign(v, sp.tanh((1 - x) / w), sp.tanh(x / w))
+    speed = (1 + homing(x)) * nu * sp.Float(1e9) / (gap_max - gap_min)
+    window = by_sign(v, sp.tanh((1 - within) / w), sp.tanh(within / w))
     rate = (
         speed * sp.exp(-e_a / thermal) * limsinh(gamma * a_0 / t_ox * v / thermal) * gate * window
     )

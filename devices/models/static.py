@@ -8,9 +8,8 @@
 
 __all__ = ["declare"]
 
-import sympy as sp
 
-from ..functions import limsinh
+from ..functions import inside, limsinh
 from ..model import SERIES, CompactModel, Parameter, symbols
 
 _B = Parameter("b", "1/V", 2.0, 0.01, 50.0, True, "curvature of the I-V law")
@@ -43,7 +42,7 @@ def _sinh() -> CompactModel:
 def _sinh_state() -> CompactModel:
     v, x, b_hrs, b_lrs, g_max = symbols("V", "X", "b_hrs", "b_lrs", "g_max")
     # Clipped, because far above g_max (or below 0) b would change sign.
-    b = b_hrs + (b_lrs - b_hrs) * sp.Min(sp.Max(x / g_max, 0), 1)
+    b = b_hrs + (b_lrs - b_hrs) * inside(x / g_max)
     table = (
         Parameter("b_hrs", "1/V", 5.0, 0.01, 50.0, True, "curvature at zero conductance"),
         Parameter("b_lrs", "1/V", 1.0, 0.01, 50.0, True, "curvature at g_max"),

@@ -20,7 +20,7 @@ __all__ = ["declare"]
 
 import sympy as sp
 
-from ..functions import above, by_sign, limexp, power
+from ..functions import above, by_sign, inside, limexp, power
 from ..model import SERIES, CompactModel, Parameter, symbols
 
 _WINDOWS = {"biolek": "Biolek", "asymmetric": "asymmetric", "kvatinsky": "double-exponential"}
@@ -50,11 +50,10 @@ def declare(name: str) -> CompactModel:
     a_set, a_reset = symbols("a_set", "a_reset")
     f_set, f_reset = _window(window)
     # Clipped, because just above x = 1 the linear resistance falls to 0.
-    inside = sp.Min(sp.Max(x, 0), 1)
     current = (
         v / r_off * limexp(x * sp.log(r_off / r_on))
         if exponential
-        else v / (r_off + (r_on - r_off) * inside)
+        else v / (r_off + (r_on - r_off) * inside(x))
     )
     overdrive = above(sp.Abs(v) / by_sign(v, v_set, v_reset) - 1, smooth)
     rate = by_sign(
