@@ -51,6 +51,9 @@ def test_idx_round_trip(tmp_path, rng, packed):
         (idx(np.zeros((2, 2)))[:-1], "3 bytes of data, its header says 4"),
         (gzip.compress(idx(np.zeros(9)), mtime=0)[:-9], "can't read"),
         (b"\x1f\x8bnot gzip", "can't read"),
+        (b"\0\0\x08\x03" + 12 * b"\xff", r"0 bytes of data, its header says 7\d+"),
+        (b"\0\0\x08\x03" + 4 * b"\0" + 8 * b"\xff", "describes no array"),
+        (b"\0\0\x08\xff" + 255 * b"\0\0\0\x01" + b"x", "describes no array"),
     ],
 )
 def test_damaged_idx_is_refused(tmp_path, data, message):

@@ -279,3 +279,17 @@ def test_area_scaling_of_the_two_radii():
     low = np.exp(mean_log(100, [0.05, 0.1, 0.2, 0.3]) - mean_log(32, [0.05, 0.1, 0.2, 0.3]))
     np.testing.assert_allclose(low, (100 / 32) ** 2, rtol=0.17)
     assert np.exp(mean_log(100, 1.0) - mean_log(32, 1.0)) < 1.5
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_relaxation_needs_finite_read_times(wrong):
+    with pytest.raises(InputError, match="read times must be finite"):
+        Relaxation("r", np.array([1.0, 2.0, wrong]), np.ones((2, 3)), np.zeros(2, int))
+
+
+def test_a_sweep_faster_than_any_instrument_is_refused():
+    t = np.arange(20.0)
+    with pytest.raises(InputError, match=r"1e-308 s pass before point 2.*lower sweep rate"):
+        Sweep("s", t * 1e-308, t, t, np.zeros(20, bool))
+    with pytest.raises(InputError, match=r"v is 1e.300 at point 2, beyond"):
+        Sweep("s", t, np.where(t == 1, 1e300, t), t, np.zeros(20, bool))

@@ -125,6 +125,15 @@ def test_bad_tables_are_said(table, words):
         WriteCosts(table, table, table, 0.0, 0.0)
 
 
+@pytest.mark.parametrize("wrong", [np.inf, np.nan, -1.0])
+def test_a_read_that_takes_no_finite_time_or_energy_is_refused(wrong):
+    table = np.zeros((2, 2))
+    with pytest.raises(InputError, match="read_time must be a number from 0"):
+        WriteCosts(table, table, table, 0.0, wrong)
+    with pytest.raises(InputError, match="read_energy must be a number from 0"):
+        WriteCosts(table, table, table, wrong, 0.0)
+
+
 @pytest.fixture(scope="module")
 def levels():
     device = load_device("nbsto_32um")

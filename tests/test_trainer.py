@@ -244,8 +244,9 @@ def test_what_cannot_be_trained_is_said(digits):
         train(twin(mlp(64, 9)), digits, OPTIONS, COSTS)
     with pytest.raises(InputError, match="for 8 levels"):
         train(twin(), digits, OPTIONS, WriteCosts.nominal(8))
-    with pytest.raises(InputError, match="learning rate"):
-        TrainOptions(learning_rate=0.0)
+    for rate in (0.0, np.nan, np.inf, 1e300):
+        with pytest.raises(InputError, match="learning rate"):
+            TrainOptions(learning_rate=rate)
     with pytest.raises(MemtwinError, match=r"diverged in epoch 1.* % of matrix \d at .* of 30$"):
         train(twin(), digits, replace(OPTIONS, learning_rate=30.0), COSTS)
     with (

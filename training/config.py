@@ -49,7 +49,7 @@ from .audit import Auditor
 from .effects import Effects
 from .mapping import MappingOptions
 from .siamese import Compensation, SiameseOptions
-from .trainer import TrainOptions
+from .trainer import LEARNING_RATE_MAX, TrainOptions
 
 EngineName: TypeAlias = Literal["ideal", "surrogate", "line", "spice"]
 
@@ -193,7 +193,7 @@ class TrainingConfig(_Section):
     epochs: PositiveInt = TrainOptions.epochs
     batch: PositiveInt = TrainOptions.batch
     optimiser: Literal["sgd", "adam"] = TrainOptions.optimiser
-    learning_rate: PositiveFloat = TrainOptions.learning_rate
+    learning_rate: float = Field(TrainOptions.learning_rate, gt=0, le=LEARNING_RATE_MAX)
     momentum: float = Field(TrainOptions.momentum, ge=0, lt=1)
     """Of ``sgd``; decay of the mean gradient for ``adam``."""
     schedule: Literal["exponential", "cosine", "constant"] = TrainOptions.schedule

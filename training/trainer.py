@@ -5,7 +5,7 @@ through the float weights with the measured activations; the float weights move,
 whose level must change are written.
 """
 
-__all__ = ["TrainOptions", "Trainer", "batches", "check_images"]
+__all__ = ["LEARNING_RATE_MAX", "TrainOptions", "Trainer", "batches", "check_images"]
 
 import time
 from collections.abc import Iterator
@@ -39,6 +39,10 @@ SAMPLES = 6
 """Batches per epoch on which the closed loop's pulses are counted; its writes need no sampling."""
 
 
+LEARNING_RATE_MAX = 1e30
+"""Largest learning rate: weights move in single precision, which must hold it."""
+
+
 @dataclass(frozen=True)
 class TrainOptions:
     """How to train; the defaults are those of the MNIST perceptron."""
@@ -67,9 +71,10 @@ class TrainOptions:
     def __post_init__(self) -> None:
         if min(self.epochs, self.batch, self.calibration) < 1:
             raise InputError("training: epochs, batch and calibration must be at least 1")
-        if not (np.isfinite(self.learning_rate) and self.learning_rate > 0.0):
+        if not 0.0 < self.learning_rate <= LEARNING_RATE_MAX:
             raise InputError(
-                f"training: the learning rate must be positive, got {self.learning_rate!r}"
+                "training: the learning rate must be positive, and at most"
+                f" {LEARNING_RATE_MAX:g}, got {self.learning_rate!r}"
             )
         if self.seed < 0:
             raise InputError(f"training: the seed must not be negative, got {self.seed}")
