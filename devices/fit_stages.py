@@ -23,8 +23,9 @@ _ROUND = 15  # steps between two reports of progress
 _FLAT = 1e-7  # relative gain at which leastsq ends
 _EVALUATIONS = 60  # of residuals in one of its runs
 _SETTLED = 1e-4  # relative gain of a restart below which a cost has stopped changing
-_RESTARTS = 12  # of it at most
-_FRESH = 1e-3  # damping to restart with
+_LEAPS = np.array([0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0])  # beyond a restart's way, in units of it
+_RESTARTS = 8  # of the winner at most
+_FRESH = 1e-8  # damping to restart with: long steps first, which leap over kinks
 FACE = 1e-7  # this close to a face of the cube is on it
 
 
@@ -171,21 +172,18 @@ def settle(space: Space, points: Array) -> tuple[Array, Array]:
 
 
 def polish(space: Space, z: Array) -> tuple[Array, str, bool]:
-    """Descend from the winner by lmfit's leastsq, begun anew from its own end until the cost stops
-    changing; return the end, how it ended, and whether the cost has stopped.
+    """Descend from the winner by lmfit's leastsq and by our own steps in turn, each begun anew from
+    the other's end, until the cost stops changing; return the end, how it ended, and whether the
+    cost has stopped.
 
-    It has stopped where our own steps, which damp in another way, gain nothing either: a kink that
-    holds one up seldom holds up the other.
+    The two damp in different ways: a kink that holds one up seldom holds up the other.
     """
     cost = float(_costs(space, z[None])[0])
     before = cost
     for _ in range(_RESTARTS):
         z, message = _leastsq(space, z)
-        before, cost = cost, float(_costs(space, z[None])[0])
-        if cost < (1.0 - _SETTLED) * before:
-            continue
         descent = descend(space.residuals, _afresh(Descent.begin(z[None])), steps=_ROUND)
-        z, cost = descent.points[0], float(descent.costs[0])
+        z, before, cost = descent.points[0], cost, float(descent.costs[0])
         if not cost < (1.0 - _SETTLED) * before:
             return z, message, True
     gain = 100.0 * (1.0 - cost / before)

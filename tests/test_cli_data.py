@@ -1,6 +1,7 @@
 """The verbs ``fit`` and ``data``, called as functions and through typer."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -14,8 +15,11 @@ from memtwin.data.errors import InputError
 from memtwin.data.measurement import PulseTrain, Relaxation, Sweep, Table, save_measurement
 from memtwin.data.readers import read_measurement
 from memtwin.devices import fit as fit_module
+from memtwin.devices import fit_compare
 from memtwin.devices.device import Device, load_device
+from memtwin.devices.fit_compare import Comparison
 from memtwin.devices.fit_record import load_fit
+from memtwin.devices.fit_result import Alternative
 from memtwin.devices.models import MODELS
 from memtwin.devices.plots import save_measurement_figure
 from memtwin.devices.simulate import simulate
@@ -193,6 +197,60 @@ def test_a_fit_that_did_not_converge_is_not_kept(tmp_path, sweep_file, monkeypat
         assert "is not saved" in said
     assert not record.exists()
     assert not device.exists()
+    both = ["--record", str(record), "--device", str(device), "--keep-unconverged", "--json"]
+    result = runner.invoke(app, [*base, *held, *both])
+    assert result.exit_code == 0, result.stderr
+    assert "did not converge (out of steps)" in result.stderr
+    assert json.loads(result.stdout)["converged"] is False
+    assert not load_fit(record).converged
+    assert load_device(device).caveat == "its fit did not converge"
+
+
+def test_a_fit_says_fixed_from_unidentified_and_names_the_alternatives(
+    tmp_path, sweep_file, monkeypatch
+):
+    real = fit_module.fit
+
+    def ridge(*args, **settings):
+        found = real(*args, **settings)
+        other = Alternative({**found.parameters, "A_n": 123.0}, found.x0, 1.004 * found.cost)
+        unknown = {"stderr": {**found.stderr, "A_n": np.inf}, "unidentified": {"A_n": "no data"}}
+        return replace(found, ends=(other,), **unknown)
+
+    monkeypatch.setattr(fit_module, "fit", ridge)
+    device = tmp_path / "d.toml"
+    base = ["fit", str(sweep_file), "--starts", "1", "--candidates", "4", "--workers", "1"]
+    base += [f"--fix={name}=0.3" for name in ("x_p", "x_n")]
+    result = runner.invoke(app, [*base, "--device", str(device), "--json"])
+    said = json.loads(result.stdout)
+    rows = said["parameters"]
+    assert (rows["x_p"]["fixed"], rows["A_n"]["fixed"]) == (True, False)
+    assert rows["x_p"]["unidentified"] is rows["b_p"]["unidentified"] is None
+    assert rows["A_n"]["unidentified"] == "no data"
+    (other,) = said["alternatives"]
+    assert other["parameters"]["A_n"] == 123.0
+    assert "a fit that is as good: cost +0.4 % at A_n = 123" in " ".join(result.stderr.split())
+    kept = load_device(device)
+    assert kept.stderr["A_n"] == np.inf
+    assert kept.unidentified == {"A_n": "no data"}
+    shown = " ".join(runner.invoke(app, base).stdout.split())
+    assert "x_p 0.3 (fixed)" in shown
+    assert re.search(r"A_n \S+ 1/s \(unidentified\)", shown)
+
+
+def test_no_model_is_chosen_where_none_describes_the_data(tmp_path, sweep_file, monkeypatch):
+    nothing = Comparison(None, {}, {}, "mine.csv: no model foretells it")
+    monkeypatch.setattr(fit_compare, "compare", lambda *args, **settings: nothing)
+    result = runner.invoke(app, ["fit", str(sweep_file), "--model", "auto", "--json"])
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["model"] is None
+    assert "warning: mine.csv: no model foretells it" in result.stderr
+    record = tmp_path / "f.h5"
+    wanted = ["fit", str(sweep_file), "--model", "auto", "--record", str(record)]
+    result = runner.invoke(app, wanted)
+    assert result.exit_code == 1
+    assert "f.h5 is not written" in "".join(result.stderr.splitlines())
+    assert not record.exists()
 
 
 def test_fit_refuses_what_it_cannot_read(sweep_file):
