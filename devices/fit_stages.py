@@ -22,10 +22,9 @@ _CHUNK = 16  # starts that descend together, whatever the number of workers
 _ROUND = 15  # steps between two reports of progress
 _FLAT = 1e-7  # relative gain at which leastsq ends
 _EVALUATIONS = 60  # of residuals in one of its runs
-_SETTLED = 1e-4  # relative gain of a restart below which a cost has stopped changing
-_LEAPS = np.array([0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0])  # beyond a restart's way, in units of it
-_RESTARTS = 8  # of the winner at most
+_SETTLED = 1e-3  # relative gain of a restart below which a cost has stopped changing
 _FRESH = 1e-8  # damping to restart with: long steps first, which leap over kinks
+_ASIDE = ((1, 1e-8), (2, 1e-2), (1, 1e-3), (3, 1e-8), (2, 1e-3))  # more steps, damping of restarts
 FACE = 1e-7  # this close to a face of the cube is on it
 
 
@@ -167,37 +166,36 @@ def settle(space: Space, points: Array) -> tuple[Array, Array]:
     They begin with fresh damping: one that has grown at a kink, a threshold that a sample has just
     crossed, stops a descent short of the minimum.
     """
-    descent = descend(space.residuals, _afresh(Descent.begin(points)), steps=_ROUND)
+    descent = descend(space.residuals, _afresh(points, _FRESH), steps=_ROUND)
     return descent.points, descent.costs
 
 
 def polish(space: Space, z: Array) -> tuple[Array, str, bool]:
-    """Descend from the winner by lmfit's leastsq and by our own steps in turn, each begun anew from
-    the other's end, until the cost stops changing; return the end, how it ended, and whether the
-    cost has stopped.
+    """Descend from the winner by lmfit's leastsq, begun anew until the cost stops changing; return
+    the end, how it ended, and whether the cost has stopped.
 
-    The two damp in different ways: a kink that holds one up seldom holds up the other.
+    The cost has kinks, where a threshold is crossed at a step of the integration, and a descent may
+    stop at one. Each new beginning is where our own steps lead at another number of integration
+    steps, whose kinks lie elsewhere; the cost has stopped when two of these in turn gain nothing.
     """
+    z, message = _leastsq(space, z)
     cost = float(_costs(space, z[None])[0])
-    before = cost
-    for _ in range(_RESTARTS):
-        z, message = _leastsq(space, z)
-        descent = descend(space.residuals, _afresh(Descent.begin(z[None])), steps=_ROUND)
-        z, before, cost = descent.points[0], cost, float(descent.costs[0])
-        if not cost < (1.0 - _SETTLED) * before:
+    gains = [1.0]
+    for more, damping in _ASIDE:
+        aside = replace(space, substeps=space.substeps + more)
+        descent = descend(aside.residuals, _afresh(z[None], damping), steps=_ROUND)
+        trial, said = _leastsq(space, descent.points[0])
+        reached = float(_costs(space, trial[None])[0])
+        gains.append(max(1.0 - reached / cost, 0.0) if cost else 0.0)
+        if reached < cost:
+            z, cost, message = trial, reached, said
+        if max(gains[-2:]) < _SETTLED:
             return z, message, True
-    gain = 100.0 * (1.0 - cost / before)
-    return z, f"the cost still falls, by {gain:.2g} % from the last restart", False
+    return z, f"the cost still falls, by {100.0 * max(gains[-2:]):.2g} % from a restart", False
 
 
-def _afresh(descent: Descent) -> Descent:
-    count = len(descent.costs)
-    return replace(
-        descent,
-        converged=np.zeros(count, bool),
-        damping=np.full(count, _FRESH),
-        idle=np.zeros(count, np.int64),
-    )
+def _afresh(points: Array, damping: float) -> Descent:
+    return replace(Descent.begin(points), damping=np.full(len(points), damping))
 
 
 def _costs(space: Space, points: Array) -> Array:

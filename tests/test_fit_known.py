@@ -245,7 +245,7 @@ def test_a_restart_from_its_own_end_gains_nothing():
     assert first.converged
     own = {name: {**first.parameters, "x0_1": first.x0[0]}[name] for name in first.names}
     again = fit(MODELS["yakopcic"], loop, starts=1, candidates=1, start=own, **few)
-    assert again.cost == pytest.approx(first.cost, rel=2e-3)
+    assert again.cost > 0.998 * first.cost
     for name in set(first.names) - set(first.unidentified):
         moved = abs({**again.parameters, "x0_1": again.x0[0]}[name] - own[name])
         assert moved < first.stderr[name], name
