@@ -2,14 +2,18 @@
 
 The text follows Verilog-AMS LRM 2.4: a module with two terminals and the state as the potential of an internal node
 of a discipline of its own, ``ddt`` for its rate, analog functions for the limited exponentials, and the parameter
-table with its ranges. It is generated from the same equations as the numpy and ngspice printings, but no Verilog-A
-compiler runs in memtwin's tests: compile it (OpenVAF, or the simulator's own) before relying on it.
+table with its ranges. It is generated from the same equations as the numpy and ngspice printings; tests compile every
+model with OpenVAF and compare transients in ngspice with numpy.
+
+A parameter keeps its name unless Verilog-A reserves it (``release_``, ``p_``). Simulators read names without regard to
+case, so that two which differ in nothing else get another each: Yakopcic's ``a_p`` and ``A_p`` are ``a_p_lower`` and
+``a_p_upper``. All are parameters of the instance, whose defaults a ``.model`` card sets for a whole tile.
 """
 
 __all__ = ["module"]
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import sympy as sp
 from sympy.printing.precedence import PRECEDENCE
@@ -19,14 +23,30 @@ from .functions import LIMIT
 from .model import CompactModel, Parameter
 from .printer import OperatorPrinter
 
+# Verilog-AMS LRM 2.4, annex B and the mathematical functions of 4.3.
 _KEYWORDS = frozenset(
     """
-    abs acos analog and begin branch case cos cosh ddt default discipline else electrical end
-    endfunction endmodule exclude exp flow for from function ground idt if in inf inout input
-    integer limexp ln log max min module nature or output parameter potential pow real sin
-    sinh sqrt string tan tanh table time while white_noise
+    above abs absdelay absdelta abstol access acos acosh ac_stim aliasparam always analog analysis
+    and asin asinh assert assign atan atan2 atanh automatic begin branch buf bufif0 bufif1 case
+    casex casez ceil cell cmos config connect connectmodule connectrules continuous cos cosh cross
+    ddt ddt_nature ddx deassign default defparam design disable discipline discrete domain
+    driver_update edge else end endcase endconfig endconnectrules enddiscipline endfunction
+    endgenerate endmodule endnature endparamset endprimitive endspecify endtable endtask event
+    exclude exp expm1 final_step flicker_noise floor flow for force forever fork from function
+    generate genvar ground highz0 highz1 hypot idt idt_nature idtmod if ifnone incdir include inf
+    initial initial_step inout input instance integer join laplace_nd laplace_np laplace_zd
+    laplace_zp large last_crossing liblist library limexp ln ln1p localparam log macromodule max
+    medium merged min module nand nature negedge net_resolution nmos noise_table noise_table_log
+    nor noshowcancelled not notif0 notif1 or output parameter paramset pmos posedge potential pow
+    primitive pull0 pull1 pulldown pullup pulsestyle_ondetect pulsestyle_onevent rcmos real
+    realtime reg release repeat resolveto rnmos rpmos rtran rtranif0 rtranif1 scalared showcancelled
+    signed sin sinh slew small specify specparam split sqrt string strong0 strong1 supply0 supply1
+    table tan tanh task time timer tran tranif0 tranif1 transition tri tri0 tri1 triand trior
+    trireg units unsigned use uwire vectored wait wand weak0 weak1 while white_noise wire wor wreal
+    xnor xor zi_nd zi_np zi_zd zi_zp
     """.split()  # noqa: SIM905
 )
+_TAKEN = _KEYWORDS | {"area", "m", "n", "p", "state", "v", "x", "x0"}
 
 _FUNCTIONS = f"""\
   analog function real limexp_;
@@ -117,8 +137,9 @@ def module(
 ) -> str:
     """Return a Verilog-A module of the model, ``name(p, n)``, with every parameter and its range.
 
-    ``values`` (a device's parameters) replace the model's defaults. The state starts at the parameter ``x0``; a
-    static model has it as its state. ``area`` scales the current as :class:`.device.Device` does.
+    ``values`` (a device's parameters) replace the model's defaults. The state is held at the parameter ``x0`` at time
+    0, so that an operating point is a read of that state and a transient starts from it (without ``uic``); a static
+    model has it as its state. ``area`` scales the current as :class:`.device.Device` does.
 
     Raises
     ------
@@ -129,7 +150,7 @@ def module(
     name = f"memtwin_{model.name}" if name is None else name
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or name in _KEYWORDS:
         raise InputError(f"{name!r} can't be the name of a Verilog-A module")
-    own = {row.name: _identifier(row.name) for row in model.parameters}
+    own = _identifiers(model.names)
     printer = _Printer({**own, "V": "v", "X": "x"})
     dynamic = model.rate_expr is not None
     inner = "Potential(state)" if dynamic else "x0"
@@ -148,8 +169,12 @@ def module(
     lines += [_declaration(row, own[row.name], given[row.name]) for row in model.parameters]
     high = model.state_range[1]
     start = 0.5 if high == 1.0 else 1e-4
-    bound = f"[0.0:{_real(high)}]" if high == 1.0 else "[0.0:inf)"
-    lines += [f"  parameter real x0 = {_real(start)} from {bound};  // state at the start"]
+    lines += [
+        _parameter("area", 1.0, "(0.0:inf)", "[1] area relative to the described device"),
+        _parameter(
+            "x0", start, f"[0.0:{_real(high)}" + ("]" if high == 1.0 else ")"), "state at the start"
+        ),
+    ]
     lines += [
         "  real v, x;",
         "",
@@ -164,8 +189,8 @@ def module(
     if dynamic:
         rate = printer.doprint(model.rate_expr)
         lines += [
-            '    if (analysis("ic"))',
-            "      Potential(state) <+ x0;",
+            "    if ($abstime <= 0.0)",
+            "      Flow(state) <+ x - x0;",
             "    else",
             f"      Flow(state) <+ ddt(x) - {rate};",
         ]
@@ -173,6 +198,8 @@ def module(
 
 
 _DISCIPLINE = """\
+`ifndef MEMTWIN_STATE
+`define MEMTWIN_STATE
 nature Memtwin_state_value
   units = "1"; access = Potential; abstol = 1e-9;
 endnature
@@ -181,21 +208,33 @@ nature Memtwin_state_rate
 endnature
 discipline memtwin_state
   potential Memtwin_state_value; flow Memtwin_state_rate;
-enddiscipline"""
+enddiscipline
+`endif"""
 
 
 def _declaration(row: Parameter, name: str, value: float) -> str:
-    bounds = f"[{_real(row.lower)}:{_real(row.upper)}]"
-    text = f"  parameter real {name} = {_real(value)} from {bounds};"
-    return f"{text}  // [{row.unit}] {row.meaning}"
+    # The bounds are a fit's; a device that was given other values keeps them.
+    bounds = f"[{_real(min(row.lower, value))}:{_real(max(row.upper, value))}]"
+    return _parameter(name, value, bounds, f"[{row.unit}] {row.meaning}")
 
 
-def _identifier(name: str) -> str:
+def _parameter(name: str, value: float, bounds: str, meaning: str) -> str:
     return (
-        f"{name}_"
-        if name.lower() in _KEYWORDS | {"v", "x", "x0", "area", "p", "n", "m", "state"}
-        else name
+        f'  (* type="instance" *) parameter real {name} = {_real(value)} from {bounds};'
+        f"  // {meaning}"
     )
+
+
+def _identifiers(names: Sequence[str]) -> dict[str, str]:
+    """Return the parameters' names in Verilog-A: none reserved, none equal but for case."""
+    folded = [name.lower() for name in names]
+    own = {}
+    for name, low in zip(names, folded, strict=True):
+        if folded.count(low) > 1:
+            own[name] = f"{low}_{'lower' if name == low else 'upper'}"
+        else:
+            own[name] = f"{name}_" if low in _TAKEN else name
+    return own
 
 
 def _real(value: float) -> str:
