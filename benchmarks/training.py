@@ -41,7 +41,8 @@ from memtwin.data.images import ImageSet, load_images
 from memtwin.data.store import digest, write_text
 from memtwin.training.config import RunConfig, load_config
 from memtwin.training.configured import network_of, train_options, write_costs
-from memtwin.training.ledger import Cost, WriteCosts
+from memtwin.training.cost import Cost
+from memtwin.training.ledger import WriteCosts
 from memtwin.training.network import Network
 from memtwin.training.setup import Setup, set_up
 from memtwin.training.train import train_float

@@ -47,7 +47,7 @@ def device(record: Mapping[str, Any]) -> str:
 
 def ledger(record: Mapping[str, Any]) -> str:
     """Set what writing cost against the basic closed loop."""
-    from ..training.ledger import removed_percent
+    from ..training.cost import removed_percent
     from ..training.record import counted
 
     rows = []

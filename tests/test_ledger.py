@@ -12,7 +12,8 @@ from memtwin.data.errors import InputError
 from memtwin.devices.device import load_device
 from memtwin.devices.levels import make_levels
 from memtwin.devices.pulses import write_cost
-from memtwin.training.ledger import Cost, Ledger, WriteCosts
+from memtwin.training.cost import Cost
+from memtwin.training.ledger import Ledger, WriteCosts
 from memtwin.training.placement import Placement
 from memtwin.training.rules import Writes
 

@@ -10,7 +10,7 @@ from typing import Any
 from ..data.errors import InputError
 from ..data.store import reading, write_record
 from .audit import AuditRecord
-from .ledger import Cost
+from .cost import Cost
 from .results import EpochRecord
 from .trainer import Trainer
 

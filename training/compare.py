@@ -20,8 +20,9 @@ from .baselines import BASELINES
 from .claim import Claim, claimed
 from .config import RunConfig
 from .configured import train_options
+from .cost import Cost
 from .folder import Folder
-from .ledger import Cost, WriteCosts
+from .ledger import WriteCosts
 from .listener import Listener, Steps
 from .results import TrainResult
 from .setup import Setup
@@ -52,7 +53,7 @@ class ComparedRule:
 
     def removed(self, reference: "ComparedRule") -> dict[str, Array]:
         """Return by how many percent the first epoch costs less than that of ``reference``, per
-        field of :class:`.ledger.Cost`, (seeds,).
+        field of :class:`.cost.Cost`, (seeds,).
         """
         each = [
             mine.removed(theirs) for mine, theirs in zip(self.first, reference.first, strict=True)

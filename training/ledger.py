@@ -9,10 +9,10 @@ devices of a row that move the same way share their pulses, so that a row takes 
 slowest device, once upwards and once downwards.
 """
 
-__all__ = ["Cost", "DeviceCosts", "Ledger", "WriteCosts", "removed_percent"]
+__all__ = ["Cost", "Ledger", "WriteCosts"]
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -24,51 +24,10 @@ from ..circuits.write_table import WriteTable
 from ..data.errors import InputError
 from ..data.types import Array, Array32
 from ..devices.pulses import WriteCost
+from .cost import Cost, DeviceCosts
 from .effects import Devices
 from .placement import Placement
 from .rules import Writes
-
-
-def removed_percent(done: float, basic: float) -> float:
-    """Return by how many percent ``done`` is below ``basic``; 0 where there was nothing to remove."""
-    return 100.0 * (1.0 - done / basic) if basic else 0.0
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Sums over writes; two costs add."""
-
-    writes: float = 0.0
-    """Device writes."""
-    weights: float = 0.0
-    """Weights changed."""
-    pulses: float = 0.0
-    pulses_up: float = 0.0
-    """Of these, towards higher conductances."""
-    reads: float = 0.0
-    """Verify reads, of one device each."""
-    energy: float = 0.0
-    """Pulses and verify reads [J]."""
-    time: float = 0.0
-    """One device after the other [s]."""
-    row_time: float = 0.0
-    """One row after the other [s]."""
-
-    def __add__(self, other: "Cost") -> "Cost":
-        return Cost(*(a + b for a, b in zip(self.values(), other.values(), strict=True)))
-
-    def times(self, factor: float) -> "Cost":
-        """Return ``factor`` times this cost."""
-        return Cost(*(factor * a for a in self.values()))
-
-    def values(self) -> tuple[float, ...]:
-        """Return the sums in the order of the fields."""
-        return tuple(vars(self).values())
-
-    def removed(self, other: "Cost") -> dict[str, float]:
-        """Return by how many percent this cost is below ``other``, per field, pulses as a whole."""
-        mine, theirs = asdict(self), asdict(other)
-        return {key: removed_percent(mine[key], theirs[key]) for key in mine if key != "pulses_up"}
 
 
 @dataclass(frozen=True)
@@ -304,35 +263,6 @@ class WriteCosts:
         )
 
 
-class DeviceCosts:
-    """Sums per device of one matrix over all epochs, (devices,) each, in the order of
-    :class:`.rules.Writes`. Programming the initial weights is not among them.
-    """
-
-    def __init__(self, devices: int) -> None:
-        self.writes = np.zeros(devices, np.int32)
-        self.pulses_up, self.pulses_down = np.zeros(devices), np.zeros(devices)
-        self.reads = np.zeros(devices)
-        """Verify reads, and those that find out what to write."""
-        self.energy, self.time = np.zeros(devices), np.zeros(devices)
-
-    def add(self, device: NDArray[Any], each: EachCost) -> None:
-        """Add writes of devices, (n,), each of which occurs once."""
-        self.writes[device] += 1
-        self.pulses_up[device] += each.pulses_up
-        self.pulses_down[device] += each.pulses - each.pulses_up
-        self.reads[device] += each.reads
-        self.energy[device] += each.energy
-        self.time[device] += each.time
-
-    def look(self, reads: int, costs: WriteCosts) -> None:
-        """Add reads that find out what to write, of all devices alike."""
-        share = reads / len(self.reads)
-        self.reads += share
-        self.energy += share * costs.read_energy
-        self.time += share * costs.read_time
-
-
 class Ledger:
     """Sums up the writes of all matrices: per device over the whole run, in total per epoch.
 
@@ -360,7 +290,7 @@ class Ledger:
         cost = self._sum(matrix, writes, each)
         self.devices[matrix].add(writes.device, each)
         if writes.reads:
-            self.devices[matrix].look(writes.reads, self.costs)
+            self.devices[matrix].look(writes.reads, self.costs.read_energy, self.costs.read_time)
         self.epoch = self.epoch + cost
         return cost
 
@@ -431,7 +361,7 @@ class Ledger:
         return epoch
 
     def maps(self, name: str = "writes") -> list[NDArray[Any]]:
-        """Return a sum per device, an attribute of :class:`DeviceCosts`, where the devices sit: one
+        """Return a sum per device, an attribute of :class:`.cost.DeviceCosts`, where the devices sit: one
         (row blocks, column blocks, rows, cols) stack per matrix.
         """
         result = []

@@ -37,7 +37,7 @@ from ..data.types import Array
 from ..devices.device import Device
 from ..devices.levels import Levels
 from .audit import AuditRecord
-from .ledger import removed_percent
+from .cost import removed_percent
 from .network import Conv2d, Dense, Network
 from .results import EpochRecord, TrainResult
 from .twin import MemristorTwin

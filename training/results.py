@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 
 from ..data.types import Array32
 from .audit import AuditRecord
-from .ledger import Cost, Ledger, removed_percent
+from .cost import Cost, removed_percent
+from .ledger import Ledger
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,9 @@ from ..data.store import digest
 from ..data.types import Array32, Progress
 from .audit import Auditor, AuditRecord
 from .baselines import Baseline, start_rule
+from .cost import Cost
 from .evaluation import evaluate
-from .ledger import Cost, Ledger, WriteCosts
+from .ledger import Ledger, WriteCosts
 from .network import Adjoint, Network, cross_entropy
 from .optim import make_optimiser, schedule
 from .quantise import Quantiser, pair
