@@ -89,16 +89,19 @@ def compare(
         emit({**rows, **facts}, as_json=True)
         return
     shown = {name: _line(row) for name, row in rows.items()}
-    emit({**shown, **facts}, as_json=False, title="update rules, mean ± spread over seeds")
+    title = "update rules" + (
+        ", mean ± spread over seeds" if seeds > 1 else f", seed {settings.seed}"
+    )
+    emit({**shown, **facts}, as_json=False, title=title)
 
 
 def _line(row: Mapping[str, Any]) -> str:
     """Return one line of text for people."""
-    text = f"{row['accuracy_percent']:.2f} ± {row['accuracy_spread_percent']:.2f} %"
+    text = f"{_spread(row, 'accuracy')} %"
     if "to_float_percent" not in row:
         return text
     saved = ", ".join(
-        f"{name.replace('_', ' ')} {row[key]:.2f} ± {row[f'{name}_removed_spread_percent']:.2f}"
+        f"{name.replace('_', ' ')} {_spread(row, f'{name}_removed')}"
         for key in row
         if (name := key.removesuffix("_removed_percent")) != key
     )
@@ -106,3 +109,9 @@ def _line(row: Mapping[str, Any]) -> str:
         f"{text} ({row['to_float_percent']:+.2f} to float); percent less than the closed loop in the"
         f" first epoch: {saved}; most-written device {row['max_writes']:.0f} writes"
     )
+
+
+def _spread(row: Mapping[str, Any], name: str) -> str:
+    """Return a mean over seeds, with its spread if there are several."""
+    mean, key = f"{row[f'{name}_percent']:.2f}", f"{name}_spread_percent"
+    return f"{mean} ± {row[key]:.2f}" if key in row else mean

@@ -70,6 +70,19 @@ def test_rows_are_those_of_the_trainings_that_they_name():
     assert rows["closed loop"]["energy_removed_percent"] == 0.0
 
 
+def test_one_seed_has_no_spread(tmp_path, monkeypatch):
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    given = [word for change in IDEAL for word in ("--set", change)]
+    arguments = ["compare", "demo", *given, "--rule", "siamese", "--seeds", "1", "--out", "c"]
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    assert "±" not in done.stdout
+    assert "update rules, seed 0" in done.stdout
+    again = CliRunner().invoke(app, ["compare", "--resume", "c", "--seeds", "1", "--json"])
+    assert "spread" not in again.stdout
+
+
 def test_a_comparison_is_continued_with_what_was_finished(tmp_path):
     config, costs = load_config("demo", IDEAL), WriteCosts.nominal(4)
     setup = set_up(config, surrogate=False)

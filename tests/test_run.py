@@ -22,7 +22,6 @@ from memtwin.data.store import digest, write_record
 from memtwin.training import experiment
 from memtwin.training.checkpoint import load_checkpoint
 from memtwin.training.config import load_config
-from memtwin.training.configured import engines_of
 from memtwin.training.folder import new_folder
 from memtwin.training.record import load_run, summarise
 
@@ -377,41 +376,6 @@ def test_bad_input_is_one_sentence(tmp_path, arguments, code, words):
     assert words in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
-
-
-def test_a_run_without_wires_asks_nothing_of_ngspice(tmp_path, monkeypatch):
-    def missing(*_, **__):
-        raise AssertionError("ngspice was asked")
-
-    for place in ("setup.characterise", "setup.fit_surrogate", "experiment.ngspice.features"):
-        monkeypatch.setattr(f"memtwin.training.{place}", missing)
-    changes = ["training.engine=ideal", "validation.engine=ideal", "training.epochs=1"]
-    record = experiment.run(load_config("demo", [*SMALL, *changes]), tmp_path / "run")
-    assert not (tmp_path / "run" / "characterisation.h5").exists()
-    assert record["versions"]["ngspice"] == "not used"
-    assert "surrogate" not in record
-    # The same arrays through the same engine: all alike.
-    assert record["summary"]["agreement"] == record["summary"]["spice_images"] == 10
-    page = write_report(record, tmp_path / "page.html").read_text(encoding="utf-8")
-    assert "held to ngspice" not in page
-    done = CliRunner().invoke(
-        app, ["report", str(tmp_path / "run"), "--picture", str(tmp_path / "a.png")]
-    )
-    assert done.exit_code == 0, done.output
-
-
-@pytest.mark.parametrize(
-    ("changes", "engines"),
-    [
-        ([], {"surrogate", "spice", "line"}),
-        (["audit.every=0"], {"surrogate", "spice"}),
-        (["audit.fallback=none"], {"surrogate", "spice"}),
-        (["training.engine=ideal"], {"ideal", "spice"}),
-        (["training.engine=spice", "validation.engine=line"], {"spice", "line"}),
-    ],
-)
-def test_a_run_goes_through_the_engines_that_are_asked_for(changes, engines):
-    assert engines_of(load_config("demo", changes)) == engines
 
 
 def test_without_ngspice_the_remedy_is_named(tmp_path):

@@ -73,7 +73,7 @@ class Comparison:
 
     def summary(self) -> dict[str, dict[str, float]]:
         """Return one flat mapping per rule, for JSON and tables; savings are of the first epoch,
-        against the basic closed loop.
+        against the basic closed loop. Spreads over seeds are there where there are several.
         """
         reference = next(rule for rule in self.rules if rule.name == REFERENCE)
         rows = {"float": _spread("accuracy", 100 * self.float_accuracy)}
@@ -211,6 +211,8 @@ def _row(name: str, runs: list[TrainResult]) -> ComparedRule:
 
 
 def _spread(name: str, values: Array) -> dict[str, float]:
-    """Return mean and standard deviation over seeds; no spread of one seed."""
-    spread = float(values.std(ddof=1)) if len(values) > 1 else 0.0
-    return {f"{name}_percent": float(values.mean()), f"{name}_spread_percent": spread}
+    """Return mean and standard deviation over seeds; of one seed there is no spread to tell."""
+    mean = {f"{name}_percent": float(values.mean())}
+    if len(values) == 1:
+        return mean
+    return mean | {f"{name}_spread_percent": float(values.std(ddof=1))}

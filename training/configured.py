@@ -84,13 +84,13 @@ def write_costs(
     levels: Levels,
     progress: Progress | None = None,
     *,
-    path: Path | None = None,
+    path: str | Path | None = None,
 ) -> WriteCosts:
     """Return what writes of the run's device cost, from write-verify loops on its own dynamics.
 
     The table is taken from ``path`` if it is there, else made and kept there.
     """
-    if path is not None and path.exists():
+    if path is not None and Path(path).exists():
         table = load_table(path)
         return WriteCosts.of_table(table, make_vain(levels, table.recipe))
     spread = spread_from_fit(

@@ -156,7 +156,9 @@ def audits_tree(records: Sequence[AuditRecord]) -> dict[str, Any]:
 
 
 def layers_tree(twin: MemristorTwin, result: TrainResult) -> dict[str, Any]:
-    """Return conductances [S], sums of the ledger and float weights of every layer.
+    """Return conductances [S], sums of the ledger, float weights, largest weight (``clip``) and
+    calibrated digital ``gain`` of every layer, and the range of its ADCs [A]: what its outputs
+    follow from.
 
     Devices are laid out as (inputs, 2 × outputs); the first programming of each is not counted.
     """
@@ -167,7 +169,9 @@ def layers_tree(twin: MemristorTwin, result: TrainResult) -> dict[str, Any]:
         stacks = {"g": matrix.devices.g} | {name: maps[k] for name, maps in sums.items()}
         tree[f"layer_{k + 1}"] = {
             name: _laid_out(stack, place.rows, 2 * place.cols) for name, stack in stacks.items()
-        } | {"weights": weights}
+        } | {"weights": weights, "clip": float(matrix.clip), "gain": matrix.gain}
+        if matrix.adc is not None:
+            tree[f"layer_{k + 1}"]["adc_full_scale"] = matrix.adc.i_max
     return tree
 
 

@@ -50,7 +50,7 @@ from .sentences import audit_text, device_text, surrogate_text
 from .train import train
 from .twin import MemristorTwin
 
-FAITHFUL = 1e-4
+FAITHFUL = 2e-6
 """Largest error of a law that stands for the cell's own equations, relative to its full scale."""
 
 
