@@ -31,6 +31,9 @@ from .errors import WorkerCrash
 PERIOD = 0.25
 """Time between two looks at the parent [s]."""
 
+STOPS = ("SIGINT", "SIGTERM", "SIGHUP")
+"""Signals that interrupt a parent; a process half started would be left behind."""
+
 BOUND = """
 import ctypes, os, resource, sys
 parent, memory = int(sys.argv[1]), int(sys.argv[2])
@@ -95,7 +98,7 @@ def _serve(orders: "queue.SimpleQueue[Making]") -> None:
     while True:
         make, made = orders.get()
         try:
-            with _without_ctrl_c():
+            with _without("SIGINT"):
                 made.set_result(make())
         except BaseException as error:
             made.set_exception(error)
@@ -107,12 +110,12 @@ if hasattr(os, "register_at_fork"):
 
 
 @contextmanager
-def _without_ctrl_c() -> Iterator[None]:
-    """Keep Ctrl-C from processes that this thread starts in the block."""
+def _without(*signals: str) -> Iterator[None]:
+    """Keep signals from this thread while the block runs, and from processes that it starts."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {getattr(signal, each) for each in signals})
     try:
         yield
     finally:
@@ -136,7 +139,7 @@ def process_pool(count: int) -> Iterator[ProcessPoolExecutor]:
         count, mp_context=context, initializer=_enlist, initargs=(os.getpid(), theirs)
     )
     try:
-        with _without_ctrl_c():
+        with _without(*STOPS):
             for _ in range(count):  # one starts with every job that none is free for
                 pool.submit(os.getpid)
         yield pool
@@ -154,6 +157,8 @@ def process_pool(count: int) -> Iterator[ProcessPoolExecutor]:
 
 def _enlist(parent: int, lifeline: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
     bind(parent)
 
     def hang() -> None:

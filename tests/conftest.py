@@ -72,7 +72,7 @@ def rng() -> np.random.Generator:
 def ended() -> Callable[[int], bool]:
     """Wait until a process, anyone's child, has ended, and return whether it did within minutes."""
 
-    def wait(pid: int, most: float = 120.0) -> bool:
+    def wait(pid: int, most: float = 600.0) -> bool:
         try:
             if hasattr(os, "pidfd_open"):  # sees those too that ended but that nobody asked after
                 handle = os.pidfd_open(pid)

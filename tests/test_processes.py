@@ -137,7 +137,7 @@ def test_a_fit_that_is_ended_takes_its_workers_along(way, ended, tmp_path):
         workers = [pid for pid, line in children(parent.pid) if "spawn_main" in line]
     parent.send_signal(way)
     assert all(map(ended, workers))
-    out, said = parent.communicate(timeout=120.0)
+    out, said = parent.communicate()
     assert out == ""
     assert len(workers) == 2, said
     if way != signal.SIGKILL:
