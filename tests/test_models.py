@@ -1,8 +1,6 @@
 """Properties that every compact model has, whatever its equations."""
 
 import pickle
-import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -213,12 +211,3 @@ def test_mms_sets_reach_their_published_resistance_windows(
         x = float(pulse_response(p, 0.5, amplitude, 1e4))
         ends.append(p["r_max"] - x * (p["r_max"] - p["r_min"]))
     assert ends == pytest.approx(window, rel=2e-3)
-
-
-def test_examples_of_the_documentation_run(capsys: pytest.CaptureFixture[str]) -> None:
-    page = Path(__file__).parents[1] / "docs" / "models.md"
-    examples = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(examples) == 2
-    for example in examples:
-        exec(example, {})
-    assert "0.00342" in capsys.readouterr().out
