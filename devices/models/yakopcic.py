@@ -3,7 +3,7 @@
     2013   i = a_p x sinh(b_p v)  (v >= 0),   a_n x sinh(b_n v)  (v < 0)
            (doi:10.1109/LED.2011.2163292, doi:10.1109/TCAD.2013.2252057; there with one b)
     2020   i = h_max(v) x + h_min(v) (1 - x),   h = g sinh(b v) with g and b per polarity
-           (Yakopcic et al., IEEE TCAD 39(5), 1084, 2020)
+           (doi:10.1109/TCAD.2019.2912946)
 
     dx/dt =  A_p (e^v - e^v_p) f_p(x)       v > v_p
     dx/dt = -A_n (e^-v - e^v_n) f_n(x)      v < -v_n
