@@ -1,6 +1,7 @@
 """Properties that every compact model has, whatever its equations."""
 
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
