@@ -2,7 +2,7 @@
 
 import pytest
 
-from memtwin.cli.job import resumable
+from memtwin.cli.job import job
 from memtwin.data.errors import EngineError, InputError
 
 
@@ -11,9 +11,20 @@ from memtwin.data.errors import EngineError, InputError
     [(KeyboardInterrupt(), True), (EngineError("gone"), True), (InputError("no"), False)],
 )
 def test_the_command_that_continues_is_named_where_there_is_something_to_continue(
-    error, named, capsys
+    error, named, tmp_path, capsys
 ):
-    with pytest.raises(type(error)), resumable(None, "memtwin run --resume runs/a"):
+    asked = {
+        "preset": "demo",
+        "config": None,
+        "changes": None,
+        "given": {},
+        "out": tmp_path / "a",
+        "resume": None,
+        "characterisation": None,
+        "dask": None,
+        "again": "memtwin run --resume {}",
+    }
+    with pytest.raises(type(error)), job(**asked):
         raise error
-    said = "continue with: memtwin run --resume runs/a" in capsys.readouterr().err
-    assert said == named
+    said = capsys.readouterr().err.replace("\n", "")
+    assert (f"continue with: memtwin run --resume {tmp_path / 'a'}" in said) == named
