@@ -1,13 +1,65 @@
-"""Polite requests to end a command."""
+"""Requests to end a command: Ctrl-C, SIGTERM, and the end of the terminal."""
 
-__all__ = ["stop_like_ctrl_c"]
+__all__ = ["interruptible"]
 
 import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+AGAIN = 1.0
+"""Time after which a request that nothing came of is made again [s]."""
 
 
-def stop_like_ctrl_c() -> None:
-    """Let a polite request to end (SIGTERM), or the end of the terminal, do what Ctrl-C does."""
-    for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
-            signal.signal(number, signal.default_int_handler)
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let a polite request to end raise KeyboardInterrupt in the block, as Ctrl-C does, until it arrives.
+
+    What a signal raises is lost where it falls into a finaliser, or into C code that asks for an
+    attribute: nobody hears of it then, and the work would go on to its end.
+    """
+    usual = {
+        "SIGINT": signal.default_int_handler,
+        "SIGTERM": signal.SIG_DFL,
+        "SIGHUP": signal.SIG_DFL,
+    }
+    numbers = [getattr(signal, name) for name in usual if hasattr(signal, name)]
+    # One that is ignored, as under nohup, stays so.
+    taken = {n: before for n in numbers if (before := signal.getsignal(n)) == usual[n.name]}
+    waiting: list[threading.Timer] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        while waiting:
+            waiting.pop().cancel()
+        waiting.append(threading.Timer(AGAIN, _ask, (number,)))
+        waiting[0].daemon = True
+        waiting[0].start()
+        if not _ending():
+            raise KeyboardInterrupt
+
+    for number in taken:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, before in taken.items():
+            signal.signal(number, before)
+        while waiting:
+            waiting.pop().cancel()
+
+
+def _ask(number: int) -> None:
+    if hasattr(signal, "pthread_kill"):  # wakes the main thread wherever it waits
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
+    else:
+        signal.raise_signal(number)
+
+
+def _ending() -> bool:
+    """Return whether an interrupt is on its way out: what is cleaned up then is left in peace."""
+    error = sys.exc_info()[1]
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None

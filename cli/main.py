@@ -20,7 +20,7 @@ from .console import BUG, unexpected, verb
 from .data import app as data
 from .fit import fit
 from .info import info
-from .interrupt import stop_like_ctrl_c
+from .interrupt import interruptible
 from .netlist import netlist
 from .program import app as program
 from .report import report
@@ -80,9 +80,9 @@ def main() -> None:
     # on a busy machine the others spin more than they compute.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    stop_like_ctrl_c()
     try:
-        app()
+        with interruptible():
+            app()
     except Exception as error:  # outside of any verb
         typer.echo(f"error: {unexpected(error)}", err=True)
         sys.exit(BUG)
