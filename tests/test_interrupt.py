@@ -9,6 +9,8 @@ HEAD = """
 import os, signal, time
 from memtwin.cli.interrupt import interruptible
 number = signal.{name}
+# As a shell starts a program; this one may have been started by nohup.
+signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 def ask():
     os.kill(os.getpid(), number)
     for _ in range(1000):
