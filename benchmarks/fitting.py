@@ -39,11 +39,11 @@ from table import Row, add_options, at_most, publish
 
 from memtwin.data.errors import MemtwinError
 from memtwin.devices.device import Device, load_device
+from memtwin.devices.dynamics.simulate import simulate
 from memtwin.devices.functions import LIMIT
 from memtwin.devices.model import symbols
 from memtwin.devices.models import MODELS
-from memtwin.devices.pulses import apply_pulse, choose_pulse
-from memtwin.devices.simulate import simulate
+from memtwin.devices.pulses.trapezoid import apply_pulse, choose_pulse
 
 
 def _seconds(work: Callable[[], Any]) -> tuple[float, Any]:

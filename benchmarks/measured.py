@@ -13,20 +13,20 @@ from dataclasses import replace
 import numpy as np
 from table import Row, at_most
 
-from memtwin.data.array_importers import read_ramps, read_relaxation, read_response
 from memtwin.data.catalogue import fetch
-from memtwin.data.importers import read_sweep
+from memtwin.data.importers.arrays import read_ramps, read_relaxation, read_response
+from memtwin.data.importers.sweeps import read_sweep
 from memtwin.data.measurement import Relaxation, Sweep
 from memtwin.devices.device import load_device
-from memtwin.devices.fit import fit
-from memtwin.devices.fit_compare import CANDIDATES, compare
-from memtwin.devices.fit_loss import Loss
+from memtwin.devices.dynamics.simulate import simulate
+from memtwin.devices.fitting.compare import CANDIDATES, compare
+from memtwin.devices.fitting.fit import fit
+from memtwin.devices.fitting.loss import Loss
 from memtwin.devices.models import MODELS
 from memtwin.devices.models.mms import pulse_response
-from memtwin.devices.pulse_fit import fit_ramp
-from memtwin.devices.pulse_response import fit_spread
-from memtwin.devices.relaxation import fit_relaxation
-from memtwin.devices.simulate import simulate
+from memtwin.devices.pulses.ramp import fit_ramp
+from memtwin.devices.pulses.response import fit_spread
+from memtwin.devices.spread.relaxation import fit_relaxation
 
 LOSS = Loss("hybrid", floor=1e-9)
 SHARES = np.array([0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95])

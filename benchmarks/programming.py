@@ -23,25 +23,25 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 from table import Row, add_options, at_least, at_most, publish
 
-from memtwin.circuits.cell import Access, Cell, Transistor
-from memtwin.circuits.nodal import Nodal
-from memtwin.circuits.population import Population, spread_from_fit
-from memtwin.circuits.programming import write
-from memtwin.circuits.recipe_design import VoltageRange, design_recipe
-from memtwin.circuits.spice import Spice
-from memtwin.circuits.tile import Tile
-from memtwin.circuits.write_array import WriteArray
-from memtwin.circuits.write_loop import ArrayOutcome, ArrayStep, program_array, replay
-from memtwin.circuits.write_plots import array_map
-from memtwin.circuits.write_spice import WriteSpice
-from memtwin.data.images import load_images
+from memtwin.circuits.array.cell import Access, Cell, Transistor
+from memtwin.circuits.array.tile import Tile
+from memtwin.circuits.engines.nodal import Nodal
+from memtwin.circuits.ngspice.engine import Spice
+from memtwin.circuits.programming.array import ArrayOutcome, ArrayStep, program_array, replay
+from memtwin.circuits.programming.array_ngspice import WriteSpice
+from memtwin.circuits.programming.array_numpy import WriteArray
+from memtwin.circuits.programming.design import VoltageRange, design_recipe
+from memtwin.circuits.programming.plots import array_map
+from memtwin.circuits.programming.population import Population, spread_from_fit
+from memtwin.circuits.programming.verify import write
+from memtwin.data.dataset import load_images
 from memtwin.devices.device import Device, load_device
 from memtwin.devices.levels import Levels, make_levels
 from memtwin.devices.models import MODELS
 from memtwin.training.network import mlp
-from memtwin.training.quantise import Quantiser, pair
-from memtwin.training.train import train_float
-from memtwin.training.trainer import TrainOptions
+from memtwin.training.rules.quantise import Quantiser, pair
+from memtwin.training.trainer.loop import train_float
+from memtwin.training.trainer.trainer import TrainOptions
 
 V_READ, EDGE = 0.2, 0.04
 SCHEMES: dict[str, tuple[str, Access | None]] = {

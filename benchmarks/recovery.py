@@ -22,10 +22,10 @@ from table import Row, add_options, publish
 
 from memtwin.data.measurement import Sweep
 from memtwin.devices.device import Device
-from memtwin.devices.fit import fit
-from memtwin.devices.fit_loss import Loss
+from memtwin.devices.dynamics.simulate import simulate
+from memtwin.devices.fitting.fit import fit
+from memtwin.devices.fitting.loss import Loss
 from memtwin.devices.models import MODELS
-from memtwin.devices.simulate import simulate
 
 NOISE = 0.01
 POINTS = 101

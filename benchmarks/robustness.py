@@ -9,15 +9,15 @@ import numpy as np
 from table import Row, at_most
 from tiles import CELLS, FULL, LEVELS, SEED, errors, law_of, rms, spice
 
-from memtwin.circuits.amplifier import Amplifier
-from memtwin.circuits.cell import Cell
-from memtwin.circuits.cell_deck import sweep_in_ngspice
-from memtwin.circuits.characterise import Characterisation, Vectors, characterise
-from memtwin.circuits.netlist import Netlist, build
-from memtwin.circuits.patterns import pattern, vectors
-from memtwin.circuits.surrogate import Surrogate
-from memtwin.circuits.surrogate_fit import RESISTANCES, fit_surrogate
-from memtwin.circuits.tile import Tile
+from memtwin.circuits.array.amplifier import Amplifier
+from memtwin.circuits.array.cell import Cell
+from memtwin.circuits.array.tile import Tile
+from memtwin.circuits.ngspice.netlist import Netlist, build
+from memtwin.circuits.surrogate.cell_deck import sweep_in_ngspice
+from memtwin.circuits.surrogate.characterise import Characterisation, Vectors, characterise
+from memtwin.circuits.surrogate.engine import Surrogate
+from memtwin.circuits.surrogate.fit import RESISTANCES, fit_surrogate
+from memtwin.circuits.surrogate.patterns import pattern, vectors
 from memtwin.data.types import Array
 from memtwin.devices.levels import Levels
 

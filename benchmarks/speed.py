@@ -14,12 +14,12 @@ from scipy.linalg import solveh_banded
 from table import Row, at_least, at_most
 from tiles import CELLS, FULL, LEVELS, SEED, law_of, spice
 
-from memtwin.circuits.backends import torch_arrays
-from memtwin.circuits.line import LineSolver
-from memtwin.circuits.netlist import build
-from memtwin.circuits.ngspice import features
-from memtwin.circuits.surrogate import Surrogate
-from memtwin.circuits.tile import Tile
+from memtwin.circuits.array.tile import Tile
+from memtwin.circuits.lines.solver import LineSolver
+from memtwin.circuits.ngspice.installed import features
+from memtwin.circuits.ngspice.netlist import build
+from memtwin.circuits.surrogate.engine import Surrogate
+from memtwin.circuits.surrogate.torch_arrays import torch_arrays
 
 
 def cpu(function: Callable[[], object], repeats: int = 7) -> float:

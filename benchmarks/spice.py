@@ -29,15 +29,15 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 from table import Row, add_options, at_least, at_most, publish
 
-from memtwin.circuits import pool
-from memtwin.circuits.cell import Cell, Transistor
-from memtwin.circuits.isolated import script
-from memtwin.circuits.netlist import Netlist, alterations, build
-from memtwin.circuits.ngspice import features
-from memtwin.circuits.nodal import Nodal
-from memtwin.circuits.spice import Spice, ladder
-from memtwin.circuits.tile import Tile
-from memtwin.circuits.worker import Job, Step
+from memtwin.circuits.array.cell import Cell, Transistor
+from memtwin.circuits.array.tile import Tile
+from memtwin.circuits.engines.nodal import Nodal
+from memtwin.circuits.ngspice import pool
+from memtwin.circuits.ngspice.engine import Spice, ladder
+from memtwin.circuits.ngspice.installed import features
+from memtwin.circuits.ngspice.job import Job, Step
+from memtwin.circuits.ngspice.netlist import Netlist, alterations, build
+from memtwin.circuits.ngspice.program import script
 
 RNG = np.random.default_rng(20240229)
 NONLINEAR = Cell.sinh_state({"b_hrs": 5.0, "b_lrs": 1.0, "g_max": 1e-4})

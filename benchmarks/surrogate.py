@@ -25,15 +25,15 @@ from speed import arrays, speed
 from table import Row, add_options, at_least, at_most, publish
 from tiles import CELLS, FULL, LEVELS, SEED, errors, law_of, rms, spice
 
-from memtwin.circuits.baselines import AlphaBeta, LinearTransfer
+from memtwin.circuits.array.tile import Tile
 from memtwin.circuits.engine import Engine
-from memtwin.circuits.ideal import Ideal
-from memtwin.circuits.line import LineSolver
-from memtwin.circuits.netlist import build
-from memtwin.circuits.ngspice import features
-from memtwin.circuits.patterns import FAMILIES, UNSEEN, pattern, vectors
-from memtwin.circuits.surrogate import Surrogate
-from memtwin.circuits.tile import Tile
+from memtwin.circuits.engines.ideal import Ideal
+from memtwin.circuits.engines.linear import AlphaBeta, LinearTransfer
+from memtwin.circuits.lines.solver import LineSolver
+from memtwin.circuits.ngspice.installed import features
+from memtwin.circuits.ngspice.netlist import build
+from memtwin.circuits.surrogate.engine import Surrogate
+from memtwin.circuits.surrogate.patterns import FAMILIES, UNSEEN, pattern, vectors
 from memtwin.data.types import Array
 
 ENGINES = ("surrogate", "line", "alpha-beta", "transfer", "ideal")
@@ -160,7 +160,7 @@ def accuracy_rows(sets: list[Set]) -> list[Row]:
 def draw(shown: dict[str, Array], path: Path) -> None:
     from matplotlib.figure import Figure
 
-    from memtwin.circuits.plots import error_against_current, error_histogram
+    from memtwin.circuits.surrogate.plots import error_against_current, error_histogram
 
     figure = Figure(figsize=(11, 4.4), layout="constrained")
     left, right = figure.subplots(1, 2)

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from math import isfinite
 from pathlib import Path
 
-from memtwin.circuits.ngspice import available, features
+from memtwin.circuits.ngspice.installed import available, features
 
 FIGURES = Path(__file__).resolve().parents[1] / "docs" / "figures"
 

@@ -5,15 +5,15 @@ Circuits, patterns and vectors are drawn from SEED, which was used for nothing e
 
 import numpy as np
 
-from memtwin.circuits.cell import Cell, Transistor
-from memtwin.circuits.cell_deck import sweep_in_ngspice
-from memtwin.circuits.law import Law
-from memtwin.circuits.law_fit import fit_law
-from memtwin.circuits.netlist import Netlist
-from memtwin.circuits.ngspice import features
-from memtwin.circuits.pool import map_jobs
-from memtwin.circuits.spice import ladder
-from memtwin.circuits.worker import Job, Step
+from memtwin.circuits.array.cell import Cell, Transistor
+from memtwin.circuits.lines.cell_law import Law
+from memtwin.circuits.lines.cell_law_fit import fit_law
+from memtwin.circuits.ngspice.engine import ladder
+from memtwin.circuits.ngspice.installed import features
+from memtwin.circuits.ngspice.job import Job, Step
+from memtwin.circuits.ngspice.netlist import Netlist
+from memtwin.circuits.ngspice.pool import map_jobs
+from memtwin.circuits.surrogate.cell_deck import sweep_in_ngspice
 from memtwin.data.types import Array
 
 SEED = 20261122

@@ -36,19 +36,19 @@ import numpy as np
 from table import Row, add_options, at_least, at_most, publish
 
 import memtwin
-from memtwin.circuits.surrogate import Surrogate
-from memtwin.data.images import ImageSet, load_images
+from memtwin.circuits.surrogate.engine import Surrogate
+from memtwin.data.dataset import ImageSet, load_images
 from memtwin.data.store import digest, write_text
-from memtwin.training.config import RunConfig, load_config
-from memtwin.training.configured import network_of, train_options, write_costs
-from memtwin.training.cost import Cost
-from memtwin.training.ledger import WriteCosts
 from memtwin.training.network import Network
-from memtwin.training.setup import Setup, set_up
-from memtwin.training.train import train_float
-from memtwin.training.trainer import TrainOptions
-from memtwin.training.twin import MemristorTwin
-from memtwin.training.validate import validate
+from memtwin.training.runs.build import network_of, train_options, write_costs
+from memtwin.training.runs.config import RunConfig, load_config
+from memtwin.training.runs.setup import Setup, set_up
+from memtwin.training.trainer.loop import train_float
+from memtwin.training.trainer.trainer import TrainOptions
+from memtwin.training.trainer.validate import validate
+from memtwin.training.twin.cost import Cost
+from memtwin.training.twin.ledger import WriteCosts
+from memtwin.training.twin.twin import MemristorTwin
 
 PRESET = {"writes": 98.6, "weights": 98.6, "energy": 98.6, "time": 98.6, "to float": -0.2}
 NOISY = ("effects.programming=0.05", "effects.read=0.02")

@@ -1,38 +1,22 @@
-"""The one call that every engine answers: program conductances, then read batches of voltages."""
+"""The call that every engine answers: program conductances, then read batches of voltages."""
 
 __all__ = [
-    "ENGINES",
     "Engine",
     "checked_conductances",
     "checked_voltages",
     "flat_stack",
-    "make_engine",
 ]
 
 import warnings
-from importlib import import_module
-from inspect import signature
 from math import prod
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from ..data.errors import InputError, nearest
+from ..data.errors import InputError
 from ..data.types import Array
-from .tile import Tile
-
-CLASSES = {
-    "ideal": "Ideal",
-    "surrogate": "Surrogate",
-    "line": "LineSolver",
-    "nodal": "Nodal",
-    "spice": "Spice",
-}
-"""Class of every engine, in the module of the engine's name."""
-
-ENGINES = tuple(CLASSES)
-"""Names that :func:`make_engine` and the command line take."""
+from .array.tile import Tile
 
 G_MAX = 1e3
 """Largest conductance accepted [S]."""
@@ -50,7 +34,7 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str:
-        """One of :data:`ENGINES`."""
+        """One of :data:`.registry.ENGINES`."""
 
     @property
     def tile(self) -> Tile:
@@ -67,32 +51,6 @@ class Engine(Protocol):
 
         The leading dimensions equal those of the programmed conductances.
         """
-
-
-def make_engine(name: str, tile: Tile, **options: Any) -> Engine:
-    """Return the engine called ``name`` for stacks of ``tile``.
-
-    The options are those of the engine's own class, such as the line solver's ``tolerance``, or
-    ngspice's ``workers``, ``executor`` and ``cache``. A surrogate made here takes the tile at its
-    word; one that was fitted to ngspice comes from its fit, ``SurrogateFit.engine``.
-
-    Raises
-    ------
-    InputError
-        If there is no such engine, or it has no such option.
-    """
-    if name not in CLASSES:
-        raise InputError(f"there is no engine {name!r}{nearest(name, ENGINES)}")
-    made = getattr(import_module(f".{name}", __package__), CLASSES[name])
-    known = [option for option in signature(made).parameters if option != "tile"]
-    for option in options:
-        if option not in known:
-            raise InputError(
-                f"the engine {name!r} has no option {option!r}"
-                f" (known: {', '.join(known) or 'none'})"
-            )
-    engine: Engine = made(tile, **options)
-    return engine
 
 
 def checked_conductances(tile: Tile, g: ArrayLike, *, dtype: DTypeLike = float) -> Array:

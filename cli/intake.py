@@ -59,7 +59,7 @@ VRead = Annotated[
 
 
 def read_options(column: list[str] | None, magnitude: bool, **others: Any) -> dict[str, Any]:
-    """Return what was given, as arguments of :func:`~memtwin.data.readers.read_measurement`."""
+    """Return what was given, as arguments of :func:`~memtwin.data.importers.readers.read_measurement`."""
     columns, units = _columns(column)
     given = {**others, "columns": columns or None, "units": units or None}
     given["magnitude"] = magnitude or None

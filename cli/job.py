@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from ..data.types import Progress
-    from ..training.claim import Claim
-    from ..training.config import RunConfig
+    from ..training.runs.claim import Claim
+    from ..training.runs.config import RunConfig
 
 Preset = Annotated[
     str | None,
@@ -98,7 +98,7 @@ def executor_at(address: str | None) -> "AbstractContextManager[Executor | None]
         raise InputError(
             f"--dask {address!r}: expected tcp://HOST:PORT, the address of a scheduler"
         )
-    from ..circuits.cluster import dask_executor
+    from ..circuits.ngspice.cluster import dask_executor
 
     return dask_executor(address)
 
@@ -139,9 +139,9 @@ def job(
     kind
         Comes before the name of a folder that is not given.
     """
-    from ..training.claim import Claim
-    from ..training.config import load_config, presets
-    from ..training.folder import new_folder, stored_config
+    from ..training.runs.claim import Claim
+    from ..training.runs.config import load_config, presets
+    from ..training.runs.folder import new_folder, stored_config
 
     every = [
         *(changes or []),

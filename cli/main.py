@@ -14,20 +14,20 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from .characterise import characterise
-from .compare import compare
 from .console import BUG, unexpected, verb
-from .data import app as data
-from .fit import fit
-from .info import info
 from .interrupt import interruptible
-from .netlist import netlist
-from .program import app as program
-from .report import report
-from .run import run
-from .surrogate import app as surrogate
-from .train import train
-from .validate import validate
+from .verbs.characterise import characterise
+from .verbs.compare import compare
+from .verbs.data import app as data
+from .verbs.fit import fit
+from .verbs.info import info
+from .verbs.netlist import netlist
+from .verbs.program import app as program
+from .verbs.report import report
+from .verbs.run import run
+from .verbs.surrogate import app as surrogate
+from .verbs.train import train
+from .verbs.validate import validate
 
 app = typer.Typer(
     name="memtwin",

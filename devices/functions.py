@@ -1,7 +1,7 @@
 """Functions that compact models are written with, safe at any argument and in every printing.
 
 Each is a SymPy function with an analytic derivative; :data:`NUMPY` has its vectorised meaning, and
-the printers of :mod:`memtwin.devices.spice` and :mod:`memtwin.devices.verilog_a` spell it out in
+the printers of :mod:`memtwin.devices.printing.ngspice` and :mod:`memtwin.devices.printing.verilog_a` spell it out in
 their languages.
 
 =================  =====================================================================

@@ -3,7 +3,7 @@
 A model is a current i(V, X; p) [A], a state rate dX/dt(V, X; p) [1/s], and a table of parameters.
 V is the voltage across the device behind its series resistance ``r_s`` (a parameter of every
 model), X the state, 1 in the LRS, and positive V moves X up. From the same expressions
-:mod:`memtwin.devices.spice` and :mod:`memtwin.devices.verilog_a` print simulator text.
+:mod:`memtwin.devices.printing.ngspice` and :mod:`memtwin.devices.printing.verilog_a` print simulator text.
 
 All methods take the *terminal* voltage v; where r_s > 0 they solve i = f(v - r_s i, x) and carry
 the derivatives through it by the implicit function theorem.

@@ -29,11 +29,11 @@ import numpy as np
 from ..data.files import caption, write_figure
 from ..data.measurement import Measurement, PulseTrain, Relaxation, Sweep, Table
 from ..data.types import Array
-from .fit import Fit
-from .fit_loss import current_floor
-from .fit_profile import Profile
+from .fitting.fit import Fit
+from .fitting.loss import current_floor
+from .fitting.profile import Profile
 from .levels import Levels
-from .pulse_response import RampSpread
+from .pulses.response import RampSpread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,9 +5,9 @@ Needs the dataset crosssim-taox-ltp-ltd. Run: python examples/fit_pulses.py
 
 import numpy as np
 
-from memtwin.data.array_importers import read_ramps
 from memtwin.data.catalogue import fetch
-from memtwin.devices.pulse_response import PulseResponse, fit_spread
+from memtwin.data.importers.arrays import read_ramps
+from memtwin.devices.pulses.response import PulseResponse, fit_spread
 
 
 def main() -> None:

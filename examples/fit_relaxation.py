@@ -5,10 +5,10 @@ Needs the dataset rram-relaxation-3tech. Run: python examples/fit_relaxation.py
 
 import numpy as np
 
-from memtwin.data.array_importers import read_relaxation
 from memtwin.data.catalogue import fetch
-from memtwin.devices.relaxation import fit_relaxation
-from memtwin.devices.variability import ReadNoise, RealArray
+from memtwin.data.importers.arrays import read_relaxation
+from memtwin.devices.spread.relaxation import fit_relaxation
+from memtwin.devices.spread.variability import ReadNoise, RealArray
 
 
 def main() -> None:

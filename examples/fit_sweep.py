@@ -7,10 +7,10 @@ examples/fit_sweep.py
 from pathlib import Path
 
 from memtwin.data.catalogue import fetch
-from memtwin.data.importers import read_sweep
+from memtwin.data.importers.sweeps import read_sweep
 from memtwin.devices.device import save_device
-from memtwin.devices.fit import fit
-from memtwin.devices.fit_loss import Loss
+from memtwin.devices.fitting.fit import fit
+from memtwin.devices.fitting.loss import Loss
 from memtwin.devices.models import MODELS
 from memtwin.devices.plots import save_fit_figure
 

@@ -9,19 +9,19 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from memtwin.data.array_importers import read_ramps, read_relaxation
 from memtwin.data.catalogue import fetch
+from memtwin.data.importers.arrays import read_ramps, read_relaxation
+from memtwin.data.importers.readers import read_measurement
 from memtwin.data.measurement import Sweep, Table
-from memtwin.data.readers import read_measurement
 from memtwin.devices import plots
 from memtwin.devices.device import Device, load_device
-from memtwin.devices.fit import fit
-from memtwin.devices.fit_profile import profile
+from memtwin.devices.dynamics.simulate import simulate
+from memtwin.devices.fitting.fit import fit
+from memtwin.devices.fitting.profile import profile
 from memtwin.devices.levels import make_levels
 from memtwin.devices.models import MODELS
-from memtwin.devices.pulse_response import fit_spread
-from memtwin.devices.simulate import simulate
-from memtwin.devices.variability import ReadNoise, RealArray
+from memtwin.devices.pulses.response import fit_spread
+from memtwin.devices.spread.variability import ReadNoise, RealArray
 
 OUT = Path("docs/images")
 HELD = {"x_p": 0.3, "x_n": 0.3, "alpha_p": 1.0, "alpha_n": 1.0}

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from memtwin.circuits.cell import Cell
-from memtwin.circuits.ideal import Ideal
-from memtwin.circuits.tile import Tile
-from memtwin.data.images import load_images
-from memtwin.training.ledger import WriteCosts
-from memtwin.training.torch import SiameseOptimizer, convert
+from memtwin.circuits.array.cell import Cell
+from memtwin.circuits.array.tile import Tile
+from memtwin.circuits.engines.ideal import Ideal
+from memtwin.data.dataset import load_images
+from memtwin.training.pytorch import SiameseOptimizer, convert
+from memtwin.training.twin.ledger import WriteCosts
 
 
 class Residual(nn.Module):

@@ -36,7 +36,7 @@ def _data_is_there() -> bool:
 
 
 def _ngspice_is_there() -> bool:
-    from memtwin.circuits.ngspice import available
+    from memtwin.circuits.ngspice.installed import available
 
     return available()
 

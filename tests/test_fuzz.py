@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from memtwin.circuits.cell import Cell
-from memtwin.circuits.characterise import Characterisation, Vectors, load_characterisation
-from memtwin.circuits.law_fit import CellSweep
-from memtwin.circuits.tile import Tile
+from memtwin.circuits.array.cell import Cell
+from memtwin.circuits.array.tile import Tile
+from memtwin.circuits.lines.cell_law_fit import CellSweep
+from memtwin.circuits.surrogate.characterise import Characterisation, Vectors, load_characterisation
 from memtwin.cli.main import app
+from memtwin.data.dataset import read_idx
 from memtwin.data.errors import InputError
-from memtwin.data.images import read_idx
+from memtwin.data.importers.readers import read_measurement
 from memtwin.data.measurement import (
     PulseTrain,
     Relaxation,
@@ -29,14 +30,13 @@ from memtwin.data.measurement import (
     load_measurement,
     save_measurement,
 )
-from memtwin.data.readers import read_measurement
 from memtwin.data.store import read_record
 from memtwin.devices.device import load_device, save_device
-from memtwin.devices.fit import fit
-from memtwin.devices.fit_record import load_fit, save_fit
+from memtwin.devices.fitting.fit import fit
+from memtwin.devices.fitting.result import load_fit, save_fit
 from memtwin.devices.models import MODELS
-from memtwin.training.config import load_config
-from memtwin.training.folder import stored_config
+from memtwin.training.runs.config import load_config
+from memtwin.training.runs.folder import stored_config
 
 runner = CliRunner()
 

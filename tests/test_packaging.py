@@ -46,7 +46,7 @@ def test_the_wheel_holds_the_tree(tmp_path):
         "memtwin/data/digits.csv.gz",
         "memtwin/data/catalogue.toml",
     } <= names
-    assert {f"memtwin/training/presets/{name}.toml" for name in ("demo", "mnist")} <= names
+    assert {f"memtwin/training/runs/presets/{name}.toml" for name in ("demo", "mnist")} <= names
     assert "memtwin/devices/library/nbsto_32um.toml" in names
 
 

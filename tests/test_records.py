@@ -12,23 +12,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from memtwin.circuits.amplifier import Amplifier
-from memtwin.circuits.cache import Cache
-from memtwin.circuits.cell import Cell, Selector, Transistor
-from memtwin.circuits.characterise import Characterisation, Vectors, load_characterisation
-from memtwin.circuits.law import KINK, Law
-from memtwin.circuits.law_fit import fit_law, sweep_cell
-from memtwin.circuits.line import LineSolver
-from memtwin.circuits.nodal import Nodal
-from memtwin.circuits.population import Spread
-from memtwin.circuits.programming import Recipe
-from memtwin.circuits.recipe_design import VoltageRange, design_recipe
-from memtwin.circuits.surrogate_fit import SurrogateFit, fit_surrogate, load_surrogate
-from memtwin.circuits.tile import Tile
-from memtwin.circuits.tile_record import tile_from_tree, tile_tree
-from memtwin.circuits.worker import Job, Outcome, Step
-from memtwin.circuits.write_loop import ArrayOutcome
-from memtwin.circuits.write_table import load_table, make_table
+from memtwin.circuits.array.amplifier import Amplifier
+from memtwin.circuits.array.cell import Cell, Selector, Transistor
+from memtwin.circuits.array.record import tile_from_tree, tile_tree
+from memtwin.circuits.array.tile import Tile
+from memtwin.circuits.engines.nodal import Nodal
+from memtwin.circuits.lines.cell_law import KINK, Law
+from memtwin.circuits.lines.cell_law_fit import fit_law, sweep_cell
+from memtwin.circuits.lines.solver import LineSolver
+from memtwin.circuits.ngspice.cache import Cache
+from memtwin.circuits.ngspice.job import Job, Outcome, Step
+from memtwin.circuits.programming.array import ArrayOutcome
+from memtwin.circuits.programming.design import VoltageRange, design_recipe
+from memtwin.circuits.programming.population import Spread
+from memtwin.circuits.programming.table import load_table, make_table
+from memtwin.circuits.programming.verify import Recipe
+from memtwin.circuits.surrogate.characterise import Characterisation, Vectors, load_characterisation
+from memtwin.circuits.surrogate.fit import SurrogateFit, fit_surrogate, load_surrogate
 from memtwin.data.measurement import (
     PulseTrain,
     Relaxation,
@@ -39,8 +39,8 @@ from memtwin.data.measurement import (
 )
 from memtwin.data.store import read_record, write_record
 from memtwin.devices.device import Device, load_device, save_device
-from memtwin.devices.fit import fit
-from memtwin.devices.fit_record import load_fit
+from memtwin.devices.fitting.fit import fit
+from memtwin.devices.fitting.result import load_fit
 from memtwin.devices.levels import make_levels
 from memtwin.devices.models import MODELS
 

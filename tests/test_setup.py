@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from memtwin.data.errors import InputError
-from memtwin.training.config import load_config
-from memtwin.training.configured import train_options
-from memtwin.training.ledger import WriteCosts
-from memtwin.training.setup import set_up
-from memtwin.training.train import train
+from memtwin.training.runs.build import train_options
+from memtwin.training.runs.config import load_config
+from memtwin.training.runs.setup import set_up
+from memtwin.training.trainer.loop import train
+from memtwin.training.twin.ledger import WriteCosts
 
 SMALL = [
     "images.train=200",

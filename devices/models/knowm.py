@@ -9,7 +9,7 @@ A device is a collection of switches, x of which are on. In a time much longer t
 x stays in [0, 1] by itself: no window, and nothing to stick to. The Schottky terms are written
 with -1, which is the published form where s_f = s_r, and carries no current at 0 V where it is
 not. The stochastic form of the same device, with a finite number of switches, is in
-:mod:`memtwin.devices.stochastic`.
+:mod:`memtwin.devices.dynamics.switches`.
 """
 
 __all__ = ["declare", "probabilities"]

@@ -1,0 +1,141 @@
+"""One physical array: rows x cols cells, their wires, drivers and sense amplifiers.
+
+Row (word line) ``i`` runs through the nodes ``w{i}_{j}``, column (bit line) ``j`` through the nodes
+``b{i}_{j}``, and the cell ``(i, j)`` joins ``w{i}_{j}`` to ``b{i}_{j}``, all counted from 0::
+
+    v_i --r_driver-- w{i}_0 --r_row-- w{i}_1 --r_row-- ...
+                       |cell            |cell
+                     b{i}_0           b{i}_1
+                       |r_col           |r_col
+                     b{i+1}_0         b{i+1}_1
+                      ...
+                     b{rows-1}_0 --r_col-- --r_sense-- sense j
+
+and the same again at the other end with ``drive="both"`` or ``sense="both"``.
+The sense input is held at 0 V, or near it by an :mod:`.amplifier`; its current is the tile's
+output.
+"""
+
+__all__ = ["Tile", "Wires"]
+
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from ...data.errors import InputError
+from ...data.types import Array
+from .amplifier import Amplifier
+from .cell import Cell
+
+R_MIN, R_MAX = 1e-3, 1e9
+"""Resistances accepted [ohm]: below, ngspice replaces a resistor by one of its own choice; above,
+gmin outweighs it.
+"""
+
+LINES_MAX = 1024
+
+
+class Wires(NamedTuple):
+    """Conductances [S] of every segment of a tile."""
+
+    row: Array
+    """Between ``w{i}_{j}`` and ``w{i}_{j+1}``, (rows, cols - 1)."""
+    col: Array
+    """Between ``b{i}_{j}`` and ``b{i+1}_{j}``, (rows - 1, cols)."""
+    left: Array
+    """From the driver to ``w{i}_0``, (rows,)."""
+    right: Array
+    """From the second driver to ``w{i}_{cols-1}``, (rows,); zeros if driven from the left only."""
+    bottom: Array
+    """From ``b{rows-1}_{j}`` to the sense input, (cols,)."""
+    top: Array
+    """From ``b0_{j}`` to the second sense input, (cols,); zeros if sensed at the bottom only."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """An array of ``rows`` x ``cols`` equal cells; their conductances are an engine's business.
+
+    Raises
+    ------
+    InputError
+        If a count or a resistance is missing, not finite, or outside what a simulator can take.
+    """
+
+    rows: int
+    cols: int
+    r_row: float = 2.5
+    """Word line between neighbouring cells [ohm]."""
+    r_col: float = 2.5
+    """Bit line between neighbouring cells, and from the last cell to the sense amplifier [ohm]."""
+    r_driver: float = 100.0
+    """Output resistance of a driver [ohm]."""
+    r_sense: float = 20.0
+    """Input resistance of a sense amplifier [ohm]."""
+    cell: Cell = field(default_factory=Cell.resistor)
+    drive: Literal["left", "both"] = "left"
+    """Where the word lines are driven."""
+    sense: Literal["bottom", "both"] = "bottom"
+    """Where the bit lines are sensed; the currents of both ends are added."""
+    amplifier: Amplifier | None = None
+    """Amplifier at each sensed end; without one the sense input is held at 0 V exactly."""
+    wire_spread: float = 0.0
+    """Relative standard deviation of every wire segment's resistance (log-normal with median
+    ``r_row`` or ``r_col``).
+    """
+    wire_seed: int = 0
+    """Seed of that spread."""
+
+    def __post_init__(self) -> None:
+        for name in ("rows", "cols"):
+            count = getattr(self, name)
+            if not isinstance(count, (int, np.integer)) or not 1 <= count <= LINES_MAX:
+                raise InputError(
+                    f"tile: {name} must be an integer from 1 to {LINES_MAX}, got {count!r}"
+                )
+        for name in ("r_row", "r_col", "r_driver", "r_sense"):
+            value = getattr(self, name)
+            if not isinstance(value, (int, float, np.number)) or not R_MIN <= value <= R_MAX:
+                raise InputError(
+                    f"tile: {name} must be from {R_MIN:g} to {R_MAX:g} ohm, got {value!r}"
+                )
+        for name, known in (("drive", ("left", "both")), ("sense", ("bottom", "both"))):
+            if getattr(self, name) not in known:
+                raise InputError(
+                    f"tile: {name} must be one of {known}, got {getattr(self, name)!r}"
+                )
+        if not 0.0 <= self.wire_spread <= 1.0:
+            raise InputError(f"tile: wire_spread must be from 0 to 1, got {self.wire_spread!r}")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """``(rows, cols)``."""
+        return self.rows, self.cols
+
+    @property
+    def uniform(self) -> bool:
+        """Whether all segments of a kind are equal."""
+        return self.wire_spread == 0.0
+
+    def wires(self) -> Wires:
+        """Return the conductance of every segment; the same tile always has the same spread."""
+        m, n = self.shape
+        rng = np.random.default_rng(self.wire_seed)
+        sigma = np.sqrt(np.log1p(self.wire_spread**2))
+
+        def segments(resistance: float, *shape: int) -> Array:
+            drawn: Array = resistance * np.exp(sigma * rng.standard_normal(shape))
+            return drawn
+
+        row, col = segments(self.r_row, m, n - 1), segments(self.r_col, m - 1, n)
+        bottom, top = segments(self.r_col, n), segments(self.r_col, n)
+        driver = np.full(m, 1.0 / self.r_driver)
+        return Wires(
+            row=1.0 / row,
+            col=1.0 / col,
+            left=driver,
+            right=driver.copy() if self.drive == "both" else np.zeros(m),
+            bottom=1.0 / (bottom + self.r_sense),
+            top=1.0 / (top + self.r_sense) if self.sense == "both" else np.zeros(n),
+        )

@@ -1,0 +1,187 @@
+"""Every node of a tile solved exactly with scipy: the check on all other engines, and a fast one
+for linear tiles.
+
+The unknowns are the potentials of the nodes of :mod:`.tile`. A linear tile is one symmetric
+positive-definite system per conductance matrix, factored once; a nonlinear one is solved by damped
+Newton steps, vector by vector. Both are factored by SuperLU in the order of :mod:`.elimination`.
+"""
+
+__all__ = ["Net", "Nodal"]
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.sparse.linalg import splu
+
+from ...data.errors import InputError, NonConvergence
+from ...data.types import Array
+from ..array.fields import Fields, fields_of
+from ..array.tile import Tile
+from ..engine import checked_conductances, checked_voltages
+from .elimination import pattern
+
+STEPS = 100
+"""Newton steps before a solve is given up."""
+
+
+class Nodal:
+    """Exact solve of all nodes."""
+
+    name = "nodal"
+
+    def __init__(self, tile: Tile) -> None:
+        self.tile = tile
+        self._net = Net(tile)
+        self._g: Array | None = None
+
+    def program(self, g: ArrayLike) -> None:
+        """Set the conductances ``g`` [S], (..., rows, cols)."""
+        g = checked_conductances(self.tile, g)
+        self._x = self.tile.cell.state(g)
+        self._g = g
+
+    def read(self, v: ArrayLike) -> Array:
+        """Return the currents [A], (..., batch, cols), for ``v`` [V], (..., batch, rows)."""
+        u, v = self._solve(v, transfer=True)
+        return self._net.sensed(u).reshape(*v.shape[:-1], self.tile.cols)
+
+    def fields(self, v: ArrayLike) -> Fields:
+        """Return potentials and currents everywhere for ``v`` [V], (..., batch, rows)."""
+        u, v = self._solve(v)
+        assert self._g is not None
+        shape = (*v.shape[:-1], *self.tile.shape)
+        w, b = (part.reshape(shape) for part in self._net.potentials(u))
+        closed = self._g[..., None, :, :] > 0.0
+        i = self.tile.cell.law(w - b, self._x[..., None, :, :], closed, b)[0]
+        return fields_of(self.tile, v, w, b, i, self._net.sensed(u).reshape(*v.shape[:-1], -1))
+
+    def _solve(self, v: ArrayLike, transfer: bool = False) -> tuple[Array, Array]:
+        if self._g is None:
+            raise InputError("program the nodal engine before reading it")
+        v = checked_voltages(self.tile, self._g.shape[:-2], v)
+        m, n = self.tile.shape
+        g, x = self._g.reshape(-1, m, n), self._x.reshape(-1, m, n)
+        flat = v.reshape(len(g), v.shape[-2], m)
+        out = np.empty((*flat.shape[:2], self._net.size))
+        for t in range(len(flat)):
+            if self._net.linear:
+                out[t] = self._net.linear_solve(g[t], flat[t])
+            else:
+                out[t] = self._net.newton(g[t], x[t], flat[t], t)
+        return out, v
+
+
+class Net:
+    """Pattern and constant part of a tile's nodal matrix, in elimination order."""
+
+    def __init__(self, tile: Tile) -> None:
+        amplified, both = tile.amplifier is not None, tile.sense == "both"
+        self.tile, self.wires = tile, tile.wires()
+        self.linear = tile.cell.linear and not amplified
+        self._pattern = pattern(tile.rows, tile.cols, both, amplified)
+        self.size = self._pattern.size
+        self.w, self.b, self.inputs = self._pattern.w, self._pattern.b, self._pattern.inputs
+        self.end_nodes = self._pattern.ends
+        self.end_gains = np.array(
+            [self.wires.bottom, self.wires.top] if both else [self.wires.bottom]
+        )
+        ends = [self.end_gains]
+        links = np.concatenate(
+            [self.wires.row, self.wires.col, *(ends if amplified else [])], axis=None
+        )
+        drivers = [self.wires.left, self.wires.right]
+        grounds = np.concatenate([*drivers, *([] if amplified else ends)], axis=None)
+        self._constant = np.concatenate([links, links, -links, -links, grounds])
+
+    @cached_property
+    def matrix(self) -> Any:
+        """The matrix of the wires alone."""
+        zeros = np.zeros(4 * self.w.size + self.inputs.size)
+        return self._pattern.matrix(np.concatenate([self._constant, zeros])).tocsr()
+
+    def factor(self, by_w: Array, by_b: Array, by_s: Array) -> Any:
+        """Factor the matrix with the cells' derivatives by their two nodes, and the amplifiers' by
+        theirs.
+        """
+        stamps = [self._constant, by_w, by_b, -by_w, -by_b, by_s]
+        matrix = self._pattern.matrix(np.concatenate(stamps, axis=None))
+        # Diagonally dominant, and already in elimination order; narrow panels suit its thin fronts.
+        return splu(
+            matrix,
+            permc_spec="NATURAL",
+            diag_pivot_thresh=0.0,
+            relax=8,
+            panel_size=4,
+            options={"SymmetricMode": True, "Equil": False},
+        )
+
+    def injected(self, v: Array) -> Array:
+        """Return the drivers' currents into all nodes [A], (batch, size)."""
+        out = np.zeros((len(v), self.size))
+        out[:, self.w[:, 0]] += v * self.wires.left
+        out[:, self.w[:, -1]] += v * self.wires.right
+        return out
+
+    def linear_solve(self, g: Array, v: Array) -> Array:
+        """Return all potentials, (batch, size)."""
+        solved: Array = self.factor(g, -g, np.zeros(0)).solve(self.injected(v).T).T
+        return solved
+
+    def newton(self, g: Array, x: Array, v: Array, t: int) -> Array:
+        """Return all potentials, (batch, size), by damped Newton steps from the linear solution."""
+        amplifier, closed = self.tile.amplifier, g > 0.0
+        slope = np.zeros(0) if amplifier is None else amplifier.slope(np.zeros(self.inputs.size))
+        u: Array = self.factor(g, -g, slope).solve(self.injected(v).T).T
+        drive = self.injected(v)
+
+        def residual(u: Array, k: int) -> tuple[Array, Array, Array, Array]:
+            b = u[self.b]
+            i, didv, didb = self.tile.cell.law(u[self.w] - b, x, closed, b)
+            r = self.matrix @ u - drive[k]
+            r[self.w] += i
+            r[self.b] -= i
+            by_s = np.zeros(0)
+            if amplifier is not None:
+                r[self.inputs] += amplifier.current(u[self.inputs])
+                by_s = amplifier.slope(u[self.inputs]).ravel()
+            return r, didv, didb - didv, by_s
+
+        for k in range(len(v)):
+            scale = max(float(np.abs(drive[k]).max()), 1e-12)
+            r, by_w, by_b, by_s = residual(u[k], k)
+            for _ in range(STEPS):
+                norm = float(np.abs(r).max())
+                if norm <= 1e-13 * scale:
+                    break
+                step = self.factor(by_w, by_b, by_s).solve(r)
+                length = 1.0
+                while True:
+                    new = u[k] - length * step
+                    r, by_w, by_b, by_s = residual(new, k)
+                    if np.abs(r).max() < norm or length < 1e-4:
+                        break
+                    length *= 0.5
+                u[k] = new
+                if length == 1.0 and np.abs(step).max() <= 1e-15 + 1e-14 * np.abs(new).max():
+                    break
+            else:
+                raise NonConvergence(
+                    f"tile {t}, vector {k}: Newton's method left {norm:.3g} A"
+                    f" of {scale:.3g} A after {STEPS} steps"
+                )
+        return u
+
+    def potentials(self, u: Array) -> tuple[Array, Array]:
+        """Split the unknowns into word and bit lines, (..., rows, cols) each."""
+        return u[..., self.w], u[..., self.b]
+
+    def sensed(self, u: Array) -> Array:
+        """Return the sensed currents [A], (..., cols)."""
+        amplifier = self.tile.amplifier
+        if amplifier is not None:
+            read: Array = amplifier.reading(u[..., self.inputs]).sum(axis=-2)
+            return read
+        total: Array = (u[..., self.end_nodes] * self.end_gains).sum(axis=-2)
+        return total

@@ -1,0 +1,53 @@
+"""The last resort: what reads a tile that an engine gives up on."""
+
+__all__ = ["Choice", "LastResort"]
+
+from typing import TypeAlias
+
+from ...data.errors import InputError, NonConvergence, nearest
+from ...data.types import Array
+from ..array.tile import Tile
+from ..engine import Engine
+from ..engines.nodal import Nodal
+
+Choice: TypeAlias = Engine | str | None
+"""An engine, or ``"nodal"``, which is made when it is needed; ``None`` makes it an error."""
+
+
+class LastResort:
+    """The engine that stands behind ``owner``, one of the engines, for single tiles.
+
+    Raises
+    ------
+    InputError
+        If there is no fallback called ``choice``.
+    """
+
+    def __init__(self, owner: str, tile: Tile, choice: Choice) -> None:
+        if isinstance(choice, str) and choice != Nodal.name:
+            raise InputError(
+                f"{owner}: there is no fallback {choice!r}{nearest(choice, [Nodal.name])}; give an engine, or None"
+            )
+        self.choice = choice
+        self._tile = tile
+
+    def read(self, g: Array, v: Array, failure: NonConvergence) -> Array:
+        """Return the currents [A], (batch, cols), of one tile with conductances ``g`` [S] at ``v``
+        [V], (batch, rows), which its owner gave up with ``failure``.
+
+        Raises
+        ------
+        NonConvergence
+            If there is no fallback, or it gives up as well.
+        """
+        if self.choice is None:
+            raise failure
+        if isinstance(self.choice, str):
+            self.choice = Nodal(self._tile)
+        self.choice.program(g)
+        try:
+            return self.choice.read(v)
+        except NonConvergence as error:
+            raise NonConvergence(
+                f"{failure}; nor does its fallback, the engine {self.choice.name}: {error}"
+            ) from error

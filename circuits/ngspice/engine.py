@@ -1,0 +1,289 @@
+"""Tiles read in ngspice: the truth that the other engines stand in for."""
+
+__all__ = ["Spice"]
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ...data.errors import EngineError, InputError
+from ...data.types import Array, Progress
+from ..array.fields import Fields, fields_of
+from ..array.tile import Tile
+from ..engine import checked_conductances, checked_voltages
+from .cache import Cache
+from .installed import features
+from .job import Job, Outcome, Step
+from .netlist import Netlist, alterations, build, nodes
+from .pool import MEMORY, TIMEOUT, Mode, Worker, map_jobs
+
+CHUNK = 128
+"""Most vectors per sweep: what one crash costs, and what one worker takes at a time."""
+
+
+class Spice:
+    """ngspice in worker processes.
+
+    A batch is one ``.dc`` sweep per tile and chunk of vectors. A linear tile that gets more vectors
+    than it has rows is swept through its unit vectors instead, and the batch is a matrix product.
+    Every chunk starts from a freshly loaded deck, so that the results don't depend, to the last
+    bit, on where and in which order the chunks run.
+
+    Parameters
+    ----------
+    tile
+        The tile that the stack consists of.
+    workers
+        Number of ngspice processes at a time, by default one per core.
+    executor
+        Where to run jobs instead of here: any ``concurrent.futures.Executor``, such as Dask's.
+    timeout
+        Time limit of one job [s].
+    memory
+        Memory that one job may take [byte].
+    mode
+        ``"library"``, ``"isolated"`` (a program per job) or the first that works.
+    cache
+        Folder in which results are kept.
+    live
+        Keep every tile loaded in a process of its own, and alter only the conductances that changed
+        between two programmings. Results then depend on the past within the tolerances (1e-7).
+    """
+
+    name = "spice"
+
+    def __init__(
+        self,
+        tile: Tile,
+        *,
+        workers: int | None = None,
+        executor: Executor | None = None,
+        timeout: float = TIMEOUT,
+        memory: float = MEMORY,
+        mode: Mode = "auto",
+        cache: str | Path | None = None,
+        live: bool = False,
+    ) -> None:
+        if live and (executor is not None or mode == "isolated" or cache is not None):
+            raise InputError(
+                "a live session runs in this machine's worker processes, without a cache"
+            )
+        self.tile = tile
+        self.workers = workers
+        self.executor = executor
+        self.timeout = timeout
+        self.memory = memory
+        self.mode = mode
+        self._linear = tile.cell.linear and tile.amplifier is None
+        self._found = features()
+        self._cache = None
+        if cache is not None:
+            solver = "klu" if self._found.klu else "sparse"
+            self._cache = Cache(Path(cache), f"{self._found.version} {solver}")
+        self._ladder = ladder(self._found.klu)
+        self._sessions: list[_Session] | None = [] if live else None
+        self._g: Array | None = None
+
+    def program(self, g: ArrayLike) -> None:
+        """Set the conductances ``g`` [S], (..., rows, cols)."""
+        g = checked_conductances(self.tile, g)
+        if not self.tile.cell.linear:
+            self.tile.cell.state(g)  # says so now if a device can't have its conductance
+        self._g = g
+
+    def read(self, v: ArrayLike, progress: Progress | None = None) -> Array:
+        """Return the currents [A], (..., batch, cols), for ``v`` [V], (..., batch, rows)."""
+        g, v = self._stack(v)
+        shape = (*v.shape[:-1], self.tile.cols)
+        v = v.reshape(len(g), v.shape[-2], self.tile.rows)
+        unit = self._linear and (v.shape[1] > self.tile.rows or self._sessions is not None)
+        swept = (
+            np.broadcast_to(np.eye(self.tile.rows), (len(g), *(self.tile.rows,) * 2)) if unit else v
+        )
+        sensed = np.empty((*swept.shape[:2], self.tile.cols))
+        if self._sessions is not None:
+            while len(self._sessions) < len(g):
+                self._sessions.append(_Session(self.tile, self._ladder, self.timeout, self.memory))
+            for t, session in enumerate(self._sessions[: len(g)]):
+                sensed[t] = session.read(g[t], swept[t])
+                if progress is not None:
+                    progress(t + 1, len(g))
+        else:
+            # Equal vectors, as blank patches of images are, are read once.
+            kept = [_distinct(vectors) for vectors in swept]
+            places = [
+                (t, first[part])
+                for t, (first, _) in enumerate(kept)
+                for part in _chunks(len(first))
+            ]
+            labels = [self._label(t, int(chosen[0])) for t, chosen in places]
+            decks: list[Netlist] = []
+
+            def jobs() -> Iterator[Job]:  # the first ones run while the others are written
+                for t, chosen in places:
+                    deck = build(self.tile, g[t], swept[t, chosen])
+                    decks.append(replace(deck, text=""))
+                    yield Job(deck.text, (Step(deck.analysis, deck.sense),), self._ladder)
+
+            outcomes = self._run(jobs(), labels, progress)
+            for (t, chosen), deck, out in zip(places, decks, outcomes, strict=True):
+                sensed[t, chosen] = deck.currents(out.values[0])
+            for t, (first, which) in enumerate(kept):
+                sensed[t] = sensed[t, first[which]]
+        return (np.matmul(v, sensed) if unit else sensed).reshape(shape)
+
+    def fields(self, v: ArrayLike, progress: Progress | None = None) -> Fields:
+        """Return potentials and currents everywhere for ``v`` [V], (..., batch, rows)."""
+        g, v = self._stack(v)
+        flat = v.reshape(len(g), v.shape[-2], self.tile.rows)
+        decks = [build(self.tile, g[t], flat[t]) for t in range(len(g))]
+        w, b = nodes(self.tile)
+        jobs = [
+            Job(deck.text, (Step(deck.analysis, (*w, *b, *deck.sense)),), self._ladder)
+            for deck in decks
+        ]
+        outcomes = self._run(jobs, [self._label(t, 0) for t in range(len(g))], progress)
+        tables = np.stack([out.values[0][: v.shape[-2]] for out in outcomes])
+        shape, count = (*v.shape[:-1], *self.tile.shape), len(w)
+        at_w, at_b = (
+            tables[..., :count].reshape(shape),
+            tables[..., count : 2 * count].reshape(shape),
+        )
+        sensed = np.stack(
+            [
+                deck.currents(table[:, 2 * count :])
+                for deck, table in zip(decks, tables, strict=True)
+            ]
+        ).reshape(*v.shape[:-1], self.tile.cols)
+        assert self._g is not None
+        stacked = self._g[..., None, :, :]
+        i = self.tile.cell.law(at_w - at_b, self.tile.cell.state(stacked), stacked > 0.0, at_b)[0]
+        return fields_of(self.tile, v, at_w, at_b, i, sensed)
+
+    def close(self) -> None:
+        """End the processes of a live session."""
+        for session in self._sessions or ():
+            session.close()
+
+    def __enter__(self) -> "Spice":
+        """Return the engine; leaving the block closes it."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the engine."""
+        self.close()
+
+    def _stack(self, v: ArrayLike) -> tuple[Array, Array]:
+        if self._g is None:
+            raise InputError("program the spice engine before reading it")
+        checked = checked_voltages(self.tile, self._g.shape[:-2], v)
+        return self._g.reshape(-1, *self.tile.shape), checked
+
+    def _label(self, t: int, first: int) -> str:
+        assert self._g is not None
+        place = (
+            tuple(int(k) for k in np.unravel_index(t, self._g.shape[:-2]))
+            if self._g.ndim > 2
+            else ()
+        )
+        return f"tile {place} of the stack, vectors from {first}"
+
+    def _run(
+        self, jobs: Iterable[Job], labels: Sequence[str], progress: Progress | None
+    ) -> list[Outcome]:
+        return map_jobs(
+            jobs,
+            labels=labels,
+            workers=self.workers,
+            executor=self.executor,
+            timeout=self.timeout,
+            memory=self.memory,
+            mode=self.mode,
+            cache=self._cache,
+            progress=progress,
+        )
+
+
+def _distinct(v: Array) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return where each different vector of ``v`` (vectors, rows) stands first, in order, and which
+    of these every vector equals.
+    """
+    _, first, which = np.unique(v, axis=0, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return first[order], rank[which.reshape(-1)]
+
+
+def _chunks(vectors: int) -> list[slice]:
+    """Return equal parts of a batch; they depend on nothing else, so that results don't either."""
+    count = -(-vectors // CHUNK)
+    edges = [k * vectors // count for k in range(count + 1)] if count else []
+    return [slice(a, b) for a, b in pairwise(edges)]
+
+
+class _Session:
+    """One tile that stays loaded in a worker process."""
+
+    def __init__(self, tile: Tile, rungs: tuple[str, ...], timeout: float, memory: float) -> None:
+        self._tile, self._ladder = tile, rungs
+        self._timeout, self._memory = timeout, memory
+        self._worker: Worker | None = None
+        self._deck: Netlist | None = None
+        self._g = np.zeros(tile.shape)
+        self._v = np.zeros((0, tile.rows))
+
+    def read(self, g: Array, v: Array) -> Array:
+        """Return the currents, altering what changed if the same vectors are loaded, else loading
+        anew.
+        """
+        same = self._worker is not None and not self._worker.worn and np.array_equal(v, self._v)
+        if same and self._deck is not None and np.array_equal(g > 0.0, self._g > 0.0):
+            changed = np.argwhere(g != self._g)
+            alter = alterations(self._tile, map(tuple, changed), g[tuple(changed.T)])
+            job = Job("", (Step(self._deck.analysis, self._deck.sense, alter),), keep=True)
+            try:
+                return self._done(g, v, self._deck, job)
+            except EngineError:
+                self.close()  # once more, from a fresh process and deck
+        if self._worker is None or self._worker.worn:
+            self.close()
+            self._worker = Worker()
+        deck = build(self._tile, g, v, alterable=True)
+        job = Job(deck.text, (Step(deck.analysis, deck.sense),), self._ladder, keep=True)
+        return self._done(g, v, deck, job)
+
+    def _done(self, g: Array, v: Array, deck: Netlist, job: Job) -> Array:
+        assert self._worker is not None
+        try:
+            outcome = self._worker.run(job, self._timeout, self._memory)
+        except BaseException:
+            self.close()
+            raise
+        self._deck, self._g, self._v = deck, g.copy(), v.copy()
+        return deck.currents(outcome.values[0])
+
+    def close(self) -> None:
+        """End the process."""
+        if self._worker is not None:
+            self._worker.close()
+        self._worker = self._deck = None
+
+
+def ladder(klu: bool) -> tuple[str, ...]:
+    """Return the ``.options`` to try in turn: the fast solver, the tolerant one, then small steps
+    from zero.
+    """
+    rungs = ("sparse", "sparse itl1=500 itl2=200 gminsteps=20 srcsteps=20 gmin=1e-12 reltol=1e-5")
+    return ("klu", *rungs) if klu else rungs

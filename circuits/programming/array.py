@@ -1,0 +1,266 @@
+"""Write-verify of a whole array, row after row, with the neighbours' disturb watched.
+
+The controller is the same as for single devices; what differs is that a pulse is put on lines, so
+that all cells of a row which need one of the same polarity and width get it together, each at its
+own amplitude, and that it reaches cells it was not meant for.
+"""
+
+__all__ = ["ArrayOutcome", "ArrayStep", "program_array", "replay"]
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ...data.errors import InputError
+from ...data.store import write_record
+from ...data.types import Array, Progress
+from .array_numpy import ArrayPulse, ArrayWriter
+from .recipe import Indices, Loop, Recipe, Status
+from .verify import check_targets
+
+KIND = "written-tile"
+
+
+class ArrayStep(NamedTuple):
+    """One pulse of a write, and what it did."""
+
+    row: int
+    amplitude: Array
+    """Amplitude at each cell of the row [V], (cols,); 0: not written."""
+    width: float
+    """Length of its flat part [s]."""
+    pace: Array
+    """Speed of each device during it, (rows, cols)."""
+    done: ArrayPulse
+
+
+@dataclass(frozen=True)
+class ArrayOutcome:
+    """What writing an array came to; arrays are (rows, cols) unless said."""
+
+    target: Array
+    """Conductance asked for [S]."""
+    x: Array
+    """States in the end."""
+    g: Array
+    """True conductances in the end [S]."""
+    status: NDArray[np.int8]
+    """A :class:`~.recipe.Status` per cell, from the last pass."""
+    pulses: NDArray[np.int64]
+    """RESET and SET pulses meant for each cell, (rows, cols, 2)."""
+    reads: NDArray[np.int64]
+    """Verify reads."""
+    energy: Array
+    """Energy that all pulses brought into each memristor, half-selected ones included [J]."""
+    source_energy: float
+    """Energy that the line drivers delivered [J]."""
+    read_energy: float
+    """Energy of the verify reads [J]."""
+    time: float
+    """Duration: pulses one after another, the verify reads of a row together [s]."""
+    disturb: Array
+    """Sum of the changes that pulses for other cells made [S]."""
+    passes: int
+    """Passes over the rows, the last one without a pulse if all cells were reached."""
+    steps: tuple[ArrayStep, ...]
+    """Every pulse, if asked for."""
+
+    @property
+    def success(self) -> float:
+        """Share of the cells that are within the tolerance."""
+        return float(np.mean(self.status == Status.REACHED))
+
+    @property
+    def error(self) -> Array:
+        """True conductance minus target [S]."""
+        return self.g - self.target
+
+    def summary(self) -> dict[str, Any]:
+        """Return the figures that a report shows."""
+        return {
+            "cells": self.g.size,
+            "success_percent": 100.0 * self.success,
+            "error_max_siemens": float(np.abs(self.error).max()),
+            "disturb_max_siemens": float(np.abs(self.disturb).max()),
+            "pulses": int(self.pulses.sum()),
+            "reads": int(self.reads.sum()),
+            "passes": self.passes,
+            "device_energy_joule": float(self.energy.sum()),
+            "source_energy_joule": self.source_energy,
+            "read_energy_joule": self.read_energy,
+            "time_seconds": self.time,
+            "failed_cells": [
+                [int(i), int(j)] for i, j in np.argwhere(self.status != Status.REACHED)
+            ],
+        }
+
+    def save(self, path: str | Path, **facts: str | float) -> Path:
+        """Write the outcome as an HDF5 record, with ``facts`` about how it came about."""
+        names = ("target", "x", "g", "status", "pulses", "reads", "energy", "disturb")
+        tree: dict[str, Any] = {name: getattr(self, name) for name in names}
+        tree |= {"source_energy": self.source_energy, "read_energy": self.read_energy}
+        tree |= {"time": self.time, "passes": self.passes, "facts": facts}
+        return write_record(path, KIND, tree)
+
+
+def program_array(
+    writer: ArrayWriter,
+    x: ArrayLike,
+    target: ArrayLike,
+    recipe: Recipe,
+    rng: np.random.Generator,
+    *,
+    parallel: bool = True,
+    passes: int = 3,
+    keep_steps: bool = False,
+    progress: Progress | None = None,
+) -> ArrayOutcome:
+    """Write every cell of an array to its target.
+
+    Parameters
+    ----------
+    writer
+        Applies the pulses: :class:`~.write_array.WriteArray`, or
+        :class:`~.write_spice.WriteSpice`.
+    x
+        States before, (rows, cols) or a number.
+    target
+        Conductances to reach at ``recipe.v_read`` [S], (rows, cols).
+    recipe
+        Pulses, tolerance and limits.
+    rng
+        Draws cycle-to-cycle spread and read noise.
+    parallel
+        Pulse the cells of a row together; otherwise one cell at a time.
+    passes
+        Passes over all rows at most: a later one corrects what later writes disturbed.
+    keep_steps
+        Keep every pulse and the states after it.
+    progress
+        Called with rows done and their number, over all passes allowed.
+    """
+    rows, cols = writer.tile.shape
+    population = writer.population
+    states = np.array(np.broadcast_to(np.asarray(x, float), (rows, cols)))
+    target = np.array(target, float)
+    if target.shape != (rows, cols):
+        raise InputError(f"expected targets of shape ({rows}, {cols}), got {target.shape}")
+    if passes < 1:
+        raise InputError(f"passes must be at least 1, got {passes}")
+    check_targets(population.device, target, recipe, population.spread.read)
+    totals = _Totals(rows, cols)
+    place = np.arange(rows * cols).reshape(rows, cols)
+
+    def verify(row: int, loop: Loop) -> None:
+        on = loop.running
+        g = population.read(states[row, on], recipe.v_read, rng, place[row, on])
+        totals.read_energy += float(np.sum(recipe.v_read**2 * np.abs(g)) * recipe.read_time)
+        totals.time += recipe.read_time
+        loop.observe(g)
+
+    made = 0
+    for made in range(1, passes + 1):
+        before = totals.count
+        for row in range(rows):
+            loop = Loop(recipe, target[row], population.spread.read)
+            verify(row, loop)
+            while len(loop.running):
+                for amplitude, width in _pulses(*loop.following(), cols, parallel):
+                    pace = np.ones((rows, cols))
+                    if population.spread.c2c:
+                        pace = np.exp(population.spread.c2c * rng.standard_normal((rows, cols)))
+                    done = writer.pulse(states, row, amplitude, width, recipe.edge, pace)
+                    moved = population.conductance(done.x.ravel(), recipe.v_read)
+                    moved -= population.conductance(states.ravel(), recipe.v_read)
+                    totals.add(row, amplitude, done, moved.reshape(rows, cols))
+                    totals.time += float(recipe.duration(width))
+                    states = done.x
+                    if keep_steps:
+                        totals.steps.append(ArrayStep(row, amplitude, width, pace, done))
+                verify(row, loop)
+            totals.settle(row, loop)
+            if progress is not None:
+                progress((made - 1) * rows + row + 1, passes * rows)
+        if totals.count == before:
+            break
+    if progress is not None:
+        progress(passes * rows, passes * rows)
+    return ArrayOutcome(
+        target=target,
+        x=states,
+        g=population.conductance(states.ravel(), recipe.v_read).reshape(rows, cols),
+        status=totals.status,
+        pulses=totals.pulses,
+        reads=totals.reads,
+        energy=totals.energy,
+        source_energy=totals.source_energy,
+        read_energy=totals.read_energy,
+        time=totals.time,
+        disturb=totals.disturb,
+        passes=made,
+        steps=tuple(totals.steps),
+    )
+
+
+def replay(
+    writer: ArrayWriter, x: ArrayLike, steps: Iterable[ArrayStep], edge: float
+) -> Iterator[ArrayPulse]:
+    """Apply the pulses of ``steps`` once more, on another writer and from its own states; yields
+    what each did.
+    """
+    x = np.array(x, float)
+    for step in steps:
+        done = writer.pulse(x, step.row, step.amplitude, step.width, edge, step.pace)
+        x = done.x
+        yield done
+
+
+def _pulses(
+    on: Indices, amplitude: Array, width: Array, cols: int, parallel: bool
+) -> Iterator[tuple[Array, float]]:
+    """Group the pulses that cells of a row ask for into those that their lines can give at once."""
+    groups = (
+        [
+            np.flatnonzero((np.sign(amplitude) == s) & (width == w))
+            for s, w in _kinds(amplitude, width)
+        ]
+        if parallel
+        else [np.array([k]) for k in range(len(on))]
+    )
+    for group in groups:
+        levels = np.zeros(cols)
+        levels[on[group]] = amplitude[group]
+        yield levels, float(width[group[0]])
+
+
+def _kinds(amplitude: Array, width: Array) -> list[tuple[float, float]]:
+    return sorted(set(zip(np.sign(amplitude).tolist(), width.tolist(), strict=True)))
+
+
+class _Totals:
+    """Running sums over an array's write."""
+
+    def __init__(self, rows: int, cols: int) -> None:
+        self.status = np.zeros((rows, cols), np.int8)
+        self.pulses = np.zeros((rows, cols, 2), np.int64)
+        self.reads = np.zeros((rows, cols), np.int64)
+        self.energy, self.disturb = np.zeros((rows, cols)), np.zeros((rows, cols))
+        self.source_energy = self.read_energy = self.time = 0.0
+        self.count = 0
+        self.steps: list[ArrayStep] = []
+
+    def add(self, row: int, amplitude: Array, done: ArrayPulse, moved: Array) -> None:
+        self.count += 1
+        self.energy += done.energy
+        self.source_energy += done.source_energy
+        moved[row, amplitude != 0.0] = 0.0
+        self.disturb += moved
+
+    def settle(self, row: int, loop: Loop) -> None:
+        self.status[row] = loop.status
+        self.pulses[row] += loop.pulses
+        self.reads[row] += loop.reads

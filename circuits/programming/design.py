@@ -1,0 +1,186 @@
+"""A recipe from the device's own rates: pulses gentle enough to hit a level, strong enough to end.
+
+How far a short pulse moves a device, ``|dg/dt| width``, follows from its model at every amplitude.
+The width is chosen so that a pulse at the voltage limit would move the quickest level through the
+whole range; the first rung moves it by a third of the tolerance, and each rung by a given factor
+more. At the limit pulses get longer, until they move the slowest level by twice the tolerance. Then
+the nominal device gets every one of these pulses, and the recipe keeps how far they move it.
+"""
+
+__all__ = ["VoltageRange", "design_recipe", "fitted_range", "with_reach"]
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from ...data.errors import InputError
+from ...data.types import Array
+from ...devices.device import Device
+from ...devices.levels import Levels
+from .population import Population
+from .recipe import Ramp, Reach, Recipe
+
+GRID = 400
+"""Amplitudes tried per polarity."""
+
+CONDUCTANCES = 17
+"""Conductances that the nominal device is pulsed from."""
+
+QUIET = 0.01
+"""Move of a half-selected neighbour, in tolerances, up to which a pulse leaves it where it is."""
+
+
+class VoltageRange(NamedTuple):
+    """Voltages that a device may see."""
+
+    low: float
+    """Most negative, RESET [V]."""
+    high: float
+    """Most positive, SET [V]."""
+    source: str
+    """Where these limits come from."""
+
+
+def fitted_range(device: Device) -> VoltageRange | None:
+    """Return the voltages that the device was fitted on, if its provenance says so."""
+    low, high = device.meta.get("v_min"), device.meta.get("v_max")
+    if low is None or high is None:
+        return None
+    return VoltageRange(float(low), float(high), "the device's fit")
+
+
+def design_recipe(
+    levels: Levels,
+    *,
+    tolerance: float = 0.25,
+    limits: VoltageRange | None = None,
+    width: float | None = None,
+    factor: float = 1.3,
+    margin: float = 1.0,
+    read_time: float | None = None,
+    max_pulses: int = 200,
+) -> Recipe:
+    """Return a recipe that writes between any two of ``levels``.
+
+    Parameters
+    ----------
+    levels
+        Levels to reach; their device gives the rates.
+    tolerance
+        Accepted distance from a level, in steps between levels.
+    limits
+        Voltages that are never exceeded; by default those of the device's fit.
+    width
+        Flat part of the first pulses [s]; by default each polarity's own, from its rates.
+    factor
+        How much further each rung moves a device than the one before.
+    margin
+        How much faster than the nominal device the fastest one is, and how much slower the slowest.
+    read_time
+        Duration of a verify read [s]; by default a tenth of the shorter pulse.
+    max_pulses
+        Pulses after which a device is given up.
+
+    Raises
+    ------
+    InputError
+        If the device has no dynamics, no limits are known, or it does not switch within them.
+    """
+    device = levels.device
+    if not device.dynamic:
+        raise InputError(
+            f"device {device.name}: model {device.model.name} has no dynamics, it can't be"
+            " programmed by pulses"
+        )
+    limits = limits or fitted_range(device)
+    if limits is None:
+        raise InputError(
+            f"device {device.name} does not say on which voltages it was fitted: give the limits"
+        )
+    if not (np.isfinite(limits.low) and np.isfinite(limits.high) and limits.low < 0 < limits.high):
+        raise InputError(
+            f"voltage limits must enclose 0 V, got {limits.low!r} to {limits.high!r} V"
+        )
+    if not 0.0 < tolerance < 0.5:
+        raise InputError(f"tolerance must be between 0 and 0.5 level steps, got {tolerance!r}")
+    if not (factor > 1.0 and margin >= 1.0):
+        raise InputError(f"expected factor > 1 and margin >= 1, got {factor!r} and {margin!r}")
+    band = tolerance * float(np.diff(levels.g).min())
+    up, down = (
+        _ramp(levels, end, band, width, factor, margin) for end in (limits.high, limits.low)
+    )
+    return with_reach(
+        Recipe(
+            up,
+            down,
+            band,
+            v_read=levels.v_read,
+            read_time=read_time or 0.1 * min(up.width, down.width),
+            max_pulses=max_pulses,
+        ),
+        levels,
+    )
+
+
+def with_reach(recipe: Recipe, levels: Levels) -> Recipe:
+    """Return the recipe with how far its pulses move the nominal device from conductances between
+    the lowest and the highest of ``levels``.
+    """
+    g = np.linspace(levels.g[0], levels.g[-1], CONDUCTANCES)
+    down, up = (_moves(levels, g, ramp, recipe.edge) for ramp in (recipe.reset, recipe.set))
+    disturbed = (_moves(levels, g, ramp, recipe.edge, 0.5) for ramp in (recipe.reset, recipe.set))
+    loud = [np.abs(moved).max(axis=1) > QUIET * recipe.tolerance for moved in disturbed]
+    # The rung before the first loud one, the last where none is.
+    quiet = [max(int(np.argmax([*each, True])) - 1, 0) for each in loud]
+    set_moves, reset_moves = (tuple(map(tuple, moved.tolist())) for moved in (up, -down))
+    reach = Reach(tuple(g.tolist()), set_moves, reset_moves, (quiet[0], quiet[1]))
+    return replace(recipe, reach=reach)
+
+
+def _moves(levels: Levels, g: Array, ramp: Ramp, edge: float, share: float = 1.0) -> Array:
+    """Return how far every rung moves the nominal device [S], (rungs, conductances), at a
+    ``share`` of its amplitude.
+    """
+    rungs = np.repeat(np.arange(ramp.rungs), len(g))
+    before = np.tile(g, ramp.rungs)
+    nominal = Population(levels.device, len(before))
+    x = nominal.states(before, levels.v_read)
+    pulsed = nominal.pulse(x, share * ramp.amplitude(rungs), ramp.duration(rungs), edge)
+    after = nominal.conductance(pulsed.x, levels.v_read)
+    moved: Array = (after - before).reshape(-1, len(g))
+    return moved
+
+
+def _ramp(
+    levels: Levels, end: float, band: float, width: float | None, factor: float, margin: float
+) -> Ramp:
+    amplitude = np.linspace(0.0, end, GRID + 1)[1:]
+    speed = _speed(levels, amplitude)
+    # The last level of a way is where pulses of this polarity end, not where they start.
+    used = speed[:, :-1] if end > 0 else speed[:, 1:]
+    if not used[-1].min() > 0.0:
+        kind = "SET" if end > 0 else "RESET"
+        raise InputError(f"device {levels.device.name} does not {kind} all its levels at {end:g} V")
+    fastest = np.maximum.accumulate(speed.max(axis=1))
+    width = width or _rounded(float(np.ptp(levels.g)) / (margin * fastest[-1]))
+    gentle = band / (3.0 * margin)
+    start = float(amplitude[min(int(np.searchsorted(fastest * width, gentle)), GRID - 1)])
+    rungs = max(1.0, np.ceil(np.log(fastest[-1] * width / gentle) / np.log(factor)))
+    slowest = float(used[-1].min()) / margin
+    longest = max(width, _rounded(2.0 * band / slowest))
+    return Ramp(start, float((end - start) / rungs), end, width, factor, longest)
+
+
+def _speed(levels: Levels, amplitude: Array) -> Array:
+    """Return ``|dg/dt|`` [S/s] at each amplitude and level, (amplitudes, levels)."""
+    device = levels.device
+    slope = device.didx(levels.v_read, levels.x) / levels.v_read
+    rate = device.rate(amplitude[:, None], levels.x)
+    forward: Array = np.where(rate * amplitude[:, None] > 0.0, np.abs(rate * slope), 0.0)
+    return forward
+
+
+def _rounded(value: float) -> float:
+    """Return ``value`` with two significant digits."""
+    return float(f"{value:.1e}")

@@ -1,0 +1,255 @@
+"""Many devices of one kind, each a little different, under one pulse each.
+
+A population is what a controller meets in an array without wires: the same compact model with
+parameters that differ from device to device (D2D), a state that answers every pulse a little
+differently (C2C), and a read that is noisy.
+"""
+
+__all__ = ["Behaviour", "Population", "Pulsed", "Spread", "spread_from_fit"]
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ...data.errors import InputError
+from ...data.types import Array
+from ...devices.device import Device
+from ...devices.series import inner_voltage
+from .integrate import integrate
+
+Indices = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How devices of one kind differ, and how one device differs from pulse to pulse."""
+
+    d2d: Mapping[str, float] = field(default_factory=dict)
+    """Relative spread of model parameters from device to device: each is log-normal around the
+    device's value, with this standard deviation of its logarithm.
+    """
+    c2c: float = 0.0
+    """Standard deviation of the logarithm of the state's speed, drawn anew for every pulse."""
+    read: float = 0.0
+    """Standard deviation of a verify read, relative to the conductance that is read."""
+
+    def __post_init__(self) -> None:
+        for name, value in {**self.d2d, "c2c": self.c2c, "read": self.read}.items():
+            if not 0.0 <= value <= 2.0:
+                raise InputError(f"spread: {name} must be from 0 to 2, got {value!r}")
+
+
+def spread_from_fit(device: Device, *, c2c: float = 0.0, read: float = 0.0) -> Spread:
+    """Return a spread whose D2D part is the device's own standard errors.
+
+    Parameters
+    ----------
+    device
+        The device; fitted parameters without a standard error do not vary, and neither does the
+        series resistance, which is wiring.
+    c2c, read
+        See :class:`Spread`.
+
+    Notes
+    -----
+    A standard error of one device's fit stands in for a population's spread where none was
+    measured: it says how far the data leave a parameter open, not how devices differ.
+    """
+    d2d = {
+        name: min(float(error / abs(device.parameters[name])), 0.5)
+        for name, error in sorted(device.stderr.items())
+        if np.isfinite(error) and error > 0.0 and device.parameters[name] != 0.0 and name != "r_s"
+    }
+    return Spread(d2d, c2c, read)
+
+
+class Pulsed(NamedTuple):
+    """What a pulse did."""
+
+    x: Array
+    """State after it, (devices,)."""
+    energy: Array
+    """Energy taken by each device [J], (devices,)."""
+
+
+@dataclass(frozen=True)
+class Population:
+    """Devices that share the equations and the area of ``device``."""
+
+    device: Device
+    count: int
+    parameters: Mapping[str, Array] = field(default_factory=dict)
+    """Parameters that differ between the devices, (count,) each."""
+    spread: Spread = field(default_factory=Spread)
+
+    def __post_init__(self) -> None:
+        if not self.device.dynamic:
+            raise InputError(
+                f"device {self.device.name}: model {self.device.model.name} has no dynamics, it"
+                " can't be programmed by pulses"
+            )
+        for name, values in self.parameters.items():
+            self.device.model.parameter(name)
+            if np.shape(values) != (self.count,):
+                raise InputError(
+                    f"population: expected {self.count} values of {name}, got shape"
+                    f" {np.shape(values)}"
+                )
+
+    @classmethod
+    def sample(
+        cls, device: Device, count: int, spread: Spread, rng: np.random.Generator
+    ) -> "Population":
+        """Return ``count`` devices with parameters drawn from ``spread``, within bounds."""
+        sampled = {}
+        for name, sigma in sorted(spread.d2d.items()):
+            row = device.model.parameter(name)
+            middle = device.parameters[name]
+            drawn = middle * np.exp(sigma * rng.standard_normal(count))
+            sampled[name] = np.clip(drawn, min(row.lower, middle), max(row.upper, middle))
+        return cls(device, count, sampled, spread)
+
+    @cached_property
+    def _args(self) -> list[Array]:
+        values = {**self.device.parameters, **self.parameters}
+        return [
+            np.broadcast_to(np.asarray(values[name], float), (self.count,))
+            for name in self.device.model.names
+        ]
+
+    def behaviour(self, which: Indices | slice = slice(None)) -> "Behaviour":
+        """Return rate and current of devices ``which``, as the inner loops need them."""
+        return Behaviour(self.device, [a[which] for a in self._args])
+
+    def conductance(self, x: Array, v_read: float, which: Indices | slice = slice(None)) -> Array:
+        """Return the noise-free conductances at ``v_read`` [S] of ``which`` in states ``x``."""
+        values = dict(zip(self.device.model.names, (a[which] for a in self._args), strict=True))
+        return self.device.area * self.device.model.current(v_read, x, values) / v_read
+
+    def read(
+        self,
+        x: Array,
+        v_read: float,
+        rng: np.random.Generator,
+        which: Indices | slice = slice(None),
+    ) -> Array:
+        """Return conductances [S] as a verify read sees them, with noise."""
+        g = self.conductance(x, v_read, which)
+        if self.spread.read:
+            g = g * (1.0 + self.spread.read * rng.standard_normal(g.shape))
+        return g
+
+    def states(self, g: ArrayLike, v_read: float) -> Array:
+        """Return the states that have conductances ``g`` [S] at ``v_read``; where a device can't
+        have one, the nearest end of its range.
+        """
+        low, high = self.device.model.state_range
+        bottom, top = (
+            self.conductance(np.full(self.count, end), v_read) for end in (float(low), float(high))
+        )
+        wanted = np.broadcast_to(np.asarray(g, float), (self.count,))
+        inside = np.clip(wanted, bottom, top)
+        values = dict(zip(self.device.model.names, self._args, strict=True))
+        x = self.device.model.state(inside * v_read / self.device.area, v_read, values)
+        return np.where(wanted >= top, high, np.where(wanted <= bottom, low, np.clip(x, low, high)))
+
+    def pulse(
+        self,
+        x: Array,
+        amplitude: ArrayLike,
+        width: ArrayLike,
+        edge: float,
+        rng: np.random.Generator | None = None,
+        which: Indices | slice = slice(None),
+        *,
+        rtol: float = 1e-7,
+    ) -> Pulsed:
+        """Apply one trapezoidal pulse to each of the devices ``which``.
+
+        Parameters
+        ----------
+        x
+            States before, (devices,).
+        amplitude, width
+            Height [V] and length of the flat part [s] of each device's pulse.
+        edge
+            Rise and fall time, each, as a share of the width.
+        rng
+            Draws the cycle-to-cycle spread; without it every device moves as its model says.
+        which
+            The devices that ``x`` belongs to.
+        rtol
+            Relative tolerance of the state per step.
+        """
+        n = len(x)
+        amplitude = np.broadcast_to(np.asarray(amplitude, float), (n,))
+        width = np.broadcast_to(np.asarray(width, float), (n,))
+        pace = np.ones(n)
+        if rng is not None and self.spread.c2c:
+            pace = np.exp(self.spread.c2c * rng.standard_normal(n))
+        behaviour = self.behaviour(which)
+        y = np.stack([x, np.zeros(n)], axis=1)
+        low, high = self.device.model.state_range
+        for begins, ends, share in ((0.0, 1.0, edge), (1.0, 1.0, 1.0), (1.0, 0.0, edge)):
+            if share == 0.0:
+                continue
+            time = share * width
+
+            def motion(part: Indices, tau: Array, y: Array) -> Array:
+                # Loop variables are read before the loop goes on: integrate() runs to its end.
+                v = amplitude[part] * (begins + (ends - begins) * tau)  # noqa: B023
+                rate, i = behaviour.rate(v, np.clip(y[:, 0], low, high), part)
+                span = time[part]  # noqa: B023
+                return np.stack([span * pace[part] * rate, span * v * i], axis=1)
+
+            y = integrate(motion, y, controlled=1, rtol=rtol)
+            y[:, 0] = np.clip(y[:, 0], low, high)
+        return Pulsed(y[:, 0], y[:, 1])
+
+
+class Behaviour:
+    """Rate and current of devices, in one evaluation.
+
+    The voltage behind a series resistance is searched from where it was found the time before.
+    """
+
+    def __init__(self, device: Device, args: list[Array]) -> None:
+        self._area = device.area
+        self._args, self._r_s = args[:-1], args[-1]
+        self._series = bool(np.any(self._r_s))
+        self._u = np.zeros(len(self._r_s))
+        self._rate = device.model.compiled_many(("rate", ""), ("current", ""))
+        self._law = device.model.compiled_many(("current", ""), ("current", "V"))
+
+    def rate(self, v: Array, x: Array, which: Indices | slice) -> tuple[Array, Array]:
+        """Return dx/dt [1/s] and i [A] of ``which`` at terminal voltages ``v``, in states ``x``."""
+        args = [a[which] for a in self._args]
+        rate, i = self._rate(self._inner(v, x, which, args), x, *args)
+        return np.broadcast_to(rate, v.shape), self._area * np.broadcast_to(i, v.shape)
+
+    def current(self, v: Array, x: Array, which: Indices | slice) -> tuple[Array, Array]:
+        """Return i [A] and di/dv [S] of ``which`` at terminal voltages ``v``, in states ``x``."""
+        args = [a[which] for a in self._args]
+        i, slope = self._law(self._inner(v, x, which, args), x, *args)
+        if self._series:
+            slope = slope / (1.0 + self._r_s[which] * slope)
+        return self._area * np.broadcast_to(i, v.shape), self._area * np.broadcast_to(
+            slope, v.shape
+        )
+
+    def _inner(self, v: Array, x: Array, which: Indices | slice, args: list[Array]) -> Array:
+        if not self._series:
+            return v
+
+        def law(u: Array) -> tuple[Array, Array]:
+            i, slope = self._law(u, x, *args)
+            return np.broadcast_to(i, u.shape), np.broadcast_to(slope, u.shape)
+
+        # The last Newton step is applied too, so that it leaves an error of its square.
+        u = inner_voltage(law, v, self._r_s[which], start=self._u[which], tolerance=1e-7)[0]
+        self._u[which] = u
+        return u

@@ -1,0 +1,356 @@
+"""What a write costs, from every level to every other, on devices that differ.
+
+The table is made once per device by running the write-verify loop on many sampled devices per pair
+of levels; a training run then looks its pulses, energy and time up.
+"""
+
+__all__ = ["WriteTable", "extrapolations", "load_table", "make_table"]
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ...data.errors import InputError
+from ...data.store import build, reading, write_record
+from ...data.types import Array, Progress
+from ...devices.levels import Levels
+from ...devices.spread.variability import ParameterSpread
+from .design import fitted_range
+from .fractional_moves import Moves, make_moves
+from .population import Population, Spread
+from .recipe import Ramp, Reach, Recipe
+from .verify import History, Outcome, open_loop, write
+
+KIND = "write-table"
+
+BLOCK = 20_000
+"""Devices written side by side; bounds the memory."""
+
+
+@dataclass(frozen=True)
+class WriteTable:
+    """Cost and quality of a write from level ``a`` (first index) to level ``b`` (second index).
+
+    Means over ``samples`` sampled devices per pair, failed ones included. The diagonal is a write
+    to the level a device already has: one verify read and, as a rule, no pulse.
+    """
+
+    g: Array
+    """Conductance of each level [S], (L,)."""
+    pulses: Array
+    """Pulses of either polarity, (L, L)."""
+    pulses_up: Array
+    """Of these, SET pulses, (L, L): writes that overshoot take some of the other polarity."""
+    reads: Array
+    """Verify reads, (L, L)."""
+    energy: Array
+    """Energy in the device, pulses and verify reads [J], (L, L)."""
+    time: Array
+    """Duration of pulses and verify reads [s], (L, L)."""
+    read_energy: Array
+    """Share of the verify reads in ``energy`` [J], (L, L)."""
+    success: Array
+    """Share of the devices that ended within the tolerance, (L, L)."""
+    error: Array
+    """True conductance minus target after the write [S], (L, L, samples)."""
+    predicted_pulses: Array
+    """Pulses of the nominal device, the open-loop plan, (L, L)."""
+    open_loop_error: Array
+    """Conductance minus target after the open-loop plan without any read [S], (L, L, samples)."""
+    disturb: Array
+    """Largest change of a half-selected neighbour, over the levels it may have [S], (L, L)."""
+    moves: Moves
+    """Cost of moves by fractions of a level step."""
+    staircase: History
+    """Nominal device from the lowest to the highest level, and back, (reads, 2)."""
+    recipe: Recipe
+    spread: Spread
+    half_select: float
+    """Share of the amplitude that a half-selected neighbour sees: 1/2 or 1/3; 0 for 1T1R."""
+    device: str
+    """Name of the device."""
+    device_digest: str
+    """Hash of the device, see :attr:`memtwin.devices.device.Device.digest`."""
+    seed: int
+    notes: tuple[str, ...] = field(default=())
+    """What a reader must know, such as where the recipe goes beyond the fitted data."""
+
+    def __post_init__(self) -> None:
+        shape = (len(self.g),) * 2
+        for name in ("pulses", "pulses_up", "reads", "energy", "time", "success", "disturb"):
+            if getattr(self, name).shape != shape:
+                raise InputError(
+                    f"write table: expected {name} of shape {shape}, got"
+                    f" {getattr(self, name).shape}"
+                )
+
+    @property
+    def levels(self) -> int:
+        """Number of levels L."""
+        return len(self.g)
+
+    @property
+    def step(self) -> float:
+        """Mean distance between neighbouring levels [S]."""
+        return float(self.g[-1] - self.g[0]) / (self.levels - 1)
+
+    @property
+    def source(self) -> str:
+        """How the costs were obtained, in one line."""
+        return (
+            f"write-verify of {self.error.shape[-1]} sampled devices per pair of levels,"
+            f" {self.device}, seed {self.seed}"
+        )
+
+    def cost(self, before: ArrayLike, after: ArrayLike) -> tuple[float, float, float]:
+        """Return pulses, energy [J] and time [s] of writing devices from levels ``before`` to
+        ``after``, one after another.
+        """
+        a, b = np.asarray(before, np.intp), np.asarray(after, np.intp)
+        return (
+            float(self.pulses[a, b].sum()),
+            float(self.energy[a, b].sum()),
+            float(self.time[a, b].sum()),
+        )
+
+    def summary(self) -> dict[str, Any]:
+        """Return the figures that a report shows; means are over the pairs of different levels."""
+        moved = ~np.eye(self.levels, dtype=bool)
+        return {
+            "device": self.device,
+            "levels": self.levels,
+            "samples": self.error.shape[-1],
+            "tolerance_steps": self.recipe.tolerance / self.step,
+            "success_percent": 100.0 * float(self.success.mean()),
+            "worst_pair_success_percent": 100.0 * float(self.success.min()),
+            "pulses_mean": float(self.pulses[moved].mean()),
+            "pulses_predicted_mean": float(self.predicted_pulses[moved].mean()),
+            "energy_mean_joule": float(self.energy[moved].mean()),
+            "time_mean_seconds": float(self.time[moved].mean()),
+            "error_rms_steps": _rms(self.error) / self.step,
+            "open_loop_error_rms_steps": _rms(self.open_loop_error) / self.step,
+            "disturb_max_steps": float(self.disturb.max()) / self.step,
+            "set_volt": [self.recipe.set.start, self.recipe.set.stop],
+            "reset_volt": [self.recipe.reset.start, self.recipe.reset.stop],
+            "set_width_seconds": self.recipe.set.width,
+            "reset_width_seconds": self.recipe.reset.width,
+            "notes": list(self.notes),
+        }
+
+    def save(self, path: str | Path) -> Path:
+        """Write the table as an HDF5 record."""
+        arrays = {
+            f.name: getattr(self, f.name)
+            for f in fields(self)
+            if isinstance(getattr(self, f.name), (np.ndarray, str, int, float))
+        }
+        tree = {
+            **arrays,
+            "staircase": self.staircase._asdict(),
+            "moves": vars(self.moves),
+            "recipe": json.dumps(asdict(self.recipe)),
+            "spread": json.dumps(asdict(self.spread)),
+            "notes": list(self.notes),
+        }
+        return write_record(path, KIND, tree)
+
+
+def load_table(path: str | Path) -> WriteTable:
+    """Read a table that :meth:`WriteTable.save` wrote."""
+    with reading(path, KIND) as tree:
+        recipe = json.loads(tree["recipe"])
+        recipe |= {side: Ramp(**recipe[side]) for side in ("set", "reset")}
+        if recipe["reach"] is not None:
+            recipe["reach"] = Reach(**recipe["reach"])
+        known = {f.name: tree[f.name] for f in fields(WriteTable)}
+        known["staircase"] = build(History, tree["staircase"])
+        known["moves"] = build(Moves, tree["moves"])
+        known["recipe"] = Recipe(**recipe)
+        known["spread"] = Spread(**json.loads(tree["spread"]))
+        known["notes"] = tuple(tree["notes"])
+        return build(WriteTable, known)
+
+
+def make_table(
+    levels: Levels,
+    recipe: Recipe,
+    spread: Spread,
+    *,
+    samples: int = 64,
+    half_select: float = 0.5,
+    devices: ParameterSpread | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> WriteTable:
+    """Write ``samples`` sampled devices for every pair of levels, in closed and in open loop.
+
+    A device starts anywhere within the tolerance around its level, as an earlier write left it.
+
+    Parameters
+    ----------
+    levels
+        The levels and their device.
+    recipe
+        Pulses, tolerance and limits; see :func:`~.recipe_design.design_recipe`.
+    spread
+        Device-to-device and cycle-to-cycle spread, read noise.
+    samples
+        Devices per pair of levels.
+    half_select
+        Share of the amplitude that a neighbour on the same line sees.
+    devices
+        Measured distribution of the model's parameters over devices; it takes the place of
+        ``spread.d2d``.
+    seed
+        Seed of all that is drawn; the same seed gives the same table.
+    progress
+        Called with the devices written and their number.
+    """
+    if samples < 1:
+        raise InputError(f"samples must be at least 1, got {samples}")
+    if not 0.0 <= half_select < 1.0:
+        raise InputError(f"half_select must be from 0 to less than 1, got {half_select!r}")
+    device, count = levels.device, levels.count
+    a, b = (k.reshape(-1) for k in np.indices((count, count)))
+    per_block = max(1, BLOCK // samples)
+    closed: list[Outcome] = []
+    opened: list[Outcome] = []
+
+    def sample(n: int, rng: np.random.Generator) -> Population:
+        if devices is None:
+            return Population.sample(device, n, spread, rng)
+        return Population(device, n, devices.sample(n, rng), spread)
+
+    # A generator per block, so that the result does not depend on what else is drawn.
+    starts = range(0, len(a), per_block)
+    for place, source in zip(starts, np.random.SeedSequence(seed).spawn(len(starts)), strict=True):
+        rng = np.random.default_rng(source)
+        before = np.repeat(levels.g[a[place : place + per_block]], samples)
+        after = np.repeat(levels.g[b[place : place + per_block]], samples)
+        population = sample(len(before), rng)
+        begin = before + recipe.tolerance * rng.uniform(-1.0, 1.0, len(before))
+        begin = np.where(before == after, before, begin)
+        x = population.states(np.maximum(begin, 0.0), levels.v_read)
+        closed.append(write(population, x, after, recipe, rng))
+        opened.append(
+            open_loop(population, device.state(before, levels.v_read), after, recipe, rng)
+        )
+        if progress is not None:
+            progress((place + len(before) // samples) * samples, len(a) * samples)
+    shape = (count, count, samples)
+
+    def gathered(outcomes: list[Outcome], name: str) -> NDArray[Any]:
+        joined: NDArray[Any] = np.concatenate([getattr(outcome, name) for outcome in outcomes])
+        return joined.reshape(*shape, *joined.shape[1:])
+
+    plan = _plan(levels, recipe)
+    pulses = gathered(closed, "pulses").mean(axis=2)
+    missed = ~gathered(closed, "reachable")
+    notes = extrapolations(levels, recipe)
+    notes += [
+        f"level {k} lies outside the range of {100 * share:.2g} % of the sampled devices"
+        for k, share in enumerate(missed.mean(axis=(0, 2)))
+        if share > 0.0
+    ]
+    return WriteTable(
+        g=levels.g,
+        pulses=pulses.sum(axis=-1),
+        pulses_up=pulses[..., 1],
+        reads=gathered(closed, "reads").mean(axis=-1),
+        energy=gathered(closed, "energy").mean(axis=-1),
+        time=gathered(closed, "time").mean(axis=-1),
+        read_energy=gathered(closed, "read_energy").mean(axis=-1),
+        success=gathered(closed, "reached").mean(axis=-1),
+        error=gathered(closed, "error"),
+        predicted_pulses=plan.pulses.sum(axis=1).astype(float).reshape(count, count),
+        open_loop_error=gathered(opened, "error"),
+        disturb=_disturb(levels, recipe, plan, half_select),
+        moves=make_moves(
+            levels, recipe, sample, samples=samples, rng=np.random.default_rng([seed, 1])
+        ),
+        staircase=_staircase(levels, recipe),
+        recipe=recipe,
+        spread=spread,
+        half_select=half_select,
+        device=device.name,
+        device_digest=device.digest,
+        seed=seed,
+        notes=tuple(notes),
+    )
+
+
+def _rms(values: Array) -> float:
+    return float(np.sqrt(np.mean(values**2)))
+
+
+def _plan(levels: Levels, recipe: Recipe) -> Outcome:
+    """Write the nominal device from every level to every other, (L * L,)."""
+    a, b = (k.reshape(-1) for k in np.indices((levels.count, levels.count)))
+    nominal = Population(levels.device, len(a))
+    rng = np.random.default_rng(0)
+    return write(nominal, levels.x[a], levels.g[b], recipe, rng, history=True)
+
+
+def _staircase(levels: Levels, recipe: Recipe) -> History:
+    nominal = Population(levels.device, 2)
+    rng = np.random.default_rng(0)
+    outcome = write(nominal, levels.x[[0, -1]], levels.g[[-1, 0]], recipe, rng, history=True)
+    assert outcome.history is not None
+    return outcome.history
+
+
+def _disturb(levels: Levels, recipe: Recipe, plan: Outcome, share: float) -> Array:
+    """Return the largest change [S] of a neighbour that sees ``share`` of each planned pulse."""
+    count = levels.count
+    if share == 0.0:
+        return np.zeros((count, count))
+    assert plan.history is not None
+    pairs = count * count
+    x = np.tile(levels.x, pairs)  # neighbours at every level, for every pair
+    neighbours = Population(levels.device, len(x))
+    for amplitude, width in zip(plan.history.amplitude[1:], plan.history.width[1:], strict=True):
+        on = np.flatnonzero(np.repeat(width > 0.0, count))
+        if on.size:
+            v, w = (np.repeat(k, count)[on] for k in (share * amplitude, width))
+            x[on] = neighbours.pulse(x[on], v, w, recipe.edge, None, on).x
+    g = neighbours.conductance(x, levels.v_read).reshape(pairs, count)
+    worst: Array = np.abs(g - levels.g).max(axis=1)
+    return worst.reshape(count, count)
+
+
+def extrapolations(levels: Levels, recipe: Recipe) -> list[str]:
+    """Return, in words, where levels and recipe go beyond the data that the device was fitted to,
+    and what else the device's fit leaves in doubt.
+    """
+    device = levels.device
+    notes = [f"device {device.name}: {device.caveat}"] if device.caveat else []
+    meta, limits = device.meta, fitted_range(device)
+    lowest, highest = recipe.reset.stop, recipe.set.stop
+    if limits is None:
+        notes.append("the device does not say on which voltages it was fitted")
+    elif lowest < limits.low - 1e-6 or highest > limits.high + 1e-6:
+        notes.append(
+            f"pulses of {lowest:g} to {highest:g} V go beyond the fitted {limits.low:g} to"
+            f" {limits.high:g} V"
+        )
+    sampling = meta.get("t_step")
+    shortest = min(recipe.set.width, recipe.reset.width)
+    if isinstance(sampling, (int, float)) and shortest < sampling:
+        notes.append(
+            f"pulses of {shortest:.2g} s are shorter than the {sampling:.2g} s between the fitted"
+            " samples: their kinetics are the model's extrapolation"
+        )
+    seen = meta.get("x_min"), meta.get("x_max")
+    if None not in seen:
+        low, high = (float(str(end)) for end in seen)
+        outside = int(np.sum((levels.x < low) | (levels.x > high)))
+        if outside:
+            notes.append(
+                f"{outside} of {levels.count} levels lie outside the states {low:.2g} to {high:.2g}"
+                " that the fitted sweeps went through"
+            )
+    return notes

@@ -1,0 +1,202 @@
+"""What ngspice says about a cell and a tile: all that a surrogate is fitted to and judged by."""
+
+__all__ = ["Characterisation", "Vectors", "characterise", "load_characterisation"]
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...data.errors import InputError
+from ...data.store import build, digest, reading, write_record
+from ...data.types import Array, Progress
+from ...devices.levels import Levels
+from ..array.record import tile_from_tree, tile_tree
+from ..array.tile import Tile
+from ..lines.cell_law_fit import CellSweep
+from ..ngspice import netlist
+from ..ngspice.engine import Spice
+from ..ngspice.installed import features
+from ..ngspice.pool import MEMORY
+from .cell_deck import sweep_in_ngspice
+from .patterns import pattern
+from .patterns import vectors as row_voltages
+
+KIND = "characterisation"
+
+FITTED, HELD_OUT = ("uniform", "sparse"), ("uniform", "mlp", "binary")
+"""Families of the patterns that are fitted, of different density, and of those that judge."""
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """A tile read in ngspice."""
+
+    family: str
+    """Family of its conductance pattern."""
+    g: Array
+    """Conductances [S], (rows, cols)."""
+    v: Array
+    """Row voltages [V], (vectors, rows)."""
+    i: Array
+    """Sensed currents [A], (vectors, cols)."""
+
+
+@dataclass(frozen=True)
+class Characterisation:
+    """The record of one characterisation."""
+
+    tile: Tile
+    levels: Array
+    """Conductance levels [S], (L,)."""
+    sweep: CellSweep
+    fitted: tuple[Vectors, ...]
+    """For the fit."""
+    held_out: tuple[Vectors, ...]
+    """For the judgement; no fit sees them."""
+    meta: dict[str, Any] = field(default_factory=dict)
+    """Seed, tolerances, ngspice's version, seconds, digests of the decks."""
+    decks: dict[str, str] = field(default_factory=dict)
+    """The decks themselves."""
+
+    @property
+    def digest(self) -> str:
+        """Hash of everything that a fit depends on."""
+        parts = [tile_tree(self.tile), self.levels, self.sweep.g, self.sweep.v, self.sweep.i]
+        for one in self.fitted + self.held_out:
+            parts += [one.g, one.v, one.i]
+        return digest(*parts)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the record to ``path`` (HDF5)."""
+        sweep = self.sweep
+        tree: dict[str, Any] = {
+            "tile": tile_tree(self.tile),
+            "levels": self.levels,
+            "sweep": {"g": sweep.g, "v": sweep.v, "b": sweep.b, "i": sweep.i},
+            "meta": self.meta,
+            "decks": {k: np.frombuffer(d.encode(), np.uint8) for k, d in self.decks.items()},
+        }
+        for name, group in (("fitted", self.fitted), ("held_out", self.held_out)):
+            tree[name] = {
+                f"{k}": {"family": one.family, "g": one.g, "v": one.v, "i": one.i}
+                for k, one in enumerate(group)
+            }
+        return write_record(path, KIND, tree)
+
+
+def load_characterisation(path: str | Path) -> Characterisation:
+    """Read the record at ``path``.
+
+    Raises
+    ------
+    InputError
+        If it is no characterisation, or an incomplete one.
+    """
+    with reading(path, KIND) as tree:
+        groups = {
+            name: tuple(build(Vectors, tree[name][k]) for k in sorted(tree[name], key=int))
+            for name in ("fitted", "held_out")
+        }
+        return Characterisation(
+            tile=tile_from_tree(tree["tile"]),
+            levels=tree["levels"],
+            sweep=build(CellSweep, tree["sweep"]),
+            meta=tree["meta"],
+            decks={k: d.tobytes().decode() for k, d in tree.get("decks", {}).items()},
+            **groups,
+        )
+
+
+def characterise(
+    tile: Tile,
+    levels: Levels,
+    *,
+    vectors: int = 18,
+    held_out: int = 18,
+    bipolar: bool = False,
+    seed: int = 0,
+    workers: int | None = None,
+    memory: float = MEMORY,
+    progress: Progress | None = None,
+) -> Characterisation:
+    """Sweep single cells and read some vectors of whole tiles in ngspice.
+
+    Parameters
+    ----------
+    tile
+        The tile; its cell's read voltage is the full swing.
+    levels
+        The conductances that devices will be programmed to.
+    vectors
+        Tile vectors for the fit, over two patterns of different density; rounded up to share evenly.
+    held_out
+        Tile vectors for the judgement, over three other patterns; rounded up too.
+    bipolar
+        Whether row voltages of both signs will come.
+    seed
+        Seed of patterns and vectors.
+    workers
+        ngspice processes, by default one per core.
+    memory
+        Memory that each of them may take [byte].
+    progress
+        Called after every pattern.
+    """
+    if vectors < 2 or held_out < 3:
+        raise InputError(
+            f"a characterisation takes at least 2 vectors and 3 held-out ones, got {vectors} and"
+            f" {held_out}"
+        )
+    tile.cell.check_voltage(levels.v_read)
+    began = time.perf_counter()
+    rng = np.random.default_rng([seed, 0x5EED])
+    total = 1 + len(FITTED) + len(HELD_OUT)
+    full = tile.cell.v_read
+    ends = (-full, full) if bipolar else (-0.2 * full, full)
+    sweep, deck = sweep_in_ngspice(tile.cell, _between(levels), (min(ends), max(ends)))
+    decks = {"cells": deck}
+    if progress is not None:
+        progress(1, total)
+    groups = []
+    done = 1
+    for families, count in ((FITTED, vectors), (HELD_OUT, held_out)):
+        g = np.stack([pattern(family, tile.shape, levels.g, rng) for family in families])
+        many = -(-count // len(families))
+        v = np.stack([row_voltages(many, tile.rows, full, rng, bipolar=bipolar) for _ in families])
+        spice = Spice(tile, workers=workers, memory=memory)
+        spice.program(g)
+        i = spice.read(v, progress=_shifted(progress, done, total))
+        groups.append(tuple(map(Vectors, families, g, v, i)))
+        for one in groups[-1]:
+            decks[f"tile{done}"] = netlist.build(tile, one.g, one.v).text
+            done += 1
+    found = features()
+    meta = {
+        "seed": seed,
+        "bipolar": bipolar,
+        "options": netlist.OPTIONS,
+        "ngspice": found.version,
+        "klu": found.klu,
+        "seconds": time.perf_counter() - began,
+    }
+    return Characterisation(tile, levels.g, sweep, groups[0], groups[1], meta, decks)
+
+
+def _shifted(progress: Progress | None, done: int, total: int) -> Progress | None:
+    return None if progress is None else lambda k, _: progress(done + k, total)
+
+
+def _between(levels: Levels) -> Array:
+    """Return the levels, as many again between them, and a step beyond both ends where the device
+    goes there, since programming has its error.
+    """
+    low, high = float(levels.g[0]), float(levels.g[-1])
+    ends = np.sort(
+        levels.device.conductance(np.array(levels.device.model.state_range), levels.v_read)
+    )
+    margin = 0.1 * (high - low)
+    low, high = max(low - margin, float(ends[0]), 0.1 * low), min(high + margin, float(ends[1]))
+    return np.linspace(low, high, max(2 * levels.count, 17))

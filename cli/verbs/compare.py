@@ -1,0 +1,117 @@
+"""``memtwin compare``: the Siamese update beside other ways to train the same tiles."""
+
+__all__ = ["compare"]
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from ...data.errors import InputError
+from ..console import Json, emit
+from ..job import (
+    Changes,
+    Characterised,
+    ConfigFile,
+    Dask,
+    Out,
+    Preset,
+    Resume,
+    Seed,
+    Terminal,
+    Workers,
+    job,
+)
+
+
+def compare(
+    preset: Preset = None,
+    config: ConfigFile = None,
+    change: Changes = None,
+    rule: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="siamese, closed loop, verify-first, mixed precision or sign; repeatable,"
+            " by default all."
+        ),
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Seeds, counted from the configuration's.")] = 3,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            help="Engine for training, by default the configuration's; ideal takes linear devices."
+        ),
+    ] = None,
+    seed: Seed = None,
+    workers: Workers = None,
+    characterisation: Characterised = None,
+    dask: Dask = None,
+    out: Out = None,
+    resume: Resume = None,
+    json: Json = False,
+) -> None:
+    """Train by several update rules over several seeds; print accuracies, writes and costs.
+
+    Every training is kept in the folder: ``--resume`` continues there, with more seeds or rules too.
+    """
+    from ...training.runs.compare import COMPARED, compare_in
+
+    if seeds < 1:
+        raise InputError(f"--seeds must be at least 1, got {seeds}")
+    given = {"training.engine": engine, "seed": seed, "workers": workers}
+    if engine == "ideal":
+        # Without wires the drive undoes the devices' curvature, so that linear ones do as well.
+        given["device.linear"] = "true"
+    with job(
+        preset,
+        config,
+        change,
+        given,
+        out=out,
+        resume=resume,
+        characterisation=characterisation,
+        dask=dask,
+        again=f"memtwin compare --resume {{}} --seeds {seeds}",
+        kind="compare",
+    ) as (settings, claim, executor):
+        chosen = range(settings.seed, settings.seed + seeds)
+        found = compare_in(
+            claim, settings, rule or COMPARED, chosen, Terminal(), executor, characterisation
+        )
+    rows = found.summary()
+    facts = {
+        "engine": settings.training.engine,
+        "seeds": list(found.seeds),
+        "write_cost_source": found.write_cost_source,
+        "folder": str(claim.path),
+    }
+    if json:
+        emit({**rows, **facts}, as_json=True)
+        return
+    shown = {name: _line(row) for name, row in rows.items()}
+    title = "update rules" + (
+        ", mean ± spread over seeds" if seeds > 1 else f", seed {settings.seed}"
+    )
+    emit({**shown, **facts}, as_json=False, title=title)
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    """Return one line of text for people."""
+    text = f"{_spread(row, 'accuracy')} %"
+    if "to_float_percent" not in row:
+        return text
+    saved = ", ".join(
+        f"{name.replace('_', ' ')} {_spread(row, f'{name}_removed')}"
+        for key in row
+        if (name := key.removesuffix("_removed_percent")) != key
+    )
+    return (
+        f"{text} ({row['to_float_percent']:+.2f} to float); percent less than the closed loop in the"
+        f" first epoch: {saved}; most-written device {row['max_writes']:.0f} writes"
+    )
+
+
+def _spread(row: Mapping[str, Any], name: str) -> str:
+    """Return a mean over seeds, with its spread if there are several."""
+    mean, key = f"{row[f'{name}_percent']:.2f}", f"{name}_spread_percent"
+    return f"{mean} ± {row[key]:.2f}" if key in row else mean

@@ -1,0 +1,33 @@
+"""``memtwin info``: what this installation is and has."""
+
+__all__ = ["info"]
+
+from ..console import Json, emit
+
+
+def info(json: Json = False) -> None:
+    """Show versions, the ngspice that was found, cores and the data cache."""
+    import os
+    import platform
+    from importlib.metadata import version
+
+    from ... import __version__
+    from ...circuits.ngspice import installed as ngspice
+    from ...data.catalogue import cache_folder
+
+    found = ngspice.features() if ngspice.available() else None
+    summary = {
+        "memtwin": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        **{name: version(name) for name in ("numpy", "scipy", "sympy", "lmfit", "h5py", "PySpice")},
+        "ngspice": found.version if found else None,
+        "ngspice_library": found.library if found else None,
+        "klu": found.klu if found else None,
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
+        "data_cache": str(cache_folder()),
+        "data_cache_exists": cache_folder().is_dir(),
+    }
+    emit(summary, as_json=json, title="memtwin")

@@ -1,0 +1,44 @@
+"""``memtwin validate RUN``: read test images of a finished run through another engine."""
+
+__all__ = ["validate"]
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..console import Json, emit
+from ..job import Dask, Terminal, executor_at
+
+
+def validate(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    images: Annotated[
+        int | None, typer.Option(help="Test images; as configured when absent.")
+    ] = None,
+    engine: Annotated[
+        str | None, typer.Option(help="spice (default), line, surrogate or ideal.")
+    ] = None,
+    dask: Dask = None,
+    json: Json = False,
+) -> None:
+    """Read test images through every tile of every layer in another engine, by default ngspice."""
+    from ...training.runs.run import validate_run
+
+    with executor_at(dask) as executor:
+        found = validate_run(
+            run, engine=engine, images=images, listener=Terminal(), executor=executor
+        )
+    low, high = found.interval
+    summary = {
+        "engine": found.engine,
+        "reference_engine": found.reference_engine,
+        "images": len(found.labels),
+        "accuracy": found.accuracy,
+        "accuracy_low": low,
+        "accuracy_high": high,
+        "accuracy_same_images": found.reference_accuracy,
+        "agreement": found.agreement,
+        "differing": found.differing.tolist(),
+    }
+    emit(summary, as_json=json, title=f"validation of {run}")

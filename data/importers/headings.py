@@ -1,0 +1,278 @@
+"""A column's name, read as what the column holds and in which unit.
+
+:func:`parse_heading` is the one place that knows how people write this: ``Voltage (mV)``, ``I / mA``,
+``current_mA``, ``Smu1.I[1][1]``, ``Strom [mA]``, ``Volts``, or a name with its unit in a row below.
+"""
+
+__all__ = ["SI", "Heading", "parse_heading"]
+
+import re
+from dataclasses import dataclass
+
+from ..errors import InputError
+from .units import Unit, parse_unit, plain_symbols, si_factor
+
+SI = {
+    "time": "s",
+    "voltage": "V",
+    "current": "A",
+    "conductance": "S",
+    "resistance": "ohm",
+    "width": "s",
+    "frequency": "Hz",
+    "power": "W",
+    "temperature": "K",
+}
+"""Quantity -> its SI unit; a quantity that is not here, such as ``count``, has none."""
+
+_WORDS = {
+    "time": "t time timestamp zeit temps tiempo tempo",
+    "voltage": "v u voltage vapp vm vmem bias spannung tension tensione voltaje",
+    "current": "i current im imem strom courant corriente corrente",
+    "conductance": "g conductance leitwert",
+    "resistance": "r resistance widerstand",
+    "count": "pulse pulses puls pulsnr index idx number no nr n item count point points row step",
+    "cycle": "cycle cycles loop run repeat zyklus",
+    "width": "width duration breite",
+    "amplitude": "amplitude ampl",
+    "frequency": "freq frequency",
+    "power": "power",
+    "temperature": "temp temperature",
+}
+_QUANTITY = {word: quantity for quantity, words in _WORDS.items() for word in words.split()}
+_WHOLE = {
+    **dict.fromkeys(("av", "bv", "cv", "dv"), "voltage"),  # Keithley 4200: SMU A's voltage ...
+    **dict.fromkeys(("ai", "bi", "ci", "di"), "current"),
+    "x_value": "time",  # LabVIEW
+    "#": "count",
+}
+_OF_UNIT = {"s": "time", "V": "voltage", "A": "current", "S": "conductance", "ohm": "resistance"}
+_FILLERS = {
+    *("measured", "meas", "applied", "app", "memristor", "mem", "device", "dut", "channel", "ch"),
+    *("smu", "value", "values", "elapsed", "raw", "m", "data"),
+}
+_MAGNITUDE = {"abs", "absolute", "magnitude", "betrag"}
+_BRACKETS = re.compile(r"\(([^()]*)\)|\[([^\[\]]*)\]|\{([^{}]*)\}")
+_FORMULA = re.compile(r"[*^=+×·²³]|^\s*[-−]")
+_CHANNEL = re.compile(r"\s*(?:(?:smu|ch|channel)?\s*\d+)?\s*", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Heading:
+    """What a column's name says.
+
+    Attributes
+    ----------
+    text
+        The name as written.
+    quantity
+        ``time``, ``voltage``, ``current`` ... if the name says just that, else None.
+    unit
+        The unit in the name, or None.
+    unclear
+        What stands where a unit should and is none.
+    mentions
+        All quantities that words or unit of the name speak of.
+    magnitude
+        Whether the column holds a magnitude.
+    rank
+        Order of preference among columns of one quantity: words beside the quantity, channel.
+    """
+
+    text: str
+    quantity: str | None = None
+    unit: Unit | None = None
+    unclear: str = ""
+    mentions: frozenset[str] = frozenset()
+    magnitude: bool = False
+    rank: tuple[int, int] = (0, 0)
+
+    @property
+    def plain(self) -> str:
+        """The name in lower case, without brackets."""
+        return _BRACKETS.sub("", self.text).strip().lower()
+
+    def fits(self, quantity: str) -> bool:
+        """Return whether name and unit both say ``quantity``."""
+        return (
+            self.quantity == quantity
+            and not self.unclear
+            and (self.unit is None or self.unit.si == SI.get(quantity))
+        )
+
+    def factor(self, quantity: str, given: str | None, where: str) -> float:
+        """Return the factor of the column's numbers to SI, if they can be ``quantity``.
+
+        A unit ``given`` by the user overrules the words of the name and what is unclear in it, but
+        not the dimension of a unit that it holds.
+
+        Raises
+        ------
+        InputError
+            If the name contradicts the use, or holds what is no unit.
+        """
+        si = SI[quantity]
+        if given is None and self.unclear:
+            raise InputError(
+                f"{where}: {self.unclear!r} can't be the unit here, expected {si} with a prefix,"
+                f" such as m{si}: rename the column, or give its unit"
+            )
+        if self.unit is not None and self.unit.si != si:
+            raise InputError(
+                f"{where}: {self.unit.si!r} can't be the unit here, expected {si}, as of a"
+                f" {quantity}: take another column"
+            )
+        if given is not None:
+            return si_factor(given, si, where)
+        if self.quantity not in (None, quantity):
+            raise InputError(
+                f"{where}: by its name this is a {self.quantity}, not a {quantity}: take another"
+                " column, or give the unit as well if it is one"
+            )
+        return 1.0 if self.unit is None else self.unit.factor
+
+
+def parse_heading(text: str, below: str = "") -> Heading:
+    """Read a column's name, and the unit that a row of units has ``below`` it."""
+    name, written = _split(plain_symbols(text).strip())
+    units = [
+        unit for unit in (*written, _BRACKETS.sub(_inner, plain_symbols(below))) if unit.strip()
+    ]
+    quantity, mentions, magnitude, rank = _words(name)
+    unit, unclear = _agreed(units, quantity)
+    if not units:
+        unit, unclear, name = _at_the_end(name)
+        quantity, mentions, magnitude, rank = _words(name)
+        if unit is not None and quantity is None and not mentions and not _unknown(name):
+            quantity = _OF_UNIT.get(unit.si)
+        unit, unclear = _weak(unit, quantity, unclear)
+        unclear = unclear or ("" if unit else _hidden(name))
+    if _FORMULA.search(name):
+        quantity, unclear = None, unclear or text
+    if unit is not None:
+        mentions |= {_OF_UNIT.get(unit.si, unit.si)}
+    return Heading(text, quantity, unit, unclear, mentions, magnitude, rank)
+
+
+def _inner(found: "re.Match[str]") -> str:
+    return next(group for group in found.groups() if group is not None)
+
+
+def _split(name: str) -> tuple[str, list[str]]:
+    """Return the name without what brackets, slash, comma or ``in`` set apart as its unit."""
+    units: list[str] = []
+
+    def set_apart(found: "re.Match[str]") -> str:
+        inner = _inner(found)
+        words = re.findall(r"[^\W\d_]+", inner.lower())
+        if _CHANNEL.fullmatch(inner) or (words and _FILLERS.issuperset(words)):
+            return f" {inner} "
+        units.append(inner)
+        return " "
+
+    rest = _BRACKETS.sub(set_apart, name).strip()
+    if units and rest.endswith("/"):  # I / (mA)
+        rest = rest[:-1].strip()
+    if not units:
+        for apart in (r"(.+?)\s*/\s*(.+)", r"(.+?)\s*[,;]\s*(.+)", r"(.+?)[\s_]in[\s_]+(.+)"):
+            found = re.fullmatch(apart, rest)
+            if found:
+                return found.group(1), [found.group(2)]
+    elif "/" in rest:
+        units.append(rest)
+    return rest, units
+
+
+def _tokens(name: str) -> list[str]:
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
+    return [word.lower() for word in re.findall(r"[^\W\d_]+|\d+", apart)]
+
+
+def _unknown(name: str) -> bool:
+    known = (*_QUANTITY, *_FILLERS, *_MAGNITUDE)
+    return any(not word.isdigit() and word not in known for word in _tokens(name))
+
+
+def _words(name: str) -> tuple[str | None, frozenset[str], bool, tuple[int, int]]:
+    """Return the quantity that a name without unit is, those it mentions, whether it is a magnitude,
+    and its rank.
+    """
+    plain = name.strip().lower()
+    tokens = _tokens(name)
+    magnitude = not _MAGNITUDE.isdisjoint(tokens) or bool(re.fullmatch(r"\|.*\|", plain))
+    numbers = [int(word) for word in tokens if word.isdecimal() and len(word) < 5]
+    if plain in _WHOLE:
+        quantity = _WHOLE[plain]
+        return quantity, frozenset({quantity}), False, (0, ord(plain[0]))
+    words = [word for word in tokens if not word.isdigit() and word not in _MAGNITUDE]
+    named = [word for word in words if word not in _FILLERS]
+    mentions = frozenset(_QUANTITY[word] for word in named if word in _QUANTITY)
+    exact = len(mentions) == 1 and all(word in _QUANTITY for word in named)
+    inside = (word for word in _QUANTITY if len(word) > 3 and word in plain)  # pulsewidth
+    mentions |= {_QUANTITY[word] for word in inside}
+    others = len(words) - 1 + ("timestamp" in words)
+    return (
+        next(iter(mentions)) if exact else None,
+        mentions,
+        magnitude,
+        (others, numbers[0] if numbers else 0),
+    )
+
+
+def _agreed(units: list[str], quantity: str | None) -> tuple[Unit | None, str]:
+    """Return the one unit that all the texts are, or what is unclear."""
+    found = {_seconds(parse_unit(text), text, quantity) for text in units}
+    if len(found) == 1 and None not in found:
+        return found.pop(), ""
+    return None, " and ".join(units)
+
+
+def _seconds(unit: Unit | None, text: str, quantity: str | None) -> Unit | None:
+    """Return seconds for the S of a time in capitals."""
+    return Unit("s") if quantity in ("time", "width") and text.strip() == "S" else unit
+
+
+def _at_the_end(name: str) -> tuple[Unit | None, str, str]:
+    """Return the unit that the last word of a name is, what is unclear, and the words before it."""
+    whole = None if re.search(r"\s", name) else parse_unit(name)  # "U V" is no microvolt
+    if whole is not None and whole.si in _OF_UNIT and name not in ("h", "min"):
+        return whole, "", ""
+    found = re.fullmatch(r"(.*[^\s_.:-])[\s_.:-]+([^\s_.:-]+)[.\s]*", name)
+    if found is None:
+        return _glued(name)
+    head, tail = found.groups()
+    unit = parse_unit(tail)
+    if unit is None:
+        return None, "", name
+    said, mentioned, *_ = _words(head)
+    if re.search(r"(?:^|[\s_@-])[\d.]+$", head) and mentioned - {_OF_UNIT.get(unit.si)}:
+        return None, "", head  # a current at 0.1 V
+    return _seconds(unit, tail, said), tail, head
+
+
+def _glued(name: str) -> tuple[Unit | None, str, str]:
+    """Cut ``CurrentmA`` and ``ImA``; ``Is`` and ``VA`` may be names."""
+    for cut in range(len(name) - 1, 0, -1):
+        head, tail = name[:cut], name[cut:]
+        unit = parse_unit(tail)
+        if unit is not None and head.lower() in _QUANTITY and (cut > 3 or unit.factor != 1.0):
+            return unit, tail, head
+    return None, "", name
+
+
+def _hidden(name: str) -> str:
+    """Return a unit with a prefix that stands elsewhere in a name, if not after a number."""
+    for found in re.finditer(r"(?<![\d.\w])[^\W\d_]+|(?<=_)[^\W\d_]+", name):
+        unit = parse_unit(found.group())
+        if unit is not None and unit.factor != 1.0 and len(found.group()) > 1:
+            return found.group()
+    return ""
+
+
+def _weak(unit: Unit | None, quantity: str | None, tail: str) -> tuple[Unit | None, str]:
+    """Return a unit after an underscore or blank only where it suits the name: ``V_s`` may be the
+    source's voltage.
+    """
+    if unit is not None and quantity in SI and SI[quantity] != unit.si:
+        return None, tail
+    return unit, ""

@@ -1,0 +1,108 @@
+"""Units as people write them: one table of spellings and prefixes.
+
+:func:`parse_unit` reads ``mA``, ``µA``, ``kΩ``, ``Volts``, ``microseconds`` ... into the SI unit and
+the factor to it; :func:`si_factor` does so where only one SI unit makes sense.
+"""
+
+__all__ = ["Unit", "parse_unit", "plain_symbols", "si_factor"]
+
+import re
+from dataclasses import dataclass
+
+from ..errors import InputError
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A unit: the SI unit of its dimension, and how many of these it is."""
+
+    si: str
+    factor: float = 1.0
+
+
+_SYMBOLS = {"V": "V", "v": "V", "A": "A", "a": "A", "s": "s", "S": "S", "Ω": "ohm", "Hz": "Hz"}
+_WORDS = {
+    "s": ("sec", "secs", "second", "seconds", "sekunde", "sekunden"),
+    "V": ("volt", "volts"),
+    "A": ("amp", "amps", "ampere", "amperes"),
+    "ohm": ("ohm", "ohms"),
+    "S": ("siemens", "mho"),
+    "Hz": ("hz", "hertz"),
+}
+_SPELLED = {word: si for si, words in _WORDS.items() for word in words}
+_WHOLE = {
+    "min": Unit("s", 60.0),
+    "minutes": Unit("s", 60.0),
+    "h": Unit("s", 3600.0),
+    "hours": Unit("s", 3600.0),
+    "K": Unit("K"),
+    "°C": Unit("degC"),
+    "degC": Unit("degC"),
+    "W": Unit("W"),
+    "mW": Unit("W", 1e-3),
+    "uW": Unit("W", 1e-6),
+}
+_PREFIX = {
+    "": 1.0,
+    "f": 1e-15,
+    "p": 1e-12,
+    "n": 1e-9,
+    "u": 1e-6,
+    "m": 1e-3,
+    "k": 1e3,
+    "K": 1e3,
+    "M": 1e6,
+    "G": 1e9,
+    "femto": 1e-15,
+    "pico": 1e-12,
+    "nano": 1e-9,
+    "micro": 1e-6,
+    "milli": 1e-3,
+    "kilo": 1e3,
+    "mega": 1e6,
+    "giga": 1e9,
+}
+# in capitals MA, MV, MS stand for milli as well as for mega, which no device here needs
+_NO_MEGA = ("V", "A", "s", "S")
+_ALIKE = str.maketrans({"µ": "u", "μ": "u", "\N{OHM SIGN}": "Ω", "ω": "Ω", "\xa0": " "})
+
+
+def plain_symbols(text: str) -> str:
+    """Return text with one sign for each of micro and ohm, of which Unicode has two."""
+    return text.translate(_ALIKE)
+
+
+def parse_unit(text: str) -> Unit | None:
+    """Return the unit that a text is, or None."""
+    word = re.sub(r"\s+|\.$", "", plain_symbols(text))
+    if word in _WHOLE:
+        return _WHOLE[word]
+    for prefix, factor in _PREFIX.items():
+        # a prefix spelled out may have a capital, as at the start of a heading
+        head = word[: len(prefix)]
+        if head != prefix and (len(prefix) == 1 or head.lower() != prefix):
+            continue
+        rest = word[len(prefix) :]
+        si = _SYMBOLS.get(rest) or _SPELLED.get(rest.lower())
+        if si is None or (factor > 1e3 and si in _NO_MEGA) or (prefix == "K" and si != "ohm"):
+            continue
+        return Unit(si, factor)
+    return None
+
+
+def si_factor(given: str, unit: str, where: str) -> float:
+    """Return the factor from the unit ``given`` (such as ``mV``) to the SI unit ``unit`` (such as
+    ``V``).
+
+    Raises
+    ------
+    InputError
+        If it is none of that dimension; ``where`` begins the sentence.
+    """
+    found = parse_unit(given)
+    if found is None or found.si != unit:
+        raise InputError(
+            f"{where}: {given!r} can't be the unit here, expected {unit} with a prefix, such as"
+            f" m{unit}"
+        )
+    return found.factor

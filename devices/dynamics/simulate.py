@@ -1,0 +1,145 @@
+"""State and current of one device, or of many at once, under a voltage waveform.
+
+Each device is one scalar equation dx/dt = F(x, v(t)), with v linear between samples, and i = i(v,
+x). Many devices go step by step together (:mod:`memtwin.devices.dynamics.stepping`), a few under many samples
+are solved for the whole waveform at once (:mod:`memtwin.devices.dynamics.collocation`); both to the same
+tolerance.
+"""
+
+__all__ = ["Trace", "integrate", "simulate"]
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ...data.errors import InputError
+from ...data.types import Array, Progress
+from ..device import Device
+from ..model import CompactModel
+from .collocation import collocate
+from .stepping import System, march
+
+_FEW, _MANY = 48, 16
+"""Up to so many devices, and from so many samples, solving all steps together is cheaper."""
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What a simulation gives.
+
+    Attributes
+    ----------
+    t
+        Time [s], (n,).
+    v
+        Terminal voltage [V], (..., n).
+    i
+        Current [A], (..., n).
+    x
+        State, (..., n).
+    """
+
+    t: Array
+    v: Array
+    i: Array
+    x: Array
+
+    @property
+    def energy(self) -> Array:
+        """Energy ∫ v i dt taken from the source [J], (...)."""
+        return np.asarray(np.trapezoid(self.v * self.i, self.t, axis=-1), float)
+
+
+def simulate(
+    device: Device,
+    t: ArrayLike,
+    v: ArrayLike,
+    x0: ArrayLike,
+    *,
+    parameters: Mapping[str, ArrayLike] | None = None,
+    rtol: float = 1e-6,
+    atol: float = 1e-9,
+    progress: Progress | None = None,
+) -> Trace:
+    """Drive a device, or many like it, with voltages.
+
+    Parameters
+    ----------
+    device
+        The device; its series resistance is part of it.
+    t
+        Rising times of the samples [s], (n,).
+    v
+        Terminal voltage at these times, linear in between [V], (n,) or (..., n).
+    x0
+        State at ``t[0]``, broadcasting against the leading shape of v.
+    parameters
+        Parameters that differ between devices, each broadcasting against the leading shape.
+    rtol, atol
+        Tolerances on the state per step.
+    progress
+        Called with samples done and their number.
+
+    Returns
+    -------
+    Trace
+        Currents and states at the samples, with the broadcast leading shape.
+    """
+    p = {**device.parameters, **(parameters or {})}
+    trace = integrate(device.model, p, t, v, x0, rtol=rtol, atol=atol, progress=progress)
+    return Trace(trace.t, trace.v, device.area * trace.i, trace.x)
+
+
+def integrate(
+    model: CompactModel,
+    p: Mapping[str, ArrayLike],
+    t: ArrayLike,
+    v: ArrayLike,
+    x0: ArrayLike,
+    *,
+    rtol: float = 1e-6,
+    atol: float = 1e-9,
+    progress: Progress | None = None,
+) -> Trace:
+    """Do what :func:`simulate` does for a model and its parameters, at unit area."""
+    t = np.asarray(t, float)
+    v = np.asarray(v, float)
+    if t.ndim != 1 or t.size < 2 or not (np.diff(t) > 0).all():
+        raise InputError("t must be at least two times, each later than the one before")
+    if v.ndim == 0 or v.shape[-1] != t.size:
+        raise InputError(f"expected v of shape (..., {t.size}) like t, got {v.shape}")
+    if not (np.isfinite(v).all() and np.isfinite(t).all()):
+        raise InputError("times and voltages must be finite numbers")
+    values = model.complete(p)
+    x0 = np.asarray(x0, float)
+    low, high = model.state_range
+    if not ((x0 >= low) & (x0 <= high)).all():
+        raise InputError(f"initial states must lie in [{low:g}, {high:g}]")
+    shape = np.broadcast_shapes(v.shape[:-1], x0.shape, *(a.shape for a in values.values()))
+    # Parameters that all devices share stay numbers: what depends on them alone is computed once.
+    args = [a if a.ndim == 0 else np.broadcast_to(a, shape).reshape(-1) for a in values.values()]
+    x = np.broadcast_to(x0, shape).reshape(-1).copy()
+    waves = np.broadcast_to(v, (*shape, t.size)).reshape(-1, t.size)
+    if model.rate_expr is None:
+        i = model.current(
+            waves,
+            x[:, None],
+            {k: a if a.ndim == 0 else a[:, None] for k, a in zip(values, args, strict=True)},
+        )
+        states = np.broadcast_to(x[:, None], i.shape).copy()
+    else:
+        system = System(model, args)
+        found = None
+        if len(x) <= _FEW and t.size >= _MANY:
+            found = collocate(system, t, waves.T, x, rtol, atol)
+        if found is None:
+            i, states = march(system, t, waves, x, rtol, atol, progress)
+        else:
+            states = np.ascontiguousarray(found.T)
+            i = np.ascontiguousarray(system.fresh().current(waves.T, found).T)
+            if progress is not None:
+                progress(t.size - 1, t.size - 1)
+    full = (*shape, t.size)
+    return Trace(t, np.broadcast_to(v, full), i.reshape(full), states.reshape(full))

@@ -1,0 +1,228 @@
+"""Which model describes a device: the one that predicts sweeps it has not seen."""
+
+__all__ = ["CANDIDATES", "Comparison", "HeldOut", "compare"]
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor, as_completed
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ...data.errors import FitError, InputError, MemtwinError, nearest
+from ...data.measurement import Sweep
+from ...data.types import Array, Progress
+from ..models import MODELS
+from .fit import Fit, fit
+from .loss import Loss
+from .quality import quality, says_nothing
+
+CANDIDATES = ("yakopcic", "yakopcic2020", "stanford", "mms", "knowm", "vteam", "vteam_exp")
+"""Models that ``auto`` compares unless told otherwise."""
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """How well a fitted model foretells sweeps that it was not fitted to.
+
+    Attributes
+    ----------
+    score
+        Root mean square of the loss's residuals; smaller is better. With the hybrid loss its unit
+        is one percent of the range, or a seventh of a decade. Where several fits describe the
+        sweeps seen as well (:attr:`~memtwin.devices.fitting.fit.Fit.ends`), that of the median one.
+    nrmse_percent, decades
+        The same fit's, see :class:`~memtwin.devices.fitting.quality.Quality`; over all points
+        together.
+    least, most
+        Scores of the best and of the worst of these fits: far apart where the sweeps seen do not
+        decide what the unseen ones will be.
+    fits
+        How many there are.
+    """
+
+    score: float
+    nrmse_percent: float
+    decades: float
+    least: float
+    most: float
+    fits: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Several models, one measurement.
+
+    Attributes
+    ----------
+    best
+        The model of the smallest score, fitted to all sweeps; none where even that one foretells
+        them no better than a resistor does.
+    held_out
+        For each model its errors on the sweeps held out, or, where there was only one sweep, on
+        the part of it that the fit had not seen; the best first.
+    failed
+        Models that could not be fitted, with the reason.
+    warning
+        Why there is no best one; empty if there is.
+    """
+
+    best: Fit | None
+    held_out: Mapping[str, HeldOut]
+    failed: Mapping[str, str]
+    warning: str = ""
+
+
+def compare(
+    models: Sequence[str],
+    sweeps: Sequence[Sweep],
+    *,
+    executor: Executor | None = None,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> Comparison:
+    """Fit every model to a part of the sweeps, score it on the others, and fit the best to all.
+
+    With two sweeps or more, the last third (at least one) is held out. A single sweep is cut in two
+    where it passes zero volts nearest to its middle, and each part predicts the other. Of a sweep
+    held out a model may choose the initial state, and nothing else.
+
+    A model is judged by the median of the fits that describe what was seen equally well: where
+    thresholds trade against rates, which of them comes first is chance, and they may foretell very
+    different things. It is judged by what was minimised, the loss, so that a choice is made by the same rule as
+    a fit: the choice between a model that errs in the large currents and one that errs in the small
+    ones is the choice of the loss. A best one whose score is no better than that of a resistor,
+    told the conductance that suits each sweep held out, describes nothing, and none is chosen.
+
+    Parameters
+    ----------
+    models
+        Names, as in :data:`memtwin.devices.models.MODELS`.
+    sweeps
+        Measurements of one device.
+    executor
+        Where models are fitted side by side; default: here, one after the other.
+    progress
+        Called with (models done, models).
+    settings
+        Further arguments of :func:`memtwin.devices.fitting.fit.fit`.
+
+    Raises
+    ------
+    FitError
+        If no model can be fitted.
+    """
+    if not models:
+        raise InputError("there is no model to compare")
+    known = {"x0", *(f"x0_{k + 1}" for k in range(len(sweeps)))}
+    known.update(*(MODELS[name].names for name in models))
+    for key in ("fixed", "bounds", "priors", "start"):
+        for name in settings.get(key) or {}:
+            if name not in known:
+                raise InputError(
+                    f"no model compared has a parameter {name!r}{nearest(name, known)}"
+                )
+    folds = _folds(list(sweeps))
+    if executor is None:
+        results = ((name, _judge(name, folds, settings)) for name in models)
+    else:
+        futures = {executor.submit(_judge, name, folds, settings): name for name in models}
+        results = ((futures[job], job.result()) for job in as_completed(futures))
+    found: dict[str, HeldOut | str] = {}
+    for name, result in results:
+        found[name] = result
+        if progress is not None:
+            progress(len(found), len(models) + 1)
+    judged = {name: found[name] for name in models}  # in the order given, whoever came first
+    scores = {name: result for name, result in judged.items() if isinstance(result, HeldOut)}
+    failed = {name: result for name, result in judged.items() if isinstance(result, str)}
+    if not scores:
+        raise FitError(f"no model could be fitted: {'; '.join(failed.values())}")
+    ranked = dict(sorted(scores.items(), key=lambda item: item[1].score))
+    best = next(iter(ranked))
+    unseen = [sweep for _, part in folds for sweep in part]
+    warning = _warning(best, ranked[best], unseen, settings.get("loss", "hybrid"))
+    winner = (
+        None if warning else fit(MODELS[best], sweeps, executor=executor, **_known(best, settings))
+    )
+    if progress is not None:
+        progress(len(models) + 1, len(models) + 1)
+    return Comparison(winner, ranked, failed, warning)
+
+
+def _warning(name: str, best: HeldOut, unseen: list[Sweep], loss: Loss | str) -> str:
+    loss = Loss(loss) if isinstance(loss, str) else loss
+    if not says_nothing(best.score, best.nrmse_percent, unseen, loss):
+        return ""
+    return (
+        f"{unseen[0].name}: no model foretells it better than a resistor does, the best is {name} with"
+        f" {best.nrmse_percent:.3g} % NRMSE and {best.decades:.2g} decades; check data and polarity,"
+        " take other models, or fit one by its name"
+    )
+
+
+def _judge(
+    name: str, folds: list[tuple[list[Sweep], list[Sweep]]], settings: dict[str, Any]
+) -> HeldOut | str:
+    """Return a model's errors on what it has not seen, or why it could not be fitted."""
+    rows = 0
+    totals = np.zeros(5)  # sums of squares: median, NRMSE and decades of it, least, most
+    fits = 1
+    try:
+        for seen, unseen in folds:
+            fitted = fit(MODELS[name], seen, **_known(name, settings))
+            variants = [
+                fitted,
+                *(replace(fitted, parameters=end.parameters) for end in fitted.ends),
+            ]
+            errors = np.array([_errors(variant, unseen) for variant in variants])
+            errors = errors[np.argsort(errors[:, 0], kind="stable")]
+            totals += [*errors[len(errors) // 2, :3], errors[0, 0], errors[-1, 0]]
+            rows += int(errors[0, 3])
+            fits = max(fits, len(variants))
+    except MemtwinError as error:
+        return str(error)
+    kept = sum(int(sweep.kept.sum()) for _, unseen in folds for sweep in unseen)
+    score, least, most = np.sqrt(totals[[0, 3, 4]] / rows)
+    percent, decades = np.sqrt(totals[1:3] / kept)
+    return HeldOut(float(score), float(percent), float(decades), float(least), float(most), fits)
+
+
+def _errors(fitted: Fit, unseen: list[Sweep]) -> Array:
+    """Return sums of squares over sweeps: residuals, NRMSE and decades; and the residuals' count."""
+    total = np.zeros(4)
+    for sweep in unseen:
+        i = fitted.predict(sweep)
+        residual, _ = fitted.loss.residuals(i[:, None], sweep)
+        of, kept = quality(i, sweep, fitted.loss), int(sweep.kept.sum())
+        squares = (kept * of.nrmse_percent**2, kept * of.decades**2)
+        total += [float((residual**2).sum()), *squares, len(residual)]
+    return total
+
+
+def _known(name: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings with only those named parameters that this model has."""
+    names = {*MODELS[name].names, "x0"}
+    chosen = dict(settings)
+    for key in ("fixed", "bounds", "priors", "start"):
+        chosen[key] = {n: v for n, v in (settings.get(key) or {}).items() if n in names}
+    return chosen
+
+
+def _folds(sweeps: list[Sweep]) -> list[tuple[list[Sweep], list[Sweep]]]:
+    if len(sweeps) > 1:
+        held = max(len(sweeps) // 3, 1)
+        return [(sweeps[:-held], sweeps[-held:])]
+    (sweep,) = sweeps
+    middle = len(sweep.v) / 2
+    crossings = np.flatnonzero(np.diff(np.sign(sweep.v)) != 0) + 1
+    crossings = crossings[(crossings >= 16) & (crossings <= len(sweep.v) - 16)]
+    cut = int(crossings[np.argmin(np.abs(crossings - middle))]) if len(crossings) else int(middle)
+    first, second = (_part(sweep, part) for part in (slice(None, cut), slice(cut, None)))
+    return [([first], [second]), ([second], [first])]
+
+
+def _part(sweep: Sweep, part: slice) -> Sweep:
+    return Sweep(
+        sweep.name, sweep.t[part], sweep.v[part], sweep.i[part], sweep.censored[part], sweep.meta
+    )

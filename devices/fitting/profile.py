@@ -1,0 +1,142 @@
+"""Profile likelihood: how much worse the best fit gets when one parameter is held away from its
+value.
+"""
+
+__all__ = ["Profile", "profile"]
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.stats import chi2
+
+from ...data.errors import InputError, nearest
+from ...data.types import Array
+from .fit import Fit
+from .search import descend
+from .space import make_space
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One parameter's profile.
+
+    Attributes
+    ----------
+    name
+        The parameter.
+    values
+        Where it was held, rising, shape (points,).
+    costs
+        Half the sum of squares with the others refitted, shape (points,).
+    limit
+        Cost at which the parameter lies on the edge of its confidence interval.
+    interval
+        That interval; an end is infinite where the cost does not reach the limit within the values
+        tried.
+    confidence
+        Its probability.
+    """
+
+    name: str
+    values: Array
+    costs: Array
+    limit: float
+    interval: tuple[float, float]
+    confidence: float
+
+
+def profile(
+    fit: Fit,
+    name: str,
+    *,
+    span: tuple[float, float] | None = None,
+    points: int = 21,
+    confidence: float = 0.95,
+    steps: int = 40,
+) -> Profile:
+    """Hold one parameter at many values, refit all others, and read its confidence interval off the
+    cost.
+
+    Unlike a standard error this sees asymmetry, bounds and ridges. All values descend together.
+
+    Parameters
+    ----------
+    fit
+        The fit.
+    name
+        A free parameter of it, ``x0_1`` and the like among them.
+    span
+        Range to try; default: four standard errors, or a factor of ten, about the value.
+    points
+        How many values.
+    confidence
+        Probability of the interval.
+    steps
+        Search steps per value.
+
+    Raises
+    ------
+    InputError
+        If the parameter is not free in this fit.
+    """
+    if name not in fit.names:
+        raise InputError(f"{name!r} is not free in this fit{nearest(name, fit.names)}")
+    free = [n for n in fit.names if n in fit.model.names]
+    states = {f"x0_{k}": value for k, value in enumerate(fit.x0, start=1)}
+    space = make_space(
+        fit.model,
+        fit.sweeps,
+        fit.loss,
+        fixed={n: v for n, v in {**fit.parameters, **states}.items() if n not in fit.names},
+        free=free,
+        series="r_s" in free,
+        bounds=dict(fit.bounds),
+        priors=dict(fit.priors),
+    )
+    space = replace(space, substeps=fit.substeps)
+    column = space.names.index(name)
+    best = np.array([{**fit.parameters, **states}[n] for n in space.names])
+    value, log = best[column], bool(space.log[column])
+    low, high = span or _span(value, fit.stderr[name], log)
+    low, high = max(low, space.lower[column]), min(high, space.upper[column])
+    if not low < high:
+        raise InputError(f"the span of {name} is {low:g} to {high:g}, expected a rising pair")
+    grid = np.geomspace(low, high, points) if log else np.linspace(low, high, points)
+    starts = np.tile(best, (points, 1))
+    starts[:, column] = grid
+
+    def held(z: Array, differentiate: bool) -> tuple[Array, Array]:
+        residual, slopes = space.residuals(z, differentiate)
+        if differentiate:
+            slopes[column] = 0.0  # no slope, no step
+        return residual, slopes
+
+    costs = descend(held, space.points(starts), steps=steps).costs
+    centre = space.residuals(space.points(best)[None], False)[0]
+    lowest = min(0.5 * float((centre**2).sum()), float(costs.min()))
+    noise = 2.0 * lowest / max(fit.effective_points - len(best), 1.0)
+    limit = lowest + 0.5 * noise * float(chi2.ppf(confidence, 1))
+    return Profile(name, grid, costs, limit, _interval(grid, costs, limit), confidence)
+
+
+def _span(value: float, error: float, log: bool) -> tuple[float, float]:
+    if log:
+        factor = np.exp(min(4.0 * error / value, np.log(10.0))) if np.isfinite(error) else 10.0
+        return float(value / factor), float(value * factor)
+    width = 4.0 * error if np.isfinite(error) else max(abs(value), 1.0)
+    return value - width, value + width
+
+
+def _interval(values: Array, costs: Array, limit: float) -> tuple[float, float]:
+    """Return where the costs cross the limit on either side of their minimum."""
+    best = int(np.argmin(costs))
+    low, high = -np.inf, np.inf
+    for k in range(best, 0, -1):
+        if costs[k - 1] >= limit > costs[k]:
+            low = float(np.interp(limit, [costs[k], costs[k - 1]], [values[k], values[k - 1]]))
+            break
+    for k in range(best, len(values) - 1):
+        if costs[k + 1] >= limit > costs[k]:
+            high = float(np.interp(limit, [costs[k], costs[k + 1]], [values[k], values[k + 1]]))
+            break
+    return low, high

@@ -1,0 +1,252 @@
+"""Compact models printed for ngspice.
+
+Facts of the simulator that the printing respects: ``limit()`` returns 0 and ``min()`` takes two
+arguments only; a negative base under ``**`` is taken by its magnitude, so odd powers are written
+as products; a ternary evaluates one branch only; the state is the voltage of a capacitor, 0 to 1
+V, charged by a current source.
+"""
+
+__all__ = [
+    "TIGHT",
+    "dynamic_elements",
+    "expression",
+    "number",
+    "static_current",
+    "static_elements",
+    "subcircuit",
+]
+
+import re
+from typing import Any
+
+import sympy as sp
+from sympy.printing.precedence import PRECEDENCE, precedence
+
+from ...data.errors import InputError
+from ..device import Device
+from ..functions import LIMIT, branches
+from ..model import symbols
+from .operators import OperatorPrinter
+
+TIGHT = "abstol=1e-15 vntol=1e-9 chgtol=1e-18 trtol=1 reltol=1e-7"
+"""ngspice ``.options`` at which transients of these models are accurate to about 1e-5."""
+
+_CAPACITANCE = 1e-6
+_NAME = re.compile(r"[A-Za-z0-9_.#]+\Z")
+
+
+def number(value: float) -> str:
+    """Return a number as ngspice reads it back exactly."""
+    return repr(float(value))
+
+
+class _NgspicePrinter(OperatorPrinter):
+    def __init__(self, names: dict[str, str], guarded: bool) -> None:
+        super().__init__({"full_prec": True})
+        self._names = names
+        self._guarded = guarded
+
+    def _print_Symbol(self, expr: sp.Symbol) -> str:
+        return self._names[expr.name]
+
+    def _print_Float(self, expr: sp.Float) -> str:
+        return number(expr)
+
+    def _print_Rational(self, expr: sp.Rational) -> str:
+        return number(float(expr))
+
+    def _print_Integer(self, expr: sp.Integer) -> str:
+        return str(int(expr))
+
+    def _print_Exp1(self, expr: sp.Expr) -> str:
+        return number(float(expr))
+
+    def _print_Pow(self, expr: sp.Pow, rational: bool = False) -> str:
+        base, exponent = expr.args
+        text = self.parenthesize(base, PRECEDENCE["Atom"], strict=False)
+        if exponent.is_Integer and abs(int(exponent)) <= 4:
+            product = "*".join([text] * abs(int(exponent)))
+            return f"({product})" if exponent > 0 else f"(1/({product}))"
+        if exponent.is_Integer and exponent % 2:
+            even = self._print(sp.Integer(exponent - 1))
+            return f"({text}*{text}**({even}))"
+        if exponent == sp.Rational(1, 2):
+            return f"sqrt({self._print(base)})"
+        return f"({text}**({self._print(exponent)}))"
+
+    def _print_exp(self, expr: sp.Expr) -> str:
+        return f"exp({self._print(expr.args[0])})"
+
+    def _print_Piecewise(self, expr: sp.Piecewise) -> str:
+        *guarded, (last, _) = expr.args
+        text = self._print(last)
+        for value, condition in reversed(guarded):
+            text = f"({self._print(condition)} ? {self._print(value)} : {text})"
+        return str(text)
+
+    def _print_limexp(self, expr: sp.Expr) -> str:
+        text = self._print(expr.args[0])
+        # Beyond the limit Newton's iterations only pass through: a constant is enough, and cheaper.
+        return f"exp(min({text}, {LIMIT}))" if self._guarded else f"exp({text})"
+
+    def _print_limsinh(self, expr: sp.Expr) -> str:
+        text = self._print(expr.args[0])
+        return f"sinh(max(min({text}, {LIMIT}), -{LIMIT}))" if self._guarded else f"sinh({text})"
+
+    def _print_softplus(self, expr: sp.Expr) -> str:
+        text = self._print(expr.args[0])
+        return f"({text} > 40 ? {text} : ln(1 + exp({text})))"
+
+    def _print_logistic(self, expr: sp.Expr) -> str:
+        return f"(0.5 + 0.5*tanh(0.5*({self._print(expr.args[0])})))"
+
+    def _print_power(self, expr: sp.Expr) -> str:
+        # Its base is never negative, so that ** is exact and evaluates the base once.
+        base, exponent = expr.args
+        if exponent == 1:
+            return f"({self._print(base)})"
+        return f"(({self._print(base)})**({self._print(exponent)}))"
+
+    def _print_Mul(self, expr: sp.Mul) -> str:
+        text = "*".join(self.parenthesize(arg, precedence(expr), strict=False) for arg in expr.args)
+        return f"({text})"
+
+
+def expression(expr: sp.Expr, names: dict[str, str], *, guarded: bool = False) -> str:
+    """Return ngspice text of ``expr``; ``names`` gives the text of every symbol."""
+    return str(_NgspicePrinter(names, guarded).doprint(expr))
+
+
+def _text(
+    device: Device, expr: sp.Expr, v: str, x: str, *, guarded: bool, scale: float = 1.0
+) -> str:
+    """Print ``scale`` times an expression with the device's numbers in it."""
+    values: dict[Any, Any] = {}
+    for name in device.model.names[:-1]:
+        value = device.parameters[name]
+        whole = value.is_integer() and abs(value) < 1e6
+        values[symbols(name)[0]] = sp.Integer(int(value)) if whole else sp.Float(value)
+    (voltage,) = symbols("V")
+    factor = sp.Float(scale) if scale != 1.0 else sp.Integer(1)
+    # One ternary for the whole, not one for each parameter: ngspice computes one branch only.
+    positive, negative = (factor * part for part in branches(expr.xreplace(values), voltage))
+    if positive != negative:
+        positive = sp.Piecewise((positive, voltage >= 0), (negative, True))
+    return expression(positive, {"V": v, "X": x}, guarded=guarded)
+
+
+def static_current(device: Device, v: str, x: str | float, *, guarded: bool = False) -> str:
+    """Return the B-source expression of the current at a frozen state.
+
+    Parameters
+    ----------
+    device
+        The device; its numbers are written into the expression.
+    v
+        ngspice text of the voltage across it, behind its series resistance: ``v(a,b)``.
+    x
+        State: a number, or ngspice text (``v(x1)``, ``{x}``) so that it can be altered in a loaded
+        circuit.
+    guarded
+        Limit arguments of exponentials to ±80: needed only where Newton may stray to such voltages.
+
+    Notes
+    -----
+    Where ``device.r_s`` is not 0 the voltage must be taken behind a resistor of that value;
+    :func:`static_elements` writes both.
+    """
+    state = number(x) if isinstance(x, int | float) else _checked_expression(x)
+    return _text(
+        device,
+        device.model.current_expr,
+        _checked_expression(v),
+        state,
+        guarded=guarded,
+        scale=device.area,
+    )
+
+
+def static_elements(
+    device: Device, tag: str, p: str, n: str, x: str | float, *, guarded: bool = False
+) -> list[str]:
+    """Return netlist lines of the device at a frozen state between nodes ``p`` and ``n``.
+
+    One B source; with a series resistance also a resistor and the node ``{tag}s`` between them.
+    ``tag`` makes element and node names unique; x is a number or ngspice text.
+    """
+    _check_names(tag, p, n)
+    if device.model.name == "resistor" and isinstance(x, int | float) and x > 0:
+        return [f"R{tag} {p} {n} {number(1 / (device.area * x) + device.r_s)}"]
+    lines, inner = _series(device, tag, p)
+    return [
+        *lines,
+        f"B{tag} {inner} {n} I={static_current(device, f'v({inner},{n})', x, guarded=guarded)}",
+    ]
+
+
+def dynamic_elements(
+    device: Device, tag: str, p: str, n: str, x: str, *, x0: str | float
+) -> list[str]:
+    """Return netlist lines of the device with its state as the voltage of node ``x``.
+
+    The state's capacitor is ``C{tag}`` with ``ic={x0}``: run ``.tran ... uic``, and alter ``ic``
+    to start elsewhere.
+    """
+    _check_names(tag, p, n, x)
+    rate = device.model.rate_expr
+    if rate is None:
+        raise InputError(f"model {device.model.name} has no dynamics: its state never changes")
+    lines, inner = _series(device, tag, p)
+    v, state = f"v({inner},{n})", f"v({x})"
+    current = static_current(device, v, state, guarded=True)
+    charge = _text(device, rate, v, state, guarded=True, scale=_CAPACITANCE)
+    start = number(x0) if isinstance(x0, int | float) else _checked_expression(x0)
+    return [
+        *lines,
+        f"B{tag} {inner} {n} I={current}",
+        f"Bx{tag} 0 {x} I={charge}",
+        f"C{tag} {x} 0 {number(_CAPACITANCE)} ic={start}",
+        f"Rx{tag} {x} 0 1e15",
+    ]
+
+
+def subcircuit(device: Device, name: str = "memristor", *, x0: float = 0.5) -> str:
+    """Return ``.subckt name p n x params: x0=...`` of the device with dynamics, as text.
+
+    Pins: p, n the terminals; x shows the state as a voltage from 0 to 1 V. It is an output, so
+    every instance needs a node of its own there: ``X1 a 0 s1 memristor x0=0.2``. The state is held
+    by the capacitor ``Cm`` on the inner node q, which coarse time steps may throw past its bounds;
+    the laws then read the bound, and so does x.
+    """
+    _check_names(name)
+    body = dynamic_elements(device, "m", "p", "n", "q", x0="{x0}")
+    body.append("Bm_x x 0 V=min(max(v(q), 0), 1)")
+    title = "; ".join(
+        filter(None, (f"* {device.model.title}", _comment(device.name), device.caveat))
+    )
+    head = f".subckt {name} p n x params: x0={number(x0)}"
+    return "\n".join([title, head, *body, f".ends {name}", ""])
+
+
+def _series(device: Device, tag: str, p: str) -> tuple[list[str], str]:
+    if device.r_s == 0:
+        return [], p
+    return [f"Rs{tag} {p} {tag}s {number(device.r_s)}"], f"{tag}s"
+
+
+def _check_names(*names: str) -> None:
+    for name in names:
+        if not _NAME.match(name):
+            raise InputError(
+                f"{name!r} can't be a name in a netlist: use letters, digits and _ . #"
+            )
+
+
+def _checked_expression(text: str) -> str:
+    if not re.match(r"[A-Za-z0-9_.#(),{}+\-*/ ]+\Z", text):
+        raise InputError(f"{text!r} can't be an expression in a netlist")
+    return text
+
+
+def _comment(text: str) -> str:
+    return re.sub(r"[^ -~]", " ", text)

@@ -1,0 +1,294 @@
+"""What pulses do to a device, and what it costs to move it from one level to another.
+
+A pulse rises and falls over ``edge`` and stays at its amplitude for ``width``. :func:`apply_pulse`
+gives one to any number of devices; :func:`write_cost` moves a device from every level to every
+other by identical SET or RESET pulses, open loop, under the device's own dynamics.
+"""
+
+__all__ = [
+    "Pulse",
+    "Pulsed",
+    "WriteCost",
+    "apply_pulse",
+    "choose_pulse",
+    "travel_time",
+    "write_cost",
+]
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ...data.errors import InputError
+from ...data.types import Array
+from ..device import Device
+from ..dynamics.simulate import simulate
+from ..levels import Levels
+
+_PLATEAU = 16  # intervals in which the energy of a plateau is summed
+_EDGE = 4
+_EDGE_SHARE = 0.05  # of the width, where no edge is given
+_WIDTHS = tuple(10.0**n for n in range(-6, 2))  # [s]
+_SEARCH = (0.02, 5.0)  # amplitudes that a search may choose from [V]
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """A trapezoidal voltage pulse: ``edge`` up, ``width`` at ``v``, ``edge`` down, ``rest`` at 0
+    V.
+    """
+
+    v: float
+    width: float
+    edge: float
+    rest: float = 0.0
+
+    @property
+    def period(self) -> float:
+        """Time from one pulse's start to the next one's [s]."""
+        return self.width + 2 * self.edge + self.rest
+
+    def waveform(self) -> tuple[Array, Array]:
+        """Return times [s] and voltages [V], fine enough to sum the energy."""
+        t, shape = _waveform(self.width, self.edge)
+        return t, self.v * shape
+
+
+@dataclass(frozen=True)
+class Pulsed:
+    """State after a pulse, energy taken from the source [J] and largest current magnitude [A]."""
+
+    x: Array
+    energy: Array
+    peak: Array
+
+
+@dataclass(frozen=True)
+class WriteCost:
+    """Open-loop cost of moving a device from level a (rows) to level b (columns).
+
+    Attributes
+    ----------
+    levels
+        The levels between which it holds.
+    pulses
+        Number of pulses, (L, L); 0 on the diagonal.
+    energy
+        Energy taken from the source [J], (L, L).
+    time
+        Time that the pulses and their rests take [s], (L, L).
+    miss
+        Conductance reached minus the target [S], (L, L): identical pulses stop nearest to it, not
+        on it.
+    set_pulse, reset_pulse
+        The pulses; SET where b > a.
+    source
+        How the numbers were obtained, in a sentence.
+    """
+
+    levels: Levels
+    pulses: Array
+    energy: Array
+    time: Array
+    miss: Array
+    set_pulse: Pulse
+    reset_pulse: Pulse
+    source: str
+
+
+def apply_pulse(
+    device: Device,
+    x: ArrayLike,
+    v: ArrayLike,
+    width: float,
+    *,
+    edge: float | None = None,
+    parameters: Mapping[str, ArrayLike] | None = None,
+    rtol: float = 1e-6,
+) -> Pulsed:
+    """Give one pulse to any number of devices at once.
+
+    Parameters
+    ----------
+    device
+        The device, or the mean of many.
+    x
+        States before, any shape.
+    v
+        Amplitudes at the devices' terminals [V], broadcasting against x.
+    width
+        Time at the amplitude [s].
+    edge
+        Rise and fall time [s]; 5 % of the width by default.
+    parameters
+        Parameters that differ between devices, broadcasting against x.
+    rtol
+        Relative tolerance on the state.
+    """
+    t, shape = _waveform(width, _EDGE_SHARE * width if edge is None else edge)
+    amplitude = np.asarray(v, float)
+    trace = simulate(device, t, amplitude[..., None] * shape, x, parameters=parameters, rtol=rtol)
+    return Pulsed(trace.x[..., -1], trace.energy, np.abs(trace.i).max(axis=-1))
+
+
+def travel_time(device: Device, start: float, end: float, v: float) -> float:
+    """Return the time [s] from state ``start`` to ``end`` at the constant voltage v [V]; inf if it
+    never gets there.
+    """
+    x = start + (end - start) * _grid()
+    speed = device.rate(v, x) * np.sign(end - start)
+    if (speed <= 0).any():
+        return float("inf")
+    return float(np.trapezoid(1.0 / speed, np.abs(x - start)))
+
+
+def choose_pulse(
+    device: Device,
+    start: float,
+    end: float,
+    *,
+    count: int = 64,
+    v: float | None = None,
+    width: float | None = None,
+) -> Pulse:
+    """Choose a pulse of which about ``count`` take the device from state ``start`` to ``end``.
+
+    Where ``v`` [V] is given the width follows; where ``width`` [s] is given (and no v) the
+    amplitude does. Where neither is, the amplitude is the largest that the device was fitted at
+    (``v_max`` and ``v_min`` in its ``meta``), or, where that is not known, the least that does it
+    with pulses of 1 µs, or of the first decade of widths above that at which 5 V suffice.
+
+    Raises
+    ------
+    InputError
+        If no pulse in reach moves the device that way.
+    """
+    sign = 1.0 if end > start else -1.0
+    verb = "SET" if sign > 0 else "RESET"
+    if v is None and width is None:
+        known = device.meta.get("v_max" if sign > 0 else "v_min")
+        v = float(known) if known is not None else None
+    if v is not None:
+        if v * sign <= 0:
+            raise InputError(f"a {verb} pulse of {v} V has the wrong sign")
+        total = travel_time(device, start, end, v)
+        if not np.isfinite(total):
+            raise InputError(f"device {device.name}: {v} V can't {verb} it over its levels")
+        width = total / count if width is None else width
+    else:
+        widths = _WIDTHS if width is None else (width,)
+        found = ((w, _amplitude(device, start, end, sign, count * w)) for w in widths)
+        width, v = next(((w, a) for w, a in found if a is not None), (widths[-1], None))
+        if v is None:
+            raise InputError(
+                f"device {device.name}: no voltage up to {_SEARCH[1]:g} V can {verb} it over its"
+                f" levels in {count} pulses of {width:.3g} s; give a longer width"
+            )
+    return Pulse(v, width, _EDGE_SHARE * width, width)
+
+
+def write_cost(
+    levels: Levels,
+    *,
+    set_pulse: Pulse | None = None,
+    reset_pulse: Pulse | None = None,
+    count: int = 64,
+    limit: int = 4096,
+) -> WriteCost:
+    """Simulate the write of every level from every other one by identical pulses.
+
+    Parameters
+    ----------
+    levels
+        The device and its levels.
+    set_pulse, reset_pulse
+        The pulses; by default chosen (:func:`choose_pulse`) so that the whole range takes about
+        ``count`` of them.
+    count
+        See there.
+    limit
+        Most pulses that a write may take.
+
+    Raises
+    ------
+    InputError
+        If the device has no dynamics, or its pulses do not reach some level.
+    """
+    device, x = levels.device, levels.x
+    if not device.dynamic:
+        raise InputError(
+            f"device {device.name} has no dynamics ({device.model.name}), so pulses have no cost:"
+            " choose a device with a state equation"
+        )
+    set_pulse = set_pulse or choose_pulse(device, x[0], x[-1], count=count)
+    reset_pulse = reset_pulse or choose_pulse(device, x[-1], x[0], count=count)
+    size = levels.count
+    pulses, energy, miss = np.zeros((size, size)), np.zeros((size, size)), np.zeros((size, size))
+    for pulse, rising in ((set_pulse, True), (reset_pulse, False)):
+        path, spent = _staircase(levels, pulse, rising, limit)
+        for a in range(size):
+            for b in range(a + 1, size) if rising else range(a):
+                n = max(1, int(np.argmin(np.abs(path[:, a] - levels.g[b]))))
+                pulses[a, b], energy[a, b] = n, spent[n, a]
+                miss[a, b] = path[n, a] - levels.g[b]
+    up = np.triu(np.full((size, size), set_pulse.period))
+    time = pulses * (up + np.tril(np.full((size, size), reset_pulse.period), -1))
+    source = (
+        f"{device.model.title} of {device.name} under identical pulses, open loop: SET"
+        f" {set_pulse.v:.4g} V for {set_pulse.width:.4g} s, RESET {reset_pulse.v:.4g} V for"
+        f" {reset_pulse.width:.4g} s"
+    )
+    return WriteCost(levels, pulses, energy, time, miss, set_pulse, reset_pulse, source)
+
+
+def _staircase(levels: Levels, pulse: Pulse, rising: bool, limit: int) -> tuple[Array, Array]:
+    """Return conductance and energy so far after 0, 1, ... pulses, (n + 1, L), from every level at
+    once.
+    """
+    device, goal = levels.device, levels.g[-1] if rising else levels.g[0]
+    x, g, total = levels.x, levels.g, np.zeros(levels.count)
+    path, spent = [g], [total]
+    t, v = pulse.waveform()
+    for _ in range(limit):
+        trace = simulate(device, t, v, x, rtol=1e-5)
+        before, x = x, trace.x[:, -1]
+        g, total = device.conductance(x, levels.v_read), total + trace.energy
+        path.append(g)
+        spent.append(total)
+        if (g >= goal).all() if rising else (g <= goal).all():
+            return np.stack(path), np.stack(spent)
+        if np.abs(x - before).max() < 1e-9:
+            break
+    raise InputError(
+        f"device {device.name}: {len(path) - 1} pulses of {pulse.v:.4g} V and"
+        f" {pulse.width:.4g} s do not reach {goal:.4g} S; give a longer or higher pulse"
+    )
+
+
+def _amplitude(device: Device, start: float, end: float, sign: float, total: float) -> float | None:
+    low, high = _SEARCH
+    if travel_time(device, start, end, sign * high) > total:
+        return None
+    for _ in range(60):
+        middle = (low * high) ** 0.5
+        if travel_time(device, start, end, sign * middle) > total:
+            low = middle
+        else:
+            high = middle
+    return sign * high
+
+
+def _grid() -> Array:
+    """Points from 0 to 1, dense at both ends, where states move slowest."""
+    return 0.5 * (1.0 - np.cos(np.pi * np.linspace(0.0, 1.0, 2001)))
+
+
+def _waveform(width: float, edge: float) -> tuple[Array, Array]:
+    """Times and unit amplitudes of a trapezoid."""
+    if not (width > 0 and edge > 0):
+        raise InputError(f"a pulse of {width} s with edges of {edge} s; expected both above 0")
+    up, flat = np.linspace(0.0, 1.0, _EDGE + 1), np.linspace(0.0, 1.0, _PLATEAU + 1)
+    t = np.concatenate([edge * up, edge + width * flat[1:], edge + width + edge * up[1:]])
+    return t, np.concatenate([up, np.ones(_PLATEAU), 1.0 - up[1:]])

@@ -1,0 +1,281 @@
+"""Configurations: presets load, changes apply, reach the library, and every typo gets one sentence."""
+
+import json
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from memtwin.circuits.array.amplifier import Amplifier
+from memtwin.circuits.array.cell import Cell, Selector, Transistor
+from memtwin.circuits.array.record import ACCESS as ACCESS_KINDS
+from memtwin.circuits.array.tile import Tile
+from memtwin.circuits.engines.ideal import Ideal
+from memtwin.cli.job import Preset
+from memtwin.data.dataset import ImageSet, load_images
+from memtwin.data.errors import InputError
+from memtwin.training.network import AveragePool, lenet, mlp
+from memtwin.training.rules.baselines import BASELINES
+from memtwin.training.rules.siamese import SiameseOptions
+from memtwin.training.runs.build import (
+    auditor_of,
+    cell_levels,
+    cell_tile,
+    chosen_images,
+    network_of,
+    train_options,
+    twin_of,
+)
+from memtwin.training.runs.config import (
+    AuditConfig,
+    RunConfig,
+    TrainingConfig,
+    load_config,
+    parse_config,
+    presets,
+)
+from memtwin.training.trainer.audit import Auditor
+from memtwin.training.trainer.trainer import TrainOptions
+from memtwin.training.twin.effects import Effects
+from memtwin.training.twin.matrix import MappingOptions
+
+
+def test_presets_load():
+    assert {"demo", "mnist"} <= set(presets())
+    for name in presets():
+        assert isinstance(load_config(name), RunConfig)
+
+
+def test_the_command_line_lists_every_preset():
+    help_text = Preset.__metadata__[0].help
+    listed = re.findall(r"[a-z]+(?:-[a-z]+)?", help_text.partition(":")[2])
+    assert sorted(set(listed) - {"or"}) == presets()
+
+
+def test_mnist_is_what_the_docs_say():
+    config = load_config("mnist")
+    assert config.network.hidden == (100,)
+    assert (config.training.epochs, config.training.batch, config.device.levels) == (10, 100, 16)
+
+
+def test_the_table_of_presets_is_theirs():
+    page = (Path(__file__).parents[3] / "docs" / "training.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([a-z-]+)` \| (?:digits|MNIST) \|[^|]*\|(.*)\|$", page, re.MULTILINE)
+    assert sorted(name for name, _ in rows) == presets()
+    for name, cells in rows:
+        levels, clip, rate, hysteresis, tiles, every = (cell.strip() for cell in cells.split("|"))
+        config = load_config(name)
+        training = config.training
+        stated = (float(clip), float(rate), float(hysteresis), int(levels))
+        assert stated == (
+            training.clip, training.learning_rate, training.hysteresis, config.device.levels,
+        )  # fmt: skip
+        assert tiles == f"{config.tile.rows}×{config.tile.cols}"
+        assert every.split()[0] == str(config.audit.every)
+
+
+def test_changes_apply_in_their_types():
+    config = load_config(
+        "demo", ["training.epochs=2", "network.hidden=[8, 4]", "training.engine=line", "seed = 7"]
+    )
+    assert (config.training.epochs, config.network.hidden, config.seed) == (2, (8, 4), 7)
+    assert config.training.engine == "line"
+
+
+def test_defaults_are_the_librarys():
+    config = RunConfig()
+    assert train_options(config) == TrainOptions()
+    assert (config.effects, config.mapping) == (Effects(), MappingOptions())
+    mine, theirs = AuditConfig(), {item.name: item.default for item in fields(Auditor)}
+    for name in ("every", "vectors", "bar_percent"):
+        assert getattr(mine, name) == theirs[name]
+
+
+def test_every_option_of_the_library_has_a_key():
+    keys = TrainingConfig.model_fields.keys()
+    library = {item.name for kind in (TrainOptions, SiameseOptions) for item in fields(kind)}
+    assert library - keys == {"siamese", "baseline", "seed"}
+
+
+def test_options_arrive_where_they_act():
+    changes = [
+        "seed=5", "training.optimiser=adam", "training.schedule=cosine", "training.scale=adaptive",
+        "training.compensation=damp", "training.damping=0.01", "training.write_limit=9",
+        "training.gradients=array", "training.calibration=50", "effects.stuck=0.1",
+        "mapping.bias=digital", "mapping.adc_bits=8",
+    ]  # fmt: skip
+    config = load_config("demo", changes)
+    options = train_options(config)
+    assert (options.seed, options.optimiser, options.schedule) == (5, "adam", "cosine")
+    assert (options.scale, options.gradients, options.calibration) == ("adaptive", "array", 50)
+    assert options.siamese == SiameseOptions(compensation="damp", damping=0.01, write_limit=9)
+    images, levels = load_images("digits"), cell_levels(config)
+    network = network_of(config, images)
+    twin = twin_of(config, network, levels, cell_tile(config, levels), Ideal)
+    assert twin.effects == Effects(stuck=0.1)
+    assert twin.options == MappingOptions(bias="digital", adc_bits=8)
+    assert network == mlp(64, 32, 10)
+
+
+OTHER = {
+    "rows": 48, "cols": 24, "r_row": 3.5, "r_col": 4.5, "r_driver": 70.0, "r_sense": 30.0,
+    "drive": "both", "sense": "both", "wire_spread": 0.1, "wire_seed": 7,
+}  # fmt: skip
+ACCESS = {
+    Transistor: ("transistor", {"v_gate": 1.2, "v_threshold": 0.3, "k": 2e-4, "channel": 0.05}),
+    Selector: ("selector", {"v_threshold": 0.2, "width": 0.02, "g_on": 1e-3, "g_off": 1e-9}),
+}
+AMPLIFIER = {"r_feedback": 2e3, "gain": 1e3, "v_max": 0.8}
+ELSEWHERE = {Tile: {"cell", "amplifier"}, Cell: {"device", "v_read", "access"}}
+"""Fields that are no plain key of ``[tile]``: parts with keys of their own, and ``[device]``'s."""
+
+
+def tile_of(tmp_path, text):
+    path = tmp_path / "tile.toml"
+    path.write_text(text)
+    config = load_config(path)
+    assert parse_config(json.loads(config.model_dump_json()), "again") == config
+    return config, cell_tile(config, cell_levels(config))
+
+
+def table(values):
+    return "".join(f"{name} = {value!r}\n" for name, value in values.items())
+
+
+def differ(a, b):
+    """Return the names of the fields in which two objects of one class differ."""
+    return {item.name for item in fields(a) if getattr(a, item.name) != getattr(b, item.name)}
+
+
+def test_every_field_of_a_tile_is_reached(tmp_path):
+    assert {item.name for item in fields(Tile)} == OTHER.keys() | ELSEWHERE[Tile]
+    assert {item.name for item in fields(Amplifier)} == AMPLIFIER.keys()
+    text = f"[tile]\n{table(OTHER)}[tile.amplifier]\n{table(AMPLIFIER)}"
+    _, tile = tile_of(tmp_path, text + "[device]\nv_read = 0.04\nlinear = true\n")
+    assert tile == Tile(**OTHER, cell=Cell.resistor(0.04), amplifier=Amplifier(**AMPLIFIER))
+    _, plain = tile_of(tmp_path, "[tile]\nrows = 64\ncols = 64\n")
+    assert differ(tile, plain) == {item.name for item in fields(Tile)}
+    assert plain == Tile(64, 64, cell=plain.cell)
+
+
+@pytest.mark.parametrize("kind", ACCESS)
+def test_every_field_of_a_cell_is_reached(tmp_path, kind):
+    name, values = ACCESS[kind]
+    assert {item.name for item in fields(kind)} == values.keys()
+    assert {item.name for item in fields(Cell)} == ELSEWHERE[Cell]
+    text = f"[device]\nv_read = 0.04\n[tile.access]\nkind = {name!r}\n"
+    config, tile = tile_of(tmp_path, text + table(values))
+    assert tile.cell == Cell(cell_levels(config).device, 0.04, kind(**values))
+    assert differ(tile.cell.access, kind()) == values.keys()
+    assert tile_of(tmp_path, text)[1].cell.access == kind()
+    assert tile_of(tmp_path, text + "[tile.amplifier]\n")[1].amplifier == Amplifier()
+
+
+def test_every_access_device_has_a_kind():
+    assert dict(ACCESS_KINDS) == {name: kind for kind, (name, _) in ACCESS.items()}
+
+
+def test_a_validation_of_more_images_than_there_are_is_refused():
+    images = load_images("digits")
+    there = len(images.x_test)
+    assert chosen_images(images, load_config("demo", [f"validation.images={there}"]))
+    for change, left in (([], there), (["images.test=30"], 30)):
+        config = load_config("demo", [*change, f"validation.images={left + 1}"])
+        with pytest.raises(InputError, match=f"{left + 1} images asked for, digits has {left} to"):
+            chosen_images(images, config)
+    # What is left open takes what there is.
+    assert len(chosen_images(images, load_config("demo", ["images.test=30"])).x_test) == 30
+
+
+def test_rules_are_those_of_the_library():
+    for name, rule in BASELINES.items():
+        config = load_config("demo", [f"training.rule={name}"])
+        assert train_options(config).baseline == rule
+
+
+def test_a_lenet_takes_square_images_that_are_large_enough():
+    digits = load_images("digits")
+    config = load_config("demo", ["network.kind=lenet", "network.hidden=[100]"])
+    with pytest.raises(InputError, match="5x5 kernel does not fit"):
+        network_of(config, digits)
+
+    def blank(width, height):
+        pixels = np.zeros((1, width * height), np.float32)
+        labels = digits.y_train[:1]
+        return ImageSet("blank", pixels, labels, pixels, labels, (height, width))
+
+    with pytest.raises(InputError, match="square images of ten classes, blank has 10 × 6"):
+        network_of(config, blank(6, 10))
+    large = blank(28, 28)
+    assert network_of(load_config("cnn"), large) == lenet()
+    average = network_of(load_config("cnn", ["network.pool=average"]), large)
+    assert average == lenet(pool=AveragePool)
+
+
+def test_audits_are_made_where_they_say_something():
+    def auditor(*changes):
+        return auditor_of(load_config("demo", [*changes]), lambda name: lambda tile: name)
+
+    found = auditor("audit.every=7", "audit.bar_percent=0.3")
+    assert (found.every, found.bar_percent, found.vectors) == (7, 0.3, 2)
+    assert (found.truth(None), found.fallback(None)) == ("spice", "line")
+    assert auditor("audit.fallback=none").fallback is None
+    for change in ("audit.every=0", "training.engine=ideal", "training.engine=spice"):
+        assert auditor(change) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[effects]\ndrif = 0.1", r"unknown key 'effects.drif' \(did you mean 'drift'\?\)"),
+        ("[mapping]\nbais = 1", r"unknown key 'mapping.bais' \(did you mean 'bias'\?\)"),
+        ("[effects]\ndrift = 2.0", "toml: effects: drift must be from 0 to 1, got 2.0"),
+        ("[mapping]\ndrive = 'bits'", "toml: mapping: inputs driven bit by bit need dac_bits"),
+        ("[network]\nkind = 'lenet'\nhidden = [3]", "network: hidden does not belong .* 'lenet'"),
+        ("[training]\ngradients = 'array'\nengine = 'ideal'", "needs the engine line or surrogate"),
+        ("[training]\nrule = 'sign'\nscale = 'adaptive'", "needs the rule siamese, got 'sign'"),
+        ("[training]\nepoch = 3", r"unknown key 'training.epoch' \(did you mean 'epochs'\?\)"),
+        ("[trainig]\nepochs = 3", r"unknown key 'trainig' \(did you mean 'training'\?\)"),
+        ("[training]\nepochs = 0", "training.epochs: Input should be greater than 0, got 0"),
+        ("[training]\nengine = 'spcie'", "training.engine: .*'spice'.*, got 'spcie'"),
+        ("[device]\nlevels = 1", "device.levels: .*greater than or equal to 2, got 1"),
+        ("[tile]\ncols = 31", "cols must be even"),
+        ("[tile]\nr_row = -1.0", "tile.r_row: .*greater than 0"),
+        ("[training\n", "is no valid TOML"),
+        ("[tile]\nwire_spred = 0.1", r"unknown key 'tile.wire_spred' \(did you mean 'wire_spread'"),
+        ("[tile.access]\nkind = 'transistor'\nvgate = 1.0", r"'tile.access.vgate' .*'v_gate'"),
+        ("[tile.access]\nv_gate = 1.0", "tile.access.kind: Field required"),
+        ("[tile.access]\nkind = 'selector'\nk = 1.0", "tile.access: k does not belong to a sel"),
+        ("[tile.access]\nkind = 'transistor'\nk = -1.0", "tile.access: .*k must be positive"),
+        ("[tile.amplifier]\ngian = 1.0", r"'tile.amplifier.gian' \(did you mean 'gain'"),
+        ("[tile.amplifier]\ngain = -1.0", "tile.amplifier: .*gain must be positive"),
+    ],
+)
+def test_bad_files_get_one_sentence(tmp_path, text, sentence):
+    path = tmp_path / "run.toml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=sentence) as caught:
+        load_config(path)
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_unknown_presets_name_the_nearest():
+    with pytest.raises(InputError, match=r"no preset 'mnsit' \(did you mean 'mnist'\?\)"):
+        load_config("mnsit")
+    with pytest.raises(InputError, match="there is no configuration file"):
+        load_config("missing.toml")
+
+
+@pytest.mark.parametrize("change", ["epochs", "=3", "seed.epochs=3", "training.epochs=many"])
+def test_bad_changes_get_one_sentence(change):
+    with pytest.raises(InputError):
+        load_config("demo", [change])
+
+
+def test_binary_files_are_no_configuration(tmp_path):
+    (tmp_path / "a.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match="no text file"):
+        load_config(tmp_path / "a.toml")

@@ -1,0 +1,143 @@
+"""A training stopped after any epoch and continued is the uninterrupted one, bit for bit."""
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+
+from memtwin.circuits.array.cell import Cell
+from memtwin.circuits.array.tile import Tile
+from memtwin.circuits.engines.ideal import Ideal
+from memtwin.circuits.lines.solver import LineSolver
+from memtwin.circuits.surrogate.engine import Surrogate
+from memtwin.data.dataset import load_images
+from memtwin.training.network import mlp
+from memtwin.training.rules.baselines import BASELINES
+from memtwin.training.rules.siamese import COMPENSATIONS, SiameseOptions
+from memtwin.training.trainer.audit import Auditor
+from memtwin.training.trainer.checkpoint import load_checkpoint, save_checkpoint
+from memtwin.training.trainer.loop import build_twin
+from memtwin.training.trainer.trainer import Trainer, TrainOptions
+from memtwin.training.twin.effects import Effects
+from memtwin.training.twin.ledger import WriteCosts
+from memtwin.training.twin.matrix import MappingOptions
+
+ENGINES = {"ideal": Ideal, "surrogate": Surrogate, "line": LineSolver}
+OPTIONS = TrainOptions(epochs=4, batch=20, decay=0.9, seed=3)
+NOISE = {"programming": 0.01, "read": 0.005}
+# Strong enough to move conductances, and not so strong that nothing is learnt.
+STRENGTH = {
+    "programming": 0.02, "read": 0.02, "reach": 0.2, "relaxation": 0.02, "drift": 0.05,
+    "stuck": 0.1, "stuck_high": 1.0,
+}  # fmt: skip
+EFFECTS = {
+    name: Effects(**({"stuck": 0.1 * (name == "stuck_high")} | NOISE | {name: strength}))
+    for name, strength in STRENGTH.items()
+} | {"all": Effects(**STRENGTH)}
+
+
+@pytest.fixture(scope="module")
+def digits():
+    images = load_images("digits")
+    return replace(
+        images,
+        x_train=images.x_train[:80],
+        y_train=images.y_train[:80],
+        x_test=images.x_test[:30],
+        y_test=images.y_test[:30],
+    )
+
+
+def trainer(digits, engine, effects, options=OPTIONS, mapping=None):
+    twin = build_twin(
+        mlp(64, 6, 10),
+        tile=Tile(32, 12, r_row=20.0, cell=Cell.sinh(5.0, v_read=0.2)),
+        engine=ENGINES[engine],
+        g_levels=np.linspace(5e-6, 50e-6, 16),
+        v_read=0.2,
+        clip=5.0,
+        effects=effects,
+        options=mapping,
+        seed=options.seed,
+    )
+    # A surrogate of its own, whose reads depend on what it held before.
+    auditor = Auditor(Surrogate, every=2, bar_percent=100.0)
+    return Trainer(twin, digits, options, WriteCosts.nominal(16), auditor=auditor)
+
+
+def outcome(trained):
+    """Return all that a training leaves behind."""
+    state = trained.state()
+    records = [replace(record, seconds=0.0) for record in trained.records]
+    devices = [matrix.devices.g for matrix in trained.twin.matrices]
+    gains = [matrix.gain for matrix in trained.twin.matrices]
+    return {
+        "records": records, "audits": trained.audits, "state": state, "g": devices, "gain": gains,
+        "accuracy": trained.evaluate(),
+    }  # fmt: skip
+
+
+def assert_same(a, b):
+    if isinstance(a, dict):
+        assert a.keys() == b.keys()
+        for key in a:
+            assert_same(a[key], b[key])
+    elif isinstance(a, np.ndarray) or (isinstance(a, list) and isinstance(a[0], np.ndarray)):
+        for left, right in zip(a, b, strict=True) if isinstance(a, list) else [(a, b)]:
+            np.testing.assert_array_equal(left, right)
+    else:
+        assert a == b
+
+
+def assert_resumes(make, file):
+    whole, stopped = make(), make()
+    for epoch in range(OPTIONS.epochs):
+        whole.run_epoch()
+        if epoch:
+            stopped = make()
+            load_checkpoint(file, stopped)
+        stopped.run_epoch()
+        save_checkpoint(file, stopped)
+    assert_same(outcome(whole), outcome(stopped))
+
+
+def test_every_effect_is_tried():
+    assert STRENGTH.keys() == {item.name for item in fields(Effects)}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("effects", EFFECTS)
+def test_with_any_effect_and_engine(digits, tmp_path, effects, engine):
+    assert_resumes(lambda: trainer(digits, engine, EFFECTS[effects]), tmp_path / "run.h5")
+
+
+@pytest.mark.parametrize("compensation", COMPENSATIONS)
+def test_with_any_compensation(digits, tmp_path, compensation):
+    siamese = SiameseOptions(accumulate=2, compensation=compensation, write_limit=3)
+    options = replace(OPTIONS, siamese=siamese, optimiser="adam", learning_rate=3e-3)
+    assert_resumes(
+        lambda: trainer(digits, "surrogate", EFFECTS["all"], options), tmp_path / "run.h5"
+    )
+
+
+@pytest.mark.parametrize("rule", BASELINES)
+def test_with_any_rule(digits, tmp_path, rule):
+    options = replace(OPTIONS, baseline=BASELINES[rule], learning_rate=0.03)
+    assert_resumes(
+        lambda: trainer(digits, "surrogate", EFFECTS["drift"], options), tmp_path / "run.h5"
+    )
+
+
+@pytest.mark.parametrize(
+    ("mapping", "changes"),
+    [
+        (MappingOptions(bias="digital", gain="tile", adc_bits=8), {"scale": "adaptive"}),
+        (MappingOptions(gain="column", drive="bits", dac_bits=4), {"schedule": "cosine"}),
+        (MappingOptions(gain="none", drive="linear"), {"gradients": "array"}),
+    ],
+    ids=["digital bias", "bits", "array gradients"],
+)
+def test_with_any_mapping(digits, tmp_path, mapping, changes):
+    options = replace(OPTIONS, learning_rate=0.03, **changes)
+    make = lambda: trainer(digits, "surrogate", EFFECTS["all"], options, mapping)  # noqa: E731
+    assert_resumes(make, tmp_path / "run.h5")

@@ -1,0 +1,96 @@
+"""Runs that no SPICE takes part in: what they ask for, and what their record holds."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from memtwin.circuits.array.cell import Cell
+from memtwin.cli.main import app
+from memtwin.data.dataset import load_images
+from memtwin.data.store import digest
+from memtwin.devices.device import Device
+from memtwin.devices.models import MODELS
+from memtwin.training.runs import run as experiment
+from memtwin.training.runs.build import cell_levels, engines_of, write_costs
+from memtwin.training.runs.config import load_config
+from memtwin.training.runs.report.page import write_report
+
+SMALL = [
+    "name=small",
+    "images.train=300",
+    "images.test=60",
+    "network.hidden=[8]",
+    "tile.rows=16",
+    "tile.cols=16",
+    "training.batch=20",
+    "validation.images=10",
+]
+
+
+def test_a_run_without_wires_asks_nothing_of_ngspice(tmp_path, monkeypatch):
+    def missing(*_, **__):
+        raise AssertionError("ngspice was asked")
+
+    for place in ("setup.characterise", "setup.fit_surrogate", "run.ngspice.features"):
+        monkeypatch.setattr(f"memtwin.training.runs.{place}", missing)
+    changes = ["training.engine=ideal", "validation.engine=ideal", "training.epochs=1"]
+    record = experiment.run(load_config("demo", [*SMALL, *changes]), tmp_path / "run")
+    assert not (tmp_path / "run" / "characterisation.h5").exists()
+    assert record["versions"]["ngspice"] == "not used"
+    assert "surrogate" not in record
+    # The same arrays through the same engine: all alike.
+    assert record["summary"]["agreement"] == record["summary"]["spice_images"] == 10
+    page = write_report(record, tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "held to ngspice" not in page
+    done = CliRunner().invoke(
+        app, ["report", str(tmp_path / "run"), "--picture", str(tmp_path / "a.png")]
+    )
+    assert done.exit_code == 0, done.output
+
+
+def test_outputs_follow_from_the_record_alone(tmp_path):
+    changes = ["training.engine=ideal", "validation.engine=ideal", "training.epochs=1",
+               "mapping.drive=linear", "device.v_read=0.3"]  # fmt: skip
+    config = load_config("demo", [*SMALL, *changes])
+    record = experiment.run(config, tmp_path / "run")
+    levels, part = record["levels"], record["validation"]
+    device, v_read, g = record["device"], levels["v_read"], levels["g"]
+    cell = Cell(
+        Device("it", MODELS[device["model"]], device["parameters"], area=device["area"]), v_read
+    )
+    x = load_images("digits").x_test[part["indices"]].astype(float)
+    for layer in record["layers"].values():
+        x = np.hstack([np.maximum(x, 0.0), np.ones((len(x), 1))])
+        scale = x.max(axis=1, keepdims=True)
+        i = cell.current((x / scale * v_read)[:, :, None], layer["g"]).sum(axis=1)
+        per_ampere = layer["clip"] / (v_read * (g[-1] - g[0]))
+        assert abs(layer["gain"] - 1.0) > 0.01
+        x = layer["gain"] * (i[:, 0::2] - i[:, 1::2]) * scale * per_ampere
+    np.testing.assert_allclose(x, part["outputs"], rtol=1e-4, atol=1e-4 * np.abs(x).max())
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_write_costs_are_kept_where_they_are_told(tmp_path, kind):
+    config = load_config("demo", ["device.levels=3"])
+    path = tmp_path / "table.h5"
+    made = write_costs(config, cell_levels(config), path=kind(path))
+    assert path.exists()
+    again = write_costs(config, cell_levels(config), path=kind(path))
+    assert digest(asdict(made)) == digest(asdict(again))
+
+
+@pytest.mark.parametrize(
+    ("changes", "engines"),
+    [
+        ([], {"surrogate", "spice", "line"}),
+        (["audit.every=0"], {"surrogate", "spice"}),
+        (["audit.fallback=none"], {"surrogate", "spice"}),
+        (["training.engine=ideal"], {"ideal", "spice"}),
+        (["training.engine=spice", "validation.engine=line"], {"spice", "line"}),
+    ],
+)
+def test_a_run_goes_through_the_engines_that_are_asked_for(changes, engines):
+    assert engines_of(load_config("demo", changes)) == engines

@@ -1,0 +1,169 @@
+"""Write costs and the ledger against sums done by hand."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memtwin.circuits.programming.design import design_recipe
+from memtwin.circuits.programming.population import Spread
+from memtwin.circuits.programming.table import make_table
+from memtwin.data.errors import InputError
+from memtwin.devices.device import load_device
+from memtwin.devices.levels import make_levels
+from memtwin.devices.pulses.trapezoid import write_cost
+from memtwin.training.rules.rule import Writes
+from memtwin.training.twin.cost import Cost
+from memtwin.training.twin.ledger import Ledger, WriteCosts
+from memtwin.training.twin.placement import Placement
+
+LEVELS = 5
+UP, DOWN = 3.0, 2.0
+
+
+def linear_costs():
+    """Three pulses per level up, two down; 1 J and 1 s per pulse, 0.1 J and 0.5 s per read."""
+    step = np.subtract.outer(np.arange(LEVELS), np.arange(LEVELS))
+    pulses = np.where(step < 0, -step * UP, step * DOWN)
+    return WriteCosts(pulses, pulses, pulses, 0.1, 0.5)
+
+
+def writes(device, before, level, weights=0):
+    return Writes(
+        np.array(device), np.array(before, np.float32), np.array(level, np.float32), weights
+    )
+
+
+def test_an_update_costs_what_a_hand_counts():
+    # One tile row holds weights (i, 0) and (i, 1): devices 4 i .. 4 i + 3.
+    ledger = Ledger([Placement(2, 2, 2, 4)], linear_costs())
+    cost = ledger.record(0, writes([0, 1, 2, 4], [0, 3, 1, 2], [2, 0, 2, 0], 3))
+    pulses = [2 * UP, 3 * DOWN, UP, 2 * DOWN]
+    times = [p + 0.5 * (p + 1) for p in pulses]
+    assert cost.writes == 4
+    assert cost.weights == 3
+    assert cost.pulses == sum(pulses)
+    assert cost.reads == sum(pulses) + 4
+    assert cost.energy == pytest.approx(sum(p + 0.1 * (p + 1) for p in pulses))
+    assert cost.time == pytest.approx(sum(times))
+    # Row 0 moves up (devices 0, 2) and down (1); row 1 down (4).
+    assert cost.row_time == pytest.approx(max(times[0], times[2]) + times[1] + times[3])
+    assert cost.pulses_up == pulses[0] + pulses[2]
+    devices = ledger.devices[0]
+    assert devices.writes.tolist() == [1, 1, 1, 0, 1, 0, 0, 0]
+    assert devices.pulses_up.tolist() == [pulses[0], 0, pulses[2], 0, 0, 0, 0, 0]
+    assert devices.pulses_down.tolist() == [0, pulses[1], 0, 0, pulses[3], 0, 0, 0]
+    assert devices.time[[0, 1, 2, 4]].tolist() == times
+    for name in ("reads", "energy", "time"):
+        assert getattr(devices, name).sum() == pytest.approx(getattr(cost, name))
+    assert ledger.close_epoch() == cost
+    assert ledger.epoch == Cost()
+
+
+@given(st.floats(0.0, 4.0), st.floats(0.0, 4.0))
+def test_fractional_levels_cost_their_share_of_pulses_but_at_least_one(before, after):
+    costs = linear_costs()
+    pulses, up, _, energy, time = costs.of(
+        np.array([before, 0.25], np.float32), np.array([after, 0.3], np.float32)
+    )
+    change = float(np.float32(after)) - float(np.float32(before))
+    exact = change * UP if change > 0 else -change * DOWN
+    assert max(exact, 1.0) - 1e-6 <= pulses[0] <= max(exact + 1.0, 1.0)
+    assert pulses[1] == up[1] == 1.0
+    assert up[0] == (0.0 if change < 0.0 else pulses[0])
+    assert energy[0] == pytest.approx(pulses[0] + 0.1 * (pulses[0] + 1))
+    assert time[0] == pytest.approx(pulses[0] + 0.5 * (pulses[0] + 1))
+
+
+def test_whole_levels_are_looked_up():
+    table = np.arange(9.0).reshape(3, 3)
+    costs = WriteCosts(table, 10 * table, 100 * table, 0.0, 0.0)
+    pulses, up, _, energy, time = costs.of(
+        np.array([0, 2], np.float32), np.array([2, 1], np.float32)
+    )
+    assert pulses.tolist() == [2.0, 7.0]
+    assert up.tolist() == [2.0, 0.0]
+    assert energy.tolist() == [20.0, 70.0]
+    assert time.tolist() == [200.0, 700.0]
+
+
+def test_nominal_costs_say_so_and_rise_with_the_distance():
+    costs = WriteCosts.nominal(16)
+    assert "no device data" in costs.source
+    assert costs.pulses[0, 15] == 100
+    assert np.all(np.diff(costs.pulses[0]) > 0)
+    assert np.all(np.diff(costs.pulses[15]) < 0)
+    assert not costs.pulses.diagonal().any()
+
+
+def test_costs_add_and_compare():
+    cost = Cost(1, 2, 3, 2, 4, 5, 6, 7)
+    assert cost + cost == cost.times(2.0)
+    removed = cost.removed(cost.times(4.0))
+    assert set(removed.values()) == {75.0}
+    assert cost.removed(Cost())["writes"] == 0.0
+
+
+def test_endurance_projection_looks_at_the_most_written():
+    ledger = Ledger([Placement(10, 10, 10, 20)], linear_costs())
+    assert ledger.epochs_to_limit(1e6, 1) == float("inf")
+    for _ in range(4):
+        ledger.record(0, writes([7], [0], [1], 1))
+    # 0.1 % of 200 devices is one device, written 4 times in 2 epochs.
+    assert ledger.epochs_to_limit(1e6, 2) == pytest.approx(5e5)
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        (np.zeros((2, 3)), "square"),
+        (np.array([[0.0, np.nan], [1.0, 0.0]]), "pulse response that reaches"),
+        (np.array([[0.0, -1.0], [1.0, 0.0]]), "not negative"),
+    ],
+)
+def test_bad_tables_are_said(table, words):
+    with pytest.raises(InputError, match=words):
+        WriteCosts(table, table, table, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("wrong", [np.inf, np.nan, -1.0])
+def test_a_read_that_takes_no_finite_time_or_energy_is_refused(wrong):
+    table = np.zeros((2, 2))
+    with pytest.raises(InputError, match="read_time must be a number from 0"):
+        WriteCosts(table, table, table, 0.0, wrong)
+    with pytest.raises(InputError, match="read_energy must be a number from 0"):
+        WriteCosts(table, table, table, wrong, 0.0)
+
+
+@pytest.fixture(scope="module")
+def levels():
+    device = load_device("nbsto_32um")
+    g = [float(device.conductance(x, 0.2)) for x in (0.1, 0.8)]
+    return make_levels(device, 4, 0.2, g_min=g[0], g_max=g[1])
+
+
+def test_costs_of_a_write_verify_table_are_the_table(levels):
+    table = make_table(levels, design_recipe(levels), Spread(), samples=4, seed=0)
+    costs = WriteCosts.of_table(table)
+    a, b = (index.ravel() for index in np.indices((4, 4)))
+    pulses, up, reads, energy, time = costs.of(a.astype(np.float32), b.astype(np.float32))
+    np.testing.assert_array_equal(pulses, table.pulses.ravel())
+    # Writes overshoot now and then, and come back; but most pulses go where the write goes.
+    assert np.all(up <= pulses)
+    assert np.all(up[a < b] > 0.5 * pulses[a < b])
+    assert np.all(up[a > b] < 0.5 * pulses[a > b])
+    np.testing.assert_array_equal(reads, table.reads.ravel())
+    # Reads cost the same at every level here; in the table they follow the conductance.
+    np.testing.assert_allclose(energy.sum(), table.energy.sum(), rtol=1e-6)
+    np.testing.assert_allclose(time, table.time.ravel(), rtol=1e-6)
+    assert "nbsto_32um" in costs.source
+
+
+def test_costs_of_a_device_are_its_own_pulses(levels):
+    cost = write_cost(levels, count=16)
+    costs = WriteCosts.of_device(cost, read_time=1e-6)
+    pulses, _, reads, energy, _ = costs.of(np.array([0], np.float32), np.array([3], np.float32))
+    assert pulses[0] == cost.pulses[0, 3]
+    assert reads[0] == pulses[0] + 1
+    middle = 0.5 * (levels.g[0] + levels.g[-1])
+    assert energy[0] == pytest.approx(cost.energy[0, 3] + reads[0] * 0.04 * middle * 1e-6)

@@ -1,0 +1,236 @@
+"""Which layers of a PyTorch model go on tiles, which stay digital, and why."""
+
+__all__ = ["Placed", "convert", "layer_table"]
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+from torch import nn
+from torch.nn.parameter import UninitializedParameter
+
+from ...circuits.array.tile import Tile
+from ...data.errors import InputError, nearest
+from ..seeds import generator
+from ..twin.effects import Effects
+from ..twin.matrix import EngineFactory, MappedMatrix, MappingOptions
+from .attention import SplitAttention, call_layers_one_by_one, split_attention
+from .layers import TileLayer, TwinConv2d, TwinLinear, array_of
+
+TWINS: dict[type[nn.Module], type[TileLayer]] = {nn.Linear: TwinLinear, nn.Conv2d: TwinConv2d}
+
+DIGITAL = (
+    (
+        (nn.RNNBase, nn.RNNCellBase),
+        "a recurrent layer is one call of torch, which hands out none of its products",
+    ),
+    (nn.Bilinear, "a product of two inputs"),
+    ((nn.Embedding, nn.EmbeddingBag), "a look-up, no product"),
+    (nn.modules.conv._ConvTransposeNd, "a transposed convolution; only Conv2d is mapped"),
+    (nn.modules.conv._ConvNd, "a convolution other than Conv2d"),
+    ((nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm), "a normalisation, no product"),
+    (SplitAttention, "what it adds to keys and values is no product"),
+    (nn.MultiheadAttention, "an attention whose projections are not called as layers"),
+)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """What became of one layer that has parameters."""
+
+    layer: str
+    """Its name in the model."""
+    kind: str
+    rows: int = 0
+    """Rows of its matrix on tiles; 0 where it stays digital."""
+    cols: int = 0
+    tiles: int = 0
+    devices: int = 0
+    digital: str = ""
+    """Why it stays digital."""
+
+    def __str__(self) -> str:
+        if self.digital:
+            return f"digital: {self.digital}"
+        return f"{self.rows} × {self.cols} on {self.tiles} tiles, {self.devices} devices"
+
+
+def convert(
+    model: nn.Module,
+    *,
+    tile: Tile,
+    engine: EngineFactory,
+    g_levels: ArrayLike,
+    v_read: float | None = None,
+    clip: float = 8.0,
+    effects: Effects | None = None,
+    options: MappingOptions | None = None,
+    seed: int = 0,
+    digital: Sequence[str] = (),
+    say: Callable[[str], None] | None = print,
+) -> nn.Module:
+    """Return a copy of ``model`` whose linear layers, two-dimensional convolutions and attention
+    projections sit on tiles; what stays digital, and why, is said.
+
+    Parameters
+    ----------
+    model
+        Any module; its weights are the float twin's. Shared layers stay shared.
+    clip
+        Largest weight of a layer, in units of ``sqrt(2 / fan_in)``, or its largest weight at
+        present if that is larger.
+    seed
+        Of the devices' errors and of the noise of reads.
+    digital
+        Names of layers to leave as they are, with all that is in them.
+    say
+        Hears the table of :func:`layer_table` in words; ``None`` for silence.
+
+    The other parameters are those of :class:`.twin.MemristorTwin`. The devices hold weights once
+    a :class:`.torch.SiameseOptimizer` has programmed them.
+
+    Raises
+    ------
+    InputError
+        If there is no layer to convert, or the weights of one are not finite.
+    """
+    if not (np.isfinite(clip) and clip > 0.0):
+        raise InputError(f"clip must be positive and finite, got {clip!r}")
+    effects, options = effects or Effects(), options or MappingOptions()
+    known = [name for name, _ in model.named_modules()]
+    for name in digital:
+        if name not in known:
+            raise InputError(
+                f"the model has no layer {name!r} to leave digital{nearest(name, known)}"
+            )
+    model = copy.deepcopy(model)
+    for name, layer in list(model.named_modules()):
+        if _splits(layer) and not _within(name, digital):
+            split_attention(layer)
+    fixed = generator(seed, "devices")
+    chosen = [
+        (name, layer)
+        for name, layer, why in _reasons(model)
+        if not why and not isinstance(layer, TileLayer) and not _within(name, digital)
+    ]
+    if not chosen:
+        table = "\n".join(f"  {row.layer} ({row.kind}): {row}" for row in layer_table(model))
+        raise InputError(
+            f"the model has no Linear or Conv2d layer to put on tiles\n{table}".strip()
+        )
+    for k, (name, layer) in enumerate(chosen):
+        label = f"{f'layer {name!r}' if name else 'the model'} ({type(layer).__name__})"
+        weights = array_of(layer.weight)
+        if not np.isfinite(weights).all():
+            raise InputError(f"{label}: its weights must be finite numbers to be put on devices")
+        bias = layer.bias is not None
+        fan_in = weights[0].size
+        matrix = MappedMatrix(
+            (fan_in + bias, len(weights)),
+            tile=tile,
+            engine=engine,
+            g_levels=g_levels,
+            v_read=v_read,
+            clip=max(clip * (2.0 / fan_in) ** 0.5, float(np.abs(weights).max())),
+            effects=effects,
+            options=options if bias else replace(options, bias="device"),
+            rng=fixed,
+        )
+        kind = next(twin for base, twin in TWINS.items() if isinstance(layer, base))
+        kind.mount(layer, label, matrix, generator(seed, "reading", k))
+    call_layers_one_by_one(model)
+    if say is not None:
+        say(_text(layer_table(model)))
+    return model
+
+
+def layer_table(model: nn.Module) -> tuple[Placed, ...]:
+    """Return what became of every layer of a converted model that has parameters of its own."""
+    rows = []
+    for name, layer, why in _reasons(model):
+        kind = type(layer).__name__
+        if not isinstance(layer, TileLayer):
+            rows.append(Placed(name, kind, digital=why or "left so on request"))
+            continue
+        placement = layer.matrix.placement
+        rows.append(
+            Placed(
+                name,
+                kind,
+                placement.rows,
+                placement.cols,
+                int(np.prod(placement.grid)),
+                placement.places.size,
+            )
+        )
+    return tuple(rows)
+
+
+def _reasons(model: nn.Module) -> Iterator[tuple[str, nn.Module, str]]:
+    """Yield every layer with parameters of its own, and why it can't go on tiles, if so."""
+    closed = [
+        name
+        for name, layer in model.named_modules()
+        if isinstance(layer, nn.MultiheadAttention) and not isinstance(layer, SplitAttention)
+    ]
+    for name, layer in model.named_modules():
+        if all(parameter is None for parameter in layer._parameters.values()) and not hasattr(
+            layer, "parametrizations"
+        ):
+            continue
+        if name not in closed and _within(name, closed):
+            yield name, layer, "part of an attention whose projections are not called as layers"
+        else:
+            yield name, layer, _why_digital(layer)
+
+
+def _why_digital(layer: nn.Module) -> str:
+    if isinstance(layer, TileLayer):
+        return ""
+    for kind in TWINS:
+        if isinstance(layer, kind):
+            return _obstacle(layer, kind)
+    for kinds, why in DIGITAL:
+        if isinstance(layer, kinds):
+            return why
+    return f"how a {type(layer).__name__} uses its parameters is not known here"
+
+
+def _obstacle(layer: nn.Module, kind: type[nn.Module]) -> str:
+    """Return what keeps a linear or convolutional layer from tiles."""
+    if any(isinstance(p, UninitializedParameter) for p in layer._parameters.values()):
+        return "its size is not known: give the model one input before it is converted"
+    own = [name for name in ("forward", "_conv_forward") if hasattr(kind, name)]
+    if any(
+        getattr(type(layer), name) is not getattr(kind, name) or name in vars(layer) for name in own
+    ):
+        return f"a {type(layer).__name__} has a forward of its own"
+    if not {"weight", "bias"} <= layer._parameters.keys():
+        return "its weights are made from other parameters"
+    weight = layer._parameters["weight"]
+    if weight is None or not weight.is_floating_point() or not weight.numel():
+        return "its weights are not real numbers"
+    if getattr(layer, "groups", 1) != 1:
+        return "a grouped convolution, whose groups are small matrices of their own"
+    return ""
+
+
+def _splits(layer: nn.Module) -> bool:
+    return (
+        isinstance(layer, nn.MultiheadAttention)
+        and type(layer).forward is nn.MultiheadAttention.forward
+        and not _why_digital(layer.out_proj)
+        and layer.embed_dim > 0
+    )
+
+
+def _within(name: str, others: Sequence[str]) -> bool:
+    return any(not other or name == other or name.startswith(f"{other}.") for other in others)
+
+
+def _text(rows: Sequence[Placed]) -> str:
+    """Return the table in words, one layer a line."""
+    name, kind = (max(len(getattr(row, key)) for row in rows) for key in ("layer", "kind"))
+    return "\n".join(f"{row.layer:{name}}  {row.kind:{kind}}  {row}" for row in rows)

@@ -1,0 +1,232 @@
+"""A torch optimiser that moves the float weights, and writes the few devices whose level must change."""
+
+__all__ = ["SiameseOptimizer"]
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ...data.errors import InputError, MemtwinError
+from ..rules.optim import Sgd
+from ..rules.quantise import Quantiser
+from ..rules.siamese import Siamese, SiameseOptions
+from ..seeds import generator
+from ..twin.ledger import Cost, Ledger, WriteCosts
+from .layers import TileLayer, array_of, arrays, tensors
+
+
+class SiameseOptimizer(torch.optim.Optimizer):
+    """A torch optimiser for the float weights, and sparse writes for the devices.
+
+    Learning-rate schedulers take it or the optimiser inside; both have the same parameter groups.
+
+    Parameters
+    ----------
+    model
+        From :func:`convert`. Its devices are programmed at once; where they hold weights already,
+        as in a model whose state was loaded, what differs from the float weights is written.
+    optimiser
+        Any torch optimiser over the parameters of the converted model.
+    costs
+        Write costs of the device, for the ledger.
+    options
+        Gradients are accumulated as usual in torch, by calling :meth:`step` every k batches, so
+        that ``accumulate`` must be 1.
+    calibrate_every
+        Steps after which the digital gains and ADC ranges are calibrated anew, on the next vectors
+        that are read in training. The first calibration takes whatever is read first.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimiser: "torch.optim.Optimizer",
+        costs: WriteCosts,
+        options: SiameseOptions | None = None,
+        *,
+        calibrate_every: int = 20,
+        seed: int = 0,
+    ) -> None:
+        # The parameter groups are those of the optimiser inside, whatever becomes of them: nothing
+        # of the base class is initialised.
+        self.options = options or SiameseOptions()
+        if self.options.accumulate != 1 or self.options.compensation == "scale":
+            raise InputError("with torch: accumulate in torch (accumulate=1), and do not scale")
+        if calibrate_every < 1:
+            raise InputError(f"calibrate_every must be at least 1 step, got {calibrate_every}")
+        self.layers = [layer for layer in model.modules() if isinstance(layer, TileLayer)]
+        if not self.layers:
+            raise InputError("the model has no memristor-twin layers: convert(model) first")
+        self.optimiser, self.calibrate_every = optimiser, calibrate_every
+        moved = {id(p) for group in optimiser.param_groups for p in group["params"]}
+        if not any(id(p) in moved for p in model.parameters()):
+            raise InputError(
+                "the optimiser moves no parameter of this model: make it from the parameters of the"
+                " converted model"
+            )
+        matrices = [layer.matrix for layer in self.layers]
+        for matrix in matrices:
+            costs.check_levels(matrix.devices.top + 1)
+        self.ledger = Ledger([matrix.placement for matrix in matrices], costs)
+        self._rng = generator(seed, "programming")
+        self._steps = 0
+        self.updates = [
+            Siamese(
+                array_of(layer.joined()),
+                Quantiser(costs.levels, matrix.clip),
+                Sgd(tuple(layer.joined().shape), 0.0),
+                self.options,
+                digital_rows=int(matrix.bias is not None),
+            )
+            for layer, matrix in zip(self.layers, matrices, strict=True)
+        ]
+        self.initial = Cost()
+        """Cost of programming the initial weights, which the ledger does not hold."""
+        for k, (layer, update) in enumerate(zip(self.layers, self.updates, strict=True)):
+            if layer.codes is None:
+                writes = update.first()
+            else:
+                update.codes[...] = layer.codes
+                if not layer.strayed():
+                    layer.codes = update.codes
+                    continue
+                writes = update.rescale(layer.matrix.clip)
+            self.initial = self.initial + self.ledger.estimate(k, writes)
+            update.verify(writes, layer.matrix.write(writes, self._rng, now=layer.now))
+            layer.follow(update.weights, update.codes)
+        self._settle()
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        """Parameter groups of the optimiser inside."""
+        groups: list[dict[str, Any]] = self.optimiser.param_groups
+        return groups
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """Defaults of the optimiser inside."""
+        defaults: dict[str, Any] = self.optimiser.defaults
+        return defaults
+
+    @property
+    def state(self) -> Any:
+        """State per parameter of the optimiser inside."""
+        return self.optimiser.state
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add parameters to the optimiser inside."""
+        self.optimiser.add_param_group(param_group)
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients."""
+        self.optimiser.zero_grad(set_to_none=set_to_none)
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Cost:
+        """Move the float weights, write the devices that must change; return what that costs."""
+        for layer in self.layers:
+            if not layer.was_read and _has_gradient(layer):
+                raise InputError(
+                    f"{layer.label} has a gradient but was never called, so that nothing is read"
+                    " through its tiles: leave it off them, convert(..., digital=[its name])"
+                )
+        self.optimiser.step(closure)
+        self._steps += 1
+        total = Cost()
+        for k, (layer, update) in enumerate(zip(self.layers, self.updates, strict=True)):
+            layer.now += 1
+            moved = array_of(layer.joined())
+            if not np.isfinite(moved).all():
+                raise MemtwinError(
+                    f"training diverged in step {self._steps}: weights of {layer.label} are not"
+                    " finite; lower the learning rate"
+                )
+            update.quantiser = Quantiser(self.ledger.costs.levels, layer.matrix.clip)
+            # An optimiser without momentum passes on whatever move the torch optimiser made.
+            writes = update.step(update.weights - moved, 1.0)
+            if writes is not None:
+                total = total + self.ledger.record(k, writes)
+                update.verify(writes, layer.matrix.write(writes, self._rng, now=layer.now))
+            layer.follow(update.weights, update.codes)
+            layer.matrix.age(layer.now)
+        self._settle()
+        if self._steps % self.calibrate_every == 0:
+            self.calibrate()
+        return total
+
+    def calibrate(self) -> None:
+        """Let the next reads in training calibrate the digital gains and ADC ranges anew."""
+        for layer in self.layers:
+            layer.calibrate()
+
+    def _settle(self) -> None:
+        # Parameters that several layers share are set by each of them.
+        for layer in self.layers:
+            layer.settle()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of the optimiser inside, the residuals, the ledger, and the random
+        state.
+        """
+        own = {
+            "options": asdict(self.options),
+            "levels": self.ledger.costs.levels,
+            "steps": self._steps,
+            "rng": self._rng.bit_generator.state,
+            "initial": asdict(self.initial),
+            "epoch": asdict(self.ledger.epoch),
+            "ledger": self.ledger.state(),
+            "updates": {str(k): update.state() for k, update in enumerate(self.updates)},
+        }
+        return {"optimiser": self.optimiser.state_dict(), "siamese": tensors(own)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue from what :meth:`state_dict` returned; load the model's state as well."""
+        if not {"optimiser", "siamese"} <= state_dict.keys():
+            raise InputError(
+                "expected the state_dict of a SiameseOptimizer, with keys 'optimiser'"
+                f" and 'siamese', got {sorted(map(str, state_dict))}"
+            )
+        try:
+            self._restore(state_dict["optimiser"], arrays(state_dict["siamese"]))
+        except (KeyError, TypeError) as error:
+            raise InputError(
+                "the saved SiameseOptimizer is damaged, or of another version of memtwin"
+            ) from error
+
+    def _restore(self, inner: dict[str, Any], own: dict[str, Any]) -> None:
+        mine = asdict(self.options) | {
+            "levels": self.ledger.costs.levels,
+            "layers on tiles": len(self.updates),
+        }
+        saved = own["options"] | {"levels": own["levels"], "layers on tiles": len(own["updates"])}
+        for key, value in mine.items():
+            if saved.get(key) != value:
+                raise InputError(
+                    f"the saved SiameseOptimizer has {key} = {saved.get(key)}, this one {value}: make"
+                    " it with the same options, or start anew on the loaded model"
+                )
+        self.optimiser.load_state_dict(inner)
+        self._steps, self._rng.bit_generator.state = own["steps"], own["rng"]
+        self.initial, self.ledger.epoch = Cost(**own["initial"]), Cost(**own["epoch"])
+        self.ledger.restore(own["ledger"])
+        for k, (layer, update) in enumerate(zip(self.layers, self.updates, strict=True)):
+            update.restore(own["updates"][str(k)])
+            layer.codes = update.codes
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return all of it, so that a copy has its devices too."""
+        # A scheduler's hook on ``step`` is bound to this very optimiser.
+        return {key: value for key, value in vars(self).items() if key != "step"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take what :meth:`__getstate__` returned."""
+        self.__dict__.update(state)
+
+
+def _has_gradient(layer: TileLayer) -> bool:
+    gradient: Tensor | None = layer.weight.grad
+    return gradient is not None and bool(gradient.any())

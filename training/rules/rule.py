@@ -1,0 +1,80 @@
+"""What an update rule is: gradients of one matrix in, device writes out."""
+
+__all__ = ["Rule", "Writes"]
+
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...data.types import Array32
+
+Indices: TypeAlias = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Writes:
+    """Devices to be programmed in one update of one matrix.
+
+    Device ``2 k`` is the plus device of weight ``k`` in row-major order, ``2 k + 1`` the minus
+    device.
+    """
+
+    device: Indices
+    """(n,), none twice."""
+    before: Array32
+    """Level that the device is taken to be at, (n,)."""
+    level: Array32
+    """Level to program, 0..L-1; whole for level-coded rules, fractional for others, (n,)."""
+    weights: int
+    """How many weights change."""
+    reads: int = 0
+    """Devices read to find out what to write, besides the verify reads of the writes."""
+    blind: float | None = None
+    """For pulses without any verify read: their relative cycle-to-cycle deviation."""
+
+    def __len__(self) -> int:
+        return len(self.device)
+
+
+class Rule(Protocol):
+    """Float weights and device levels of one matrix, and how the ones become the others."""
+
+    weights: Array32
+    """Float weights, (rows, cols)."""
+    transposed: bool
+    """Whether errors go back through the devices' own weights instead of the float ones."""
+
+    @property
+    def codes(self) -> Array32:
+        """Level codes that the pairs of the mapped rows are meant to hold."""
+        ...
+
+    def first(self) -> Writes:
+        """Return the writes that program every device for the first time, from level 0."""
+        ...
+
+    def step(self, gradient: Array32, rate: float) -> Writes | None:
+        """Take one batch's gradient; return the writes of the update, or ``None`` if none is due."""
+        ...
+
+    def verify(
+        self, writes: Writes, measured: Array32, failed: NDArray[np.bool_] | None = None
+    ) -> None:
+        """Take the verify reads of ``writes``: the levels that were reached, fractional, and which
+        devices were given up, (n,) each.
+        """
+        ...
+
+    def column_scale(self) -> Array32 | None:
+        """Return a digital factor for every column, or ``None``."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint must keep."""
+        ...
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from what :meth:`state` returned."""
+        ...

@@ -1,0 +1,260 @@
+"""The Siamese update: float weights and gradients in, the few device writes that they call for out.
+
+The float twin keeps high-precision weights ``w``; the memristor twin holds their codes ``q``, a
+step ``d`` apart. After ``k`` accumulated batches the optimiser moves ``w``, and a weight is
+rewritten only if it has left its level by more than half a step plus a hysteresis::
+
+    write  iff  |w / d + e - q| > 1/2 + h,     q <- round(w / d + e)
+
+Following Tan et al., Cogn. Neurodyn. 2024, doi:10.1007/s11571-024-10069-1, whose abstract names
+sparse update, gradient accumulation and quantisation-error compensation but whose formulas are not
+public here; these are ours (docs/siamese.md). Compensations:
+
+- ``carry`` (the default): ``w`` keeps its quantisation residual, which is thus the error memory;
+- ``sd``: carry, and ``e`` holds what the verify read found missing of the target at the last write
+  (write-error feedback);
+- ``readback``: carry, and on a write ``w`` takes over the error that the verify read found;
+- ``damp``: carry, and a pull ``damping (w - q d)`` is added to the gradient, against weights that
+  hop between two levels;
+- ``scale``: carry, and columns are scaled digitally by ``<w, q d> / <q d, q d>``;
+- ``none``: ``w <- q d`` after every update: the residual is lost and training stalls (kept to show
+  why compensation is needed).
+"""
+
+__all__ = ["COMPENSATIONS", "Compensation", "Siamese", "SiameseOptions"]
+
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...data.errors import InputError, nearest
+from ...data.types import Array32
+from .bad_cells import Limits
+from .optim import Optimiser
+from .quantise import Quantiser, pair
+from .rule import Writes
+
+Compensation: TypeAlias = Literal["carry", "sd", "readback", "damp", "scale", "none"]
+
+COMPENSATIONS: tuple[str, ...] = get_args(Compensation)
+
+
+@dataclass(frozen=True)
+class SiameseOptions:
+    """How float weights become writes."""
+
+    accumulate: int = 1
+    """Batches whose mean gradient makes one update."""
+    hysteresis: float = 0.0
+    """Extra distance from the present level before a weight is rewritten, in level steps."""
+    compensation: Compensation = "carry"
+    damping: float = 1e-3
+    """Strength of ``damp``, as a weight decay towards the level."""
+    write_limit: int | None = None
+    """Writes after which a device is left alone, to spare its endurance."""
+    spare_failed: bool = True
+    """Whether a device is asked no more for what it has failed to reach, by a controller that keeps
+    a list of bad cells; else it is written in vain again and again."""
+
+    def __post_init__(self) -> None:
+        if self.accumulate < 1:
+            raise InputError(f"gradients accumulate over at least 1 batch, got {self.accumulate}")
+        if not 0.0 <= self.hysteresis < 10.0:
+            raise InputError(
+                f"hysteresis must be from 0 to below 10 level steps, got {self.hysteresis!r}"
+            )
+        if self.compensation not in COMPENSATIONS:
+            raise InputError(
+                f"there is no compensation {self.compensation!r}"
+                f"{nearest(self.compensation, COMPENSATIONS)}"
+            )
+        if self.write_limit is not None and self.write_limit < 1:
+            raise InputError(f"a write limit must be at least 1, got {self.write_limit}")
+
+
+class Siamese:
+    """Float twin and level codes of one matrix.
+
+    Parameters
+    ----------
+    weights
+        Initial float weights, (rows, cols); kept and moved in place as ``self.weights``.
+    quantiser
+        Levels and largest weight.
+    optimiser
+        Made for the same shape.
+    digital_rows
+        Last rows (a digital bias) that no device holds.
+    """
+
+    transposed = False
+
+    def __init__(
+        self,
+        weights: Array32,
+        quantiser: Quantiser,
+        optimiser: Optimiser,
+        options: SiameseOptions | None = None,
+        *,
+        digital_rows: int = 0,
+    ) -> None:
+        self.quantiser, self.optimiser = quantiser, optimiser
+        self.options = options or SiameseOptions()
+        self.weights: Array32 = np.clip(weights, -quantiser.clip, quantiser.clip).astype(np.float32)
+        self.codes = quantiser.codes(self.weights[: len(weights) - digital_rows])
+        self._sum = np.zeros_like(self.weights) if self.options.accumulate > 1 else None
+        self._summed = 0
+        self._error = np.zeros_like(self.codes) if self.options.compensation == "sd" else None
+        self._device_error = (
+            np.zeros(2 * self.codes.size, np.float32) if self._error is not None else None
+        )
+        self._written = (
+            np.zeros(2 * self.codes.size, np.int32) if self.options.write_limit else None
+        )
+        self._limits = (
+            Limits(2 * self.codes.size, quantiser.top) if self.options.spare_failed else None
+        )
+        self._scratch = np.empty_like(self.codes)
+
+    @property
+    def _mapped(self) -> Array32:
+        """Float weights that devices hold."""
+        # Made at every use: a view that is kept would be cut loose by a copy.
+        return self.weights[: len(self.codes)]
+
+    def first(self) -> Writes:
+        """Return the writes that program every device for the first time, from level 0."""
+        level = np.stack(pair(self.codes.ravel()), axis=-1).ravel()
+        device = np.arange(level.size)
+        return Writes(device, np.zeros_like(level), level, self.codes.size)
+
+    def step(self, gradient: Array32, rate: float) -> Writes | None:
+        """Take one batch's gradient; return the writes of the update, or ``None`` while gradients
+        accumulate.
+        """
+        if self._sum is not None:
+            self._sum += gradient
+            self._summed += 1
+            if self._summed < self.options.accumulate:
+                return None
+            gradient = self._sum * np.float32(1.0 / self._summed)
+            self._sum[...] = 0.0
+            self._summed = 0
+        if self.options.compensation == "damp":
+            gradient = gradient.copy()
+            gradient[: len(self.codes)] += np.float32(self.options.damping) * (
+                self._mapped - self.quantiser.weights(self.codes)
+            )
+        self.weights -= self.optimiser.move(gradient, rate)
+        limit = np.float32(self.quantiser.clip)
+        np.clip(self.weights, -limit, limit, out=self.weights)
+        writes = self._sync()
+        if self.options.compensation == "none":
+            self._mapped[...] = self.quantiser.weights(self.codes)
+        return writes
+
+    def rescale(self, clip: float) -> Writes:
+        """Let the highest level stand for the weight ``clip`` from now on; return the writes that
+        this calls for.
+        """
+        self.quantiser = Quantiser(self.quantiser.levels, clip)
+        np.clip(self.weights, -clip, clip, out=self.weights)
+        return self._sync()
+
+    def verify(
+        self, writes: Writes, measured: Array32, failed: NDArray[np.bool_] | None = None
+    ) -> None:
+        """Take the verify reads of ``writes``: the levels that were reached, fractional, and which
+        devices were given up, (n,) each.
+        """
+        if self._limits is not None and failed is not None:
+            self._limits.learn(writes, measured, failed)
+        if self.options.compensation not in ("sd", "readback"):
+            return
+        weight, sign = (
+            writes.device >> 1,
+            np.float32(1.0) - 2.0 * (writes.device & 1).astype(np.float32),
+        )
+        missing = writes.level - measured
+        if self._error is not None and self._device_error is not None:
+            np.add.at(
+                self._error.reshape(-1),
+                weight,
+                sign * (missing - self._device_error[writes.device]),
+            )
+            self._device_error[writes.device] = missing
+        else:
+            change = -sign * missing * np.float32(self.quantiser.step)
+            np.add.at(self._mapped.reshape(-1), weight, change.astype(np.float32))
+
+    def column_scale(self) -> Array32 | None:
+        """Return the digital factor of every column for ``scale``, else ``None``."""
+        if self.options.compensation != "scale":
+            return None
+        held = self.quantiser.weights(self.codes)
+        power = np.einsum("ij,ij->j", held, held)
+        cross = np.einsum("ij,ij->j", held, self._mapped)
+        ones: Array32 = np.ones_like(power)
+        np.divide(cross, power, out=ones, where=power > 0.0)
+        return ones
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint must keep."""
+        return {
+            "weights": self.weights.copy(),
+            "codes": self.codes.copy(),
+            "clip": self.quantiser.clip,
+            "sum": self._sum,
+            "summed": self._summed,
+            "error": self._error,
+            "device_error": self._device_error,
+            "written": self._written,
+            "limits": None if self._limits is None else self._limits.state(),
+            "optimiser": self.optimiser.state(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from what :meth:`state` returned."""
+        self.weights[...], self.codes[...] = state["weights"], state["codes"]
+        self.quantiser = Quantiser(self.quantiser.levels, float(state["clip"]))
+        self._summed = int(state["summed"])
+        for mine, name in (
+            (self._sum, "sum"),
+            (self._error, "error"),
+            (self._device_error, "device_error"),
+            (self._written, "written"),
+        ):
+            if mine is not None:
+                mine[...] = state[name]
+        if self._limits is not None:
+            self._limits.restore(state["limits"])
+        self.optimiser.restore(state["optimiser"])
+
+    def _sync(self) -> Writes:
+        target = np.multiply(self._mapped, np.float32(1.0 / self.quantiser.step), out=self._scratch)
+        if self._error is not None:
+            target += self._error
+        target -= self.codes
+        flat, codes = target.reshape(-1), self.codes.reshape(-1)
+        weight = np.flatnonzero(np.abs(flat) > np.float32(0.5 + self.options.hysteresis))
+        old = codes[weight]
+        new = np.clip(np.rint(old + flat[weight]), -self.quantiser.top, self.quantiser.top)
+        moved = new != old
+        weight, old, new = weight[moved], old[moved], new[moved]
+        before, after = np.stack(pair(old), axis=-1), np.stack(pair(new), axis=-1)
+        device = 2 * weight[:, None] + np.arange(2)
+        if self._limits is not None:
+            before, after = (self._limits.clip(device, level) for level in (before, after))
+        touched = before != after
+        if self._written is not None and self.options.write_limit is not None:
+            spent = self._written[device] >= self.options.write_limit
+            free = ~np.any(spent & touched, axis=1)
+            weight, new, before, after, touched, device = (
+                array[free] for array in (weight, new, before, after, touched, device)
+            )
+            self._written[device[touched]] += 1
+        codes[weight] = new
+        changed = int(np.count_nonzero(touched.any(axis=1)))
+        return Writes(device[touched], before[touched], after[touched], changed)

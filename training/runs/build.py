@@ -1,0 +1,231 @@
+"""What a configuration stands for: levels, tile, write costs, images, network, twin and options."""
+
+__all__ = [
+    "VALIDATED",
+    "auditor_of",
+    "cell_levels",
+    "cell_tile",
+    "chosen_images",
+    "engines_of",
+    "network_of",
+    "train_options",
+    "twin_of",
+    "write_costs",
+    "write_tolerance",
+]
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+
+from ...circuits.array.cell import Cell
+from ...circuits.array.tile import Tile
+from ...circuits.programming.design import design_recipe
+from ...circuits.programming.fractional_moves import make_vain
+from ...circuits.programming.population import spread_from_fit
+from ...circuits.programming.table import load_table, make_table
+from ...data.dataset import ImageSet
+from ...data.errors import InputError
+from ...data.types import Progress
+from ...devices.device import load_device
+from ...devices.levels import Levels, make_levels
+from ..network import AveragePool, MaxPool, Network, lenet, mlp
+from ..rules.baselines import BASELINES, ClosedLoopOptions
+from ..rules.siamese import SiameseOptions
+from ..trainer.audit import Auditor
+from ..trainer.loop import build_twin
+from ..trainer.trainer import TrainOptions
+from ..twin.ledger import WriteCosts
+from ..twin.matrix import EngineFactory
+from ..twin.twin import MemristorTwin
+from .config import RunConfig
+
+TOP_STATE = 0.95
+"""State of the highest level of a device that does not say which states it was fitted in."""
+
+FINEST = 0.02
+"""Narrowest band of write-verify [level steps], where no programming error is asked for."""
+
+
+def cell_levels(config: RunConfig) -> Levels:
+    """Return the levels of the run's device, its area scaled so that the highest one has the wanted conductance."""
+    wanted = config.device
+    device = load_device(wanted.name).scaled(1.0)
+    top = float(device.meta.get("x_max", TOP_STATE))
+    area = wanted.g_max / float(device.conductance(top, wanted.v_read))
+    return make_levels(
+        device.scaled(area),
+        wanted.levels,
+        wanted.v_read,
+        g_min=wanted.g_max / wanted.on_off,
+        g_max=wanted.g_max,
+    )
+
+
+def cell_tile(config: RunConfig, levels: Levels) -> Tile:
+    """Return the run's tile, the scaled device in every cell, or a resistor if that is wanted."""
+    v_read, wanted = levels.v_read, config.tile.access
+    access = None if wanted is None else wanted.device()
+    cell = (
+        Cell.resistor(v_read, access)
+        if config.device.linear
+        else Cell(levels.device, v_read, access)
+    )
+    plain = {
+        item.name: getattr(config.tile, item.name) for item in fields(Tile) if item.name != "cell"
+    }
+    return Tile(**plain, cell=cell)
+
+
+def write_costs(
+    config: RunConfig,
+    levels: Levels,
+    progress: Progress | None = None,
+    *,
+    path: str | Path | None = None,
+) -> WriteCosts:
+    """Return what writes of the run's device cost, from write-verify loops on its own dynamics.
+
+    The table is taken from ``path`` if it is there, else made and kept there.
+    """
+    if path is not None and Path(path).exists():
+        table = load_table(path)
+        return WriteCosts.of_table(table, make_vain(levels, table.recipe))
+    spread = spread_from_fit(
+        levels.device, c2c=config.device.pulse_spread, read=config.device.verify_noise
+    )
+    recipe = design_recipe(levels, tolerance=write_tolerance(config))
+    table = make_table(levels, recipe, spread, seed=config.seed, progress=progress)
+    if path is not None:
+        table.save(path)
+    return WriteCosts.of_table(table, make_vain(levels, recipe))
+
+
+def write_tolerance(config: RunConfig) -> float:
+    """Return the half width of the band that write-verify accepts, in level steps.
+
+    What it leaves is about uniform in the band, so that the band follows from the programming error
+    that training reckons with, however many levels there are; it ends at a quarter step.
+    """
+    steps = 3.0**0.5 * config.effects.programming * (config.device.levels - 1)
+    return float(np.clip(steps, FINEST, 0.25))
+
+
+VALIDATED = 200
+"""Test images that a validation reads, where the configuration leaves it open and there are more."""
+
+
+def chosen_images(images: ImageSet, config: RunConfig) -> ImageSet:
+    """Keep the first images of each part, as many as the configuration asks for."""
+    train, test = config.images.train, config.images.test
+    for name, wanted, there in (
+        ("images.train", train, len(images.x_train)),
+        ("images.test", test, len(images.x_test)),
+        ("validation.images", config.validation.images, test or len(images.x_test)),
+    ):
+        if wanted is not None and wanted > there:
+            kept = " to test on" if name == "validation.images" else ""
+            raise InputError(f"{name}: {wanted} images asked for, {images.name} has {there}{kept}")
+    chosen = replace(
+        images,
+        x_train=images.x_train[:train],
+        y_train=images.y_train[:train],
+        x_test=images.x_test[:test],
+        y_test=images.y_test[:test],
+    )
+    highest = int(chosen.y_test.max())
+    if highest >= chosen.classes:
+        raise InputError(
+            f"images.train: a test image has the label {highest}, the first {train} training images"
+            f" only labels up to {chosen.classes - 1}: train on more images"
+        )
+    return chosen
+
+
+def network_of(config: RunConfig, images: ImageSet) -> Network:
+    """Return the run's network, of the size that ``images`` need."""
+    pixels, wanted = images.x_train.shape[1], config.network
+    if wanted.kind == "mlp":
+        return mlp(pixels, *wanted.hidden, images.classes)
+    height, width = images.shape
+    if height != width or images.classes > 10:
+        raise InputError(
+            f"network.kind: a lenet takes square images of ten classes, {images.name} has"
+            f" {height} × {width} pixels and {images.classes} classes"
+        )
+    pool = AveragePool if wanted.pool == "average" else MaxPool
+    try:
+        return lenet(wanted.channels, height, pool)
+    except InputError as error:
+        raise InputError(
+            f"network.kind: images of {height} × {width} pixels are too small for a lenet"
+            f" ({error}); choose kind = 'mlp'"
+        ) from error
+
+
+def twin_of(
+    config: RunConfig, network: Network, levels: Levels, tile: Tile, engine: EngineFactory
+) -> MemristorTwin:
+    """Return the run's memristor twin, read through ``engine``."""
+    return build_twin(
+        network,
+        tile=tile,
+        engine=engine,
+        g_levels=levels.g,
+        v_read=levels.v_read,
+        clip=config.training.clip,
+        effects=config.effects,
+        options=config.mapping,
+        seed=config.seed,
+    )
+
+
+def train_options(config: RunConfig) -> TrainOptions:
+    """Return the options of the run's training."""
+    wanted = config.training
+    siamese, own = (
+        {
+            item.name: getattr(wanted, item.name)
+            for item in fields(kind)
+            if hasattr(wanted, item.name)
+        }
+        for kind in (SiameseOptions, TrainOptions)
+    )
+    baseline = BASELINES.get(wanted.rule)
+    if isinstance(baseline, ClosedLoopOptions):
+        baseline = replace(baseline, spare_failed=wanted.spare_failed)
+    return TrainOptions(
+        **own,
+        siamese=SiameseOptions(**siamese),
+        baseline=baseline,
+        seed=config.seed,
+    )
+
+
+def audited(config: RunConfig) -> bool:
+    """Return whether the run's training is audited."""
+    return bool(config.audit.every) and config.training.engine not in ("ideal", config.audit.engine)
+
+
+def engines_of(config: RunConfig) -> set[str]:
+    """Return the names of the engines that a run goes through."""
+    audits = {config.audit.engine, config.audit.fallback} - {"none"} if audited(config) else set()
+    return {config.training.engine, config.validation.engine} | audits
+
+
+def auditor_of(config: RunConfig, engine: Callable[[str], EngineFactory]) -> Auditor | None:
+    """Return what audits the run's training, ``engine(name)`` giving the makers of engines; or
+    ``None`` where nothing is to be audited.
+    """
+    wanted = config.audit
+    if not audited(config):
+        return None
+    return Auditor(
+        engine(wanted.engine),
+        every=wanted.every,
+        vectors=wanted.vectors,
+        bar_percent=wanted.bar_percent,
+        fallback=None if wanted.fallback == "none" else engine(wanted.fallback),
+    )

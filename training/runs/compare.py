@@ -1,0 +1,218 @@
+"""The Siamese update beside other rules: same network, tiles, images and seeds.
+
+Every training keeps its checkpoint in the comparison's folder, and is taken from there when the
+comparison is continued, or made again with more seeds or rules.
+"""
+
+__all__ = ["COMPARED", "ComparedRule", "Comparison", "compare", "compare_in"]
+
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ...data.errors import InputError, nearest
+from ...data.store import digest, reading, write_record
+from ...data.types import Array
+from ..rules.baselines import BASELINES
+from ..trainer.loop import train_float
+from ..trainer.results import TrainResult
+from ..twin.cost import Cost
+from ..twin.ledger import WriteCosts
+from .build import train_options
+from .claim import Claim, claimed
+from .config import RunConfig
+from .folder import Folder
+from .listener import Listener, Steps
+from .setup import Setup
+
+COMPARED = ("siamese", *BASELINES)
+"""Rules by the name under which they are compared."""
+
+REFERENCE = "closed loop"
+"""The rule that the others are set against."""
+
+FLOAT = "float training"
+
+
+@dataclass(frozen=True)
+class ComparedRule:
+    """One rule over all seeds; a row of the comparison."""
+
+    name: str
+    accuracy: Array
+    """Test accuracy after the last epoch, (seeds,)."""
+    first: tuple[Cost, ...]
+    """Cost of the first epoch, one per seed."""
+    total: tuple[Cost, ...]
+    """Cost of all epochs, one per seed."""
+    max_writes: Array
+    """Writes of the most-written device, (seeds,)."""
+
+    def removed(self, reference: "ComparedRule") -> dict[str, Array]:
+        """Return by how many percent the first epoch costs less than that of ``reference``, per
+        field of :class:`.cost.Cost`, (seeds,).
+        """
+        each = [
+            mine.removed(theirs) for mine, theirs in zip(self.first, reference.first, strict=True)
+        ]
+        return {key: np.array([one[key] for one in each]) for key in each[0]}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Rules over the same seeds, and the float network trained alike."""
+
+    seeds: tuple[int, ...]
+    float_accuracy: Array
+    """Test accuracy of the float network after the last epoch, (seeds,)."""
+    rules: tuple[ComparedRule, ...]
+    write_cost_source: str
+
+    def summary(self) -> dict[str, dict[str, float]]:
+        """Return one flat mapping per rule, for JSON and tables; savings are of the first epoch,
+        against the basic closed loop. Spreads over seeds are there where there are several.
+        """
+        reference = next(rule for rule in self.rules if rule.name == REFERENCE)
+        rows = {"float": _spread("accuracy", 100 * self.float_accuracy)}
+        for rule in self.rules:
+            row = _spread("accuracy", 100 * rule.accuracy)
+            row |= _spread("to_float", 100 * (rule.accuracy - self.float_accuracy))
+            for key, removed in rule.removed(reference).items():
+                row |= _spread(f"{key}_removed", removed)
+            for name, costs in (("first", rule.first), ("total", rule.total)):
+                mean = sum(costs, Cost()).times(1.0 / len(costs))
+                row |= {f"{name}_{key}": value for key, value in asdict(mean).items()}
+            rows[rule.name] = row | {"max_writes": float(rule.max_writes.mean())}
+        return rows
+
+
+def compare_in(
+    folder: str | Path | Claim,
+    config: RunConfig,
+    rules: Sequence[str],
+    seeds: Sequence[int],
+    listener: Listener | None = None,
+    executor: Executor | None = None,
+    characterisation: str | Path | None = None,
+) -> Comparison:
+    """Compare in ``folder``, taking from there what has been made before.
+
+    Raises
+    ------
+    InputError
+        If the configuration can't be met, or ``folder`` belongs to another one or is in use.
+    MemtwinError
+        If a training fails; those that were finished stay in the folder.
+    """
+    _check(rules, seeds)
+    steps = Steps(listener)
+    needed = config.training.engine in ("surrogate", "line")
+    with claimed(folder) as path:
+        home = Folder(path, characterisation)
+        home.check(config)
+        setup, costs = home.start(config, steps, surrogate=needed, executor=executor)
+        return compare(setup, costs, rules, seeds, folder=path, steps=steps)
+
+
+def compare(
+    setup: Setup,
+    costs: WriteCosts,
+    rules: Sequence[str],
+    seeds: Sequence[int],
+    *,
+    folder: str | Path | None = None,
+    steps: Steps | None = None,
+) -> Comparison:
+    """Train by every rule with every seed, and the float network once per seed.
+
+    Parameters
+    ----------
+    rules
+        Some of :data:`COMPARED`; the basic closed loop, which the others are set against, comes by
+        itself.
+    folder
+        Where checkpoints are kept, and taken from.
+    """
+    _check(rules, seeds)
+    steps, home = steps or Steps(), None if folder is None else Path(folder)
+    chosen = [name for name in COMPARED if name in (*rules, REFERENCE)]
+    results: dict[str, list[TrainResult]] = {name: [] for name in chosen}
+    goals = []
+    for seed in seeds:
+        seeded = setup.seeded(seed)
+        goals.append(_float_accuracy(seeded, home, steps))
+        for name in chosen:
+            result = _train(seeded.with_rule(name), costs, home, steps)
+            steps.say(_training_text(name, seed, result, goals[-1]))
+            results[name].append(result)
+    rows = tuple(_row(name, runs) for name, runs in results.items())
+    return Comparison(tuple(seeds), np.array(goals), rows, costs.source)
+
+
+def _check(rules: Sequence[str], seeds: Sequence[int]) -> None:
+    for name in rules:
+        if name not in COMPARED:
+            raise InputError(f"there is no update rule {name!r}{nearest(name, COMPARED)}")
+    if not rules or not seeds:
+        raise InputError("a comparison needs at least one rule and one seed")
+
+
+def _train(setup: Setup, costs: WriteCosts, home: Path | None, steps: Steps) -> TrainResult:
+    config = setup.config
+    title = f"{config.training.rule}, seed {config.seed}"
+    file = f"{config.training.rule.replace(' ', '-')}-{config.seed}.h5"
+    with steps.step(title, title) as progress:
+        return setup.train(
+            setup.twin(),
+            costs,
+            say=lambda sentence: steps.say(f"{title}: {sentence}"),
+            on_batch=progress,
+            checkpoint=None if home is None else home / file,
+        )
+
+
+def _float_accuracy(setup: Setup, home: Path | None, steps: Steps) -> float:
+    """Return the float network's accuracy after the last epoch, or take it from ``home``."""
+    config, options = setup.config, train_options(setup.config)
+    path = None if home is None else home / f"float-{config.seed}.h5"
+    identity = digest(config.model_dump_json())
+    if path is not None and path.exists():
+        with reading(path, FLOAT) as tree:
+            if tree["identity"] == identity:
+                return float(tree["accuracy"][-1])
+    with steps.step(f"float, seed {config.seed}", f"float, seed {config.seed}") as progress:
+        accuracy, _ = train_float(setup.network, setup.images, options, on_batch=progress)
+    if path is not None:
+        write_record(path, FLOAT, {"identity": identity, "accuracy": np.array(accuracy)})
+    steps.say(f"float, seed {config.seed}: {100 * accuracy[-1]:.2f} %")
+    return accuracy[-1]
+
+
+def _training_text(name: str, seed: int, result: TrainResult, goal: float) -> str:
+    first = result.records[0]
+    removed = first.cost.removed(first.closed_loop)["writes"]
+    return (
+        f"{name}, seed {seed}: {100 * result.accuracy:.2f} %, {100 * (result.accuracy - goal):+.2f}"
+        f" to float; {removed:.2f} % of the closed loop's writes removed in the first epoch"
+    )
+
+
+def _row(name: str, runs: list[TrainResult]) -> ComparedRule:
+    return ComparedRule(
+        name,
+        np.array([run.accuracy for run in runs]),
+        tuple(run.records[0].cost for run in runs),
+        tuple(sum((record.cost for record in run.records), Cost()) for run in runs),
+        np.array([max(int(each.writes.max()) for each in run.ledger.devices) for run in runs]),
+    )
+
+
+def _spread(name: str, values: Array) -> dict[str, float]:
+    """Return mean and standard deviation over seeds; of one seed there is no spread to tell."""
+    mean = {f"{name}_percent": float(values.mean())}
+    if len(values) == 1:
+        return mean
+    return mean | {f"{name}_spread_percent": float(values.std(ddof=1))}

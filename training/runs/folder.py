@@ -1,0 +1,114 @@
+"""The folder of a job: which configuration it belongs to, and what is made there before training."""
+
+__all__ = ["Folder", "new_folder", "stored_config"]
+
+import json
+from concurrent.futures import Executor
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from ...data.errors import InputError
+from ...data.files import write_text
+from ..twin.ledger import WriteCosts
+from .build import write_costs
+from .claim import Claim, FolderInUse
+from .config import RunConfig, parse_config
+from .listener import Steps
+from .setup import Setup, characterised, fitted, set_up
+
+CONFIG = "config.json"
+"""File with which a folder belongs to a run."""
+
+
+def stored_config(folder: str | Path) -> RunConfig:
+    """Return the configuration with which the run in ``folder`` was started."""
+    path = Path(folder) / CONFIG
+    try:
+        tree = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{folder} holds no run: there is no {path.name} in it") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is damaged: {error}") from error
+    if not isinstance(tree, dict):
+        raise InputError(f"{path} is damaged: it holds no configuration")
+    return parse_config(tree, str(path))
+
+
+def new_folder(out: str | Path | None, config: RunConfig, kind: str | None = None) -> Claim:
+    """Claim the folder for a new job, ``runs/NAME-SEED`` (``runs/KIND-NAME-SEED``) or the next free
+    name; an existing one is never written over.
+
+    Raises
+    ------
+    InputError
+        If ``out`` names a folder that already holds a run, or that another job is using.
+    """
+    if out is not None:
+        claim = Claim(out)
+        if not (claim.path / CONFIG).exists():
+            return claim
+        claim.release()
+        raise InputError(
+            f"{out} already holds a run: continue it with --resume {out}, or choose another folder"
+        )
+    name = config.name if kind is None else f"{kind}-{config.name}"
+    base = Path("runs") / f"{name}-{config.seed}"
+    for k in count(1):
+        path = base if k == 1 else base.with_name(f"{base.name}-{k}")
+        # Claimed first: what was free when looked at may be another's by now.
+        with suppress(FolderInUse):
+            if not (path / CONFIG).exists():
+                claim = Claim(path)
+                if not (path / CONFIG).exists():
+                    return claim
+                claim.release()
+    raise AssertionError
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Where a job keeps ``config.json``, ``write_table.h5``, ``characterisation.h5`` and its results."""
+
+    path: Path
+    characterisation: str | Path | None = None
+    """Record of the same device and tile, to be copied instead of made."""
+
+    def check(self, config: RunConfig) -> None:
+        """Refuse a folder that another configuration has, and a characterisation that is not there."""
+        if self.characterisation is not None and not Path(self.characterisation).is_file():
+            raise InputError(f"there is no characterisation {self.characterisation}")
+        if (self.path / CONFIG).exists() and stored_config(self.path) != config:
+            raise InputError(
+                f"{self.path} holds a run with another configuration: choose another folder"
+            )
+
+    def start(
+        self,
+        config: RunConfig,
+        steps: Steps,
+        *,
+        surrogate: bool = True,
+        executor: Executor | None = None,
+    ) -> tuple[Setup, WriteCosts]:
+        """Return what training starts from, made here or taken from here; what can go wrong quickly
+        comes first. See :func:`.setup.set_up`.
+        """
+        if self.characterisation is not None and not surrogate:
+            raise InputError(
+                f"no engine here needs a characterisation: leave {self.characterisation} out, or"
+                " choose the engine surrogate or line"
+            )
+        setup = set_up(config, steps, surrogate=False, executor=executor)
+        if not (self.path / CONFIG).exists():
+            write_text(self.path / CONFIG, config.model_dump_json(indent=2) + "\n")
+        with steps.step("write cost", "pulsing the device between levels") as progress:
+            table = self.path / "write_table.h5"
+            costs = write_costs(config, setup.levels, progress, path=table)
+        if not surrogate:
+            return setup, costs
+        path = self.path / "characterisation.h5"
+        if self.characterisation is not None and not path.exists():
+            characterised(config, setup.tile, setup.levels, self.characterisation).save(path)
+        return fitted(setup, steps, path), costs

@@ -1,0 +1,139 @@
+"""Pictures of a run: one function each, matplotlib axes in, axes out."""
+
+__all__ = ["accuracy", "conductance_map", "write_histogram", "write_map", "writes"]
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike
+
+from ..trainer.validate import wilson
+
+INK, FLOAT, MEMRISTOR, SPICE = "#222222", "#8a8a8a", "#1f6fb4", "#d1495b"
+
+
+def accuracy(
+    axes: Axes,
+    float_accuracy: ArrayLike,
+    memristor_accuracy: ArrayLike,
+    *,
+    spice_accuracy: float | None = None,
+    spice_images: int = 0,
+) -> Axes:
+    """Draw test accuracy [0..1] of both twins over the epochs, each of shape (epochs,).
+
+    ``spice_accuracy`` over ``spice_images`` images, read in ngspice after training, is drawn with its 95 % interval.
+    """
+    twin, memristor = np.asarray(float_accuracy, float), np.asarray(memristor_accuracy, float)
+    epochs = np.arange(1, len(memristor) + 1)
+    axes.plot(
+        epochs, 100 * twin, "o-", ms=3, color=FLOAT, label=f"float network, {100 * twin[-1]:.2f} %"
+    )
+    axes.plot(
+        epochs,
+        100 * memristor,
+        "o-",
+        ms=4,
+        color=MEMRISTOR,
+        label=f"memristor twin, {100 * memristor[-1]:.2f} %",
+    )
+    if spice_accuracy is not None and spice_images:
+        low, high = wilson(round(spice_accuracy * spice_images), spice_images)
+        axes.errorbar(
+            [epochs[-1]],
+            [100 * spice_accuracy],
+            yerr=[[100 * (spice_accuracy - low)], [100 * (high - spice_accuracy)]],
+            fmt="D",
+            ms=5,
+            capsize=4,
+            color=SPICE,
+            label=f"ngspice, {spice_images} images, {100 * spice_accuracy:.1f} % (95 % interval)",
+        )
+    axes.set(xlabel="epoch", ylabel="test accuracy [%]")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False, loc="lower center")
+    return axes
+
+
+def writes(
+    axes: Axes, written: ArrayLike, closed_loop: ArrayLike, *, label: str = "Siamese"
+) -> Axes:
+    """Draw device writes per epoch beside those of the basic closed loop, each of shape (epochs,), on a log axis;
+    ``label`` names the rule that trained.
+    """
+    done, basic = np.asarray(written, float), np.asarray(closed_loop, float)
+    epochs = np.arange(1, len(done) + 1)
+    axes.bar(epochs - 0.2, basic, 0.4, color=FLOAT, label="basic closed loop")
+    axes.bar(epochs + 0.2, np.maximum(done, 0.5), 0.4, color=MEMRISTOR, label=label)
+    axes.set_yscale("log")
+    axes.set(xlabel="epoch", ylabel="device writes", ylim=(None, 8 * float(basic.max())))
+    for place in sorted({0, len(epochs) - 1}):
+        axes.annotate(
+            f"−{100 * (1 - done[place] / basic[place]):.2f} %",
+            (epochs[place] + 0.2, max(done[place], 0.5)),
+            textcoords="offset points",
+            xytext=(0, 3),
+            ha="center",
+            fontsize=8,
+            color=MEMRISTOR,
+            bbox={"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 1},
+        )
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(frameon=False, loc="upper right", ncols=2)
+    return axes
+
+
+def write_map(axes: Axes, counts: ArrayLike, *, title: str) -> Axes:
+    """Draw how often each device of a layer was written; ``counts`` has shape (inputs, 2 × outputs)."""
+    shown = np.asarray(counts, float)
+    image = axes.imshow(
+        np.where(shown > 0, shown, np.nan),
+        aspect="auto",
+        interpolation="nearest",
+        cmap="magma_r",
+        norm=LogNorm(1, max(2.0, float(shown.max()))),
+    )
+    _label(
+        axes,
+        image,
+        f"{title}: {int(shown.sum()):,} writes, {100 * np.mean(shown == 0):.0f} % never written",
+        "writes",
+    )
+    return axes
+
+
+def write_histogram(axes: Axes, counts: Sequence[ArrayLike]) -> Axes:
+    """Draw how many devices were written how often, on a log axis; ``counts`` holds one array per layer."""
+    flat = np.concatenate([np.ravel(np.asarray(one, int)) for one in counts])
+    top = max(1, int(flat.max()))
+    width = -(-top // 60)  # bars of equal, whole width, so that their heights compare
+    axes.hist(
+        flat[flat > 0], (np.arange(1, top + width + 1, width) - 0.5).tolist(), color=MEMRISTOR
+    )
+    axes.set_yscale("symlog", linthresh=1.0)  # shows a single device, and none
+    axes.set(
+        xlabel="writes of a device",
+        ylabel="devices" if width == 1 else f"devices per {width} writes",
+        title=f"{100 * np.mean(flat == 0):.0f} % of {flat.size:,} devices never written",
+    )
+    axes.grid(alpha=0.25)
+    return axes
+
+
+def conductance_map(axes: Axes, g: ArrayLike, *, title: str) -> Axes:
+    """Draw the conductances of a layer in µS; ``g`` [S] has shape (inputs, 2 × outputs)."""
+    image = axes.imshow(
+        1e6 * np.asarray(g, float), aspect="auto", interpolation="nearest", cmap="viridis"
+    )
+    _label(axes, image, title, "conductance [µS]")
+    return axes
+
+
+def _label(axes: Axes, image: Any, title: str, quantity: str) -> None:
+    axes.set(title=title, xlabel="bit line (pairs: I⁺, I⁻)", ylabel="word line")
+    axes.figure.colorbar(image, ax=axes, label=quantity, fraction=0.05, pad=0.02)

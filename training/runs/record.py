@@ -1,0 +1,242 @@
+"""The record of a run: what it holds, how it is built, and the summary that users see first.
+
+See docs/records.md for the layout.
+"""
+
+__all__ = [
+    "FORMAT",
+    "KIND",
+    "audits_tree",
+    "counted",
+    "device_tree",
+    "epochs_tree",
+    "layers_tree",
+    "levels_tree",
+    "load_run",
+    "network_name",
+    "record_path",
+    "summarise",
+    "versions",
+    "wear_tree",
+]
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ... import __version__
+from ...circuits.array.cell import Cell
+from ...circuits.ngspice.installed import Features
+from ...data.errors import InputError
+from ...data.store import reading
+from ...data.types import Array
+from ...devices.device import Device
+from ...devices.levels import Levels
+from ..network import Conv2d, Dense, Network
+from ..trainer.audit import AuditRecord
+from ..trainer.results import EpochRecord, TrainResult
+from ..trainer.validate import wilson
+from ..twin.cost import removed_percent
+from ..twin.twin import MemristorTwin
+
+KIND, FORMAT = "run", 2
+
+SAVED = ("writes", "weights", "pulses", "energy", "time", "row_time", "weights_of_learning")
+"""What a summary gives the share removed of."""
+
+CHECKED = (
+    ("surrogate_nrmse_percent", "nrmse_percent"),
+    ("surrogate_max_error_percent", "max_error_percent"),
+    ("ideal_nrmse_percent", "ideal_nrmse_percent"),
+)
+"""What a summary tells of the surrogate's check, where one was fitted, and its name there."""
+
+WORN_SHARE = 1e-3
+"""Share of the devices, the most-written ones, whose end is projected."""
+
+
+def record_path(run: str | Path) -> Path:
+    """Return the path of a run's record, given its folder or the record itself."""
+    run = Path(run)
+    return run if run.suffix == ".h5" else run / "run.h5"
+
+
+def load_run(run: str | Path) -> dict[str, Any]:
+    """Read the record of a finished run, given its folder or the record itself.
+
+    Raises
+    ------
+    InputError
+        If there is none, or it is of an older memtwin.
+    """
+    path = record_path(run)
+    with reading(path, KIND, format=FORMAT) as tree:
+        if not ({"audits", "wear"} <= tree.keys() and "learning" in tree["epochs"]):
+            raise InputError(
+                f"{path} was written by an older memtwin: memtwin run --resume {path.parent} writes it anew"
+            )
+        summarise(tree)  # fails where a figure that users ask for can't be told
+        return tree
+
+
+def versions(features: Features | None) -> dict[str, Any]:
+    """Return what the run was made with; ``features`` are ngspice's, if it played a part."""
+    return {
+        "memtwin": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "ngspice": "not used" if features is None else features.version,
+        "klu": features is not None and features.klu,
+    }
+
+
+def network_name(network: Network) -> str:
+    """Return input and layers in a few characters: ``784-100-10``, ``28x28x1-5x5c6-5x5c16-84-10``."""
+    parts = ["x".join(map(str, network.shape))]
+    for layer in network.layers:
+        if isinstance(layer, Conv2d):
+            parts.append(f"{layer.kernel}x{layer.kernel}c{layer.channels}")
+        elif isinstance(layer, Dense):
+            parts.append(str(layer.outputs))
+    return "-".join(parts)
+
+
+def device_tree(device: Device) -> dict[str, Any]:
+    """Return parameters, errors, what is not identified, area and provenance of the cell's device."""
+    return {
+        "name": device.name,
+        "model": device.model.name,
+        "title": device.model.title,
+        "area": device.area,
+        "parameters": dict(device.parameters),
+        "stderr": dict(device.stderr),
+        "unidentified": dict(device.unidentified),
+        "caveat": device.caveat,
+        "provenance": dict(device.meta),
+    }
+
+
+def levels_tree(levels: Levels, cell: Cell) -> dict[str, Any]:
+    """Return the levels and the read I-V of each, ``i`` of shape (levels, voltages)."""
+    v = np.linspace(0.0, levels.v_read, 41)
+    return {
+        "g": levels.g,
+        "x": levels.x,
+        "v_read": levels.v_read,
+        "v": v,
+        "i": cell.current(v, levels.g[:, None]),
+    }
+
+
+def epochs_tree(
+    records: Sequence[EpochRecord], float_accuracy: Sequence[float]
+) -> dict[str, Array]:
+    """Return one array (epochs,) per figure of the epochs' records; wall times are left out."""
+    rows = [record.summary() for record in records]
+    names = [
+        name for name in rows[0] if name != "seconds" and not name.endswith("_removed_percent")
+    ]
+    tree = {name: np.array([row[name] for row in rows]) for name in names}
+    return tree | {"float_accuracy": np.asarray(float_accuracy)}
+
+
+def audits_tree(records: Sequence[AuditRecord]) -> dict[str, Any]:
+    """Return one array (audits,) per field of the audits' records; ``tile`` is (audits, 2)."""
+    tree: dict[str, Any] = {
+        name: np.array([getattr(record, name) for record in records])
+        for name in ("epoch", "batch", "matrix", "vectors", "nrmse_percent", "max_error_percent")
+    }
+    tree["passed"] = np.array([record.passed for record in records], bool)
+    tree["tile"] = np.array([record.tile for record in records], int).reshape(-1, 2)
+    return tree | {"engine": [record.engine for record in records]}
+
+
+def layers_tree(twin: MemristorTwin, result: TrainResult) -> dict[str, Any]:
+    """Return conductances [S], sums of the ledger, float weights, largest weight (``clip``) and
+    calibrated digital ``gain`` of every layer, and the range of its ADCs [A]: what its outputs
+    follow from.
+
+    Devices are laid out as (inputs, 2 × outputs); the first programming of each is not counted.
+    """
+    ledger, tree = result.ledger, {}
+    sums = {name: ledger.maps(name) for name in vars(ledger.devices[0])}
+    for k, (matrix, weights) in enumerate(zip(twin.matrices, result.weights, strict=True)):
+        place = matrix.placement
+        stacks = {"g": matrix.devices.g} | {name: maps[k] for name, maps in sums.items()}
+        tree[f"layer_{k + 1}"] = {
+            name: _laid_out(stack, place.rows, 2 * place.cols) for name, stack in stacks.items()
+        } | {"weights": weights, "clip": float(matrix.clip), "gain": matrix.gain}
+        if matrix.adc is not None:
+            tree[f"layer_{k + 1}"]["adc_full_scale"] = matrix.adc.i_max
+    return tree
+
+
+def wear_tree(result: TrainResult, endurance: float) -> dict[str, Any]:
+    """Return when the most-written devices reach ``endurance`` writes, if epochs go on like these."""
+    epochs = len(result.records)
+    return {
+        "endurance": endurance,
+        "share": WORN_SHARE,
+        "epochs_to_endurance": result.ledger.epochs_to_limit(endurance, epochs, WORN_SHARE),
+    }
+
+
+def summarise(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the figures that a user asks for first, as flat names and numbers."""
+    config, epochs = json.loads(record["config"]), record["epochs"]
+    validation, check = record["validation"], record.get("surrogate")
+    audits = record["audits"]
+    said, reference = validation["outputs"].argmax(axis=1), validation["reference"].argmax(axis=1)
+    right = said == validation["labels"]
+    low, high = wilson(int(right.sum()), len(right))
+    return {
+        "float_accuracy": float(epochs["float_accuracy"][-1]),
+        "memristor_accuracy": float(epochs["test_accuracy"][-1]),
+        "spice_accuracy": float(right.mean()),
+        "spice_accuracy_low": low,
+        "spice_accuracy_high": high,
+        "spice_images": len(right),
+        "surrogate_accuracy_same_images": float(np.mean(reference == validation["labels"])),
+        "agreement": int(np.sum(said == reference)),
+        "training_engine": config["training"]["engine"],
+        "final_engine": validation["reference_engine"],
+        "audits": len(audits["passed"]),
+        "audits_failed": int(np.sum(~audits["passed"])),
+        "audit_worst_nrmse_percent": float(audits["nrmse_percent"].max(initial=0.0)),
+        "validation_engine": validation["engine"],
+        **({} if check is None else {name: check[key] for name, key in CHECKED}),
+        "writes": round(epochs["writes"].sum()),
+        "writes_closed_loop": round(epochs["closed_loop_writes"].sum()),
+        **{
+            f"{name}_removed{span}_percent": removed_percent(
+                *(float(sums[:count].sum()) for sums in counted(epochs, name))
+            )
+            for name in SAVED
+            for span, count in (("", None), ("_first_epoch", 1))
+        },
+        "max_writes": max(int(layer["writes"].max()) for layer in record["layers"].values()),
+        "endurance": config["device"]["endurance"],
+        "epochs_to_endurance": record["wear"]["epochs_to_endurance"],
+        "seed": config["seed"],
+        "epochs": len(epochs["writes"]),
+        "seconds": record["seconds"]["all"],
+        "ngspice_version": record["versions"]["ngspice"],
+        "klu": bool(record["versions"]["klu"]),
+    }
+
+
+def counted(epochs: Mapping[str, Array], name: str) -> tuple[Array, Array]:
+    """Return what a record's epochs count under ``name``, and what it is set against, (epochs,)."""
+    if name == "weights_of_learning":
+        return epochs["weights"], epochs["learning"]
+    return epochs[name], epochs[f"closed_loop_{name}"]
+
+
+def _laid_out(stack: Any, rows: int, cols: int) -> Any:
+    """Lay a stack of tiles (row blocks, column blocks, rows, cols) out as one matrix, unused places cut off."""
+    down, across, tile_rows, tile_cols = stack.shape
+    return stack.swapaxes(1, 2).reshape(down * tile_rows, across * tile_cols)[:rows, :cols]

@@ -1,0 +1,218 @@
+"""The main job: a fitted device in, a trained and SPICE-validated network out, with a record of all of it.
+
+Every step leaves its result in the run's folder, whole or not at all, and is taken from there when a run is continued:
+``config.json``, ``characterisation.h5``, ``write_table.h5``, ``checkpoint.h5`` (after every epoch),
+``validation-ENGINE.h5`` and ``run.h5``, the record that reports are made from.
+"""
+
+__all__ = ["run", "train_run", "validate_run"]
+
+import time
+from concurrent.futures import Executor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ...circuits.ngspice import installed as ngspice
+from ...data.errors import InputError
+from ...data.store import write_record
+from ..trainer.loop import train_float
+from ..trainer.results import TrainResult
+from ..trainer.validate import Validation, validate
+from ..twin.ledger import WriteCosts
+from ..twin.twin import MemristorTwin
+from .build import VALIDATED, engines_of, train_options
+from .claim import Claim, claimed
+from .config import RunConfig, parse_config
+from .folder import Folder, stored_config
+from .listener import Listener, Steps
+from .record import (
+    FORMAT,
+    KIND,
+    audits_tree,
+    device_tree,
+    epochs_tree,
+    layers_tree,
+    levels_tree,
+    load_run,
+    network_name,
+    summarise,
+    versions,
+    wear_tree,
+)
+from .setup import Setup
+from .wording import epoch_text, validation_text
+
+
+def run(
+    config: RunConfig,
+    folder: str | Path | Claim,
+    listener: Listener | None = None,
+    executor: Executor | None = None,
+    characterisation: str | Path | None = None,
+) -> dict[str, Any]:
+    """Do the whole job in ``folder``, or what is left of it there, and return the record.
+
+    ngspice reads tiles on ``executor`` if one is given, else in processes of its own here. A
+    ``characterisation`` of the same device and tile that is there already is copied into the folder.
+
+    Raises
+    ------
+    InputError
+        If the configuration can't be met, or ``folder`` holds a run with another one or is in use.
+    MemtwinError
+        If a step fails; what was finished stays in the folder.
+    """
+    with claimed(folder) as path:
+        return _Job(config, path, listener, executor, characterisation).run()
+
+
+def train_run(
+    config: RunConfig,
+    folder: str | Path | Claim,
+    listener: Listener | None = None,
+    executor: Executor | None = None,
+    characterisation: str | Path | None = None,
+) -> TrainResult:
+    """Do the job up to the end of the training, or what is left of it in ``folder``.
+
+    :func:`run` on the same folder does the rest. Raises as it does.
+    """
+    with claimed(folder) as path:
+        return _Job(config, path, listener, executor, characterisation).train()
+
+
+def validate_run(
+    folder: str | Path,
+    *,
+    engine: str | None = None,
+    images: int | None = None,
+    listener: Listener | None = None,
+    executor: Executor | None = None,
+) -> Validation:
+    """Read test images of a finished run through ``engine``, by default as the run was configured.
+
+    Images that have been read before are not read again.
+
+    Raises
+    ------
+    InputError
+        If there is no finished training in ``folder``, or no such engine.
+    """
+    folder, config = Path(folder), stored_config(folder)
+    if not (folder / "run.h5").exists():
+        raise InputError(f"the run in {folder} is not finished: memtwin run --resume {folder}")
+    changes = {
+        "engine": engine or config.validation.engine,
+        "images": images or config.validation.images,
+    }
+    tree = config.model_dump() | {"validation": changes}
+    settings = parse_config(tree, "validate")
+    with claimed(folder) as path:
+        return _Job(settings, path, listener, executor).validate()
+
+
+class _Job:
+    def __init__(
+        self,
+        config: RunConfig,
+        folder: Path,
+        listener: Listener | None,
+        executor: Executor | None,
+        characterisation: str | Path | None = None,
+    ) -> None:
+        self.config, self.folder = config, Folder(folder, characterisation)
+        self.executor, self.steps = executor, Steps(listener)
+        self.engines = engines_of(config)
+        self.needs_fit = bool(self.engines & {"surrogate", "line"})
+
+    def run(self) -> dict[str, Any]:
+        started = time.perf_counter()
+        self.folder.check(self.config)
+        features = ngspice.features() if "spice" in self.engines or self.needs_fit else None
+        setup, costs = self._start()
+        float_accuracy = self._train_float(setup)
+        twin, result = self._train(setup, costs)
+        validation = self._validate(setup, twin, result)
+        self.steps.seconds["all"] = time.perf_counter() - started
+        record = {
+            "config": self.config.model_dump_json(),
+            "versions": versions(features),
+            "seconds": self.steps.seconds,
+            "network": network_name(setup.network),
+            "device": device_tree(setup.levels.device),
+            "levels": levels_tree(setup.levels, setup.tile.cell),
+            "surrogate": setup.check,
+            "write_cost": asdict(costs),
+            "epochs": epochs_tree(result.records, float_accuracy),
+            "audits": audits_tree(result.audits),
+            "layers": layers_tree(twin, result),
+            "wear": wear_tree(result, self.config.device.endurance),
+            "validation": validation.tree(),
+        }
+        record["summary"] = summarise(record)
+        write_record(self.folder.path / "run.h5", KIND, record, format=FORMAT)
+        return load_run(self.folder.path)
+
+    def train(self) -> TrainResult:
+        """Do the job up to the end of the training."""
+        self.folder.check(self.config)
+        return self._train(*self._start())[1]
+
+    def validate(self) -> Validation:
+        """Validate a run that has been trained; everything else is taken from its folder."""
+        setup, costs = self._start()
+        twin, result = self._train(setup, costs)
+        return self._validate(setup, twin, result)
+
+    def _start(self) -> tuple[Setup, WriteCosts]:
+        return self.folder.start(
+            self.config, self.steps, surrogate=self.needs_fit, executor=self.executor
+        )
+
+    def _train_float(self, setup: Setup) -> list[float]:
+        options = train_options(self.config)
+        with self.steps.step("float network", "training the float network") as progress:
+            accuracy, _ = train_float(setup.network, setup.images, options, on_batch=progress)
+        self.steps.say(
+            f"float network: {100 * accuracy[-1]:.2f} % on {len(setup.images.x_test):,} test images"
+        )
+        return accuracy
+
+    def _train(self, setup: Setup, costs: WriteCosts) -> tuple[MemristorTwin, TrainResult]:
+        twin = setup.twin()
+        self.steps.say(
+            f"network: {network_name(setup.network)}, {twin.devices:,} devices on {twin.tiles} tiles"
+            f" of {setup.tile.rows}×{setup.tile.cols}"
+        )
+        with self.steps.step("training", "training the memristor twin") as progress:
+            result = setup.train(
+                twin,
+                costs,
+                say=self.steps.say,
+                on_batch=progress,
+                on_epoch=lambda epoch: self.steps.say(epoch_text(epoch)),
+                checkpoint=self.folder.path / "checkpoint.h5",
+            )
+        return twin, result
+
+    def _validate(self, setup: Setup, twin: MemristorTwin, result: TrainResult) -> Validation:
+        config, wanted = self.config, self.config.validation
+        fell_back = config.audit.fallback == "line" and not all(one.passed for one in result.audits)
+        trained = "line" if fell_back else config.training.engine
+        count = wanted.images or min(VALIDATED, len(setup.images.x_test))
+        title = f"reading {count} images in {wanted.engine}"
+        with self.steps.step("validation", title) as progress:
+            found = validate(
+                twin,
+                setup.images,
+                count,
+                engine=setup.engine(wanted.engine),
+                name=wanted.engine,
+                reference=setup.engine(trained),
+                seed=config.seed,
+                path=self.folder.path / f"validation-{wanted.engine}.h5",
+                progress=progress,
+            )
+        self.steps.say(validation_text(found))
+        return found

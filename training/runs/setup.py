@@ -1,0 +1,254 @@
+"""What every job starts from: images, levels, tile, network, and the engines that read the tile.
+
+Running, training alone, comparing and benchmarking all build here, from a configuration::
+
+    setup = set_up(load_config("balanced"), characterisation="characterisation.h5")
+    result = setup.train(setup.twin(), write_costs(setup.config, setup.levels))
+"""
+
+__all__ = ["Setup", "characterised", "fitted", "set_up"]
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...circuits.array.record import tile_tree
+from ...circuits.array.tile import Tile
+from ...circuits.engines.ideal import Ideal
+from ...circuits.lines.cell_law import Law
+from ...circuits.lines.cell_law_fit import law_over
+from ...circuits.registry import make_engine
+from ...circuits.surrogate.characterise import Characterisation, characterise, load_characterisation
+from ...circuits.surrogate.fit import SurrogateFit, fit_surrogate
+from ...data.dataset import ImageSet, load_images
+from ...data.errors import FitError, InputError, MemtwinError
+from ...data.types import Progress
+from ...devices.levels import Levels
+from ..network import Network
+from ..trainer.audit import Auditor
+from ..trainer.loop import train
+from ..trainer.results import EpochRecord, TrainResult
+from ..twin.ledger import WriteCosts
+from ..twin.matrix import EngineFactory
+from ..twin.twin import MemristorTwin
+from .build import (
+    auditor_of,
+    cell_levels,
+    cell_tile,
+    chosen_images,
+    network_of,
+    train_options,
+    twin_of,
+)
+from .config import RunConfig
+from .listener import Steps
+from .wording import audit_text, device_text, surrogate_text
+
+FAITHFUL = 2e-6
+"""Largest error of a law that stands for the cell's own equations, relative to its full scale."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Everything that a configuration stands for before training."""
+
+    config: RunConfig
+    images: ImageSet
+    levels: Levels
+    tile: Tile
+    network: Network
+    fit: SurrogateFit | None = None
+    """Fitted to ngspice; ``None`` where no engine needs it."""
+    check: dict[str, Any] | None = None
+    """What the fit is worth on held-out vectors."""
+    executor: Executor | None = None
+    """Where ngspice runs, if not in processes of its own here."""
+
+    def engine(self, name: str) -> EngineFactory:
+        """Return what makes the engine called ``name``; ``surrogate`` and ``line`` have the fitted
+        device law and resistances, ``ideal`` that law, or one made from the cell's own equations.
+        """
+        if name in ("surrogate", "line"):
+            if self.fit is None:
+                raise InputError(f"the engine {name} needs a surrogate, which was not fitted here")
+            return self.fit.engine if name == "surrogate" else self.fit.line
+        if name == "spice":
+            return partial(
+                make_engine,
+                "spice",
+                workers=self.config.workers,
+                executor=self.executor,
+                memory=self.config.worker_memory,
+            )
+        if name == "ideal":
+            return partial(Ideal, law=self._own_law if self.fit is None else self.fit.law)
+        return partial(make_engine, name)
+
+    @cached_property
+    def _own_law(self) -> Law | None:
+        """Polynomials that follow the cell without wires, if any do; they make its reads quick."""
+        if self.tile.cell.linear:
+            return None
+        with suppress(FitError):
+            law = law_over(self.tile.cell, self.levels.g, np.array([0.0, self.levels.v_read]))
+            return law if law.residual_max <= FAITHFUL else None
+        return None
+
+    def seeded(self, seed: int) -> "Setup":
+        """Return the same setup for a training with another seed."""
+        return replace(self, config=self.config.model_copy(update={"seed": seed}))
+
+    def with_rule(self, rule: str) -> "Setup":
+        """Return the same setup for a training by another update rule."""
+        training = self.config.training.model_copy(update={"rule": rule})
+        return replace(self, config=self.config.model_copy(update={"training": training}))
+
+    def twin(self) -> MemristorTwin:
+        """Return a new memristor twin that is read through the training engine."""
+        engine = self.engine(self.config.training.engine)
+        return twin_of(self.config, self.network, self.levels, self.tile, engine)
+
+    def auditor(self) -> Auditor | None:
+        """Return a new auditor, or ``None`` where none is asked for."""
+        return auditor_of(self.config, self.engine)
+
+    def train(
+        self,
+        twin: MemristorTwin,
+        costs: WriteCosts,
+        *,
+        say: Callable[[str], None] | None = None,
+        on_batch: Progress | None = None,
+        on_epoch: Callable[[EpochRecord], None] | None = None,
+        checkpoint: Path | None = None,
+    ) -> TrainResult:
+        """Train ``twin`` as configured, on from ``checkpoint`` if that is there; ``say`` hears of
+        every audit.
+        """
+        auditor = self.auditor()
+        if auditor is not None and say is not None:
+            auditor.on_record = lambda found: say(audit_text(found, self.config.audit))
+        return train(
+            twin,
+            self.images,
+            train_options(self.config),
+            costs,
+            on_batch=on_batch,
+            on_epoch=on_epoch,
+            auditor=auditor,
+            checkpoint=checkpoint,
+            resume=True,
+        )
+
+
+def set_up(
+    config: RunConfig,
+    steps: Steps | None = None,
+    *,
+    characterisation: str | Path | None = None,
+    surrogate: bool = True,
+    executor: Executor | None = None,
+) -> Setup:
+    """Build what ``config`` stands for.
+
+    Parameters
+    ----------
+    characterisation
+        Record of the tile in ngspice, made and kept there if it is not there. Configurations whose
+        device, tile and range of conductances are the same can share one.
+    surrogate
+        Whether to characterise and fit at all; the engines ``surrogate`` and ``line`` need it.
+
+    Raises
+    ------
+    InputError
+        If the configuration can't be met, or the characterisation is of another tile.
+    MemtwinError
+        If training is to go through the surrogate and that misses its bar.
+    """
+    steps = steps or Steps()
+    with steps.step("images", f"loading {config.images.name}") as progress:
+        images = chosen_images(load_images(config.images.name, progress=progress), config)
+    network = network_of(config, images)
+    levels = cell_levels(config)
+    tile = cell_tile(config, levels)
+    steps.say(device_text(levels))
+    setup = Setup(config, images, levels, tile, network, executor=executor)
+    return fitted(setup, steps, characterisation) if surrogate else setup
+
+
+def fitted(setup: Setup, steps: Steps, characterisation: str | Path | None = None) -> Setup:
+    """Return ``setup`` with a surrogate, fitted to the ``characterisation``; see :func:`set_up`."""
+    config = setup.config
+    with steps.step("characterisation", "characterising cell and tile in ngspice") as progress:
+        record = characterised(config, setup.tile, setup.levels, characterisation, progress)
+    with steps.step("surrogate", "fitting the surrogate"):
+        fit = fit_surrogate(record)
+    check = fit.check(record).tree()
+    steps.say(surrogate_text(check))
+    error, bar = check["nrmse_percent"], config.surrogate.bar_percent
+    if config.training.engine == "surrogate" and error > bar:
+        raise MemtwinError(
+            f"the surrogate misses its bar on held-out ngspice vectors ({error:.3f} % against"
+            f" {bar:g} %): train with --engine line, or lower device.v_read"
+        )
+    return replace(setup, fit=fit, check=check)
+
+
+def characterised(
+    config: RunConfig,
+    tile: Tile,
+    levels: Levels,
+    path: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Characterisation:
+    """Return what ngspice says about the tile: the record at ``path``, made and kept there if need
+    be.
+
+    Raises
+    ------
+    InputError
+        If that record is of another tile, device or range of conductances.
+    """
+    path = None if path is None else Path(path)
+    if path is not None and path.exists():
+        record = load_characterisation(path)
+        _check_match(record, tile, levels, path)
+        return record
+    record = characterise(
+        tile,
+        levels,
+        vectors=config.surrogate.vectors,
+        held_out=config.surrogate.held_out,
+        seed=config.seed,
+        workers=config.workers,
+        memory=config.worker_memory,
+        progress=progress,
+    )
+    if path is None:
+        return record
+    record.save(path)
+    # From the file even when it is new: arrays read back may lie otherwise in memory, and a
+    # resumed run must repeat to the last bit.
+    return load_characterisation(path)
+
+
+def _check_match(record: Characterisation, tile: Tile, levels: Levels, path: Path) -> None:
+    """Refuse a record of another tile, device or range of conductances; the number of levels
+    between its ends may differ.
+    """
+    asked, stated = tile_tree(tile), tile_tree(record.tile)
+    other = [name for name in stated if stated[name] != asked.get(name)]
+    if not np.allclose(record.levels[[0, -1]], levels.g[[0, -1]], rtol=1e-9, atol=0.0):
+        other.append("levels' range")
+    if other or asked.keys() != stated.keys():
+        raise InputError(
+            f"{path} characterises a tile that differs from the configured one in"
+            f" {', '.join(other) or 'its parts'}: characterise anew"
+        )

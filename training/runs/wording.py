@@ -1,0 +1,70 @@
+"""What a job says of its steps: one sentence each."""
+
+__all__ = ["audit_text", "device_text", "epoch_text", "surrogate_text", "validation_text"]
+
+from collections.abc import Mapping
+from typing import Any
+
+from ...devices.levels import Levels
+from ..trainer.audit import AuditRecord
+from ..trainer.results import EpochRecord
+from ..trainer.validate import Validation
+from .config import AuditConfig
+
+
+def device_text(levels: Levels) -> str:
+    """Say what the cells hold."""
+    device = levels.device
+    return (
+        f"device: {device.name} ({device.model.title}), area × {device.area:.4g} of the measured"
+        f" one, {levels.count} levels from {1e6 * levels.g[0]:.3g} to {1e6 * levels.g[-1]:.3g} µS at"
+        f" {levels.v_read:g} V" + (f"; {device.caveat}" if device.caveat else "")
+    )
+
+
+def surrogate_text(check: Mapping[str, Any]) -> str:
+    """Say what the surrogate is worth on held-out vectors."""
+    return (
+        f"surrogate: NRMSE {check['nrmse_percent']:.4f} %, largest error"
+        f" {check['max_error_percent']:.3f} % of full scale on {len(check['spice'])} held-out ngspice"
+        f" vectors; without wires {check['ideal_nrmse_percent']:.2f} %"
+    )
+
+
+def epoch_text(epoch: EpochRecord) -> str:
+    """Say what an epoch came to."""
+    row = epoch.summary()
+    return (
+        f"epoch {epoch.epoch}: {100 * epoch.test_accuracy:.2f} %, {int(row['writes']):,} writes"
+        f" ({row['writes_removed_percent']:.2f} % fewer than closed loop), {epoch.seconds:.1f} s"
+    )
+
+
+def audit_text(found: AuditRecord, config: AuditConfig) -> str:
+    """Say what an audit found, and what follows from it."""
+    text = (
+        f"audit in epoch {found.epoch}, batch {found.batch}: {found.engine} off by"
+        f" {found.nrmse_percent:.4f} % NRMSE, {found.max_error_percent:.3f} % at most, from"
+        f" {config.engine} on {found.vectors} vectors of matrix {found.matrix}, tile {found.tile}"
+    )
+    if found.passed:
+        return text
+    text += f"; the bar is {config.bar_percent:g} %: "
+    if found.engine == config.fallback:
+        return text + "the fallback does no better"
+    return text + (
+        "training goes on as it is"
+        if config.fallback == "none"
+        else f"training goes on through the engine {config.fallback}"
+    )
+
+
+def validation_text(found: Validation) -> str:
+    """Say what two engines made of the test images."""
+    low, high = found.interval
+    return (
+        f"{found.engine}: {100 * found.accuracy:.1f} % of {len(found.labels)} images (95 %:"
+        f" {100 * low:.1f} to {100 * high:.1f} %), {found.reference_engine}:"
+        f" {100 * found.reference_accuracy:.1f} %; they agree on"
+        f" {found.agreement} of {len(found.labels)}"
+    )

@@ -1,0 +1,121 @@
+"""Checks of the training engine against a trusted one, while training goes on.
+
+Every so many batches, counted through all epochs, one random tile is read with a few of that
+batch's own input vectors, once by the engine that trains and once by another, full SPICE as a rule.
+Where they differ by more than the bar, training falls back to a slower engine, and the record says
+so.
+"""
+
+__all__ = ["AuditRecord", "Auditor"]
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ...circuits.array.tile import Tile
+from ...circuits.engine import Engine
+from ...data.errors import InputError
+from ...data.types import Array32
+from ..twin.matrix import EngineFactory
+from ..twin.twin import MemristorTwin
+
+
+@dataclass(frozen=True)
+class AuditRecord:
+    """One tile, read twice."""
+
+    epoch: int
+    """Counted from 1, as are batch and matrix."""
+    batch: int
+    matrix: int
+    tile: tuple[int, int]
+    """Row block and column block, counted from 0."""
+    engine: str
+    """The engine that was audited."""
+    vectors: int
+    nrmse_percent: float
+    """Root mean square of the differences over the largest current of the trusted engine."""
+    max_error_percent: float
+    passed: bool
+
+
+@dataclass
+class Auditor:
+    """When to audit, against which engine, and what to do then.
+
+    Parameters
+    ----------
+    truth
+        Makes the trusted engine for one tile.
+    every
+        Batches between audits.
+    vectors
+        Vectors read in each.
+    bar_percent
+        Largest NRMSE that passes [% of full scale].
+    fallback
+        Makes the engine that trains on after an audit that did not pass; ``None`` trains on as is.
+    on_record
+        Called with every finding.
+    """
+
+    truth: EngineFactory
+    every: int = 200
+    vectors: int = 2
+    bar_percent: float = 0.5
+    fallback: EngineFactory | None = None
+    on_record: Callable[[AuditRecord], None] | None = None
+    _engines: dict[tuple[int, int], Engine] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if min(self.every, self.vectors) < 1 or not self.bar_percent > 0.0:
+            raise InputError("audits: every, vectors and the bar must be positive")
+
+    def due(self, batch: int) -> bool:
+        """Return whether ``batch``, counted from 0 through all epochs, is to be audited."""
+        return batch % self.every == self.every - 1
+
+    def renew(self) -> None:
+        """Read through new engines from now on; see :meth:`.mapping.MappedMatrix.renew`."""
+        self._engines.clear()
+
+    def audit(
+        self,
+        twin: MemristorTwin,
+        inputs: Sequence[Array32],
+        rng: np.random.Generator,
+        *,
+        epoch: int,
+        batch: int,
+    ) -> AuditRecord:
+        """Audit one tile of one matrix, on rows of the ``inputs`` (n, rows) of all matrices."""
+        k = int(rng.integers(len(twin.matrices)))
+        matrix, a = twin.matrices[k], inputs[k]
+        row_blocks, column_blocks = matrix.placement.grid
+        block = int(rng.integers(row_blocks)), int(rng.integers(column_blocks))
+        chosen = a[rng.choice(len(a), min(self.vectors, len(a)), replace=False)]
+        found, expected = matrix.compare(chosen, block, self._truth(matrix.tile))
+        scale = float(np.abs(expected).max())
+        error = np.abs(found - expected) / (scale if scale > 0.0 else 1.0)
+        nrmse = 100.0 * float(np.sqrt(np.mean(error * error)))
+        record = AuditRecord(
+            epoch + 1,
+            batch + 1,
+            k + 1,
+            block,
+            matrix.engine.name,
+            len(chosen),
+            nrmse,
+            100.0 * float(error.max()),
+            nrmse <= self.bar_percent,
+        )
+        if self.on_record is not None:
+            self.on_record(record)
+        return record
+
+    def _truth(self, tile: Tile) -> Engine:
+        key = tile.rows, tile.cols
+        if key not in self._engines:
+            self._engines[key] = self.truth(tile)
+        return self._engines[key]

@@ -1,0 +1,390 @@
+"""Training of the memristor twin, batch by batch.
+
+Each batch is read forward through the tiles; the loss's gradient at the measured outputs goes back
+through the float weights with the measured activations; the float weights move, and the few devices
+whose level must change are written.
+"""
+
+__all__ = ["LEARNING_RATE_MAX", "TrainOptions", "Trainer", "batches", "check_images"]
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...data.dataset import ImageSet
+from ...data.errors import InputError, MemtwinError
+from ...data.store import digest
+from ...data.types import Array32, Progress
+from ..network import Adjoint, Network, cross_entropy
+from ..rules.baselines import Baseline, start_rule
+from ..rules.optim import make_optimiser, schedule
+from ..rules.quantise import Quantiser, pair
+from ..rules.rule import Writes
+from ..rules.siamese import Siamese, SiameseOptions
+from ..seeds import generator
+from ..twin.cost import Cost
+from ..twin.evaluation import evaluate
+from ..twin.ledger import Ledger, WriteCosts
+from ..twin.twin import MemristorTwin
+from .audit import Auditor, AuditRecord
+from .results import EpochRecord, TrainResult
+
+DIVERGED = 0.2
+"""Share of a matrix' weights at their limit beyond which a loss no better than chance stops."""
+
+SAMPLES = 6
+"""Batches per epoch on which the closed loop's pulses are counted; its writes need no sampling."""
+
+
+LEARNING_RATE_MAX = 1e30
+"""Largest learning rate: weights move in single precision, which must hold it."""
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """How to train; the defaults are those of the MNIST perceptron."""
+
+    epochs: int = 10
+    batch: int = 100
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    optimiser: Literal["sgd", "adam"] = "sgd"
+    schedule: Literal["exponential", "cosine", "constant"] = "exponential"
+    decay: float = 0.8
+    """Factor on the learning rate after every epoch, for ``exponential``."""
+    siamese: SiameseOptions = field(default_factory=SiameseOptions)
+    baseline: Baseline | None = None
+    """Another update rule instead of the Siamese one."""
+    scale: Literal["static", "adaptive"] = "static"
+    """Whether the largest weight of a matrix may change between epochs, with the writes that this
+    takes; Siamese only."""
+    gradients: Literal["float", "array"] = "float"
+    """Errors go back through the float weights, or through wires and device laws by the engine's
+    own gradients (line, surrogate)."""
+    calibration: int = 100
+    """Training images on which the digital gains are calibrated before every epoch."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.epochs, self.batch, self.calibration) < 1:
+            raise InputError("training: epochs, batch and calibration must be at least 1")
+        if not 0.0 < self.learning_rate <= LEARNING_RATE_MAX:
+            raise InputError(
+                "training: the learning rate must be positive, and at most"
+                f" {LEARNING_RATE_MAX:g}, got {self.learning_rate!r}"
+            )
+        if self.seed < 0:
+            raise InputError(f"training: the seed must not be negative, got {self.seed}")
+
+
+class Trainer:
+    """A training that can be stepped epoch by epoch and saved in between.
+
+    Parameters
+    ----------
+    twin
+        The memristor twin; it is programmed with the initial weights when the trainer is made.
+    images
+        Images to train on and to test on.
+    costs
+        Write costs of the device.
+    weights
+        Initial float matrices; by default drawn from the seed.
+    auditor
+        Checks the engine now and then against a trusted one.
+    """
+
+    def __init__(
+        self,
+        twin: MemristorTwin,
+        images: ImageSet,
+        options: TrainOptions,
+        costs: WriteCosts,
+        *,
+        weights: list[Array32] | None = None,
+        auditor: Auditor | None = None,
+    ) -> None:
+        check_images(twin.network, images)
+        costs.check_levels(twin.levels)
+        self.twin, self.images, self.options = twin, images, options
+        self.auditor = auditor
+        self.identity = _identity(twin, images, options)
+        """Hash of all that a checkpoint must share with the training it continues."""
+        self.records: list[EpochRecord] = []
+        self.audits: list[AuditRecord] = []
+        self.ledger = Ledger(
+            [matrix.placement for matrix in twin.matrices],
+            costs,
+            [matrix.devices for matrix in twin.matrices],
+        )
+        start = weights or twin.network.initial(generator(options.seed, "weights"))
+        self.updates = [
+            start_rule(
+                options.baseline or options.siamese,
+                w,
+                Quantiser(twin.levels, matrix.clip),
+                make_optimiser(options.optimiser, w.shape, options.momentum),
+                digital_rows=int(matrix.bias is not None),
+            )
+            for w, matrix in zip(start, twin.matrices, strict=True)
+        ]
+        self._updates_done = 0
+        rng = generator(options.seed, "programming", 0)
+        self.initial = Cost()
+        """Cost of programming the initial weights, which the ledger does not hold."""
+        for k, update in enumerate(self.updates):
+            writes = update.first()
+            self.initial = self.initial + self.ledger.estimate(k, writes)
+            measured = twin.matrices[k].write(writes, rng)
+            update.verify(writes, measured, self.ledger.failed(k, writes))
+
+    def run_epoch(self, on_batch: Progress | None = None) -> EpochRecord:
+        """Train one epoch and test; ``on_batch(done, total)`` is called after every batch."""
+        options, x, y = self.options, self.images.x_train, self.images.y_train
+        epoch = len(self.records)
+        started = time.perf_counter()
+        noise, writing, sampling, auditing = (
+            generator(options.seed, name, epoch + 1)
+            for name in ("reading", "programming", "closed loop", "audit")
+        )
+        order = generator(options.seed, "order", epoch + 1).permutation(len(x))
+        rate = schedule(
+            options.schedule, options.learning_rate, options.decay, epoch, options.epochs
+        )
+        for matrix in self.twin.matrices:
+            matrix.renew()
+            matrix.age(self._updates_done)
+        if self.auditor is not None:
+            self.auditor.renew()
+        if options.scale == "adaptive" and epoch > 0:
+            self._rescale(writing)
+        self.twin.calibrate(x[: options.calibration])
+        total = -(-len(x) // options.batch)
+        stride = max(1, total // SAMPLES)
+        loss, learning, closed, sampled = 0.0, 0, Cost(), 0
+        for b, chosen in enumerate(batches(order, options.batch)):
+            outputs, tape = self.twin.forward(x[chosen], noise, self._scales())
+            batch_loss, error = cross_entropy(outputs, y[chosen])
+            if not np.isfinite(batch_loss):
+                self._check(batch_loss, epoch)
+            loss += batch_loss * len(chosen)
+            weights = [update.weights for update in self.updates]
+            gradients = self.twin.network.backward(
+                tape, error, self._backward_weights(), self._adjoint
+            )
+            learning += self._learning(gradients)
+            sample = b % stride == stride // 2
+            before = [w.copy() for w in weights] if sample else []
+            if self.auditor is not None and self.auditor.due(epoch * total + b):
+                inputs = self.twin.network.inputs(tape)
+                record = self.auditor.audit(self.twin, inputs, auditing, epoch=epoch, batch=b)
+                self._audited([record])
+            self._update(gradients, rate, writing)
+            if sample:
+                closed, sampled = closed + self._closed_loop(before, sampling), sampled + 1
+            if on_batch is not None:
+                on_batch(b + 1, total)
+        self._check(loss / len(x), epoch)
+        seconds = time.perf_counter() - started
+        result = EpochRecord(
+            epoch=epoch + 1,
+            learning_rate=rate,
+            train_loss=loss / len(x),
+            test_accuracy=self.evaluate(),
+            cost=self.ledger.close_epoch(),
+            closed_loop=closed.times(total / sampled),
+            learning=learning,
+            seconds=seconds,
+        )
+        self.records.append(result)
+        return result
+
+    def evaluate(self) -> float:
+        """Return the share of the test images that the memristor twin classifies right, read noise
+        included.
+        """
+        rng = generator(self.options.seed, "testing", len(self.records) + 1)
+        return evaluate(
+            self.twin, self.images.x_test, self.images.y_test, rng, scales=self._scales()
+        )
+
+    def result(self) -> TrainResult:
+        """Return the outcome so far."""
+        return TrainResult(
+            tuple(self.records),
+            self.ledger,
+            [update.weights for update in self.updates],
+            [update.codes for update in self.updates],
+            tuple(self.audits),
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint must keep; to be taken between epochs."""
+        return {
+            "updates_done": self._updates_done,
+            "twin": self.twin.state(),
+            "ledger": self.ledger.state(),
+            "updates": {str(k): update.state() for k, update in enumerate(self.updates)},
+        }
+
+    def restore(
+        self, state: dict[str, Any], records: list[EpochRecord], audits: list[AuditRecord]
+    ) -> None:
+        """Continue from what :meth:`state` returned, and the records until then."""
+        self._updates_done = int(state["updates_done"])
+        self.twin.restore(state["twin"])
+        self.ledger.restore(state["ledger"])
+        for k, update in enumerate(self.updates):
+            update.restore(state["updates"][str(k)])
+        self.records = list(records)
+        self.audits = []
+        self._audited(audits)
+
+    @property
+    def _adjoint(self) -> Adjoint | None:
+        if self.options.gradients == "float":
+            return None
+        return lambda k, a, error: self.twin.matrices[k].adjoint(a, error)
+
+    def _backward_weights(self) -> list[Array32]:
+        return [
+            matrix.weights() if update.transposed else update.weights
+            for update, matrix in zip(self.updates, self.twin.matrices, strict=True)
+        ]
+
+    def _scales(self) -> list[Array32 | None] | None:
+        scales = [update.column_scale() for update in self.updates]
+        return None if all(scale is None for scale in scales) else scales
+
+    def _rescale(self, rng: np.random.Generator) -> None:
+        for k, (update, matrix) in enumerate(zip(self.updates, self.twin.matrices, strict=True)):
+            if not isinstance(update, Siamese):
+                continue
+            clip = update.quantiser.better_clip(update.weights)
+            if clip != update.quantiser.clip:
+                matrix.clip = clip
+                self._write(k, update.rescale(clip), rng)
+
+    def _write(self, k: int, writes: Writes, rng: np.random.Generator) -> None:
+        self.ledger.record(k, writes)
+        measured = self.twin.matrices[k].write(writes, rng, now=self._updates_done)
+        self.updates[k].verify(writes, measured, self.ledger.failed(k, writes))
+
+    def _audited(self, records: list[AuditRecord]) -> None:
+        fallback = None if self.auditor is None else self.auditor.fallback
+        was_fine = all(record.passed for record in self.audits)
+        self.audits += records
+        if fallback is not None and was_fine and not all(record.passed for record in records):
+            self.twin.use(fallback)
+
+    def _update(self, gradients: list[Array32], rate: float, rng: np.random.Generator) -> None:
+        self._updates_done += 1
+        for k, (update, matrix, gradient) in enumerate(
+            zip(self.updates, self.twin.matrices, gradients, strict=True)
+        ):
+            writes = update.step(gradient, rate)
+            if matrix.bias is not None:
+                matrix.bias[...] = update.weights[-1]
+            if writes is not None:
+                self._write(k, writes, rng)
+
+    def _learning(self, gradients: list[Array32]) -> int:
+        """Return how many of the devices' weights have a gradient."""
+        return sum(
+            int(np.count_nonzero(gradient[: matrix.placement.rows] != 0.0))
+            for gradient, matrix in zip(gradients, self.twin.matrices, strict=True)
+        )
+
+    def _closed_loop(self, before: list[Array32], rng: np.random.Generator) -> Cost:
+        """Return what writing every device to its new continuous target would cost after this
+        update.
+
+        Each device starts where its last write left it: at the old target, give or take the
+        programming error. A controller that spares failed devices asks for what they reach.
+        """
+        total = Cost()
+        spares = getattr(self.options.baseline or self.options.siamese, "spare_failed", True)
+        spread = np.float32(self.twin.effects.programming * (self.twin.levels - 1))
+        for k, (old, update) in enumerate(zip(before, self.updates, strict=True)):
+            matrix = self.twin.matrices[k]
+            scale = np.float32(matrix.devices.top / matrix.clip)
+            rows = matrix.placement.rows
+            start, target = (
+                np.stack(pair(w[:rows].ravel() * scale), axis=-1).ravel()
+                for w in (old, update.weights)
+            )
+            start = start + spread * rng.standard_normal(start.size, np.float32)
+            np.clip(start, 0.0, self.twin.levels - 1, out=start)
+            if spares:
+                start, target = (
+                    matrix.devices.attainable(matrix.placement.places, level)
+                    for level in (start, target)
+                )
+            writes = Writes(np.arange(start.size), start, target, start.size // 2)
+            total = total + self.ledger.estimate(k, writes)
+        return total
+
+    def _check(self, loss: float, epoch: int) -> None:
+        """Stop where training has diverged: numbers that are not finite, or a loss no better than
+        chance with weights pressed against their limits.
+        """
+        shares = [
+            float(np.mean(np.abs(update.weights) >= np.float32(0.999 * matrix.clip)))
+            for update, matrix in zip(self.updates, self.twin.matrices, strict=True)
+        ]
+        finite = [bool(np.isfinite(update.weights).all()) for update in self.updates]
+        worst = int(np.argmax(shares)) if all(finite) else finite.index(False)
+        if np.isfinite(loss) and all(finite):
+            chance = float(np.log(self.twin.network.shapes[-1][0]))
+            if loss < chance or shares[worst] < DIVERGED:
+                return
+            state = f"{100 * shares[worst]:.0f} % of matrix {worst + 1} at its largest weight"
+        else:
+            state = f"numbers in matrix {worst + 1} or its outputs that are not finite"
+        raise MemtwinError(
+            f"training diverged in epoch {epoch + 1}, with a loss of {loss:.3g} and {state}:"
+            f" lower the learning rate of {self.options.learning_rate:g}"
+        )
+
+
+def batches(order: NDArray[np.int64], batch: int) -> Iterator[NDArray[np.int64]]:
+    """Cut an order of images into batches; the last may be smaller."""
+    for start in range(0, len(order), batch):
+        yield order[start : start + batch]
+
+
+def check_images(network: Network, images: ImageSet) -> None:
+    """Refuse images that do not fit the network."""
+    pixels = int(np.prod(network.shape))
+    if images.x_train.shape[1] != pixels:
+        raise InputError(
+            f"the network takes {pixels} pixels, the images have {images.x_train.shape[1]}"
+        )
+    classes = network.shapes[-1][0]
+    highest = max(int(images.y_train.max()), int(images.y_test.max()))
+    if highest >= classes:
+        raise InputError(f"the network has {classes} outputs, but a label is {highest}")
+    if not len(images.x_test):
+        raise InputError("there are no test images")
+
+
+def _identity(twin: MemristorTwin, images: ImageSet, options: TrainOptions) -> str:
+    # More epochs of the same training are no other training.
+    settings = asdict(options) | {"epochs": None}
+    return digest(
+        repr(twin.network),
+        repr(twin.tile),
+        twin.levels,
+        [matrix.clip for matrix in twin.matrices],
+        [matrix.v_read for matrix in twin.matrices],
+        asdict(twin.effects),
+        asdict(twin.options),
+        repr(settings),
+        images.name,
+        len(images.x_train),
+        len(images.x_test),
+    )

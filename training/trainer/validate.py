@@ -1,0 +1,178 @@
+"""Test images read through another engine than the one that trained, image by image.
+
+The trained twin keeps its conductances and its digital gains; only the engine changes. No read noise is drawn, so that
+the two engines see the same array and differ only in how they compute it. Images are taken in a random order fixed by
+the seed: the first n of it are a fair sample of the test set, and a validation can be extended later.
+"""
+
+__all__ = ["Validation", "validate", "wilson"]
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...data.dataset import ImageSet
+from ...data.errors import InputError
+from ...data.store import digest, reading, write_record
+from ...data.types import Array, Progress
+from ..twin.evaluation import predict
+from ..twin.matrix import EngineFactory
+from ..twin.twin import MemristorTwin
+
+KIND = "validation"
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What two engines say about the same images and the same conductances."""
+
+    engine: str
+    """The engine that validates."""
+    reference_engine: str
+    """The engine that training ended with."""
+    indices: NDArray[np.int64]
+    """Places of the images in the test set, (n,)."""
+    labels: NDArray[np.int64]
+    """True classes, (n,)."""
+    outputs: Array
+    """Network outputs through the validating engine, (n, classes)."""
+    reference: Array
+    """Network outputs through that engine, (n, classes)."""
+
+    @property
+    def predictions(self) -> NDArray[np.int64]:
+        """Classes according to the validating engine, (n,)."""
+        classes: NDArray[np.int64] = np.argmax(self.outputs, axis=1)
+        return classes
+
+    @property
+    def reference_predictions(self) -> NDArray[np.int64]:
+        """Classes according to the engine that trained, (n,)."""
+        classes: NDArray[np.int64] = np.argmax(self.reference, axis=1)
+        return classes
+
+    @property
+    def accuracy(self) -> float:
+        """Share of images that the validating engine gets right."""
+        return float(np.mean(self.predictions == self.labels))
+
+    @property
+    def reference_accuracy(self) -> float:
+        """Share of images that the engine that trained gets right."""
+        return float(np.mean(self.reference_predictions == self.labels))
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % confidence interval of the accuracy over all test images."""
+        return wilson(int(np.sum(self.predictions == self.labels)), len(self.labels))
+
+    @property
+    def agreement(self) -> int:
+        """Number of images on which both engines predict the same class."""
+        return int(np.sum(self.predictions == self.reference_predictions))
+
+    @property
+    def differing(self) -> NDArray[np.int64]:
+        """Places in the test set of the images on which they do not."""
+        places: NDArray[np.int64] = self.indices[self.predictions != self.reference_predictions]
+        return places
+
+    def tree(self) -> dict[str, Any]:
+        """Return the validation as a record's tree."""
+        return {
+            "engine": self.engine,
+            "reference_engine": self.reference_engine,
+            "indices": self.indices,
+            "labels": self.labels,
+            "outputs": self.outputs,
+            "reference": self.reference,
+        }
+
+
+def validate(
+    twin: MemristorTwin,
+    images: ImageSet,
+    count: int,
+    *,
+    engine: EngineFactory,
+    name: str,
+    reference: EngineFactory,
+    seed: int = 0,
+    path: str | Path | None = None,
+    chunk: int = 50,
+    progress: Progress | None = None,
+) -> Validation:
+    """Read ``count`` test images through ``engine`` and through ``reference``.
+
+    Parameters
+    ----------
+    twin
+        The trained twin; it is left with the ``reference`` engine.
+    engine, name, reference
+        Makers of the validating engine, with its name, and of the one that training ended with.
+    path
+        Record of what has been read so far, written after every ``chunk`` images; a validation of the same array that
+        finds it there goes on from it, and extends it where ``count`` is larger.
+    chunk
+        Images read at a time.
+
+    Raises
+    ------
+    InputError
+        If there are fewer test images than ``count``.
+    """
+    total = len(images.x_test)
+    if not 1 <= count <= total:
+        raise InputError(f"{count} images asked for, the test set of {images.name} has {total}")
+    order = np.random.default_rng([seed, 11]).permutation(total)
+    indices = order[:count]
+    identity = digest(
+        name, seed, images.name, total, repr(twin.tile), repr(twin.network), twin.state()
+    )
+    outputs = _read_so_far(path, identity, images.classes)
+    twin.use(engine)
+    try:
+        while len(outputs) < count:
+            if progress is not None:
+                progress(len(outputs), count)
+            part = indices[len(outputs) : len(outputs) + chunk]
+            outputs = np.concatenate([outputs, predict(twin, images.x_test[part])])
+            if path is not None:
+                write_record(path, KIND, {"identity": identity, "outputs": outputs})
+    finally:
+        twin.use(reference)
+    if progress is not None:
+        progress(count, count)
+    return Validation(
+        name,
+        twin.matrices[0].engine.name,
+        indices,
+        images.y_test[indices],
+        outputs[:count],
+        np.asarray(predict(twin, images.x_test[indices]), float),
+    )
+
+
+def wilson(hits: int, count: int) -> tuple[float, float]:
+    """Return the 95 % Wilson score interval of a proportion (doi:10.1080/01621459.1927.10502953);
+    it holds ``hits / count`` itself.
+    """
+    if not 0 <= hits <= count or count < 1:
+        raise InputError(f"expected hits from 0 to the count, of at least 1, got {hits} of {count}")
+    from scipy.stats import binomtest
+
+    found = binomtest(hits, count).proportion_ci(confidence_level=0.95, method="wilson")
+    # Where all or none are hits, rounding may leave the estimate just outside.
+    share = hits / count
+    return max(0.0, min(float(found.low), share)), min(1.0, max(float(found.high), share))
+
+
+def _read_so_far(path: str | Path | None, identity: str, classes: int) -> Array:
+    if path is not None and Path(path).exists():
+        with reading(path, KIND) as tree:
+            if tree["identity"] == identity:
+                return np.asarray(tree["outputs"], float).reshape(-1, classes)
+    return np.empty((0, classes))

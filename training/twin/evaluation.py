@@ -1,0 +1,56 @@
+"""Reading images through a memristor twin."""
+
+__all__ = ["evaluate", "predict"]
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...data.types import Array32, Progress
+from .twin import MemristorTwin
+
+EVALUATION_BATCH = 500
+"""Images read at a time outside of training; bounds memory, and changes no result but the order of
+noise draws.
+"""
+
+
+def predict(
+    twin: MemristorTwin,
+    x: Array32,
+    rng: np.random.Generator | None = None,
+    *,
+    scales: list[Array32 | None] | None = None,
+    progress: Progress | None = None,
+) -> Array32:
+    """Return the outputs (n, classes) of the twin for images ``x`` (n, ...), with read noise if
+    ``rng`` is given.
+    """
+    outputs, done = [], 0
+    for part in parts(x):
+        outputs.append(twin.forward(part, rng, scales)[0])
+        done += len(part)
+        if progress is not None:
+            progress(done, len(x))
+    return np.concatenate(outputs)
+
+
+def evaluate(
+    twin: MemristorTwin,
+    x: Array32,
+    labels: NDArray[np.int64],
+    rng: np.random.Generator | None = None,
+    *,
+    scales: list[Array32 | None] | None = None,
+    progress: Progress | None = None,
+) -> float:
+    """Return the share of images that the twin classifies right."""
+    outputs = predict(twin, x, rng, scales=scales, progress=progress)
+    return float(np.mean(outputs.argmax(axis=1) == labels))
+
+
+def parts(x: Array32) -> Iterator[Array32]:
+    """Cut images into parts that fit into memory."""
+    for start in range(0, len(x), EVALUATION_BATCH):
+        yield x[start : start + EVALUATION_BATCH]
