@@ -217,10 +217,7 @@ def tile_of(device: Device, limits: VoltageRange | None, plot: Path | None) -> I
     yield Row("  largest half-select disturb, in level steps", disturb, "", "", None, "V/2 scheme")
     v = np.random.default_rng(1).uniform(0.0, V_READ, (20, 16))
     engines = (Spice(tile), achieved.g), (Nodal(tile), predicted.g), (Nodal(tile), achieved.target)
-    currents = []
-    for engine, g in engines:
-        engine.program(g)
-        currents.append(engine.read(v))
+    currents = [engine.program(g).read(v) for engine, g in engines]
     full = np.abs(currents[1]).max()
     off, wrong = (float(np.abs(currents[0] - other).max() / full) for other in currents[1:])
     yield at_most("  read back: ngspice against vectorised", off, "of max", 1e-3)

@@ -30,13 +30,12 @@ def ageing(size: int) -> Row:
         tile = Tile(size, size, cell=CELLS[name])
         families = ("uniform", "mlp")
         g = np.stack([pattern(family, tile.shape, LEVELS, rng) for family in families])
-        surrogate = Surrogate(tile, law=law_of(CELLS[name]), renew=1e9, check=0.0)
-        surrogate.program(g)
+        surrogate = Surrogate(tile, law=law_of(CELLS[name]), renew=1e9, check=0.0).program(g)
         for _ in range(50):
             jump = rng.choice([-3, -2, -1, 1, 2, 3], g.shape) * (LEVELS[1] - LEVELS[0])
             moved = np.clip(g + jump, LEVELS[0], LEVELS[-1])
             g = np.where(rng.random(g.shape) < 0.01, moved, g)
-            surrogate.program(g)
+            surrogate = surrogate.reprogram(g)
         v = np.stack([vectors(8, size, FULL, rng) for _ in families])
         currents, _ = spice([build(tile, a, b) for a, b in zip(g, v, strict=True)])
         read = surrogate.read(v)
@@ -121,8 +120,7 @@ def mismatch(sizes: list[int]) -> list[Row]:
             one = read(family, 8)
             pair = []
             for engine in (Surrogate(plain, law=fitted.law), fitted.engine()):
-                engine.program(one.g)
-                pair.append(errors(engine.read(one.v), one.i)[0])
+                pair.append(errors(engine.program(one.g).read(one.v), one.i)[0])
             stated.append(pair[0])
             fits.append(pair[1])
             gains.append(pair[0] / pair[1])

@@ -8,6 +8,7 @@ banded LAPACK solve of all word lines of a tile.
 import importlib.util
 import time
 from collections.abc import Callable
+from itertools import cycle
 
 import numpy as np
 from scipy.linalg import solveh_banded
@@ -15,6 +16,7 @@ from table import Row, at_least, at_most
 from tiles import CELLS, FULL, LEVELS, SEED, law_of, spice
 
 from memtwin.circuits.array.tile import Tile
+from memtwin.circuits.engine import ProgrammedArray
 from memtwin.circuits.lines.solver import LineSolver
 from memtwin.circuits.ngspice.installed import features
 from memtwin.circuits.ngspice.netlist import build
@@ -31,6 +33,19 @@ def cpu(function: Callable[[], object], repeats: int = 7) -> float:
         function()
         best = min(best, time.process_time() - began)
     return best
+
+
+def changing(array: ProgrammedArray, g: np.ndarray) -> Callable[[], ProgrammedArray]:
+    """Return what gives ``array`` each of the conductances ``g`` in turn, each time starting from
+    the last.
+    """
+    held, turn = [array], cycle(g)
+
+    def change() -> ProgrammedArray:
+        held[0] = held[0].reprogram(next(turn))
+        return held[0]
+
+    return change
 
 
 def line_solve(g: np.ndarray, r: float, v: np.ndarray) -> Callable[[], object]:
@@ -53,19 +68,13 @@ def speed(size: int, tiles: int = 16, batch: int = 100) -> list[Row]:
     law = law_of(cell)
     g = rng.choice(LEVELS, (2, tiles, size, size))
     v = FULL * rng.random((tiles, batch, size))
-    surrogate = Surrogate(tile, law=law, check=0.0, renew=1e9)
-    surrogate.program(g[0])
-    turn = iter(range(1 << 30))
-    refresh = cpu(lambda: surrogate.program(g[next(turn) % 2])) / tiles
-    apply = cpu(lambda: surrogate.read(v)) / (tiles * batch)
-
-    def both() -> None:
-        surrogate.program(g[next(turn) % 2])
-        surrogate.read(v)
-
-    together = cpu(both) / (tiles * batch)
-    solver = LineSolver(tile, law=law, tolerance=1e-4, dtype="float32")
-    line = cpu(lambda: solver.solve(g[0, 0], v[0]), 4) / batch
+    array = Surrogate(tile, law=law, check=0.0, renew=1e9).program(g[0])
+    changed = changing(array, g)
+    refresh = cpu(changed) / tiles
+    apply = cpu(lambda: array.read(v)) / (tiles * batch)
+    together = cpu(lambda: changed().read(v)) / (tiles * batch)
+    solved = LineSolver(tile, law=law, tolerance=1e-4, dtype="float32").program(g[0, 0])
+    line = cpu(lambda: solved.read(v[0]), 4) / batch
     few, many = 2, 12
     decks = [build(tile, g[0, 0], v[0, :k]) for k in (few, many)]
     seconds = [min(spice([deck])[1][0] for _ in range(3)) for deck in decks]
@@ -120,10 +129,9 @@ def arrays(size: int, tiles: int = 16, batch: int = 100) -> list[str]:
     lines = []
     for device in ("cpu", *(["cuda"] if torch.cuda.is_available() else [])):
         surrogate = Surrogate(tile, law=law, check=0.0, renew=1e9, **torch_arrays(device))
-        surrogate.program(g[0])
+        array = surrogate.program(g[0])
         times = []
-        turn = iter(range(1 << 30))
-        for work in (lambda: surrogate.program(g[next(turn) % 2]), lambda: surrogate.read(v)):  # noqa: B023
+        for work in (changing(array, g), lambda: array.read(v)):  # noqa: B023
             work()
             spent = []
             for _ in range(7):

@@ -113,8 +113,6 @@ def linear() -> Iterator[Row]:
     ratio, note = against_bare(64, 100, None, 1.15, whole=False)
     yield at_most("64x64 linear, 100 vectors / ngspice's own analysis", ratio, "x", 1.15, note)
     tile, g, v = problem(64, 100)
-    own = Spice(tile, workers=1)
-    own.program(g)
     sweep, _ = engine(tile, g, v)
     transfer, _ = engine(tile, g, np.eye(64))
     note = f"{transfer:.2f} s instead of {sweep:.2f} s"
@@ -191,8 +189,7 @@ def scaling() -> Iterator[Row]:
     stack, batches = np.stack([g] * 8), np.stack([v] * 8)
     wall = {}
     for workers in (1, 2):
-        own = Spice(tile, workers=workers)
-        own.program(stack)
+        own = Spice(tile, workers=workers).program(stack)
         own.read(batches[:, :1])  # starts the workers
         began = time.monotonic()
         own.read(batches)
@@ -237,11 +234,9 @@ def accuracy() -> Iterator[Row]:
     )
     for name, n, cell, bar in cases:
         tile, g, v = problem(n, 8, cell)
-        exact, own = Nodal(tile), Spice(tile, workers=1)
-        exact.program(g)
-        own.program(g)
-        truth = exact.read(v)
-        error = float(np.abs(own.read(v) - truth).max() / np.abs(truth).max())
+        truth = Nodal(tile).program(g).read(v)
+        found = Spice(tile, workers=1).program(g).read(v)
+        error = float(np.abs(found - truth).max() / np.abs(truth).max())
         yield at_most(f"{n}x{n} {name} against the exact solve", error, "", bar)
 
 
@@ -281,9 +276,7 @@ def badcrossbar() -> Iterator[Row]:
         ratios, error = [], np.inf
         for _ in range(3):
             began = time.process_time()
-            own = Nodal(tile)
-            own.program(g)
-            ours = own.read(v)
+            ours = Nodal(tile).program(g).read(v)
             middle = time.process_time()
             compute(v.T, 1.0 / g, r_i=r, node_voltages=False, all_currents=False)
             ratios.append((time.process_time() - middle) / (middle - began))

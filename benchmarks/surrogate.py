@@ -68,18 +68,16 @@ def accuracy(size: int, shape: tuple[int, int], quick: bool) -> tuple[list[Set],
             g = np.stack([pattern(family, shape, LEVELS, rng) for family in families])
             v = np.stack([vectors(8 if size <= 64 else 5, shape[0], FULL, rng) for _ in families])
             currents, _ = spice([build(tile, a, b) for a, b in zip(g, v, strict=True)])
-            surrogate = Surrogate(tile, law=law, check=1.0, bar=1e9)
+            surrogate = Surrogate(tile, law=law, check=1.0, bar=1e9).program(g)
+            read = {"surrogate": surrogate.read(v)}
             engines: dict[str, Engine] = {
-                "surrogate": surrogate,
                 "line": LineSolver(tile, law=law, tolerance=1e-6, dtype="float32"),
                 "alpha-beta": AlphaBeta(tile),
                 "transfer": LinearTransfer(tile),
                 "ideal": Ideal(tile),
             }
-            read = {}
             for key, engine in engines.items():
-                engine.program(g)
-                read[key] = engine.read(v)
+                read[key] = engine.program(g).read(v)
             for k, family in enumerate(families):
                 pairs = {key: errors(read[key][k], currents[k]) for key in ENGINES}
                 found.append(

@@ -36,7 +36,7 @@ import numpy as np
 from table import Row, add_options, at_least, at_most, publish
 
 import memtwin
-from memtwin.circuits.surrogate.engine import Surrogate
+from memtwin.circuits.surrogate.engine import SurrogateArray
 from memtwin.data.dataset import ImageSet, load_images
 from memtwin.data.store import digest, write_text
 from memtwin.training.network import Network
@@ -201,8 +201,8 @@ class Bench:
 
 def _estimate(twin: MemristorTwin) -> float:
     """Return the worst error that the surrogate estimates of any tile [%]; nan for other engines."""
-    engines = [matrix.engine for matrix in twin.matrices]
-    surrogates = [engine for engine in engines if isinstance(engine, Surrogate)]
+    arrays = [matrix.array for matrix in twin.matrices]
+    surrogates = [array for array in arrays if isinstance(array, SurrogateArray)]
     return max((100.0 * each.report().estimate_worst for each in surrogates), default=np.nan)
 
 

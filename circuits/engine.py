@@ -1,15 +1,21 @@
-"""The call that every engine answers: program conductances, then read batches of voltages."""
+"""What every engine answers: it programs conductances into an array, and the array is read."""
 
 __all__ = [
+    "Differentiable",
     "Engine",
+    "Programmed",
+    "ProgrammedArray",
     "checked_conductances",
     "checked_voltages",
     "flat_stack",
+    "same_stack",
 ]
 
 import warnings
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from math import prod
-from typing import Protocol
+from typing import Generic, Protocol, Self, TypeVar, cast, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -25,8 +31,48 @@ V_MAX = 1e3
 """Largest voltage accepted [V]."""
 
 
+@runtime_checkable
+class ProgrammedArray(Protocol):
+    """A stack of equal tiles that holds conductances, and can be read.
+
+    What it holds stays as it is; :meth:`reprogram` gives another array. Arrays of one engine know
+    nothing of each other.
+    """
+
+    @property
+    def tile(self) -> Tile:
+        """The tile that all members of the stack share."""
+
+    @property
+    def g(self) -> Array:
+        """The conductances [S], (..., rows, cols), read-only."""
+
+    def read(self, v: ArrayLike) -> Array:
+        """Return the sensed currents [A], (..., batch, cols), for row voltages ``v`` [V], (...,
+        batch, rows); of a single tile also (cols,) for one vector, (rows,).
+
+        The leading dimensions equal those of the conductances.
+        """
+
+    def reprogram(self, g: ArrayLike) -> "ProgrammedArray":
+        """Return the array of the same engine that holds the conductances ``g`` [S] of this one's
+        shape; work that was done for this one is used again where it still holds.
+        """
+
+
+@runtime_checkable
+class Differentiable(ProgrammedArray, Protocol):
+    """An array that knows the derivatives of its reads."""
+
+    def gradients(self, v: ArrayLike, by_i: ArrayLike) -> tuple[Array, Array]:
+        """Return a loss's derivatives by conductance [1/S], (..., rows, cols), and by row voltage
+        [1/V], of ``v``'s shape, from those by sensed current, ``by_i`` [1/A], of the shape that
+        the read of ``v`` [V] has.
+        """
+
+
 class Engine(Protocol):
-    """A stack of equal tiles that can be programmed and read.
+    """A way to compute what a tile's columns carry.
 
     All engines compute the same quantity, the static currents at the sense inputs; they differ in
     what they leave out and in what they cost.
@@ -38,23 +84,60 @@ class Engine(Protocol):
 
     @property
     def tile(self) -> Tile:
-        """The tile that all members of the stack share."""
+        """The tile that it reads stacks of."""
 
-    def program(self, g: ArrayLike) -> None:
-        """Set the conductances ``g`` [S], (..., rows, cols), of every tile of the stack; 0 is an
+    def program(self, g: ArrayLike) -> ProgrammedArray:
+        """Return a stack of tiles that holds the conductances ``g`` [S], (..., rows, cols); 0 is an
         open device.
         """
 
-    def read(self, v: ArrayLike) -> Array:
-        """Return the sensed currents [A], (..., batch, cols), for row voltages ``v`` [V], (...,
-        batch, rows).
 
-        The leading dimensions equal those of the programmed conductances.
+E = TypeVar("E", bound=Engine)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Programmed(ABC, Generic[E]):
+    """What the engines' own arrays have in common: checked conductances, and voltages checked on
+    their way in.
+    """
+
+    engine: E
+    g: Array
+    """The conductances [S], (..., rows, cols), read-only."""
+
+    @property
+    def tile(self) -> Tile:
+        """The tile that all members of the stack share."""
+        return self.engine.tile
+
+    @property
+    def stack(self) -> tuple[int, ...]:
+        """Leading dimensions of all that goes in and comes out."""
+        return self.g.shape[:-2]
+
+    def __repr__(self) -> str:
+        """Return what it is, without the numbers it holds."""
+        count = f"{' × '.join(map(str, self.stack))} tiles" if self.stack else "tile"
+        return f"<{self.engine.name} array: {count} of {self.tile.rows} × {self.tile.cols}>"
+
+    def read(self, v: ArrayLike) -> Array:
+        """Return the currents [A], (..., batch, cols), for ``v`` [V], (..., batch, rows); of a
+        single tile also (cols,) for one vector, (rows,).
         """
+        i = self._currents(checked_voltages(self.tile, self.stack, v, dtype=self.g.dtype))
+        return i[0] if np.ndim(v) == 1 else i
+
+    def reprogram(self, g: ArrayLike) -> Self:
+        """Return the array that holds ``g`` [S], of this one's shape."""
+        return cast("Self", self.engine.program(same_stack(self.g, g)))
+
+    @abstractmethod
+    def _currents(self, v: Array) -> Array:
+        """Return the currents [A], (..., batch, cols), for checked voltages."""
 
 
 def checked_conductances(tile: Tile, g: ArrayLike, *, dtype: DTypeLike = float) -> Array:
-    """Return ``g`` as a new array of ``dtype``, or say what is wrong with it."""
+    """Return ``g`` as a new, read-only array of ``dtype``, or say what is wrong with it."""
     g = np.array(g, dtype)
     if g.shape[-2:] != tile.shape:
         raise InputError(
@@ -66,19 +149,38 @@ def checked_conductances(tile: Tile, g: ArrayLike, *, dtype: DTypeLike = float) 
         raise InputError(
             f"conductance at {place} is {g[place]!r}, expected a number from 0 to {G_MAX:g} S"
         )
+    g.flags.writeable = False
+    return g
+
+
+def same_stack(held: Array, g: ArrayLike) -> ArrayLike:
+    """Return ``g``, or say that it doesn't have the shape of the conductances that are held."""
+    if np.shape(g) != held.shape:
+        raise InputError(
+            f"expected conductances of shape {held.shape}, as this array holds, got {np.shape(g)}:"
+            " another shape takes another array, from the engine's program"
+        )
     return g
 
 
 def checked_voltages(
     tile: Tile, stack: tuple[int, ...], v: ArrayLike, *, dtype: DTypeLike = float
 ) -> Array:
-    """Return ``v`` as an array of ``dtype`` that fits a stack of tiles with leading dimensions
-    ``stack``, or say what is wrong.
+    """Return ``v`` as an array of ``dtype``, (..., batch, rows), that fits a stack of tiles with
+    leading dimensions ``stack``, one vector for a single tile as a batch of one; or say what is
+    wrong.
     """
     v = np.asarray(v, dtype)
+    if v.shape == (tile.rows,) and not stack:
+        v = v[None]
     if v.ndim != len(stack) + 2 or v.shape[:-2] != stack or v.shape[-1] != tile.rows:
         lead = "".join(f"{n}, " for n in stack)
-        raise InputError(f"expected voltages of shape ({lead}batch, {tile.rows}), got {v.shape}")
+        rule = "" if stack else f" or ({tile.rows},)"
+        if stack and v.ndim <= len(stack) + 1 and v.shape[-1:] == (tile.rows,):
+            rule = " (vectors without a batch are for single tiles)"
+        raise InputError(
+            f"expected voltages of shape ({lead}batch, {tile.rows}){rule}, got {v.shape}"
+        )
     if not v.size:
         return v
     # Extremes first: they are NaN if anything is, and cost no temporary array. Tiles side by side

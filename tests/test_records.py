@@ -110,19 +110,14 @@ def test_a_surrogate_that_was_saved_reads_the_same(
     g, v = rng.choice(levels_of(CELLS[cell]), (7, 6)), rng.uniform(-0.2, 0.2, (4, 7))
     d = rng.normal(size=(4, 6))
     for one in (fitted.engine, again.engine):
-        engine = one(dtype="float64")
-        engine.program(g)
-        found = (engine.read(v), *engine.gradients(v, d))
-        line = one.__self__.line()
-        line.program(g)
-        found += (line.read(v),)
+        array = one(dtype="float64").program(g)
+        found = (array.read(v), *array.gradients(v, d))
+        found += (one.__self__.line().program(g).read(v),)
         if one.__self__ is fitted:
             expected = found
     assert same(expected, found)
     # And it is the cell that it reads.
-    truth = Nodal(fitted.tile)
-    truth.program(g)
-    expected_i = truth.read(v)
+    expected_i = Nodal(fitted.tile).program(g).read(v)
     assert np.abs(found[3] - expected_i).max() < 1e-4 * np.abs(expected_i).max()
 
 
@@ -168,7 +163,7 @@ def test_a_characterisation_that_was_saved_is_fitted_the_same(
 
     def read(family: str) -> Vectors:
         g, v = rng.choice(levels, (5, 4)), rng.uniform(-0.2, 0.2, (3, 5))
-        return Vectors(family, g, v, line.solve(g, v))
+        return Vectors(family, g, v, line.program(g).read(v))
 
     record = Characterisation(
         tile,
@@ -204,12 +199,7 @@ def test_tiles_that_were_saved_read_the_same(
     path = write_record(tmp_path / "t.h5", "tile", {"tile": tile_tree(tile)})
     again = tile_from_tree(read_record(path, "tile")["tile"])
     g, v = rng.choice(levels_of(tile.cell), (4, 3)), rng.uniform(-0.2, 0.2, (3, 4))
-    read = []
-    for one in (tile, again):
-        engine = Nodal(one)
-        engine.program(g)
-        read.append(engine.read(v))
-    assert same(*read)
+    assert same(*(Nodal(one).program(g).read(v) for one in (tile, again)))
 
 
 @pytest.fixture(scope="module")

@@ -48,8 +48,14 @@ class Fields:
         return worst
 
 
-def fields_of(tile: Tile, v: Array, w: Array, b: Array, i: Array, sensed: Array) -> Fields:
-    """Complete :class:`Fields` from the potentials and currents at the cells."""
+def fields_of(
+    tile: Tile, v: Array, w: Array, b: Array, i: Array, sensed: Array, *, one: bool = False
+) -> Fields:
+    """Complete :class:`Fields` from the potentials and currents at the cells, (batch, ...), or if
+    there is ``one`` vector in the batch, without that dimension.
+    """
+    if one:
+        v, w, b, i, sensed = v[0], w[0], b[0], i[0], sensed[0]
     wires = tile.wires()
     row = (w[..., :, :-1] - w[..., :, 1:]) * wires.row
     col = (b[..., :-1, :] - b[..., 1:, :]) * wires.col

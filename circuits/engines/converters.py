@@ -5,9 +5,9 @@ They don't depend on how the tile between them is read, so :class:`Converted` pu
 engine.
 """
 
-__all__ = ["ADC", "DAC", "Converted"]
+__all__ = ["ADC", "DAC", "Converted", "ConvertedArray"]
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from ...data.errors import InputError
 from ...data.types import Array
 from ..array.tile import Tile
-from ..engine import Engine
+from ..engine import Engine, ProgrammedArray
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,13 @@ class ADC:
         return _nearest(i, self.i_min, self.i_max, self.step)
 
 
+@dataclass(frozen=True)
 class Converted:
-    """An engine read through converters; either may be missing."""
+    """An engine whose arrays are read through converters; either may be missing."""
 
-    def __init__(self, engine: Engine, dac: DAC | None = None, adc: ADC | None = None) -> None:
-        self.engine, self.dac, self.adc = engine, dac, adc
+    engine: Engine
+    dac: DAC | None = None
+    adc: ADC | None = None
 
     @property
     def name(self) -> str:
@@ -84,17 +86,40 @@ class Converted:
         """Tile of the engine inside."""
         return self.engine.tile
 
-    def program(self, g: ArrayLike) -> None:
-        """Set the conductances ``g`` [S], (..., rows, cols)."""
-        self.engine.program(g)
+    def program(self, g: ArrayLike) -> "ConvertedArray":
+        """Return the tiles with the conductances ``g`` [S], (..., rows, cols), and converters."""
+        return ConvertedArray(self.engine.program(g), self.dac, self.adc)
+
+
+@dataclass(frozen=True)
+class ConvertedArray:
+    """An array between converters."""
+
+    inner: ProgrammedArray
+    dac: DAC | None
+    adc: ADC | None
+
+    @property
+    def tile(self) -> Tile:
+        """The tile of the array inside."""
+        return self.inner.tile
+
+    @property
+    def g(self) -> Array:
+        """The conductances [S], (..., rows, cols)."""
+        return self.inner.g
 
     def read(self, v: ArrayLike) -> Array:
-        """Return the converted currents [A], (..., batch, cols), for ``v`` [V], (..., batch, rows)."""
+        """Return the converted currents [A] for ``v`` [V], in the shapes of the array inside."""
         v = np.asarray(v, float)
         if not np.isfinite(v).all():
             raise InputError("voltages to be converted must be finite numbers")
-        i = self.engine.read(v if self.dac is None else self.dac.convert(v))
+        i = self.inner.read(v if self.dac is None else self.dac.convert(v))
         return i if self.adc is None else self.adc.convert(i)
+
+    def reprogram(self, g: ArrayLike) -> "ConvertedArray":
+        """Return the array that holds ``g`` [S], between the same converters."""
+        return replace(self, inner=self.inner.reprogram(g))
 
 
 def _nearest(x: ArrayLike, low: float, high: float, step: float) -> Array:

@@ -4,7 +4,7 @@ A fault map belongs to an array, not to an engine: :class:`Faulty` puts it in fr
 so that whatever is programmed, the array holds what its faults leave of it.
 """
 
-__all__ = ["Faults", "Faulty"]
+__all__ = ["Faults", "Faulty", "FaultyArray"]
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from ...data.errors import InputError
 from ...data.types import Array
 from ..array.tile import Tile
-from ..engine import Engine
+from ..engine import Engine, ProgrammedArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,10 +93,32 @@ class Faulty:
         """Tile of the engine inside."""
         return self.engine.tile
 
-    def program(self, g: ArrayLike) -> None:
-        """Set the conductances ``g`` [S], (..., rows, cols), where devices follow."""
-        self.engine.program(self.faults.apply(g))
+    def program(self, g: ArrayLike) -> "FaultyArray":
+        """Return the tiles with ``g`` [S], (..., rows, cols), where devices follow."""
+        return FaultyArray(self.engine.program(self.faults.apply(g)), self.faults)
+
+
+@dataclass(frozen=True)
+class FaultyArray:
+    """An array some of whose devices don't follow."""
+
+    inner: ProgrammedArray
+    faults: Faults
+
+    @property
+    def tile(self) -> Tile:
+        """The tile of the array inside."""
+        return self.inner.tile
+
+    @property
+    def g(self) -> Array:
+        """What the devices conduct [S], (..., rows, cols), the faulty ones too."""
+        return self.inner.g
 
     def read(self, v: ArrayLike) -> Array:
-        """Return the currents [A], (..., batch, cols), for ``v`` [V], (..., batch, rows)."""
-        return self.engine.read(v)
+        """Return the currents [A] for ``v`` [V], in the shapes of the array inside."""
+        return self.inner.read(v)
+
+    def reprogram(self, g: ArrayLike) -> "FaultyArray":
+        """Return the array that holds ``g`` [S] where devices follow."""
+        return FaultyArray(self.inner.reprogram(self.faults.apply(g)), self.faults)

@@ -1,16 +1,17 @@
 """The tile without its wires: every device sees its row's full voltage, every column is at 0 V."""
 
-__all__ = ["Ideal"]
+__all__ = ["Ideal", "IdealArray"]
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...data.errors import InputError
 from ...data.types import Array, Array32
 from ..array.tile import Tile
-from ..engine import checked_conductances, checked_voltages, flat_stack
+from ..engine import Programmed, checked_conductances, flat_stack
 from ..lines.cell_law import KINK, Law, Terms
 from ..ngspice.allocator import keep_freed_memory
 
@@ -35,46 +36,48 @@ class Ideal:
     def __init__(self, tile: Tile, law: Law | None = None) -> None:
         keep_freed_memory()
         self.tile, self.law = tile, law
-        self._g: Array | None = None
-        self._x: Array | None = None
-        self._terms: Terms | None = None
 
-    def program(self, g: ArrayLike) -> None:
-        """Set the conductances ``g`` [S], (..., rows, cols)."""
-        linear = self.tile.cell.linear
+    def program(self, g: ArrayLike) -> "IdealArray":
+        """Return the tiles with the conductances ``g`` [S], (..., rows, cols)."""
+        linear, law = self.tile.cell.linear, self.law
         # Linear tiles are one matrix product, which keeps the precision it is given.
         single = linear and getattr(g, "dtype", None) == np.float32
-        self._g = checked_conductances(self.tile, g, dtype=np.float32 if single else float)
-        self._x = self._terms = None
+        g = checked_conductances(self.tile, g, dtype=np.float32 if single else float)
         if linear:
-            return
-        tiles = flat_stack(self._g)
-        if self.law is not None and self.law.covers_tiles(tiles).all():
-            self._terms = self.law.terms(self._g.astype(np.float32))
-        else:
-            self._x = self.tile.cell.state(self._g)
+            return IdealArray(self, g)
+        if law is not None and law.covers_tiles(flat_stack(g)).all():
+            return IdealArray(self, g, law.terms(g.astype(np.float32)))
+        array = IdealArray(self, g)
+        array.states  # noqa: B018  says so now if a device can't have its conductance
+        return array
 
-    def read(self, v: ArrayLike) -> Array:
-        """Return the currents [A], (..., batch, cols), for ``v`` [V], (..., batch, rows)."""
-        if self._g is None:
-            raise InputError("program the ideal engine before reading it")
-        v = checked_voltages(self.tile, self._g.shape[:-2], v, dtype=self._g.dtype)
-        cell = self.tile.cell
+
+@dataclass(frozen=True, eq=False, repr=False)
+class IdealArray(Programmed[Ideal]):
+    """Devices without wires."""
+
+    terms: Terms | None = None
+    """The law's matrices, where it covers the conductances."""
+
+    @cached_property
+    def states(self) -> Array:
+        """States of the devices, (..., rows, cols)."""
+        return self.tile.cell.state(self.g)
+
+    def _currents(self, v: Array) -> Array:
+        cell, law = self.tile.cell, self.engine.law
         if cell.linear:
-            product: Array = np.matmul(v, self._g)
+            product: Array = np.matmul(v, self.g)
             return product
-        law = self.law
-        if self._terms is not None and law is not None and law.covers_voltages(v):
+        if self.terms is not None and law is not None and law.covers_voltages(v):
             u = v.astype(np.float32) / np.float32(law.v_full)
-            return _sum(self._terms, u) * law.v_full
-        if self._x is None:
-            self._x = cell.state(self._g)
-        closed = self._g > 0.0
+            return _sum(self.terms, u) * law.v_full
+        closed = self.g > 0.0
         out = np.empty((*v.shape[:-1], self.tile.cols))
-        step = max(1, BLOCK // max(self._g.size, 1))
+        step = max(1, BLOCK // max(self.g.size, 1))
         for k in range(0, v.shape[-2], step):
             part = v[..., k : k + step, :, None]
-            i, _, _ = cell.law(part, self._x[..., None, :, :], closed[..., None, :, :])
+            i, _, _ = cell.law(part, self.states[..., None, :, :], closed[..., None, :, :])
             out[..., k : k + step, :] = i.sum(axis=-2)
         return out
 

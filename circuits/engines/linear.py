@@ -4,41 +4,48 @@
 every check of a surrogate.
 """
 
-__all__ = ["AlphaBeta", "LinearTransfer"]
+__all__ = ["AlphaBeta", "LinearTransfer", "MatrixArray"]
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...data.errors import InputError
 from ...data.types import Array
 from ..array.tile import Tile
-from ..engine import checked_conductances, checked_voltages
+from ..engine import Programmed, checked_conductances
 from ..lines.transfer import transfer
 
 
-class _Matrix:
+class _Matrix(ABC):
     """An engine that is one matrix per tile."""
 
     name = "matrix"
 
     def __init__(self, tile: Tile) -> None:
         self.tile = tile
-        self._t: Array | None = None
 
-    def program(self, g: ArrayLike) -> None:
-        """Set the conductances ``g`` [S], (..., rows, cols)."""
-        self._t = self._matrix(checked_conductances(self.tile, g))
+    def program(self, g: ArrayLike) -> "MatrixArray":
+        """Return the tiles with the conductances ``g`` [S], (..., rows, cols)."""
+        g = checked_conductances(self.tile, g)
+        return MatrixArray(self, g, self._matrix(g))
 
-    def read(self, v: ArrayLike) -> Array:
-        """Return the currents [A], (..., batch, cols), for ``v`` [V], (..., batch, rows)."""
-        if self._t is None:
-            raise InputError(f"program the {self.name} engine before reading it")
-        v = checked_voltages(self.tile, self._t.shape[:-2], v)
-        out: Array = v @ self._t
-        return out
-
+    @abstractmethod
     def _matrix(self, g: Array) -> Array:
-        raise InputError("a matrix engine needs a rule for its matrix")
+        """Return what row voltages are multiplied by [S], (..., rows, cols)."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class MatrixArray(Programmed[_Matrix]):
+    """Tiles as one matrix each."""
+
+    matrix: Array
+    """Transfer matrices [S], (..., rows, cols)."""
+
+    def _currents(self, v: Array) -> Array:
+        out: Array = v @ self.matrix
+        return out
 
 
 class LinearTransfer(_Matrix):

@@ -6,8 +6,9 @@ positive-definite system per conductance matrix, factored once; a nonlinear one 
 Newton steps, vector by vector. Both are factored by SuperLU in the order of :mod:`.elimination`.
 """
 
-__all__ = ["Net", "Nodal"]
+__all__ = ["Net", "Nodal", "NodalArray"]
 
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -15,11 +16,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse.linalg import splu
 
-from ...data.errors import InputError, NonConvergence
+from ...data.errors import NonConvergence
 from ...data.types import Array
 from ..array.fields import Fields, fields_of
 from ..array.tile import Tile
-from ..engine import checked_conductances, checked_voltages
+from ..engine import Programmed, checked_conductances, checked_voltages, flat_stack
 from .elimination import pattern
 
 STEPS = 100
@@ -33,44 +34,46 @@ class Nodal:
 
     def __init__(self, tile: Tile) -> None:
         self.tile = tile
-        self._net = Net(tile)
-        self._g: Array | None = None
+        self.net = Net(tile)
 
-    def program(self, g: ArrayLike) -> None:
-        """Set the conductances ``g`` [S], (..., rows, cols)."""
+    def program(self, g: ArrayLike) -> "NodalArray":
+        """Return the tiles with the conductances ``g`` [S], (..., rows, cols)."""
         g = checked_conductances(self.tile, g)
-        self._x = self.tile.cell.state(g)
-        self._g = g
+        return NodalArray(self, g, self.tile.cell.state(g))
 
-    def read(self, v: ArrayLike) -> Array:
-        """Return the currents [A], (..., batch, cols), for ``v`` [V], (..., batch, rows)."""
-        u, v = self._solve(v, transfer=True)
-        return self._net.sensed(u).reshape(*v.shape[:-1], self.tile.cols)
+
+@dataclass(frozen=True, eq=False, repr=False)
+class NodalArray(Programmed[Nodal]):
+    """Tiles whose nodes are all solved for."""
+
+    states: Array
+    """States of the devices, (..., rows, cols)."""
 
     def fields(self, v: ArrayLike) -> Fields:
-        """Return potentials and currents everywhere for ``v`` [V], (..., batch, rows)."""
-        u, v = self._solve(v)
-        assert self._g is not None
-        shape = (*v.shape[:-1], *self.tile.shape)
-        w, b = (part.reshape(shape) for part in self._net.potentials(u))
-        closed = self._g[..., None, :, :] > 0.0
-        i = self.tile.cell.law(w - b, self._x[..., None, :, :], closed, b)[0]
-        return fields_of(self.tile, v, w, b, i, self._net.sensed(u).reshape(*v.shape[:-1], -1))
+        """Return potentials and currents everywhere for ``v`` [V], in the shapes of a read."""
+        batch = checked_voltages(self.tile, self.stack, v)
+        u, net = self._solve(batch), self.engine.net
+        shape = (*batch.shape[:-1], *self.tile.shape)
+        w, b = (part.reshape(shape) for part in net.potentials(u))
+        closed = self.g[..., None, :, :] > 0.0
+        i = self.tile.cell.law(w - b, self.states[..., None, :, :], closed, b)[0]
+        sensed = net.sensed(u).reshape(*batch.shape[:-1], -1)
+        return fields_of(self.tile, batch, w, b, i, sensed, one=np.ndim(v) == 1)
 
-    def _solve(self, v: ArrayLike, transfer: bool = False) -> tuple[Array, Array]:
-        if self._g is None:
-            raise InputError("program the nodal engine before reading it")
-        v = checked_voltages(self.tile, self._g.shape[:-2], v)
-        m, n = self.tile.shape
-        g, x = self._g.reshape(-1, m, n), self._x.reshape(-1, m, n)
-        flat = v.reshape(len(g), v.shape[-2], m)
-        out = np.empty((*flat.shape[:2], self._net.size))
+    def _currents(self, v: Array) -> Array:
+        return self.engine.net.sensed(self._solve(v)).reshape(*v.shape[:-1], self.tile.cols)
+
+    def _solve(self, v: Array) -> Array:
+        """Return all potentials [V], (tiles, batch, size)."""
+        g, x, flat = (flat_stack(a) for a in (self.g, self.states, v))
+        net = self.engine.net
+        out = np.empty((*flat.shape[:2], net.size))
         for t in range(len(flat)):
-            if self._net.linear:
-                out[t] = self._net.linear_solve(g[t], flat[t])
+            if net.linear:
+                out[t] = net.linear_solve(g[t], flat[t])
             else:
-                out[t] = self._net.newton(g[t], x[t], flat[t], t)
-        return out, v
+                out[t] = net.newton(g[t], x[t], flat[t], t)
+        return out
 
 
 class Net:

@@ -35,15 +35,17 @@ VECTORS = 100
 """Vectors solved at a time."""
 
 
-def checked_weights(tile: Tile, v: Array, d: ArrayLike) -> Array:
-    """Return ``d`` as a float array with one number per current of the read of ``v``."""
-    d = np.asarray(d, float)
-    expected = (*v.shape[:-1], tile.cols)
-    if d.shape != expected or not np.isfinite(d).all():
+def checked_weights(tile: Tile, voltages: tuple[int, ...], by_i: ArrayLike) -> Array:
+    """Return ``by_i`` as a float array, (..., batch, cols), with one number per current of the read
+    of ``voltages`` of that shape, one vector as a batch of one.
+    """
+    by_i = np.asarray(by_i, float)
+    expected = (*voltages[:-1], tile.cols)
+    if by_i.shape != expected or not np.isfinite(by_i).all():
         raise InputError(
-            f"expected finite derivatives by current of shape {expected}, got {d.shape}"
+            f"expected finite derivatives by current of shape {expected}, got {by_i.shape}"
         )
-    return d
+    return by_i if len(voltages) > 1 else by_i[None]
 
 
 def exact_gradients(

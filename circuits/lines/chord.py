@@ -55,12 +55,11 @@ def polynomial(law: Law, g: Any, xp: Any) -> Response:
     return Response(chord[:, :, 0], carried, by, by_g)
 
 
-def beyond_chords(cell: Cell, g: Array, v_full: float, chord: Field) -> Current:
-    """Return what devices with conductances ``g`` [S], (rows, cols), carry beyond given chords, by
-    the cell's own equations.
+def beyond_chords(cell: Cell, g: Array, states: Array, v_full: float, chord: Field) -> Current:
+    """Return what devices with conductances ``g`` [S] and the ``states`` that have them, (rows,
+    cols), carry beyond given chords, by the cell's own equations.
     """
-    closed = (g > 0.0)[:, :, None]
-    x = cell.state(g)[:, :, None]
+    closed, x = (g > 0.0)[:, :, None], states[:, :, None]
 
     def rest(u: Field, b: Field) -> Field:
         at, lifted = v_full * np.asarray(u, float), v_full * np.asarray(b, float)
@@ -71,13 +70,18 @@ def beyond_chords(cell: Cell, g: Array, v_full: float, chord: Field) -> Current:
 
 
 def exact(
-    cell: Cell, g: Array, v_full: float, dtype: Any, shares: tuple[float, float] = (0.0, 1.0)
+    cell: Cell,
+    g: Array,
+    states: Array,
+    v_full: float,
+    dtype: Any,
+    shares: tuple[float, float] = (0.0, 1.0),
 ) -> Response:
-    """Return the response of devices with conductances ``g`` [S], (rows, cols), by the cell's own
-    equations; ``shares`` are the lowest and the highest row voltage in units of ``v_full``.
+    """Return the response of devices with conductances ``g`` [S] and the ``states`` that have them,
+    (rows, cols), by the cell's own equations; ``shares`` are the lowest and the highest row voltage
+    in units of ``v_full``.
     """
-    closed = (g > 0.0)[:, :, None]
-    x = cell.state(g)[:, :, None]
+    closed, x = (g > 0.0)[:, :, None], states[:, :, None]
 
     def law(u: Field, b: Field) -> tuple[Array, Array, Array]:
         return cell.law(v_full * np.asarray(u, float), x, closed, v_full * np.asarray(b, float))
@@ -98,7 +102,7 @@ def exact(
         return ((up - down) / safe).astype(dtype)
 
     flat = chord[:, :, 0]
-    return Response(flat, beyond_chords(cell, g, v_full, flat), by, by_g)
+    return Response(flat, beyond_chords(cell, g, states, v_full, flat), by, by_g)
 
 
 def _chord(half: Any, others: list[Any], xp: Any) -> Any:

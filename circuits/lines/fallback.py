@@ -2,6 +2,7 @@
 
 __all__ = ["Choice", "LastResort"]
 
+from functools import cached_property
 from typing import TypeAlias
 
 from ...data.errors import InputError, NonConvergence, nearest
@@ -40,14 +41,17 @@ class LastResort:
         NonConvergence
             If there is no fallback, or it gives up as well.
         """
-        if self.choice is None:
+        engine = self._engine
+        if engine is None:
             raise failure
-        if isinstance(self.choice, str):
-            self.choice = Nodal(self._tile)
-        self.choice.program(g)
+        array = engine.program(g)
         try:
-            return self.choice.read(v)
+            return array.read(v)
         except NonConvergence as error:
             raise NonConvergence(
-                f"{failure}; nor does its fallback, the engine {self.choice.name}: {error}"
+                f"{failure}; nor does its fallback, the engine {engine.name}: {error}"
             ) from error
+
+    @cached_property
+    def _engine(self) -> Engine | None:
+        return Nodal(self._tile) if isinstance(self.choice, str) else self.choice

@@ -4,8 +4,9 @@ It serves every topology a tile can have (drivers and sense amplifiers at both e
 wires, transistors, selectors), is the surrogate's fallback, and certifies it.
 """
 
-__all__ = ["LineSolver"]
+__all__ = ["LineArray", "LineSolver"]
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import ArrayLike
 from ...data.errors import FitError, InputError, NonConvergence
 from ...data.types import Array
 from ..array.tile import Tile
-from ..engine import checked_conductances, checked_voltages, flat_stack
+from ..engine import Programmed, checked_conductances, checked_voltages, flat_stack, same_stack
 from ..ngspice.allocator import keep_freed_memory
 from .adjoint import checked_weights, exact_gradients
 from .cell_law import Law
@@ -72,7 +73,7 @@ class LineSolver:
     Raises
     ------
     NonConvergence
-        From :meth:`read`, if neither the sweeps nor the fallback reach the tolerance.
+        When an array is read, if neither the sweeps nor the fallback reach the tolerance.
     """
 
     name = "line"
@@ -102,47 +103,69 @@ class LineSolver:
             )
         keep_freed_memory()
         self.tile, self.tolerance, self.sweeps = tile, tolerance, sweeps
-        self._given, self._law, self._exact = law is not None, law, exact
-        self._polish = law is None if polish is None else polish
-        self._dtype = np.dtype(dtype)
-        self._sense = sense_of(tile)
-        self._lines = Lines.of(self._sense.tile, self._array, np)
-        self._last_resort = LastResort("line", tile, fallback)
-        self._g: Array | None = None
+        self.law, self.exact = law, exact
+        self.polish = law is None if polish is None else polish
+        self.dtype = np.dtype(dtype)
+        self.sense = sense_of(tile)
+        self.lines = Lines.of(self.sense.tile, self.numbers, np)
+        self.last_resort = LastResort("line", tile, fallback)
 
-    def program(self, g: ArrayLike) -> None:
-        """Set the conductances ``g`` [S], (..., rows, cols)."""
-        self._g = checked_conductances(self.tile, g)
+    def program(self, g: ArrayLike) -> "LineArray":
+        """Return the tiles with the conductances ``g`` [S], (..., rows, cols)."""
+        return LineArray(self, checked_conductances(self.tile, g))
 
-    def read(self, v: ArrayLike) -> Array:
-        """Return the currents [A], (..., batch, cols), for ``v`` [V], (..., batch, rows)."""
-        if self._g is None:
-            raise InputError("program the line solver before reading it")
-        v = checked_voltages(self.tile, self._g.shape[:-2], v)
+    def numbers(self, values: ArrayLike) -> Any:
+        """Return ``values`` in the solver's precision."""
+        return np.asarray(values, self.dtype)
+
+
+@dataclass
+class Known:
+    """What an array has found out about its devices so far."""
+
+    law: Law | None = None
+    """A law of its own, over all that has come."""
+    states: dict[int, Array] = field(default_factory=dict)
+    """States of its tiles' devices."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LineArray(Programmed[LineSolver]):
+    """Tiles solved line by line."""
+
+    _known: Known = field(default_factory=Known)
+
+    def reprogram(self, g: ArrayLike) -> "LineArray":
+        """Return the array that holds ``g`` [S], of this one's shape."""
+        g = checked_conductances(self.tile, same_stack(self.g, g))
+        return LineArray(self.engine, g, Known(self._known.law))
+
+    def _currents(self, v: Array) -> Array:
         out = np.zeros((*v.shape[:-1], self.tile.cols))
         if v.any():
-            tiles, batches, flat = (flat_stack(a) for a in (self._g, v, out))
-            for k, g in enumerate(tiles):
-                flat[k] = self.solve(g, batches[k], place=f" of tile {k}" * (len(tiles) > 1))
+            batches, flat = flat_stack(v), flat_stack(out)
+            for k in range(len(batches)):
+                flat[k] = self.solve(k, batches[k], place=f" of tile {k}" * (len(batches) > 1))
         return out
 
-    def solve(self, g: Array, v: Array, *, start: Array | None = None, place: str = "") -> Array:
-        """Return the currents [A], (batch, cols), of one tile with conductances ``g`` [S] at the
-        row voltages ``v`` [V], (batch, rows).
+    def solve(self, k: int, v: Array, *, start: Array | None = None, place: str = "") -> Array:
+        """Return the currents [A], (batch, cols), of tile ``k``, counted through the stack, at the
+        checked row voltages ``v`` [V], (batch, rows).
 
         ``start`` are currents to start from; ``place`` names the tile in errors.
         """
+        engine, g = self.engine, flat_stack(self.g)[k]
         with np.errstate(all="ignore"):  # sweeps that run away are told by their error
-            response, truth, full = self._response(g, v, polish=self._polish)
-            circuit = factor(self._lines, response.chord)
+            response, truth, full = self._response(k, v, polish=engine.polish)
+            circuit = factor(engine.lines, response.chord)
         out = np.empty((len(v), self.tile.cols))
-        for k in range(0, len(v), VECTORS):
-            part = slice(k, k + VECTORS)
+        for at in range(0, len(v), VECTORS):
+            part = slice(at, at + VECTORS)
             near = None if start is None else start[part]
             try:
                 out[part] = self._sweep(circuit, response, truth, full, v[part], near, place)
             except NonConvergence as failure:
-                out[part] = self._last_resort.read(g, v[part], failure)
+                out[part] = engine.last_resort.read(g, v[part], failure)
         return out
 
     def _sweep(
@@ -155,88 +178,95 @@ class LineSolver:
         start: Array | None,
         place: str,
     ) -> Array:
-        scale = full * self._sense.gain
+        engine = self.engine
+        scale = full * engine.sense.gain
         with np.errstate(all="ignore"):
             solution = solve(
                 circuit,
-                self._array(v.T / full),
+                engine.numbers(v.T / full),
                 response.rest,
                 truth=truth,
-                tolerance=self.tolerance,
-                sweeps=self.sweeps,
-                start=None if start is None else self._array(start.T / scale),
+                tolerance=engine.tolerance,
+                sweeps=engine.sweeps,
+                start=None if start is None else engine.numbers(start.T / scale),
             )
-        if not solution.error <= self.tolerance:
+        if not solution.error <= engine.tolerance:
             raise NonConvergence(
                 f"the line solver came to {solution.error:.1e} of full scale{place} in"
-                f" {solution.sweeps} sweeps, expected {self.tolerance:.1e}: allow more sweeps, or"
+                f" {solution.sweeps} sweeps, expected {engine.tolerance:.1e}: allow more sweeps, or"
                 " give it a fallback, nodal or spice"
             )
         out: Array = scale * solution.i.T
         largest = float(np.abs(out).max(initial=0.0))
-        if largest > self._sense.limit:
+        if largest > engine.sense.limit:
             raise NonConvergence(
-                f"amplifiers{place} saturate: they read up to {self._sense.limit:.3g} A in"
+                f"amplifiers{place} saturate: they read up to {engine.sense.limit:.3g} A in"
                 f" proportion, and {largest:.3g} A are sensed; give the solver a fallback, nodal"
                 " or spice"
             )
         return out
 
-    def gradients(self, v: ArrayLike, d: ArrayLike) -> tuple[Array, Array]:
-        """Return ``dL/dg`` [per S], (..., rows, cols), and ``dL/dv`` [per V], (..., batch, rows).
+    def gradients(self, v: ArrayLike, by_i: ArrayLike) -> tuple[Array, Array]:
+        """Return ``dL/dg`` [per S], (..., rows, cols), and ``dL/dv`` [per V], of ``v``'s shape.
 
-        ``d`` is ``dL/di`` [per A], (..., batch, cols), at the read of ``v`` [V], (..., batch, rows);
-        the adjoint is solved to the solver's tolerance.
+        ``by_i`` is ``dL/di`` [per A], (..., batch, cols), at the read of ``v`` [V], (..., batch,
+        rows), or (cols,) at (rows,); the adjoint is solved to the solver's tolerance.
         """
-        if self._g is None:
-            raise InputError("program the line solver before asking for gradients")
-        v = checked_voltages(self.tile, self._g.shape[:-2], v)
-        d = checked_weights(self.tile, v, d)
-        tiles, batches, weights = (flat_stack(a) for a in (self._g, v, d))
-        by_g, by_v = np.zeros_like(tiles), np.zeros_like(batches)
-        for k, g in enumerate(tiles if v.size else ()):
+        shape, engine = np.shape(v), self.engine
+        v = checked_voltages(self.tile, self.stack, v)
+        batches, weights = flat_stack(v), flat_stack(checked_weights(self.tile, shape, by_i))
+        by_g, by_v = np.zeros(flat_stack(self.g).shape), np.zeros_like(batches)
+        for k in range(len(by_g) if v.size else 0):
             with np.errstate(all="ignore"):
-                response, _, full = self._response(g, batches[k], polish=False)
+                response, _, full = self._response(k, batches[k], polish=False)
                 by_g[k], by_v[k] = exact_gradients(
-                    factor(self._lines, response.chord),
+                    factor(engine.lines, response.chord),
                     response,
-                    self._array(batches[k] / full),
-                    self._array(self._sense.gain * weights[k]),
-                    tolerance=self.tolerance,
-                    sweeps=self.sweeps,
+                    engine.numbers(batches[k] / full),
+                    engine.numbers(engine.sense.gain * weights[k]),
+                    tolerance=engine.tolerance,
+                    sweeps=engine.sweeps,
                 )
             by_g[k] *= full
-        return by_g.reshape(self._g.shape), by_v.reshape(v.shape)
+        return by_g.reshape(self.g.shape), by_v.reshape(shape)
 
     def _response(
-        self, g: Array, v: Array, *, polish: bool
+        self, k: int, v: Array, *, polish: bool
     ) -> tuple[Response, Current | None, float]:
-        """Return the devices for the sweeps, what they end on, and the full swing [V]."""
-        law = None if self._exact else self._covering(g, v, FOLLOWS if polish else 2.0 * TOLERANCE)
+        """Return the devices of tile ``k`` for the sweeps, what they end on, and the full swing
+        [V].
+        """
+        engine, cell, g = self.engine, self.tile.cell, flat_stack(self.g)[k]
+        law = None if engine.exact else self._covering(g, v, FOLLOWS if polish else 2.0 * TOLERANCE)
         if law is None:
             low, high = float(v.min(initial=0.0)), float(v.max(initial=0.0))
             full = max(low, high, key=abs) or 1.0
             shares = (low / full, high / full)
             bounds = min(shares), max(shares)
-            return exact(self.tile.cell, g, full, self._dtype, bounds), None, full
-        response = polynomial(law, self._array(g), np)
+            return exact(cell, g, self._state(k), full, engine.dtype, bounds), None, full
+        response = polynomial(law, engine.numbers(g), np)
         truth = None
-        if polish and COHERENT * law.residual_max > self.tolerance:
-            truth = beyond_chords(self.tile.cell, g, law.v_full, response.chord)
+        if polish and COHERENT * law.residual_max > engine.tolerance:
+            truth = beyond_chords(cell, g, self._state(k), law.v_full, response.chord)
         return response, truth, law.v_full
+
+    def _state(self, k: int) -> Array:
+        """Return the states of tile ``k``'s devices, (rows, cols); most reads don't ask for them."""
+        states = self._known.states
+        if k not in states:
+            states[k] = self.tile.cell.state(flat_stack(self.g)[k])
+        return states[k]
 
     def _covering(self, g: Array, v: Array, misfit: float) -> Law | None:
         """Return a law for these conductances and voltages that follows the cell to ``misfit``, or
         ``None`` if there is none.
         """
-        if self._given:
-            assert self._law is not None
-            return self._law if self._law.covers(g, v) else None
+        given, known = self.engine.law, self._known
+        if given is not None:
+            return given if given.covers(g, v) else None
         try:
-            self._law = law_over(self.tile.cell, g, v, self._law)
+            known.law = law_over(self.tile.cell, g, v, known.law)
         except FitError:
             return None
-        return self._law if self._law.residual_max <= max(misfit, 0.1 * self.tolerance) else None
-
-    def _array(self, values: ArrayLike) -> Any:
-        return np.asarray(values, self._dtype)
+        good = known.law.residual_max <= max(misfit, 0.1 * self.engine.tolerance)
+        return known.law if good else None

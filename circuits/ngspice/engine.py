@@ -1,10 +1,10 @@
 """Tiles read in ngspice: the truth that the other engines stand in for."""
 
-__all__ = ["Spice"]
+__all__ = ["Spice", "SpiceArray"]
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +16,7 @@ from ...data.errors import EngineError, InputError
 from ...data.types import Array, Progress
 from ..array.fields import Fields, fields_of
 from ..array.tile import Tile
-from ..engine import checked_conductances, checked_voltages
+from ..engine import Programmed, checked_conductances, checked_voltages, flat_stack
 from .cache import Cache
 from .installed import features
 from .job import Job, Outcome, Step
@@ -52,8 +52,9 @@ class Spice:
     cache
         Folder in which results are kept.
     live
-        Keep every tile loaded in a process of its own, and alter only the conductances that changed
-        between two programmings. Results then depend on the past within the tolerances (1e-7).
+        Keep every tile of a stack loaded in a process of its own, and alter only the conductances
+        that differ from those read last. Results then depend on the past within the tolerances
+        (1e-7). Arrays of one engine share the processes.
     """
 
     name = "spice"
@@ -80,37 +81,110 @@ class Spice:
         self.timeout = timeout
         self.memory = memory
         self.mode = mode
-        self._linear = tile.cell.linear and tile.amplifier is None
-        self._found = features()
-        self._cache = None
+        self.sweeps_units = tile.cell.linear and tile.amplifier is None
+        found = features()
+        self.cache = None
         if cache is not None:
-            solver = "klu" if self._found.klu else "sparse"
-            self._cache = Cache(Path(cache), f"{self._found.version} {solver}")
-        self._ladder = ladder(self._found.klu)
-        self._sessions: list[_Session] | None = [] if live else None
-        self._g: Array | None = None
+            solver = "klu" if found.klu else "sparse"
+            self.cache = Cache(Path(cache), f"{found.version} {solver}")
+        self.ladder = ladder(found.klu)
+        self.live = live
+        self._sessions: list[_Session] = []
 
-    def program(self, g: ArrayLike) -> None:
-        """Set the conductances ``g`` [S], (..., rows, cols)."""
+    def program(self, g: ArrayLike) -> "SpiceArray":
+        """Return the tiles with the conductances ``g`` [S], (..., rows, cols)."""
         g = checked_conductances(self.tile, g)
         if not self.tile.cell.linear:
             self.tile.cell.state(g)  # says so now if a device can't have its conductance
-        self._g = g
+        return SpiceArray(self, g)
+
+    def sessions(self, count: int) -> "list[_Session]":
+        """Return the first ``count`` live sessions; all arrays share them, tile by tile."""
+        while len(self._sessions) < count:
+            self._sessions.append(_Session(self.tile, self.ladder, self.timeout, self.memory))
+        return self._sessions[:count]
+
+    def run(
+        self, jobs: Iterable[Job], labels: Sequence[str], progress: Progress | None
+    ) -> list[Outcome]:
+        """Run ``jobs`` where the options say; ``labels`` name them in errors."""
+        return map_jobs(
+            jobs,
+            labels=labels,
+            workers=self.workers,
+            executor=self.executor,
+            timeout=self.timeout,
+            memory=self.memory,
+            mode=self.mode,
+            cache=self.cache,
+            progress=progress,
+        )
+
+    def close(self) -> None:
+        """End the processes of a live session."""
+        for session in self._sessions:
+            session.close()
+
+    def __enter__(self) -> "Spice":
+        """Return the engine; leaving the block closes it."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the engine."""
+        self.close()
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SpiceArray(Programmed[Spice]):
+    """Tiles read in ngspice."""
 
     def read(self, v: ArrayLike, progress: Progress | None = None) -> Array:
-        """Return the currents [A], (..., batch, cols), for ``v`` [V], (..., batch, rows)."""
-        g, v = self._stack(v)
-        shape = (*v.shape[:-1], self.tile.cols)
-        v = v.reshape(len(g), v.shape[-2], self.tile.rows)
-        unit = self._linear and (v.shape[1] > self.tile.rows or self._sessions is not None)
-        swept = (
-            np.broadcast_to(np.eye(self.tile.rows), (len(g), *(self.tile.rows,) * 2)) if unit else v
+        """Return the currents [A], (..., batch, cols), for ``v`` [V], (..., batch, rows); of a
+        single tile also (cols,) for one vector, (rows,).
+        """
+        i = self._currents(checked_voltages(self.tile, self.stack, v), progress)
+        return i[0] if np.ndim(v) == 1 else i
+
+    def fields(self, v: ArrayLike, progress: Progress | None = None) -> Fields:
+        """Return potentials and currents everywhere for ``v`` [V], in the shapes of a read."""
+        batch = checked_voltages(self.tile, self.stack, v)
+        g, flat = flat_stack(self.g), flat_stack(batch)
+        decks = [build(self.tile, g[t], flat[t]) for t in range(len(g))]
+        w, b = nodes(self.tile)
+        jobs = [
+            Job(deck.text, (Step(deck.analysis, (*w, *b, *deck.sense)),), self.engine.ladder)
+            for deck in decks
+        ]
+        outcomes = self.engine.run(jobs, [self._label(t, 0) for t in range(len(g))], progress)
+        tables = np.stack([out.values[0][: flat.shape[1]] for out in outcomes])
+        shape, count = (*batch.shape[:-1], *self.tile.shape), len(w)
+        at_w, at_b = (
+            tables[..., :count].reshape(shape),
+            tables[..., count : 2 * count].reshape(shape),
         )
-        sensed = np.empty((*swept.shape[:2], self.tile.cols))
-        if self._sessions is not None:
-            while len(self._sessions) < len(g):
-                self._sessions.append(_Session(self.tile, self._ladder, self.timeout, self.memory))
-            for t, session in enumerate(self._sessions[: len(g)]):
+        sensed = np.stack(
+            [
+                deck.currents(table[:, 2 * count :])
+                for deck, table in zip(decks, tables, strict=True)
+            ]
+        ).reshape(*batch.shape[:-1], self.tile.cols)
+        held = self.g[..., None, :, :]
+        i = self.tile.cell.law(at_w - at_b, self.tile.cell.state(held), held > 0.0, at_b)[0]
+        return fields_of(self.tile, batch, at_w, at_b, i, sensed, one=np.ndim(v) == 1)
+
+    def _currents(self, v: Array, progress: Progress | None = None) -> Array:
+        engine, tile = self.engine, self.tile
+        g, batches = flat_stack(self.g), flat_stack(v)
+        unit = engine.sweeps_units and (batches.shape[1] > tile.rows or engine.live)
+        swept = np.broadcast_to(np.eye(tile.rows), (len(g), *(tile.rows,) * 2)) if unit else batches
+        sensed = np.empty((*swept.shape[:2], tile.cols))
+        if engine.live:
+            for t, session in enumerate(engine.sessions(len(g))):
                 sensed[t] = session.read(g[t], swept[t])
                 if progress is not None:
                     progress(t + 1, len(g))
@@ -127,92 +201,21 @@ class Spice:
 
             def jobs() -> Iterator[Job]:  # the first ones run while the others are written
                 for t, chosen in places:
-                    deck = build(self.tile, g[t], swept[t, chosen])
+                    deck = build(tile, g[t], swept[t, chosen])
                     decks.append(replace(deck, text=""))
-                    yield Job(deck.text, (Step(deck.analysis, deck.sense),), self._ladder)
+                    yield Job(deck.text, (Step(deck.analysis, deck.sense),), engine.ladder)
 
-            outcomes = self._run(jobs(), labels, progress)
+            outcomes = engine.run(jobs(), labels, progress)
             for (t, chosen), deck, out in zip(places, decks, outcomes, strict=True):
                 sensed[t, chosen] = deck.currents(out.values[0])
             for t, (first, which) in enumerate(kept):
                 sensed[t] = sensed[t, first[which]]
-        return (np.matmul(v, sensed) if unit else sensed).reshape(shape)
-
-    def fields(self, v: ArrayLike, progress: Progress | None = None) -> Fields:
-        """Return potentials and currents everywhere for ``v`` [V], (..., batch, rows)."""
-        g, v = self._stack(v)
-        flat = v.reshape(len(g), v.shape[-2], self.tile.rows)
-        decks = [build(self.tile, g[t], flat[t]) for t in range(len(g))]
-        w, b = nodes(self.tile)
-        jobs = [
-            Job(deck.text, (Step(deck.analysis, (*w, *b, *deck.sense)),), self._ladder)
-            for deck in decks
-        ]
-        outcomes = self._run(jobs, [self._label(t, 0) for t in range(len(g))], progress)
-        tables = np.stack([out.values[0][: v.shape[-2]] for out in outcomes])
-        shape, count = (*v.shape[:-1], *self.tile.shape), len(w)
-        at_w, at_b = (
-            tables[..., :count].reshape(shape),
-            tables[..., count : 2 * count].reshape(shape),
-        )
-        sensed = np.stack(
-            [
-                deck.currents(table[:, 2 * count :])
-                for deck, table in zip(decks, tables, strict=True)
-            ]
-        ).reshape(*v.shape[:-1], self.tile.cols)
-        assert self._g is not None
-        stacked = self._g[..., None, :, :]
-        i = self.tile.cell.law(at_w - at_b, self.tile.cell.state(stacked), stacked > 0.0, at_b)[0]
-        return fields_of(self.tile, v, at_w, at_b, i, sensed)
-
-    def close(self) -> None:
-        """End the processes of a live session."""
-        for session in self._sessions or ():
-            session.close()
-
-    def __enter__(self) -> "Spice":
-        """Return the engine; leaving the block closes it."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the engine."""
-        self.close()
-
-    def _stack(self, v: ArrayLike) -> tuple[Array, Array]:
-        if self._g is None:
-            raise InputError("program the spice engine before reading it")
-        checked = checked_voltages(self.tile, self._g.shape[:-2], v)
-        return self._g.reshape(-1, *self.tile.shape), checked
+        currents: Array = np.matmul(batches, sensed) if unit else sensed
+        return currents.reshape(*v.shape[:-1], tile.cols)
 
     def _label(self, t: int, first: int) -> str:
-        assert self._g is not None
-        place = (
-            tuple(int(k) for k in np.unravel_index(t, self._g.shape[:-2]))
-            if self._g.ndim > 2
-            else ()
-        )
+        place = tuple(int(k) for k in np.unravel_index(t, self.stack)) if self.stack else ()
         return f"tile {place} of the stack, vectors from {first}"
-
-    def _run(
-        self, jobs: Iterable[Job], labels: Sequence[str], progress: Progress | None
-    ) -> list[Outcome]:
-        return map_jobs(
-            jobs,
-            labels=labels,
-            workers=self.workers,
-            executor=self.executor,
-            timeout=self.timeout,
-            memory=self.memory,
-            mode=self.mode,
-            cache=self._cache,
-            progress=progress,
-        )
 
 
 def _distinct(v: Array) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -166,9 +166,8 @@ def characterise(
         g = np.stack([pattern(family, tile.shape, levels.g, rng) for family in families])
         many = -(-count // len(families))
         v = np.stack([row_voltages(many, tile.rows, full, rng, bipolar=bipolar) for _ in families])
-        spice = Spice(tile, workers=workers, memory=memory)
-        spice.program(g)
-        i = spice.read(v, progress=_shifted(progress, done, total))
+        array = Spice(tile, workers=workers, memory=memory).program(g)
+        i = array.read(v, progress=_shifted(progress, done, total))
         groups.append(tuple(map(Vectors, families, g, v, i)))
         for one in groups[-1]:
             decks[f"tile{done}"] = netlist.build(tile, one.g, one.v).text

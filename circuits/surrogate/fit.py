@@ -302,13 +302,12 @@ def fit_multipliers(fitted: SurrogateFit, record: Characterisation) -> Surrogate
 
 
 def _misfit(solver: LineSolver, one: Vectors) -> Array:
-    off: Array = (solver.solve(one.g, one.v) - one.i) / np.abs(one.i).max()
+    off: Array = (_read(solver, one) - one.i) / np.abs(one.i).max()
     return off.ravel()
 
 
 def _read(engine: Engine, one: Vectors) -> Array:
-    engine.program(one.g)
-    return engine.read(one.v)
+    return engine.program(one.g).read(one.v)
 
 
 def _rms(values: Sequence[float] | Array) -> float:

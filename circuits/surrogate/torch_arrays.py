@@ -40,6 +40,8 @@ def torch_arrays(device: str = "cpu", dtype: Literal["float32", "float64"] = "fl
         raise InputError(f"torch has no device {device!r} here: {error}") from error
 
     def array(values: Any) -> Any:
-        return torch.as_tensor(np.ascontiguousarray(values), dtype=kind, device=device)
+        return torch.as_tensor(
+            np.require(values, requirements=["C", "W"]), dtype=kind, device=device
+        )
 
     return {"xp": torch, "array": array, "dtype": dtype}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from memtwin.circuits.array.cell import Cell
 from memtwin.circuits.array.tile import Tile
-from memtwin.circuits.engines.ideal import Ideal
+from memtwin.circuits.engines.ideal import Ideal, IdealArray
 from memtwin.circuits.lines.solver import LineSolver
 from memtwin.data.errors import InputError
 from memtwin.training.network import mlp
@@ -151,9 +151,14 @@ def test_the_drive_undoes_the_curvature_of_devices(b, rng):
 class Attenuated(Ideal):
     """Every column loses its own share of the current, as wires do to first order."""
 
-    def read(self, v):
+    def program(self, g):
         loss = np.repeat(np.linspace(0.9, 0.6, self.tile.cols // 2), 2)
-        return super().read(v) * loss
+
+        class Array(IdealArray):
+            def read(self, v):
+                return super().read(v) * loss
+
+        return Array(self, super().program(g).g)
 
 
 @pytest.mark.parametrize(("gain", "within"), [("matrix", 0.3), ("column", 1e-4), ("tile", 1e-4)])
@@ -161,7 +166,7 @@ def test_calibration_gives_back_what_columns_lose(gain, within, rng):
     tile = Tile(8, 6, cell=Cell.resistor(0.2))
     codes = random_codes(rng, 20, 5)
     matrix = matrix_of(codes, rng, tile=tile, gain=gain)
-    matrix.engine = Attenuated(tile)
+    matrix.use(Attenuated)
     a = rng.random((64, 20), np.float32)
     exact = a @ (codes * 0.2)
     before = np.abs(matrix.multiply(a, None) - exact).max()
@@ -242,10 +247,14 @@ def test_twin_counts_devices_and_tiles(rng):
 def test_the_largest_input_is_driven_at_the_voltage_of_the_cell(v_read, drive, rng):
     seen = []
 
-    class Watched(Ideal):
+    class WatchedArray(IdealArray):
         def read(self, v):
             seen.append(v)
             return super().read(v)
+
+    class Watched(Ideal):
+        def program(self, g):
+            return WatchedArray(self, super().program(g).g)
 
     cell = Cell.sinh(10.0, v_read) if drive == "device" else Cell.resistor(v_read)
     codes = random_codes(rng, 8, 3)

@@ -8,17 +8,17 @@ scaled per vector, digitally, so that the largest is the read voltage; unused ro
 and unused devices at the lowest level.
 """
 
-__all__ = ["Differentiable", "EngineFactory", "MappedMatrix", "MappingOptions"]
+__all__ = ["EngineFactory", "MappedMatrix", "MappingOptions"]
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ...circuits.array.tile import Tile
-from ...circuits.engine import Engine
+from ...circuits.engine import Differentiable, Engine, ProgrammedArray
 from ...circuits.engines.converters import ADC
 from ...data.errors import InputError
 from ...data.types import Array, Array32
@@ -33,14 +33,6 @@ EngineFactory: TypeAlias = Callable[[Tile], Engine]
 
 ADC_MARGIN = 1.25
 """Range of an ADC over the largest current that calibration sees."""
-
-
-@runtime_checkable
-class Differentiable(Engine, Protocol):
-    """An engine that knows the derivatives of its reads."""
-
-    def gradients(self, v: ArrayLike, d: ArrayLike) -> tuple[Array, Array]:
-        """Return dL/dg and dL/dv from dL/di, see :meth:`.circuits.line.LineSolver.gradients`."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +125,8 @@ class MappedMatrix:
         self._span = float(g[-1] - g[0])
         self.programmed = False
         """Whether the devices hold weights; they can't be read before."""
-        self._stale = True
+        self._array: ProgrammedArray | None = None
+        self._stale = False
 
     @property
     def v_read(self) -> float:
@@ -171,11 +164,11 @@ class MappedMatrix:
     def renew(self) -> None:
         """Read through a new engine of the same kind.
 
-        What an engine reads may depend, within its error, on what it has read and held before. It
-        starts anew at the beginning of an epoch and where states are taken and restored, so that a
-        resumed training repeats to the last bit.
+        What is read may depend, within its error, on what was read and held before. It starts anew
+        at the beginning of an epoch and where states are taken and restored, so that a resumed
+        training repeats to the last bit.
         """
-        self.engine, self._stale = self._factory(self.tile), True
+        self.engine, self._array = self._factory(self.tile), None
 
     def age(self, now: int) -> None:
         """Let the devices drift until update ``now``."""
@@ -205,7 +198,8 @@ class MappedMatrix:
         InputError
             If the engine has no gradients, or inputs are driven bit by bit.
         """
-        if not isinstance(self.engine, Differentiable) or self.options.drive == "bits":
+        array = self.array
+        if not isinstance(array, Differentiable) or self.options.drive == "bits":
             raise InputError(
                 f"gradients through the array need an analog drive and the engine line or"
                 f" surrogate, not {self.options.drive!r} and {self.engine.name!r}"
@@ -213,8 +207,7 @@ class MappedMatrix:
         placement, x = self.placement, a[:, : self.placement.rows]
         scale = self._scale(x)
         v = placement.rows_of(self.drive.voltages(x, scale), np.ones((), np.float32))
-        self._program()
-        by_g, by_v = self.engine.gradients(v, self._by_currents(error, scale))
+        by_g, by_v = array.gradients(v, self._by_currents(error, scale))
         pairs = by_g.reshape(-1)[placement.places].reshape(placement.rows, placement.cols, 2)
         by_w = (pairs[..., 0] - pairs[..., 1]) * (0.5 * self._span / self.clip)
         rows = by_v.sum(axis=1).transpose(1, 0, 2).reshape(len(x), -1)[:, : placement.rows]
@@ -230,9 +223,7 @@ class MappedMatrix:
         """
         x = a[:, : self.placement.rows]
         v = self.placement.rows_of(self.drive.voltages(x, self._scale(x)), np.ones((), np.float32))
-        self._program()
-        other.program(self.devices.g[block])
-        return self.engine.read(v)[block], other.read(v[block])
+        return self.array.read(v)[block], other.program(self.devices.g[block]).read(v[block])
 
     def calibrate(self, a: Array32) -> None:
         """Set the digital gain by least squares, from one noiseless read of ``a`` (n, rows) against
@@ -294,14 +285,18 @@ class MappedMatrix:
             return None
         return ADC(self.options.adc_bits, full_scale, -full_scale)
 
-    def _program(self) -> None:
+    @property
+    def array(self) -> ProgrammedArray:
+        """The stack of tiles as the devices are now, (row blocks, column blocks)."""
         if not self.programmed:
             raise InputError(
                 "the devices hold no weights yet: program them before reading, as a Trainer does"
             )
-        if self._stale:
-            self.engine.program(self.devices.g)
-            self._stale = False
+        if self._array is None:
+            self._array, self._stale = self.engine.program(self.devices.g), False
+        elif self._stale:
+            self._array, self._stale = self._array.reprogram(self.devices.g), False
+        return self._array
 
     def _scale(self, x: Array32) -> Array32:
         """Return the largest input of every vector, (n, 1), or (1, 1) where all are alike."""
@@ -319,10 +314,9 @@ class MappedMatrix:
         """Return all column currents [A], (row blocks, column blocks, n, tile columns), for inputs
         (n, rows), of which ``scale`` (n, 1) is read at the read voltage.
         """
-        self._program()
-        total: Any = None
+        array, total = self.array, None
         for weight, rows, factor in self.drive.phases(x, scale):
-            i: Any = self.engine.read(self.placement.rows_of(rows, factor))
+            i: Any = array.read(self.placement.rows_of(rows, factor))
             if self.adc is not None:
                 i = self.adc.convert(i)
             i = i if weight == 1.0 else weight * i

@@ -70,9 +70,7 @@ def test_held_out_vectors_are_predicted(tile: Tile, record: Characterisation) ->
     assert tree["alpha_beta_nrmse_percent"] > 20 * tree["nrmse_percent"]
     # And the same through a fresh ngspice run.
     one = record.held_out[0]
-    spice = Spice(tile)
-    spice.program(one.g)
-    np.testing.assert_array_equal(spice.read(one.v), one.i)
+    np.testing.assert_array_equal(Spice(tile).program(one.g).read(one.v), one.i)
 
 
 def test_same_seed_same_record(record: Characterisation, tile: Tile) -> None:
@@ -100,11 +98,7 @@ def test_records_survive_the_disk(record: Characterisation, tmp_path: Path) -> N
     fitted = fit_surrogate(again)
     loaded = load_surrogate(fitted.save(tmp_path / "surrogate.h5"))
     one = record.held_out[1]
-    read = []
-    for fit in (fitted, loaded):
-        engine = fit.engine()
-        engine.program(one.g)
-        read.append(engine.read(one.v))
+    read = [fit.engine().program(one.g).read(one.v) for fit in (fitted, loaded)]
     np.testing.assert_array_equal(*read)
     with pytest.raises(InputError, match="expected a surrogate"):
         load_surrogate(path)

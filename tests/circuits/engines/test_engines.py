@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from memtwin.circuits.array.amplifier import Amplifier
 from memtwin.circuits.array.cell import Cell, Selector, Transistor
 from memtwin.circuits.array.tile import Tile
+from memtwin.circuits.engine import ProgrammedArray
 from memtwin.circuits.engines.ideal import Ideal
 from memtwin.circuits.engines.nodal import Nodal
 from memtwin.circuits.lines.cell_law_fit import law_over
@@ -138,9 +139,7 @@ def engines():
 @pytest.mark.parametrize("name", list(engines()))
 def test_matrix(name, cell, shape):
     tile, g, v, truth = problem(cell, shape, "plain")
-    engine = make_engine(name, tile)
-    engine.program(g)
-    i = engine.read(v)
+    i = make_engine(name, tile).program(g).read(v)
     assert i.shape == truth.shape
     bar = TOLERANCE[name][0 if tile.cell.linear else 1]
     if (name, cell) == ("surrogate", "1S1R"):
@@ -153,10 +152,9 @@ def test_matrix(name, cell, shape):
 @pytest.mark.parametrize("name", ["nodal", pytest.param("spice", marks=pytest.mark.spice)])
 def test_two_sides_spread_and_amplifiers(name, cell, kind):
     tile, g, v, truth = problem(cell, (7, 5), kind)
-    engine = make_engine(name, tile)
-    engine.program(g)
+    array = make_engine(name, tile).program(g)
     bar = TOLERANCE[name][0 if tile.cell.linear and kind != "amplifier" else 1]
-    assert np.abs(engine.read(v) - truth).max() <= bar * np.abs(truth).max()
+    assert np.abs(array.read(v) - truth).max() <= bar * np.abs(truth).max()
 
 
 @pytest.mark.parametrize("cell", ["resistor", "sinh", "1T1R"])
@@ -164,9 +162,7 @@ def test_open_devices(cell):
     tile, g, v, _ = problem(cell, (7, 5), "plain")
     g = g.copy()
     g[:, 2, 3] = g[:, :, 0] = 0.0
-    engine = Nodal(tile)
-    engine.program(g)
-    i = engine.read(v)
+    i = Nodal(tile).program(g).read(v)
     truth = np.array([[dense(tile, g[t], v[t, k]) for k in range(3)] for t in range(2)])
     np.testing.assert_allclose(i, truth, atol=1e-9 * np.abs(truth).max())
     assert not i[..., 0].any()
@@ -176,11 +172,7 @@ def test_open_devices(cell):
 def test_without_wires_the_exact_solve_is_the_ideal_one(cell, rng):
     tile = Tile(6, 5, r_row=1e-3, r_col=1e-3, r_driver=1e-3, r_sense=1e-3, cell=CELLS[cell])
     g, v = rng.uniform(1e-6, 1e-4, (6, 5)), rng.uniform(-0.2, 0.2, (4, 6))
-    results = []
-    for name in ("ideal", "nodal"):
-        engine = make_engine(name, tile)
-        engine.program(g)
-        results.append(engine.read(v))
+    results = [make_engine(name, tile).program(g).read(v) for name in ("ideal", "nodal")]
     np.testing.assert_allclose(results[1], results[0], rtol=1e-4, atol=1e-10)
 
 
@@ -192,10 +184,8 @@ def test_ideal_tiles_read_by_their_law_as_by_their_devices(cell, rng):
     exact, quick = Ideal(tile), Ideal(tile, law)
     for chosen in (g, 10.0 * g):
         # Ten times the conductance is out of the law's range, and read device by device.
-        exact.program(chosen)
-        quick.program(chosen)
-        expected = exact.read(v)
-        error = np.abs(quick.read(v) - expected).max() / np.abs(expected).max()
+        expected = exact.program(chosen).read(v)
+        error = np.abs(quick.program(chosen).read(v) - expected).max() / np.abs(expected).max()
         assert error <= (max(law.residual_max, 1e-6) if chosen is g else 1e-12)
 
 
@@ -208,21 +198,18 @@ def test_ideal_tiles_read_by_their_law_as_by_their_devices(cell, rng):
 def test_linear_tiles_superpose_and_conserve_charge(shape, seed, scale):
     rng = np.random.default_rng(seed)
     tile = Tile(*shape, sense="both", drive="both")
-    engine = Nodal(tile)
-    engine.program(np.exp(rng.uniform(np.log(1e-7), np.log(1e-2), shape)))
+    array = Nodal(tile).program(np.exp(rng.uniform(np.log(1e-7), np.log(1e-2), shape)))
     a, b = rng.uniform(-1, 1, (2, shape[0]))
-    i = engine.read(np.array([a, b, a + scale * b]))
+    i = array.read(np.array([a, b, a + scale * b]))
     np.testing.assert_allclose(i[2], i[0] + scale * i[1], rtol=1e-9, atol=1e-12)
-    fields = engine.fields(a[None])
+    fields = array.fields(a)
     np.testing.assert_allclose(fields.i.sum(axis=-2), fields.sensed, rtol=1e-8, atol=1e-13)
     assert np.all(fields.power >= -1e-18)
 
 
 def test_fields_show_the_drop_along_the_wires(rng):
     tile = Tile(8, 8, r_row=20.0, r_col=20.0)
-    engine = Nodal(tile)
-    engine.program(np.full((8, 8), 1e-4))
-    fields = engine.fields(np.full((1, 8), 0.2))
+    fields = Nodal(tile).program(np.full((8, 8), 1e-4)).fields(np.full((1, 8), 0.2))
     assert fields.drop.shape == (1, 8, 8)
     assert np.all(np.diff(fields.w[0], axis=1) < 0.0)
     assert np.all(np.diff(fields.b[0], axis=0) < 0.0)
@@ -232,15 +219,8 @@ def test_fields_show_the_drop_along_the_wires(rng):
 
 @pytest.mark.parametrize("name", ENGINES)
 def test_wrong_shapes_and_numbers_are_refused_with_their_place(name):
-    if name == "spice":
-        pytest.importorskip("PySpice")
-        from memtwin.circuits.ngspice.installed import available
-
-        if not available():
-            pytest.skip("no ngspice")
+    needs(name)
     engine = make_engine(name, Tile(3, 2))
-    with pytest.raises(InputError, match="program"):
-        engine.read(np.zeros((1, 3)))
     with pytest.raises(InputError, match=r"\(\.\.\., 3, 2\)"):
         engine.program(np.full((2, 3), 1e-5))
     for bad in (-1e-6, np.nan, np.inf):
@@ -248,14 +228,81 @@ def test_wrong_shapes_and_numbers_are_refused_with_their_place(name):
         g[1, 2, 0] = bad
         with pytest.raises(InputError, match=r"\(1, 2, 0\)"):
             engine.program(g)
-    engine.program(np.full((4, 3, 2), 1e-5))
+    array = engine.program(np.full((4, 3, 2), 1e-5))
     for shape in [(3,), (5, 3), (2, 5, 3), (4, 5, 2)]:
         with pytest.raises(InputError, match="shape"):
-            engine.read(np.zeros(shape))
+            array.read(np.zeros(shape))
     v = np.zeros((4, 5, 3))
     v[0, 1, 2] = np.nan
     with pytest.raises(InputError, match=r"\(0, 1, 2\)"):
-        engine.read(v)
+        array.read(v)
+    # One vector per tile, or a batch for one of them?
+    with pytest.raises(
+        InputError, match=r"\(4, batch, 3\) \(vectors .* single tiles\), got \(4, 3\)"
+    ):
+        array.read(np.zeros((4, 3)))
+    with pytest.raises(InputError, match=r"\(batch, 3\) or \(3,\), got \(2,\)"):
+        engine.program(np.full((3, 2), 1e-5)).read(np.zeros(2))
+    with pytest.raises(
+        InputError, match=r"\(4, 3, 2\), as this array holds, got \(3, 2\): .*program"
+    ):
+        array.reprogram(np.full((3, 2), 1e-5))
+
+
+def needs(name):
+    if name == "spice":
+        pytest.importorskip("PySpice")
+        from memtwin.circuits.ngspice.installed import available
+
+        if not available():
+            pytest.skip("no ngspice")
+
+
+@pytest.mark.parametrize("cell", ["resistor", "sinh", "1T1R"])
+@pytest.mark.parametrize("name", ENGINES)
+def test_one_vector_reads_as_a_batch_of_one(name, cell, rng):
+    needs(name)
+    tile = Tile(4, 3, cell=CELLS[cell])
+    array = make_engine(name, tile).program(rng.uniform(1e-5, 1e-4, (4, 3)))
+    v, d = 0.2 * rng.random(4), rng.normal(size=3)
+    assert array.read(v).shape == (3,)
+    np.testing.assert_array_equal(array.read(v), array.read(v[None])[0])
+    if hasattr(array, "gradients"):
+        (by_g, by_v), (all_g, all_v) = array.gradients(v, d), array.gradients(v[None], d[None])
+        np.testing.assert_array_equal(by_g, all_g)
+        np.testing.assert_array_equal(by_v, all_v[0])
+    if hasattr(array, "fields"):
+        one, batch = array.fields(v), array.fields(v[None])
+        for part in ("v", "w", "b", "i", "sensed", "row", "col", "drop"):
+            np.testing.assert_array_equal(getattr(one, part), getattr(batch, part)[0])
+        assert one.worst_drop == batch.worst_drop[0]
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_arrays_of_one_engine_are_independent_and_stay_as_they_are(name, rng):
+    needs(name)
+    tile = Tile(6, 4, cell=CELLS["sinh"])
+    engine = make_engine(name, tile)
+    g, v = rng.uniform(5e-6, 1e-4, (3, 2, 6, 4)), 0.2 * rng.random((2, 5, 6))
+    held = g.copy()
+    first = engine.program(g[0])
+    alone = first.read(v)
+    second, other = first.reprogram(g[1]), engine.program(g[2, 0])
+    bits = second.read(v), other.read(v[0])
+    g[:] = 0.0  # what they hold is theirs
+    for array, one, i in ((first, held[0], alone), (second, held[1], bits[0])):
+        np.testing.assert_array_equal(array.g, one)
+        np.testing.assert_allclose(array.read(v), i, rtol=1e-12)
+    np.testing.assert_allclose(other.read(v[0]), bits[1], rtol=1e-12)
+    np.testing.assert_allclose(second.read(v), engine.program(held[1]).read(v), rtol=1e-4)
+    assert first.tile is second.tile is tile
+    assert isinstance(first, ProgrammedArray)
+    with pytest.raises(AttributeError):
+        first.g = held[2]
+    with pytest.raises(ValueError, match="read-only"):
+        first.g[0, 0, 0] = 1e-5
+    assert repr(first) == f"<{name} array: 2 tiles of 6 × 4>"
+    assert repr(other) == f"<{name} array: tile of 6 × 4>"
 
 
 @pytest.mark.parametrize("stack", [(), (2,), (0,), (2, 0)])
@@ -266,35 +313,31 @@ def test_wrong_shapes_and_numbers_are_refused_with_their_place(name):
 )
 @pytest.mark.parametrize("name", ["ideal", "surrogate", "line", "nodal"])
 def test_an_empty_batch_or_stack_reads_as_empty_currents(name, cell, stack):
-    engine = make_engine(name, Tile(4, 3, cell=cell))
-    engine.program(np.full((*stack, 4, 3), 1e-5))
+    array = make_engine(name, Tile(4, 3, cell=cell)).program(np.full((*stack, 4, 3), 1e-5))
     for batch in (0, 2) if 0 in stack else (0,):
         v = np.zeros((*stack, batch, 4))
-        assert engine.read(v).shape == (*stack, batch, 3)
-        if hasattr(engine, "gradients"):
-            by_g, by_v = engine.gradients(v, np.zeros((*stack, batch, 3)))
+        assert array.read(v).shape == (*stack, batch, 3)
+        if hasattr(array, "gradients"):
+            by_g, by_v = array.gradients(v, np.zeros((*stack, batch, 3)))
             assert by_g.shape == (*stack, 4, 3)
             assert by_v.shape == v.shape
 
 
 @pytest.mark.spice
 def test_an_empty_batch_in_ngspice():
-    engine = make_engine("spice", Tile(4, 3), workers=1)
-    engine.program(np.full((2, 4, 3), 1e-5))
-    assert engine.read(np.zeros((2, 0, 4))).shape == (2, 0, 3)
+    array = make_engine("spice", Tile(4, 3), workers=1).program(np.full((2, 4, 3), 1e-5))
+    assert array.read(np.zeros((2, 0, 4))).shape == (2, 0, 3)
 
 
 @pytest.mark.parametrize("name", ["ideal", "surrogate", "line", "nodal"])
 def test_a_tile_of_open_devices_carries_nothing_and_can_be_programmed_later(name, rng):
     tile = Tile(4, 3, cell=Cell.sinh(5.0))
-    engine, nodal = make_engine(name, tile), make_engine("nodal", tile)
-    engine.program(np.zeros((4, 3)))
+    array = make_engine(name, tile).program(np.zeros((4, 3)))
     v = 0.2 * rng.random((2, 4))
-    assert (engine.read(v) == 0.0).all()
+    assert (array.read(v) == 0.0).all()
     g = rng.uniform(1e-5, 1e-4, (4, 3))
-    for one in (engine, nodal):
-        one.program(g)
-    np.testing.assert_allclose(engine.read(v), nodal.read(v), rtol=0.1)
+    expected = make_engine("nodal", tile).program(g).read(v)
+    np.testing.assert_allclose(array.reprogram(g).read(v), expected, rtol=0.1)
 
 
 def test_an_unknown_engine_is_named_with_the_nearest():
@@ -333,8 +376,7 @@ def test_options_reach_their_engine():
 
 def test_a_read_beyond_the_fitted_voltages_is_warned_of():
     device = Device("measured", MODELS["sinh"], meta={"v_min": -1.0, "v_max": 0.3})
-    engine = Nodal(Tile(2, 2, cell=Cell(device, 0.2)))
-    engine.program(np.full((2, 2), 1e-5))
-    engine.read(np.full((1, 2), 0.3))
+    array = Nodal(Tile(2, 2, cell=Cell(device, 0.2))).program(np.full((2, 2), 1e-5))
+    array.read(np.full((1, 2), 0.3))
     with pytest.warns(RuntimeWarning, match=r"measured was fitted from -1 to 0\.3 V.* 0\.4 V"):
-        engine.read(np.array([[0.1, 0.4]]))
+        array.read(np.array([[0.1, 0.4]]))

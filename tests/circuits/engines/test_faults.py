@@ -23,14 +23,19 @@ def test_only_faulty_devices_refuse(rng):
     where = np.zeros((5, 4), bool)
     where[1, 2] = where[4, 0] = True
     faults = Faults(where, np.where(where, 3e-5, np.nan) * np.array([0, 1, 1, 1]))
-    engine, plain = Faulty(Nodal(tile), faults), Nodal(tile)
-    engine.program(g)
+    engine = Faulty(Nodal(tile), faults)
+    array = engine.program(g)
     held = g.copy()
     held[1, 2], held[4, 0] = 3e-5, 0.0
-    plain.program(held)
+    expected = Nodal(tile).program(held).read(v)
     assert engine.name == "nodal"
-    assert engine.tile is tile
-    np.testing.assert_array_equal(engine.read(v), plain.read(v))
+    assert engine.tile is array.tile is tile
+    np.testing.assert_array_equal(array.g, held)
+    np.testing.assert_array_equal(array.read(v), expected)
+    # And whatever is programmed next.
+    again = array.reprogram(2.0 * g)
+    assert again.g[1, 2] == 3e-5
+    np.testing.assert_array_equal(again.reprogram(g).read(v[0]), array.read(v[:1])[0])
     assert faults.apply(g)[0, 0] == g[0, 0]
 
 
@@ -52,8 +57,11 @@ def test_pairs_subtract_in_both_layouts(layout, stack, rng):
     plus, minus = rng.uniform(1e-6, 1e-4, (2, *stack, 5, 3))
     v = rng.uniform(0, 0.2, (*stack, 4, 5))
     engine = Differential(Ideal(Tile(5, 6 if layout == "columns" else 3)), layout)
-    engine.program(plus, minus)
-    np.testing.assert_allclose(engine.read(v), v @ (plus - minus), atol=1e-18)
+    pairs = engine.program(plus, minus)
+    np.testing.assert_allclose(pairs.read(v), v @ (plus - minus), atol=1e-18)
+    np.testing.assert_allclose(pairs.reprogram(minus, plus).read(v), -pairs.read(v), atol=1e-18)
+    if not stack:
+        np.testing.assert_allclose(pairs.read(v[0]), v[0] @ (plus - minus), atol=1e-18)
 
 
 def test_pairs_need_even_columns_and_equal_shapes():

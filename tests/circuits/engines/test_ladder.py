@@ -77,8 +77,7 @@ def test_float32_keeps_small_devices_beside_thick_wires(rng: np.random.Generator
 def test_transfer_equals_the_nodal_solve(tile: Tile, rng: np.random.Generator) -> None:
     g = rng.uniform(1e-6, 1e-3, (3, *tile.shape))
     g[0, 0, 0] = 0.0
-    nodal = Nodal(tile)
-    nodal.program(g)
+    nodal = Nodal(tile).program(g)
     unit = np.broadcast_to(np.eye(tile.rows), (3, tile.rows, tile.rows))
     np.testing.assert_allclose(transfer(tile, g), nodal.read(unit), rtol=1e-9, atol=1e-18)
 

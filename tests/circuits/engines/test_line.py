@@ -36,41 +36,34 @@ def test_reads_what_newton_steps_find(
 ) -> None:
     tile = Tile(12, 10, r_row=5.0, r_col=5.0, cell=CELLS[cell], **wires)
     g, v = rng.uniform(1e-6, 1e-4, (2, 12, 10)), rng.uniform(-0.1, 0.2, (2, 4, 12))
-    nodal, line = Nodal(tile), LineSolver(tile, exact=True, tolerance=1e-9)
-    nodal.program(g)
-    line.program(g)
-    expected = nodal.read(v)
+    line = LineSolver(tile, exact=True, tolerance=1e-9).program(g)
+    expected = Nodal(tile).program(g).read(v)
     full = np.abs(expected).max()
     assert np.abs(line.read(v) - expected).max() < 1e-8 * full
     # Sweeps by polynomials end on the cell's own equations.
-    line = LineSolver(tile, tolerance=1e-7)
-    line.program(g)
+    line = LineSolver(tile, tolerance=1e-7).program(g)
     assert np.abs(line.read(v) - expected).max() < 1e-7 * full
 
 
 def test_stated_tolerance_is_kept(rng: np.random.Generator) -> None:
     tile = Tile(32, 32, r_row=5.0, r_col=5.0, cell=Cell.sinh(5.0))
     g, v = rng.uniform(1e-6, 1e-4, (32, 32)), 0.2 * rng.random((10, 32))
-    line = LineSolver(tile, tolerance=1e-9)
-    line.program(g)
+    line = LineSolver(tile, tolerance=1e-9).program(g)
     truth = line.read(v)
     for tolerance, dtype in ((1e-3, "float64"), (1e-5, "float64"), (1e-4, "float32")):
-        line = LineSolver(tile, tolerance=tolerance, dtype=dtype)
-        line.program(g)
+        line = LineSolver(tile, tolerance=tolerance, dtype=dtype).program(g)
         assert np.abs(line.read(v) - truth).max() < 2 * tolerance * np.abs(truth).max()
 
 
 def test_one_hard_case_converges() -> None:
     tile = Tile(64, 64, r_row=5.0, r_col=5.0, cell=Cell.sinh(20.0))
-    line = LineSolver(tile, tolerance=1e-6)
-    line.program(np.full((64, 64), 1e-4))
+    line = LineSolver(tile, tolerance=1e-6).program(np.full((64, 64), 1e-4))
     assert np.isfinite(line.read(np.full((1, 64), 0.2))).all()
 
 
 def test_says_when_it_does_not_converge(rng: np.random.Generator) -> None:
     tile = Tile(32, 32, r_row=50.0, r_col=50.0, cell=Cell.sinh(10.0))
-    line = LineSolver(tile, sweeps=2, fallback=None)
-    line.program(rng.uniform(1e-5, 1e-4, (2, 32, 32)))
+    line = LineSolver(tile, sweeps=2, fallback=None).program(rng.uniform(1e-5, 1e-4, (2, 32, 32)))
     with pytest.raises(NonConvergence, match="tile 0 in 2 sweeps"):
         line.read(0.2 * rng.random((2, 3, 32)))
 
@@ -95,21 +88,16 @@ def test_where_sweeps_do_not_converge_all_nodes_are_solved(
     name: str, engine: type[LineSolver] | type[Surrogate], rng: np.random.Generator
 ) -> None:
     tile, g, v = hard(name, rng)
-    nodal, line = Nodal(tile), engine(tile)
-    for one in (nodal, line):
-        one.program(g)
-    expected = nodal.read(v)
-    assert np.abs(line.read(v) - expected).max() < 1e-6 * np.abs(expected).max()
-    stubborn = engine(tile, fallback=None)
-    stubborn.program(g)
+    expected = Nodal(tile).program(g).read(v)
+    assert np.abs(engine(tile).program(g).read(v) - expected).max() < 1e-6 * np.abs(expected).max()
+    stubborn = engine(tile, fallback=None).program(g)
     with pytest.raises(NonConvergence, match="sweeps"):
         stubborn.read(v)
 
 
 def test_a_fallback_that_gives_up_too_says_so(rng: np.random.Generator) -> None:
     tile, g, v = hard("curved", rng)
-    line = LineSolver(tile, fallback=LineSolver(tile, sweeps=3, fallback=None))
-    line.program(g)
+    line = LineSolver(tile, fallback=LineSolver(tile, sweeps=3, fallback=None)).program(g)
     with pytest.raises(NonConvergence, match="nor does its fallback, the engine line"):
         line.read(v)
     with pytest.raises(InputError, match="no fallback 'line'"):
@@ -129,10 +117,8 @@ def test_the_tolerance_is_kept_whatever_the_law(
     else:
         g = made.device.conductance(rng.uniform(0.1, 0.9, (16, 16)), 0.2)
     tile, v = Tile(16, 16, cell=made), rng.uniform(-0.1, 0.2, (4, 16))
-    nodal, line = Nodal(tile), LineSolver(tile, tolerance=tolerance, sweeps=2000, fallback=None)
-    for engine in (nodal, line):
-        engine.program(g)
-    expected = nodal.read(v)
+    line = LineSolver(tile, tolerance=tolerance, sweeps=2000, fallback=None).program(g)
+    expected = Nodal(tile).program(g).read(v)
     newton = 4e-13 * np.abs(v).max() / tile.r_driver  # what Newton's steps may leave
     assert np.abs(line.read(v) - expected).max() <= tolerance * np.abs(expected).max() + newton
 
@@ -141,8 +127,7 @@ def test_zero_input_and_open_devices(rng: np.random.Generator) -> None:
     tile = Tile(6, 5, cell=Cell.sinh(5.0))
     g = rng.uniform(1e-6, 1e-4, (6, 5))
     g[:, 2] = 0.0
-    line = LineSolver(tile)
-    line.program(g)
+    line = LineSolver(tile).program(g)
     v = 0.2 * rng.random((3, 6))
     v[1] = 0.0
     i = line.read(v)
@@ -159,12 +144,11 @@ def test_gradients_equal_differences(
     tile = Tile(9, 8, r_row=10.0, r_col=10.0, cell=CELLS[cell], **wires)
     g, v = rng.uniform(1e-5, 1e-4, (9, 8)), 0.2 * rng.random((5, 9))
     d = rng.normal(size=(5, 8))
-    line = LineSolver(tile, exact=exact, tolerance=1e-11, sweeps=500)
-    line.program(g)
+    line = LineSolver(tile, exact=exact, tolerance=1e-11, sweeps=500).program(g)
     by_g, by_v = line.gradients(v, d)
 
     def loss(g: np.ndarray, v: np.ndarray) -> float:
-        return float((line.solve(g, v) * d).sum())
+        return float((line.reprogram(g).read(v) * d).sum())
 
     for place in ((0, 0), (4, 3), (8, 7)):
         step = np.zeros_like(g)
@@ -180,10 +164,7 @@ def test_gradients_equal_differences(
 
 def test_input_errors() -> None:
     tile = Tile(4, 3)
-    line = LineSolver(tile)
-    with pytest.raises(InputError, match="program"):
-        line.read(np.zeros((1, 4)))
-    line.program(np.full((4, 3), 1e-5))
+    line = LineSolver(tile).program(np.full((4, 3), 1e-5))
     with pytest.raises(InputError, match=r"expected voltages"):
         line.read(np.zeros((1, 3)))
     with pytest.raises(InputError, match=r"expected finite derivatives"):

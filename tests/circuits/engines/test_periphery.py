@@ -30,16 +30,18 @@ def test_an_adc_saturates():
 def test_converters_go_around_any_engine(rng):
     tile = Tile(6, 4)
     g, v = rng.uniform(1e-6, 1e-4, (6, 4)), rng.uniform(0, 0.2, (3, 6))
-    ideal = Ideal(tile)
     engine = Converted(Ideal(tile), DAC(4, 0.2), ADC(6, 1e-4))
-    for e in (ideal, engine):
-        e.program(g)
-    assert engine.tile is tile
+    array = engine.program(g)
+    assert engine.tile is array.tile is tile
     assert engine.name == "ideal"
     expected = ADC(6, 1e-4).convert(DAC(4, 0.2).convert(v) @ g)
-    np.testing.assert_array_equal(engine.read(v), expected)
-    bare = Converted(ideal)
-    np.testing.assert_array_equal(bare.read(v), ideal.read(v))
+    np.testing.assert_array_equal(array.read(v), expected)
+    np.testing.assert_array_equal(array.read(v[1]), expected[1])
+    np.testing.assert_array_equal(
+        array.reprogram(0.0 * g).read(v), array.adc.convert(0.0 * expected)
+    )
+    bare = Converted(Ideal(tile)).program(g)
+    np.testing.assert_array_equal(bare.read(v), Ideal(tile).program(g).read(v))
 
 
 @pytest.mark.parametrize(

@@ -40,12 +40,10 @@ def test_a_killed_node_costs_nothing(cluster, rng):
     tile = Tile(12, 12, cell=Cell.sinh(4.0))
     g = np.exp(rng.uniform(np.log(5e-6), np.log(1e-4), (40, 12, 12)))
     v = rng.uniform(0, 0.2, (40, 30, 12))
-    here = Spice(tile, workers=1)
-    here.program(g)
+    here = Spice(tile, workers=1).program(g)
     truth = here.read(v)
     with dask_executor(cluster.scheduler_address) as executor:
-        there = Spice(tile, executor=executor)
-        there.program(g)
+        there = Spice(tile, executor=executor).program(g)
         assert np.array_equal(there.read(v[:, :2]), here.read(v[:, :2]))
         victim = next(iter(cluster.workers.values())).pid
 

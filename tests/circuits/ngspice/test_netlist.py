@@ -163,9 +163,8 @@ def test_the_deck_runs_by_itself(tmp_path, rng, kind, vectors):
         lines = [line.split()[1:] for line in re.findall(r"^\d+\t(.+)$", ran.stdout, re.MULTILINE)]
         pages = [np.array(lines[k : k + vectors], float) for k in range(0, len(lines), vectors)]
         sensed = np.hstack(pages)
-    engine = Nodal(tile)
-    engine.program(g)
-    np.testing.assert_allclose(deck.currents(np.array(sensed)), engine.read(v), rtol=1e-5)
+    expected = Nodal(tile).program(g).read(v)
+    np.testing.assert_allclose(deck.currents(np.array(sensed)), expected, rtol=1e-5)
 
 
 def test_the_verb_writes_a_deck_and_says_what_is_in_it(tmp_path, capsys):
