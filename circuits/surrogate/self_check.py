@@ -23,7 +23,7 @@ would carry with all rows at full swing, whichever is more.
 
 @dataclass(frozen=True)
 class SurrogateReport:
-    """What a surrogate has done since it was programmed with a stack of this shape."""
+    """What a surrogate has done since an array, or the first one it was reprogrammed from, was programmed."""
 
     tiles: int
     reads: int
