@@ -124,8 +124,11 @@ class Programmed(ABC, Generic[E]):
         """Return the currents [A], (..., batch, cols), for ``v`` [V], (..., batch, rows); of a
         single tile also (cols,) for one vector, (rows,).
         """
-        i = self._currents(checked_voltages(self.tile, self.stack, v, dtype=self.g.dtype))
-        return i[0] if np.ndim(v) == 1 else i
+        one = np.ndim(v) == 1
+        # What came in is let go where it was converted: batches of convolutions are large.
+        v = checked_voltages(self.tile, self.stack, v, dtype=self.g.dtype)
+        i = self._currents(v)
+        return i[0] if one else i
 
     def reprogram(self, g: ArrayLike) -> Self:
         """Return the array that holds ``g`` [S], of this one's shape."""

@@ -363,16 +363,17 @@ def _idleness(closure: Closure, v: Any, first: Any, xp: Any) -> tuple[Any, Any]:
 def _row_powers(expansion: Expansion, v: Any) -> dict[int, Any]:
     """Return the powers of ``v`` that the expansion asks for."""
     powers = {1: v}
-
-    def power(p: int) -> Any:
-        if p not in powers:
-            powers[p] = power(p // 2) * power(p - p // 2)
-        return powers[p]
-
     for p in expansion.value + expansion.slope + expansion.bend:
         if p:
-            power(p)
+            _power(powers, p)
     return powers
+
+
+def _power(powers: dict[int, Any], p: int) -> Any:
+    # A function within the other that calls itself would keep the arrays until cycles are collected.
+    if p not in powers:
+        powers[p] = _power(powers, p // 2) * _power(powers, p - p // 2)
+    return powers[p]
 
 
 def _product(stack: Stack, powers: tuple[int, ...], of: dict[int, Any]) -> Any:

@@ -171,6 +171,7 @@ class Tables:
         if engine.law is not None:
             return False
         if adopted is None and self._covered is not None:
+            self._covered = g
             return True
         if (
             adopted is not None
