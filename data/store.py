@@ -6,7 +6,7 @@ that calls the user block, stands their hash: a record that was damaged, or chan
 looks at it. What carries no hash is read with care: see :mod:`.hdf5`.
 """
 
-__all__ = ["build", "digest", "read_record", "reading", "write_record"]
+__all__ = ["build", "digest", "pack", "read_record", "reading", "unpack", "write_record"]
 
 import hashlib
 import os
@@ -22,6 +22,7 @@ import numpy as np
 from .errors import InputError, MemtwinError
 from .files import Partial, printable, replacing
 from .hdf5 import Tree, Unfailing, read_tree, write_tree
+from .pack import pack, unpack
 
 T = TypeVar("T")
 
