@@ -133,7 +133,9 @@ def _pack_fields(value: Any, fields: Mapping[str, _Field], hints: Sequence[Any])
     for name, field in fields.items():
         part = pack(getattr(value, name), field.hint)
         tree |= part if field.flat else {} if part is None else {name: part}
-    return tree | {"kind": _name(kind)} if len(classes) > 1 else tree
+    if len(classes) > 1 and tree.setdefault("kind", _tag(kind)) != _tag(kind):
+        raise TypeError(f"the kind of a {kind.__name__} is told by its field of that name")
+    return tree
 
 
 def _unpack(hint: Any, value: Any, at: str) -> Any:
@@ -157,7 +159,7 @@ def _unpack(hint: Any, value: Any, at: str) -> Any:
 
 def _unpack_either(hints: Sequence[Any], value: Any, at: str) -> Any:
     """Return ``value`` read as the one of several hints that it fits."""
-    classes = {_name(hint): hint for hint in hints if _fields(hint) is not None}
+    classes = {_tag(hint): hint for hint in hints if _fields(hint) is not None}
     if classes and isinstance(value, Mapping):
         kind = value.get("kind") if len(classes) > 1 else next(iter(classes))
         if not (isinstance(kind, str) and kind in classes):
@@ -271,8 +273,11 @@ def _dtype(hint: Any) -> Any:
     return np.float64 if wanted is Any else wanted
 
 
-def _name(kind: type) -> str:
-    return kind.__name__.lower()
+def _tag(kind: Any) -> str:
+    """Return what tells a class from others that a field may hold: its own ``kind``, or its name."""
+    own = (_fields(kind) or {}).get("kind")
+    tags = get_args(own.hint) if own and get_origin(own.hint) is Literal else ()
+    return str(tags[0]) if tags else kind.__name__.lower()
 
 
 def _inside(at: str, name: Any) -> str:

@@ -256,6 +256,24 @@ def test_fields_may_be_flat_or_left_out():
     assert unpack(Cell, tree) == Cell(Gate(2.0, Side.RIGHT), 3, 0)
 
 
+@dataclass(frozen=True)
+class Tagged:
+    kind: Literal["old"] = "old"
+
+
+@dataclass(frozen=True)
+class Mistagged:
+    kind: str = "x"
+
+
+def test_a_class_may_say_itself_what_it_is_called():
+    for value in (Tagged(), Gate()):
+        assert unpack(Gate | Tagged, pack(value, Gate | Tagged)) == value
+    assert pack(Tagged(), Gate | Tagged) == {"kind": "old"}
+    with pytest.raises(TypeError, match="the kind of a Mistagged"):
+        pack(Mistagged(), Gate | Mistagged)
+
+
 @pytest.mark.parametrize("value", [object(), {"a": {1, 2}}, (None, 1), [Gate], 1j])
 def test_what_has_no_place_is_refused(value):
     with pytest.raises(TypeError, match="has no place in a record"):
