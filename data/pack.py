@@ -76,9 +76,10 @@ def pack(value: Any, kind: Any = Any) -> Any:
         rows = {str(key): pack(row, *inner) for key, row in value.items()}
         return {key: row for key, row in rows.items() if row is not None}
     if isinstance(value, (tuple, list)):
-        kinds = _each(_inner(hints, Sequence), len(value))
+        inner = _inner(hints, Sequence)
+        kinds = _each(inner, len(value))
         items = [pack(*pair) for pair in zip(value, kinds, strict=True)]
-        if _even(items, kinds):
+        if _even(items, kinds) and not (items == [] and any(map(_apart, inner))):
             return items
         if not any(item is None for item in items):
             return {str(k): item for k, item in enumerate(items)}
@@ -257,6 +258,11 @@ def _even(items: Sequence[Any], kinds: Sequence[Any]) -> bool:
         return bool(np.shape(items))
     except ValueError:
         return False
+
+
+def _apart(hint: Any) -> bool:
+    """Return whether values of a type never make a list."""
+    return get_origin(hint) is np.ndarray or _fields(hint) is not None
 
 
 def _leaves(item: Any) -> Iterator[Any]:

@@ -23,7 +23,7 @@ from .cell_deck import sweep_in_ngspice
 from .patterns import pattern
 from .patterns import vectors as row_voltages
 
-KIND = "characterisation"
+KIND, FORMAT = "characterisation", 2
 
 FITTED, HELD_OUT = ("uniform", "sparse"), ("uniform", "mlp", "binary")
 """Families of the patterns that are fitted, of different density, and of those that judge."""
@@ -70,7 +70,7 @@ class Characterisation:
 
     def save(self, path: str | Path) -> Path:
         """Write the record to ``path`` (HDF5)."""
-        return write_record(path, KIND, pack(self))
+        return write_record(path, KIND, pack(self), format=FORMAT)
 
 
 def load_characterisation(path: str | Path) -> Characterisation:
@@ -81,7 +81,7 @@ def load_characterisation(path: str | Path) -> Characterisation:
     InputError
         If it is no characterisation, or an incomplete one.
     """
-    with reading(path, KIND) as tree:
+    with reading(path, KIND, format=FORMAT) as tree:
         return unpack(Characterisation, tree)
 
 
