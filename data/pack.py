@@ -59,8 +59,7 @@ def pack(value: Any, kind: Any = Any) -> Any:
     """
     hints = _members(kind)
     if type(value) in _forms:
-        saved, to_saved, _ = _forms[type(value)]
-        return pack(to_saved(value), saved)
+        return pack(_forms[type(value)][1](value))
     if isinstance(value, Enum):
         return value.name
     if isinstance(value, str) and str in hints and len(value) > _LONG:
@@ -134,7 +133,7 @@ def _pack_fields(value: Any, fields: Mapping[str, _Field], hints: Sequence[Any])
     for name, field in fields.items():
         part = pack(getattr(value, name), field.hint)
         tree |= part if field.flat else {} if part is None else {name: part}
-    if len(classes) > 1 and tree.setdefault("kind", _tag(kind)) != _tag(kind):
+    if _tagged(hints) and tree.setdefault("kind", _tag(kind)) != _tag(kind):
         raise TypeError(f"the kind of a {kind.__name__} is told by its field of that name")
     return tree
 
@@ -162,10 +161,12 @@ def _unpack_either(hints: Sequence[Any], value: Any, at: str) -> Any:
     """Return ``value`` read as the one of several hints that it fits."""
     classes = {_tag(hint): hint for hint in hints if _fields(hint) is not None}
     if classes and isinstance(value, Mapping):
-        kind = value.get("kind") if len(classes) > 1 else next(iter(classes))
-        if not (isinstance(kind, str) and kind in classes):
+        kind = value.get("kind") if _tagged(hints) else next(iter(classes))
+        if isinstance(kind, str) and kind in classes:
+            return _unpack(classes[kind], value, at)
+        hints = [hint for hint in hints if _is_mapping(hint)]
+        if not hints:
             raise _wrong(f"one of {', '.join(map(repr, classes))}", _inside(at, "kind"), kind)
-        return _unpack(classes[kind], value, at)
     for hint in sorted(hints, key=lambda hint: hint is not type(value)):
         with contextlib.suppress(InputError):
             return _unpack(hint, value, at)
@@ -277,6 +278,16 @@ def _dtype(hint: Any) -> Any:
     """Return what an array is asked to hold; numbers of any type where that is not said."""
     wanted = get_args(get_args(hint)[1])[0] if get_args(hint) else Any
     return np.float64 if wanted is Any else wanted
+
+
+def _is_mapping(hint: Any) -> bool:
+    kind = get_origin(hint) or hint
+    return isinstance(kind, type) and issubclass(kind, Mapping)
+
+
+def _tagged(hints: Sequence[Any]) -> bool:
+    """Return whether ``kind`` has to tell which of several hints a group of names is meant by."""
+    return sum(_fields(hint) is not None or _is_mapping(hint) for hint in hints) > 1
 
 
 def _tag(kind: Any) -> str:

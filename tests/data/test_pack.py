@@ -86,6 +86,7 @@ LEAVES = [
     (Gate | Switch, gates | switches),
     (float | str, st.floats() | text),
     (int | Gate, whole | gates),
+    (Mapping[str, float] | Gate | Corner, gates | st.dictionaries(names, st.floats(), max_size=2)),
 ]
 
 
