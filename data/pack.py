@@ -40,6 +40,7 @@ def register(
 ) -> None:
     """Have records keep what is of the class ``kind`` as something of the class ``saved``."""
     _forms[kind] = saved, to_saved, of_saved
+    _fields.cache_clear()
 
 
 def pack(value: Any, kind: Any = Any) -> Any:
@@ -60,14 +61,14 @@ def pack(value: Any, kind: Any = Any) -> Any:
     hints = _members(kind)
     if type(value) in _forms:
         return pack(_forms[type(value)][1](value))
+    if isinstance(value, np.generic):
+        value = value.item()
     if isinstance(value, Enum):
         return value.name
     if isinstance(value, str) and str in hints and len(value) > _LONG:
         return np.frombuffer(value.encode(errors="backslashreplace"), np.uint8)
     if value is None or isinstance(value, (str, bool, int, float, np.ndarray)):
         return value
-    if isinstance(value, np.generic):
-        return value.item()
     if (fields := _fields(value.__class__)) is not None:
         return _pack_fields(value, fields, hints)
     if isinstance(value, Mapping):
@@ -227,6 +228,7 @@ def _unpack_leaf(kind: Any, hint: Any, value: Any) -> Any:
     return value if isinstance(value, (int, float) if kind is float else kind) else _WRONG
 
 
+@functools.cache
 def _members(hint: Any) -> tuple[Any, ...]:
     """Return the types that a hint allows, ``None`` left out."""
     if get_origin(hint) in (Union, UnionType):

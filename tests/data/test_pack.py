@@ -189,6 +189,12 @@ def test_missing_keys_read_as_defaults():
     assert same(unpack(Part, SOUND), Part(np.arange(3.0), 3))
 
 
+def test_numbers_of_numpy_are_numbers():
+    made = Part(np.ones(2), np.int64(3), (np.float64(0.5), np.float32(2.0)))
+    tree = pack(made)
+    assert (type(tree["count"]), tree["sides"]) == (int, [0.5, 2.0])
+
+
 def test_a_whole_number_does_for_a_number_and_stays_one():
     assert type(unpack(Gate, {"v": 3}).v) is int
 
