@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import InputError
-from .store import build, digest, reading, write_record
+from .store import digest, pack, reading, unpack, write_record
 from .types import Array
 
 Meta: TypeAlias = Mapping[str, str | float]
@@ -300,15 +300,8 @@ def save_measurement(measurement: Measurement, path: str | Path) -> Path:
     and licence.
     """
     kind = next(name for name, cls in _TYPES.items() if isinstance(measurement, cls))
-    tree: dict[str, Any] = {
-        "type": kind,
-        "digest": measurement.digest,
-        "si_units": dict(_UNITS[kind]),
-    }
-    for item in fields(measurement):
-        value = getattr(measurement, item.name)
-        tree[item.name] = dict(value) if isinstance(value, Mapping) else value
-    return write_record(path, "measurement", tree)
+    about = {"type": kind, "digest": measurement.digest, "si_units": dict(_UNITS[kind])}
+    return write_record(path, "measurement", pack(measurement) | about)
 
 
 def load_measurement(path: str | Path) -> Measurement:
@@ -323,8 +316,7 @@ def load_measurement(path: str | Path) -> Measurement:
         cls = _TYPES.get(str(tree.get("type")))
         if cls is None:
             raise InputError(f"{path} holds a measurement of unknown type {tree.get('type')!r}")
-        values = {item.name: tree.get(item.name, {}) for item in fields(cls)}
-        measurement: Measurement = build(cls, values)
+        measurement: Measurement = unpack(cls, tree)
         same = measurement.digest == tree["digest"]
     if not same:
         raise InputError(f"{path} is damaged: its numbers do not have the hash stored with them")

@@ -6,15 +6,14 @@ that calls the user block, stands their hash: a record that was damaged, or chan
 looks at it. What carries no hash is read with care: see :mod:`.hdf5`.
 """
 
-__all__ = ["build", "digest", "read_record", "reading", "write_record"]
+__all__ = ["digest", "pack", "read_record", "reading", "unpack", "write_record"]
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import UnionType
-from typing import Any, TypeVar, Union, get_origin, get_type_hints
+from typing import Any
 
 import h5py
 import numpy as np
@@ -22,8 +21,7 @@ import numpy as np
 from .errors import InputError, MemtwinError
 from .files import Partial, printable, replacing
 from .hdf5 import Tree, Unfailing, read_tree, write_tree
-
-T = TypeVar("T")
+from .pack import pack, unpack
 
 _BLOCK = 512
 """Bytes of the user block."""
@@ -140,23 +138,6 @@ def _hash(file: Partial) -> bytes:
         hasher.update(piece)
         at += len(piece)
     return hasher.hexdigest().encode()
-
-
-def build(cls: Callable[..., T], values: Mapping[str, Any]) -> T:
-    """Return a dataclass or named tuple made of what a record holds, once every value is of its field's type.
-
-    Raises
-    ------
-    TypeError
-        If one is not, or there is no such field, or one is missing.
-    """
-    hints = get_type_hints(cls)
-    for name, value in values.items():
-        hint = hints.get(name, Any)
-        wanted: Any = int | float if hint is float else get_origin(hint) or hint
-        if wanted not in (Any, Union, UnionType) and not isinstance(value, wanted):
-            raise TypeError(f"{name} is {value!r:.40}, expected {getattr(hint, '__name__', hint)}")
-    return cls(**values)
 
 
 def digest(*parts: Any) -> str:

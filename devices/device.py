@@ -18,10 +18,13 @@ from numpy.typing import ArrayLike
 
 from ..data.errors import InputError, nearest
 from ..data.files import read_toml, write_text
+from ..data.pack import UNSAVED, register
 from ..data.store import digest
 from ..data.types import Array
 from .model import CompactModel
 from .models import MODELS
+
+register(CompactModel, str, lambda model: model.name, MODELS.__getitem__)
 
 _LIBRARY = Path(__file__).parent / "library"
 _KEYS: Mapping[str, Any] = {
@@ -39,6 +42,9 @@ _SAID: Mapping[Any, str] = {str: "a string", dict: "a table", (int, float): "a n
 @dataclass(frozen=True)
 class Device:
     """A model with its parameters.
+
+    A record of something that has a device keeps what it computes with: errors and provenance are
+    in the device's own file.
 
     Attributes
     ----------
@@ -62,10 +68,10 @@ class Device:
     name: str
     model: CompactModel
     parameters: Mapping[str, float] = field(default_factory=dict)
-    stderr: Mapping[str, float] = field(default_factory=dict)
+    stderr: Mapping[str, float] = field(default_factory=dict, metadata=UNSAVED)
     area: float = 1.0
-    meta: Mapping[str, Any] = field(default_factory=dict)
-    unidentified: Mapping[str, str] = field(default_factory=dict)
+    meta: Mapping[str, Any] = field(default_factory=dict, metadata=UNSAVED)
+    unidentified: Mapping[str, str] = field(default_factory=dict, metadata=UNSAVED)
 
     def __post_init__(self) -> None:
         """Fill in defaults and refuse what no device can have."""

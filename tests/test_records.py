@@ -14,7 +14,6 @@ from hypothesis.extra.numpy import arrays
 
 from memtwin.circuits.array.amplifier import Amplifier
 from memtwin.circuits.array.cell import Cell, Selector, Transistor
-from memtwin.circuits.array.record import tile_from_tree, tile_tree
 from memtwin.circuits.array.tile import Tile
 from memtwin.circuits.engines.nodal import Nodal
 from memtwin.circuits.lines.cell_law import KINK, Law
@@ -37,7 +36,7 @@ from memtwin.data.measurement import (
     load_measurement,
     save_measurement,
 )
-from memtwin.data.store import read_record, write_record
+from memtwin.data.store import pack, read_record, unpack, write_record
 from memtwin.devices.device import Device, load_device, save_device
 from memtwin.devices.fitting.fit import fit
 from memtwin.devices.fitting.result import load_fit
@@ -134,8 +133,8 @@ def test_laws_of_devices_that_rectify_come_back(
 ) -> None:
     cell = rectifier(a, ratio, b_p, b_n)
     law = law_of(replace(cell, access=Transistor()) if gated else cell)
-    path = write_record(tmp_path_factory.mktemp("r") / "law.h5", "law", law.tree())
-    again = Law.of_tree(read_record(path, "law"))
+    path = write_record(tmp_path_factory.mktemp("r") / "law.h5", "law", pack(law))
+    again = unpack(Law, read_record(path, "law"))
     u, g = np.linspace(-0.2, 0.2, 41), law.g_range[1] * 0.7
     assert same(law.current(u, g, 0.01), again.current(u, g, 0.01))
 
@@ -176,12 +175,12 @@ def test_a_characterisation_that_was_saved_is_fitted_the_same(
     )
     again = load_characterisation(record.save(tmp_path / "c.h5"))
     # What a record has of a device is what it computes with, not where it came from.
-    assert same(tile_tree(record.tile), tile_tree(again.tile))
+    assert same(pack(record.tile), pack(again.tile))
     assert same(replace(record, tile=again.tile), again)
     assert again.digest == record.digest
     before, after = (fit_surrogate(one, multipliers=False) for one in (record, again))
     assert same(replace(before, tile=after.tile, nominal=after.nominal), after)
-    assert same(tile_tree(before.tile), tile_tree(after.tile))
+    assert same(pack(before.tile), pack(after.tile))
 
 
 @pytest.mark.parametrize(
@@ -196,8 +195,8 @@ def test_a_characterisation_that_was_saved_is_fitted_the_same(
 def test_tiles_that_were_saved_read_the_same(
     tile: Tile, tmp_path: Path, rng: np.random.Generator
 ) -> None:
-    path = write_record(tmp_path / "t.h5", "tile", {"tile": tile_tree(tile)})
-    again = tile_from_tree(read_record(path, "tile")["tile"])
+    path = write_record(tmp_path / "t.h5", "tile", {"tile": pack(tile)})
+    again = unpack(Tile, read_record(path, "tile")["tile"])
     g, v = rng.choice(levels_of(tile.cell), (4, 3)), rng.uniform(-0.2, 0.2, (3, 4))
     assert same(*(Nodal(one).program(g).read(v) for one in (tile, again)))
 

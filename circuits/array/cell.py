@@ -6,7 +6,7 @@ and bit line. Only the transistor also feels the potential ``b`` of the bit line
 gate voltage is counted.
 """
 
-__all__ = ["Cell", "Selector", "Transistor"]
+__all__ = ["ACCESS", "Cell", "Selector", "Transistor"]
 
 import functools
 from collections.abc import Mapping
@@ -126,6 +126,9 @@ class Selector:
 
 
 Access: TypeAlias = Transistor | Selector
+
+ACCESS: Mapping[str, type[Access]] = {"transistor": Transistor, "selector": Selector}
+"""Access devices by their kind."""
 
 
 @dataclass(frozen=True)

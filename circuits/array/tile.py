@@ -24,6 +24,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from ...data.errors import InputError
+from ...data.pack import FLAT
 from ...data.types import Array
 from .amplifier import Amplifier
 from .cell import Cell
@@ -73,7 +74,7 @@ class Tile:
     """Output resistance of a driver [ohm]."""
     r_sense: float = 20.0
     """Input resistance of a sense amplifier [ohm]."""
-    cell: Cell = field(default_factory=Cell.resistor)
+    cell: Cell = field(default_factory=Cell.resistor, metadata=FLAT)
     drive: Literal["left", "both"] = "left"
     """Where the word lines are driven."""
     sense: Literal["bottom", "both"] = "bottom"

@@ -80,34 +80,6 @@ class Law:
         """Return whether all row voltages ``v`` [V] are within its range."""
         return bool(within(v, self.v_range))
 
-    def tree(self) -> dict[str, Any]:
-        """Return the law as nested numbers and arrays for a record."""
-        return {
-            "v_full": self.v_full,
-            "g_range": np.array(self.g_range),
-            "v_range": np.array(self.v_range),
-            "residual": self.residual,
-            "residual_max": self.residual_max,
-            "terms": {
-                str(k): {"powers": np.array(powers), "coefficients": self.coefficients[k]}
-                for k, powers in self.powers.items()
-            },
-        }
-
-    @classmethod
-    def of_tree(cls, tree: Mapping[str, Any]) -> "Law":
-        """Return the law that :meth:`tree` described."""
-        terms = {int(k): row for k, row in tree["terms"].items()}
-        return cls(
-            powers={k: tuple(row["powers"].tolist()) for k, row in terms.items()},
-            coefficients={k: row["coefficients"] for k, row in terms.items()},
-            v_full=tree["v_full"],
-            g_range=(float(tree["g_range"][0]), float(tree["g_range"][1])),
-            v_range=(float(tree["v_range"][0]), float(tree["v_range"][1])),
-            residual=tree["residual"],
-            residual_max=tree["residual_max"],
-        )
-
     def terms(self, g: Any, xp: Any = np) -> "Terms":
         """Return the coefficients of devices with conductances ``g`` [S], in siemens.
 

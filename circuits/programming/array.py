@@ -8,7 +8,7 @@ own amplitude, and that it reaches cells it was not meant for.
 __all__ = ["ArrayOutcome", "ArrayStep", "program_array", "replay"]
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...data.errors import InputError
-from ...data.store import write_record
+from ...data.pack import UNSAVED
+from ...data.store import pack, write_record
 from ...data.types import Array, Progress
 from .array_numpy import ArrayPulse, ArrayWriter
 from .recipe import Indices, Loop, Recipe, Status
@@ -66,8 +67,8 @@ class ArrayOutcome:
     """Sum of the changes that pulses for other cells made [S]."""
     passes: int
     """Passes over the rows, the last one without a pulse if all cells were reached."""
-    steps: tuple[ArrayStep, ...]
-    """Every pulse, if asked for."""
+    steps: tuple[ArrayStep, ...] = field(default=(), metadata=UNSAVED)
+    """Every pulse, if asked for; no part of a record."""
 
     @property
     def success(self) -> float:
@@ -100,11 +101,7 @@ class ArrayOutcome:
 
     def save(self, path: str | Path, **facts: str | float) -> Path:
         """Write the outcome as an HDF5 record, with ``facts`` about how it came about."""
-        names = ("target", "x", "g", "status", "pulses", "reads", "energy", "disturb")
-        tree: dict[str, Any] = {name: getattr(self, name) for name in names}
-        tree |= {"source_energy": self.source_energy, "read_energy": self.read_energy}
-        tree |= {"time": self.time, "passes": self.passes, "facts": facts}
-        return write_record(path, KIND, tree)
+        return write_record(path, KIND, pack(self) | {"facts": facts})
 
 
 def program_array(

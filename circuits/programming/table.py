@@ -7,7 +7,7 @@ of levels; a training run then looks its pulses, energy and time up.
 __all__ = ["WriteTable", "extrapolations", "load_table", "make_table"]
 
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +15,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...data.errors import InputError
-from ...data.store import build, reading, write_record
+from ...data.store import pack, reading, unpack, write_record
 from ...data.types import Array, Progress
 from ...devices.levels import Levels
 from ...devices.spread.variability import ParameterSpread
 from .design import fitted_range
 from .fractional_moves import Moves, make_moves
 from .population import Population, Spread
-from .recipe import Ramp, Reach, Recipe
+from .recipe import Recipe
 from .verify import History, Outcome, open_loop, write
 
-KIND = "write-table"
+KIND, FORMAT = "write-table", 2
 
 BLOCK = 20_000
 """Devices written side by side; bounds the memory."""
@@ -143,36 +143,15 @@ class WriteTable:
 
     def save(self, path: str | Path) -> Path:
         """Write the table as an HDF5 record."""
-        arrays = {
-            f.name: getattr(self, f.name)
-            for f in fields(self)
-            if isinstance(getattr(self, f.name), (np.ndarray, str, int, float))
-        }
-        tree = {
-            **arrays,
-            "staircase": self.staircase._asdict(),
-            "moves": vars(self.moves),
-            "recipe": json.dumps(asdict(self.recipe)),
-            "spread": json.dumps(asdict(self.spread)),
-            "notes": list(self.notes),
-        }
-        return write_record(path, KIND, tree)
+        return write_record(path, KIND, pack(self), format=FORMAT)
 
 
 def load_table(path: str | Path) -> WriteTable:
     """Read a table that :meth:`WriteTable.save` wrote."""
-    with reading(path, KIND) as tree:
-        recipe = json.loads(tree["recipe"])
-        recipe |= {side: Ramp(**recipe[side]) for side in ("set", "reset")}
-        if recipe["reach"] is not None:
-            recipe["reach"] = Reach(**recipe["reach"])
-        known = {f.name: tree[f.name] for f in fields(WriteTable)}
-        known["staircase"] = build(History, tree["staircase"])
-        known["moves"] = build(Moves, tree["moves"])
-        known["recipe"] = Recipe(**recipe)
-        known["spread"] = Spread(**json.loads(tree["spread"]))
-        known["notes"] = tuple(tree["notes"])
-        return build(WriteTable, known)
+    with reading(path, KIND, format=FORMAT) as tree:
+        if tree.get("format") != FORMAT:  # recipe and spread as JSON
+            tree |= {name: json.loads(tree[name]) for name in ("recipe", "spread")}
+        return unpack(WriteTable, tree)
 
 
 def make_table(

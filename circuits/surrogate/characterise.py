@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from ...data.errors import InputError
-from ...data.store import build, digest, reading, write_record
+from ...data.store import digest, pack, reading, unpack, write_record
 from ...data.types import Array, Progress
 from ...devices.levels import Levels
-from ..array.record import tile_from_tree, tile_tree
 from ..array.tile import Tile
 from ..lines.cell_law_fit import CellSweep
 from ..ngspice import netlist
@@ -24,7 +23,7 @@ from .cell_deck import sweep_in_ngspice
 from .patterns import pattern
 from .patterns import vectors as row_voltages
 
-KIND = "characterisation"
+KIND, FORMAT = "characterisation", 2
 
 FITTED, HELD_OUT = ("uniform", "sparse"), ("uniform", "mlp", "binary")
 """Families of the patterns that are fitted, of different density, and of those that judge."""
@@ -64,27 +63,14 @@ class Characterisation:
     @property
     def digest(self) -> str:
         """Hash of everything that a fit depends on."""
-        parts = [tile_tree(self.tile), self.levels, self.sweep.g, self.sweep.v, self.sweep.i]
+        parts = [pack(self.tile), self.levels, self.sweep.g, self.sweep.v, self.sweep.i]
         for one in self.fitted + self.held_out:
             parts += [one.g, one.v, one.i]
         return digest(*parts)
 
     def save(self, path: str | Path) -> Path:
         """Write the record to ``path`` (HDF5)."""
-        sweep = self.sweep
-        tree: dict[str, Any] = {
-            "tile": tile_tree(self.tile),
-            "levels": self.levels,
-            "sweep": {"g": sweep.g, "v": sweep.v, "b": sweep.b, "i": sweep.i},
-            "meta": self.meta,
-            "decks": {k: np.frombuffer(d.encode(), np.uint8) for k, d in self.decks.items()},
-        }
-        for name, group in (("fitted", self.fitted), ("held_out", self.held_out)):
-            tree[name] = {
-                f"{k}": {"family": one.family, "g": one.g, "v": one.v, "i": one.i}
-                for k, one in enumerate(group)
-            }
-        return write_record(path, KIND, tree)
+        return write_record(path, KIND, pack(self), format=FORMAT)
 
 
 def load_characterisation(path: str | Path) -> Characterisation:
@@ -95,19 +81,8 @@ def load_characterisation(path: str | Path) -> Characterisation:
     InputError
         If it is no characterisation, or an incomplete one.
     """
-    with reading(path, KIND) as tree:
-        groups = {
-            name: tuple(build(Vectors, tree[name][k]) for k in sorted(tree[name], key=int))
-            for name in ("fitted", "held_out")
-        }
-        return Characterisation(
-            tile=tile_from_tree(tree["tile"]),
-            levels=tree["levels"],
-            sweep=build(CellSweep, tree["sweep"]),
-            meta=tree["meta"],
-            decks={k: d.tobytes().decode() for k, d in tree.get("decks", {}).items()},
-            **groups,
-        )
+    with reading(path, KIND, format=FORMAT) as tree:
+        return unpack(Characterisation, tree)
 
 
 def characterise(

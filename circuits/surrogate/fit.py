@@ -18,9 +18,8 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from ...data.errors import FitError, InputError
-from ...data.store import reading, write_record
+from ...data.store import pack, reading, unpack, write_record
 from ...data.types import Array
-from ..array.record import tile_from_tree, tile_tree
 from ..array.tile import Tile
 from ..engine import Engine
 from ..engines.ideal import Ideal
@@ -32,7 +31,7 @@ from .characterise import Characterisation, Vectors
 from .closure import expansion_for
 from .engine import Surrogate
 
-KIND = "surrogate"
+KIND, FORMAT = "surrogate", 2
 
 RESISTANCES = ("r_driver", "r_sense", "r_row", "r_col")
 
@@ -87,14 +86,13 @@ class Check:
 
     def tree(self) -> dict[str, Any]:
         """Return currents and errors for a record or a report."""
-        names = ("spice", "predicted", "line", "nominal", "ideal", "alpha_beta")
-        tree: dict[str, Any] = {name: getattr(self, name) for name in names}
-        for name in names[1:]:
+        tree: dict[str, Any] = pack(self)
+        for name in ("predicted", "line", "nominal", "ideal", "alpha_beta"):
             key = "" if name == "predicted" else f"{name}_"
             rms, worst = self.errors(tree[name])
             tree[f"{key}nrmse_percent"] = _rms(rms)
             tree[f"{key}max_error_percent"] = float(worst.max())
-        return tree | {"family": list(self.family)}
+        return tree
 
 
 @dataclass(frozen=True)
@@ -153,23 +151,11 @@ class SurrogateFit:
 
     def save(self, path: str | Path) -> Path:
         """Write the fit to ``path`` (HDF5)."""
-        return write_record(
-            path,
-            KIND,
-            {
-                "tile": tile_tree(self.tile),
-                "nominal": tile_tree(self.nominal),
-                "law": self.law.tree(),
-                "stderr": self.stderr,
-                "residual_percent": self.residual_percent,
-                "multipliers": np.array(self.multipliers),
-                "meta": self.meta,
-            },
-        )
+        return write_record(path, KIND, pack(self), format=FORMAT)
 
     def _effective(self, tile: Tile) -> Tile:
         known = self.nominal
-        asked, stated = tile_tree(tile), tile_tree(known)
+        asked, stated = pack(tile), pack(known)
         for name in sorted((asked.keys() | stated.keys()) - {"rows", "cols"}):
             if asked.get(name) != stated.get(name):
                 raise InputError(
@@ -196,16 +182,14 @@ def _difference(name: str, stated: Mapping[str, Any], asked: Mapping[str, Any]) 
 
 def load_surrogate(path: str | Path) -> SurrogateFit:
     """Read the fit at ``path``."""
-    with reading(path, KIND) as tree:
-        return SurrogateFit(
-            tile=tile_from_tree(tree["tile"]),
-            nominal=tile_from_tree(tree["nominal"]),
-            law=Law.of_tree(tree["law"]),
-            stderr=tree["stderr"],
-            residual_percent=tree["residual_percent"],
-            multipliers=tuple(tree["multipliers"].tolist()),
-            meta=tree["meta"],
-        )
+    with reading(path, KIND, format=FORMAT) as tree:
+        if (
+            tree.get("format") != FORMAT
+        ):  # powers and coefficients by the power of b, not the other way round
+            terms = tree["law"].pop("terms")
+            for name in ("powers", "coefficients"):
+                tree["law"][name] = {k: term[name] for k, term in terms.items()}
+        return unpack(SurrogateFit, tree)
 
 
 def fit_surrogate(

@@ -40,8 +40,7 @@ from pydantic import (
 )
 
 from ...circuits.array.amplifier import Amplifier
-from ...circuits.array.cell import Access
-from ...circuits.array.record import ACCESS
+from ...circuits.array.cell import ACCESS, Access
 from ...circuits.array.tile import Tile
 from ...data.errors import InputError, nearest
 from ...data.files import parse_toml, read_toml
@@ -93,7 +92,7 @@ class DeviceConfig(_Section):
 
 
 class AccessConfig(_Section):
-    """A device in series with every memristor: one of :data:`.circuits.tile_record.ACCESS`, whose
+    """A device in series with every memristor: one of :data:`.circuits.array.cell.ACCESS`, whose
     defaults hold for what is absent.
     """
 

@@ -32,7 +32,7 @@ from ... import __version__
 from ...circuits.array.cell import Cell
 from ...circuits.ngspice.installed import Features
 from ...data.errors import InputError
-from ...data.store import reading
+from ...data.store import pack, reading
 from ...data.types import Array
 from ...devices.device import Device
 from ...devices.levels import Levels
@@ -107,12 +107,9 @@ def network_name(network: Network) -> str:
 
 def device_tree(device: Device) -> dict[str, Any]:
     """Return parameters, errors, what is not identified, area and provenance of the cell's device."""
-    return {
-        "name": device.name,
-        "model": device.model.name,
+    tree: dict[str, Any] = pack(device)
+    return tree | {
         "title": device.model.title,
-        "area": device.area,
-        "parameters": dict(device.parameters),
         "stderr": dict(device.stderr),
         "unidentified": dict(device.unidentified),
         "caveat": device.caveat,

@@ -15,7 +15,7 @@ from typing import Any
 
 from ...circuits.ngspice import installed as ngspice
 from ...data.errors import InputError
-from ...data.store import write_record
+from ...data.store import pack, write_record
 from ..trainer.loop import train_float
 from ..trainer.results import TrainResult
 from ..trainer.validate import Validation, validate
@@ -148,7 +148,7 @@ class _Job:
             "audits": audits_tree(result.audits),
             "layers": layers_tree(twin, result),
             "wear": wear_tree(result, self.config.device.endurance),
-            "validation": validation.tree(),
+            "validation": pack(validation),
         }
         record["summary"] = summarise(record)
         write_record(self.folder.path / "run.h5", KIND, record, format=FORMAT)

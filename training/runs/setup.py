@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 
-from ...circuits.array.record import tile_tree
 from ...circuits.array.tile import Tile
 from ...circuits.engines.ideal import Ideal
 from ...circuits.lines.cell_law import Law
@@ -28,6 +27,7 @@ from ...circuits.surrogate.characterise import Characterisation, characterise, l
 from ...circuits.surrogate.fit import SurrogateFit, fit_surrogate
 from ...data.dataset import ImageSet, load_images
 from ...data.errors import FitError, InputError, MemtwinError
+from ...data.store import pack
 from ...data.types import Progress
 from ...devices.levels import Levels
 from ..network import Network
@@ -243,7 +243,7 @@ def _check_match(record: Characterisation, tile: Tile, levels: Levels, path: Pat
     """Refuse a record of another tile, device or range of conductances; the number of levels
     between its ends may differ.
     """
-    asked, stated = tile_tree(tile), tile_tree(record.tile)
+    asked, stated = pack(tile), pack(record.tile)
     other = [name for name in stated if stated[name] != asked.get(name)]
     if not np.allclose(record.levels[[0, -1]], levels.g[[0, -1]], rtol=1e-9, atol=0.0):
         other.append("levels' range")

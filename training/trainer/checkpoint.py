@@ -3,13 +3,10 @@
 __all__ = ["load_checkpoint", "save_checkpoint"]
 
 import json
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from ...data.errors import InputError
-from ...data.store import reading, write_record
-from ..twin.cost import Cost
+from ...data.store import pack, reading, unpack, write_record
 from .audit import AuditRecord
 from .results import EpochRecord
 from .trainer import Trainer
@@ -21,8 +18,8 @@ def save_checkpoint(path: str | Path, trainer: Trainer) -> Path:
     """Write the state of ``trainer`` between two epochs to ``path``, atomically."""
     tree = {
         "identity": trainer.identity,
-        "records": json.dumps([asdict(record) for record in trainer.records]),
-        "audits": json.dumps([asdict(record) for record in trainer.audits]),
+        "records": json.dumps([pack(record) for record in trainer.records]),
+        "audits": json.dumps([pack(record) for record in trainer.audits]),
         "state": trainer.state(),
     }
     return write_record(path, KIND, tree)
@@ -43,19 +40,10 @@ def load_checkpoint(path: str | Path, trainer: Trainer) -> None:
                 " resume with the same ones, or start anew with another file"
             )
         try:
-            records = [_epoch(row) for row in json.loads(tree["records"])]
-            audits = [
-                AuditRecord(**row | {"tile": tuple(row["tile"])})
-                for row in json.loads(tree["audits"])
-            ]
+            records = unpack(list[EpochRecord], json.loads(tree["records"]))
+            audits = unpack(list[AuditRecord], json.loads(tree["audits"]))
             trainer.restore(tree["state"], records, audits)
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"{path} was saved by another version of memtwin: start anew with another file"
             ) from error
-
-
-def _epoch(row: dict[str, Any]) -> EpochRecord:
-    return EpochRecord(
-        **{**row, "cost": Cost(**row["cost"]), "closed_loop": Cost(**row["closed_loop"])}
-    )

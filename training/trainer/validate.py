@@ -9,7 +9,6 @@ __all__ = ["Validation", "validate", "wilson"]
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,17 +78,6 @@ class Validation:
         """Places in the test set of the images on which they do not."""
         places: NDArray[np.int64] = self.indices[self.predictions != self.reference_predictions]
         return places
-
-    def tree(self) -> dict[str, Any]:
-        """Return the validation as a record's tree."""
-        return {
-            "engine": self.engine,
-            "reference_engine": self.reference_engine,
-            "indices": self.indices,
-            "labels": self.labels,
-            "outputs": self.outputs,
-            "reference": self.reference,
-        }
 
 
 def validate(

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from memtwin.circuits.array.cell import Cell, Transistor
-from memtwin.circuits.array.record import tile_from_tree, tile_tree
 from memtwin.circuits.array.tile import Tile
 from memtwin.circuits.lines.cell_law_fit import sweep_cell
 from memtwin.circuits.ngspice.engine import Spice
@@ -20,7 +19,7 @@ from memtwin.circuits.surrogate.characterise import (
 )
 from memtwin.circuits.surrogate.fit import RESISTANCES, fit_surrogate, load_surrogate
 from memtwin.data.errors import InputError
-from memtwin.data.store import write_record
+from memtwin.data.store import pack, unpack, write_record
 from memtwin.devices.levels import Levels
 
 pytestmark = pytest.mark.spice
@@ -129,9 +128,9 @@ def test_tiles_survive_a_record(tile: Tile) -> None:
         wire_spread=0.1,
     )
     for one in (tile, fancy):
-        assert tile_tree(tile_from_tree(tile_tree(one))) == tile_tree(one)
-    with pytest.raises(InputError, match="does not describe a tile"):
-        tile_from_tree({"rows": 3})
+        assert pack(unpack(Tile, pack(one))) == pack(one)
+    with pytest.raises(InputError, match="cols is missing"):
+        unpack(Tile, {"rows": 3})
 
 
 def test_too_few_vectors(tile: Tile) -> None:

@@ -9,6 +9,7 @@ from memtwin.circuits.array.cell import Cell, Selector, Transistor
 from memtwin.circuits.lines.cell_law import Law, evaluate
 from memtwin.circuits.lines.cell_law_fit import CellSweep, fit_law, law_over, sweep_cell
 from memtwin.data.errors import FitError, InputError
+from memtwin.data.store import pack, unpack
 from memtwin.devices.device import Device
 from memtwin.devices.models import MODELS
 
@@ -87,7 +88,7 @@ def test_ranges_are_kept_and_widened() -> None:
 
 def test_law_survives_a_record() -> None:
     law = fit_law(sweep_cell(Cell.sinh(3.0, access=Transistor()), G, (-0.04, 0.2)))
-    again = Law.of_tree(law.tree())
+    again = unpack(Law, pack(law))
     assert again.current(0.13, 3.3e-5, 0.02) == law.current(0.13, 3.3e-5, 0.02)
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from memtwin.circuits.array.amplifier import Amplifier
+from memtwin.circuits.array.cell import ACCESS as ACCESS_KINDS
 from memtwin.circuits.array.cell import Cell, Selector, Transistor
-from memtwin.circuits.array.record import ACCESS as ACCESS_KINDS
 from memtwin.circuits.array.tile import Tile
 from memtwin.circuits.engines.ideal import Ideal
 from memtwin.cli.job import Preset
