@@ -18,7 +18,6 @@ from ...data.errors import InputError
 from ...data.store import build, reading, write_record
 from ...data.types import Array, Progress
 from ...devices.levels import Levels
-from ...devices.spread.variability import ParameterSpread
 from .design import fitted_range
 from .fractional_moves import Moves, make_moves
 from .population import Population, Spread
@@ -153,7 +152,7 @@ class WriteTable:
             "staircase": self.staircase._asdict(),
             "moves": vars(self.moves),
             "recipe": json.dumps(asdict(self.recipe)),
-            "spread": json.dumps(asdict(self.spread)),
+            "spread": json.dumps(self.spread.tree()),
             "notes": list(self.notes),
         }
         return write_record(path, KIND, tree)
@@ -170,7 +169,7 @@ def load_table(path: str | Path) -> WriteTable:
         known["staircase"] = build(History, tree["staircase"])
         known["moves"] = build(Moves, tree["moves"])
         known["recipe"] = Recipe(**recipe)
-        known["spread"] = Spread(**json.loads(tree["spread"]))
+        known["spread"] = Spread.of(json.loads(tree["spread"]))
         known["notes"] = tuple(tree["notes"])
         return build(WriteTable, known)
 
@@ -182,7 +181,6 @@ def make_table(
     *,
     samples: int = 64,
     half_select: float = 0.5,
-    devices: ParameterSpread | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> WriteTable:
@@ -202,9 +200,6 @@ def make_table(
         Devices per pair of levels.
     half_select
         Share of the amplitude that a neighbour on the same line sees.
-    devices
-        Measured distribution of the model's parameters over devices; it takes the place of
-        ``spread.d2d``.
     seed
         Seed of all that is drawn; the same seed gives the same table.
     progress
@@ -221,9 +216,7 @@ def make_table(
     opened: list[Outcome] = []
 
     def sample(n: int, rng: np.random.Generator) -> Population:
-        if devices is None:
-            return Population.sample(device, n, spread, rng)
-        return Population(device, n, devices.sample(n, rng), spread)
+        return Population.sample(device, n, spread, rng)
 
     # A generator per block, so that the result does not depend on what else is drawn.
     starts = range(0, len(a), per_block)

@@ -21,9 +21,9 @@ from memtwin.circuits.lines.solver import LineSolver  # noqa: E402
 from memtwin.circuits.surrogate.engine import Surrogate  # noqa: E402
 from memtwin.data.dataset import load_images  # noqa: E402
 from memtwin.data.errors import InputError, MemtwinError  # noqa: E402
+from memtwin.devices.spread.effects import Effects  # noqa: E402
 from memtwin.training.pytorch import SiameseOptimizer, TwinConv2d, TwinLinear, convert  # noqa: E402
 from memtwin.training.rules.siamese import SiameseOptions  # noqa: E402
-from memtwin.training.twin.effects import Effects  # noqa: E402
 from memtwin.training.twin.ledger import WriteCosts  # noqa: E402
 from memtwin.training.twin.matrix import MappingOptions  # noqa: E402
 
