@@ -119,12 +119,12 @@ class RelaxationQuantiles:
 
     @cached_property
     def _root(self) -> Array:
-        return np.linalg.cholesky(self.correlation + 1e-9 * np.eye(len(self.t)))
+        return np.asarray(np.linalg.cholesky(self.correlation + 1e-9 * np.eye(len(self.t))))
 
     def _place(self, t: ArrayLike) -> Array:
         """Return where times [s] lie among the known ones."""
-        place = np.interp(np.log10(t), np.log10(self.t), np.arange(len(self.t)))
-        return np.asarray(place, np.float64)
+        place: Array = np.interp(np.log10(t), np.log10(self.t), np.arange(len(self.t)))
+        return place
 
     def _mix(self, z: Array, place: Array) -> Array:
         """Return a cell's z between known times, its variance kept at 1."""
