@@ -93,6 +93,11 @@ class Effects:
             object.__setattr__(self, name, value)
             if isinstance(value, float) and name != "wear" and not 0.0 <= value <= 1.0:
                 raise InputError(f"effects: {name} must be from 0 to 1, got {value!r}")
+        for name in ("stuck_high",) if self.seconds is None else ("stuck_high", "seconds"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                raise InputError(f"effects.{name}: expected a number, got {value!r:.80}")
+            object.__setattr__(self, name, float(value))
         if not 0.0 <= self.stuck_high <= 1.0:
             raise InputError(f"effects: stuck_high must be from 0 to 1, got {self.stuck_high!r}")
         if isinstance(self.wear, float) and not 0.0 <= self.wear < np.inf:
@@ -111,14 +116,7 @@ class Effects:
         for name in tree:
             if name not in known:
                 raise InputError(f"unknown key 'effects.{name}'{nearest(str(name), known)}")
-        numbers = {}
-        for name in {"stuck_high", "seconds"} & tree.keys():
-            value = tree[name]
-            if isinstance(value, bool) or not isinstance(value, (int, float, type(None))):
-                raise InputError(f"effects.{name}: expected a number, got {value!r:.80}")
-            if name == "seconds" or value is not None:
-                numbers[name] = None if value is None else float(value)
-        return cls(**{**tree, **numbers})
+        return cls(**tree)
 
     def tree(self) -> dict[str, Any]:
         """Return all of it as numbers, strings and lists, for JSON; ``wear`` and ``seconds`` only

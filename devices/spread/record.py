@@ -160,11 +160,14 @@ def _typed(hint: Any, value: Any, where: str) -> Any:
         if kind is tuple:
             return tuple(_typed(inside[0], one, where) for one in value)
         if issubclass(kind, Mapping):
-            return {str(key): _typed(inside[1], one, where) for key, one in value.items()}
+            items = value.items()
+            return {str(key): _typed(inside[1], one, f"{where}.{key}") for key, one in items}
         if kind is float and not isinstance(value, (bool, str)):
             return float(value)
         if kind is str and isinstance(value, str):
             return value
+    except InputError:
+        raise
     except (TypeError, ValueError, AttributeError):
         pass
     raise InputError(f"{where}: can't be {value!r:.60}")

@@ -102,8 +102,8 @@ def failures(cycled: Table, window: float = 2.0) -> tuple[Array, NDArray[np.bool
     missing = {"address", "r_set", "r_reset", "cycle"} - set(cycled.columns)
     if missing:
         raise InputError(
-            f"{cycled.name}: an endurance test has columns address, r_set, r_reset and cycle,"
-            f" {', '.join(sorted(missing))} not among {', '.join(cycled.columns)}"
+            f"{cycled.name}: an endurance test has columns address, r_set, r_reset and cycle, here"
+            f" {', '.join(sorted(missing))} are missing"
         )
     ends, dead = [], []
     for cell in np.unique(cycled["address"]):
