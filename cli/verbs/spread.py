@@ -202,7 +202,10 @@ def _parameters(found: "list[Measurement]", model: str, starts: int, seed: int) 
         for sweep in found:
             if not isinstance(sweep, Sweep):
                 raise InputError(f"{sweep.name} is no current-voltage sweep")
-            start = fits[0].parameters if fits else None
+            start = None
+            if fits:
+                free = set(fits[0].names) & set(fits[0].parameters)
+                start = {name: fits[0].parameters[name] for name in free}
             few = 2 if fits else starts
             options: dict[str, Any] = {"starts": few, "candidates": 8 * few, "seed": seed}
             fits.append(fit(MODELS[model], sweep, start=start, **options))
