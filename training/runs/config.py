@@ -387,7 +387,8 @@ def _sentence(error: ValidationError) -> str:
         return f"unknown key {path!r}{nearest(path.split('.')[-1], _keys(first['loc'][:-1]))}"
     if first["type"] == "value_error":
         message = first["msg"].removeprefix("Value error, ")
-        return message if path in message else f"{path}: {message}"
+        said = message.startswith((path, f"unknown key '{path}."))
+        return message if said else f"{path}: {message}"
     return f"{path or 'configuration'}: {first['msg']}, got {first['input']!r:.80}"
 
 
