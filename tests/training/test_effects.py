@@ -25,7 +25,7 @@ from memtwin.devices.spread.relaxation import Jump, RelaxationQuantiles
 from memtwin.devices.spread.stuck import Stuck
 from memtwin.devices.spread.wear import Wear
 from memtwin.training.rules.rule import Writes
-from memtwin.training.runs.build import cell_levels, write_spread, write_tolerance
+from memtwin.training.runs.build import cell_levels, write_costs, write_spread, write_tolerance
 from memtwin.training.runs.config import load_config, parse_config
 from memtwin.training.twin.devices import Devices
 from memtwin.training.twin.matrix import MappedMatrix, MappingOptions
@@ -318,3 +318,15 @@ def test_a_law_on_disk_is_the_law(tmp_path):
         held.append(one.g)
     np.testing.assert_array_equal(*held)
     assert isinstance(load_law(path), RelaxationQuantiles)
+
+
+def test_a_table_of_writes_by_another_law_is_refused(tmp_path):
+    noise = save_law(ReadNoise(0.002, 0.9, 1e-5), tmp_path / "noise.h5")
+    changes = [f"device.verify_noise={noise}", "device.levels=3", "device.pulse_spread=0.0"]
+    config = load_config("demo", changes)
+    levels, path = cell_levels(config), tmp_path / "write_table.h5"
+    made = write_costs(config, levels, path=path)
+    np.testing.assert_array_equal(write_costs(config, levels, path=path).pulses, made.pulses)
+    save_law(ReadNoise(0.003), noise)
+    with pytest.raises(InputError, match=r"write_table.h5 was made for devices that differ"):
+        write_costs(config, levels, path=path)

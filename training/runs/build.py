@@ -92,10 +92,15 @@ def write_costs(
 
     The table is taken from ``path`` if it is there, else made and kept there.
     """
+    spread = write_spread(config, levels.device)
     if path is not None and Path(path).exists():
         table = load_table(path)
+        if table.spread.tree() != spread.tree():
+            raise InputError(
+                f"{path} was made for devices that differ otherwise than [device] says: a law's file"
+                " has changed, or choose another folder"
+            )
         return WriteCosts.of_table(table, make_vain(levels, table.recipe))
-    spread = write_spread(config, levels.device)
     recipe = design_recipe(levels, tolerance=write_tolerance(config))
     table = make_table(levels, recipe, spread, seed=config.seed, progress=progress)
     if path is not None:
