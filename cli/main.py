@@ -25,6 +25,7 @@ from .verbs.netlist import netlist
 from .verbs.program import app as program
 from .verbs.report import report
 from .verbs.run import run
+from .verbs.spread import app as spread
 from .verbs.surrogate import app as surrogate
 from .verbs.train import train
 from .verbs.validate import validate
@@ -54,7 +55,8 @@ def _root(
     """Memristor devices in SPICE, and the networks that train on them."""
 
 
-for group, name in ((data, "data"), (program, "program"), (surrogate, "surrogate")):
+GROUPS = ((data, "data"), (program, "program"), (spread, "spread"), (surrogate, "surrogate"))
+for group, name in GROUPS:
     app.add_typer(group, name=name)
 VERBS: tuple[Callable[..., object], ...] = (
     fit,

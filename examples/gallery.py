@@ -21,7 +21,9 @@ from memtwin.devices.fitting.profile import profile
 from memtwin.devices.levels import make_levels
 from memtwin.devices.models import MODELS
 from memtwin.devices.pulses.response import fit_spread
-from memtwin.devices.spread.variability import ReadNoise, RealArray
+from memtwin.devices.spread.effects import Effects
+from memtwin.devices.spread.noise import ReadNoise
+from memtwin.devices.spread.programming import Programming
 
 OUT = Path("docs/images")
 HELD = {"x_p": 0.3, "x_n": 0.3, "alpha_p": 1.0, "alpha_n": 1.0}
@@ -90,12 +92,14 @@ def draw_data() -> None:
 
 def draw_levels() -> None:
     levels = make_levels(load_device("nbsto_32um"), 16, 0.2)
-    array = RealArray(programming=0.02 * levels.step, device_spread=0.03, noise=ReadNoise(0.01))
+    rng = np.random.default_rng(0)
+    array = Effects(programming=Programming(0.02, g_ref=levels.step), read=ReadNoise(0.01))
     targets = np.repeat(levels.g[::5], 2000)
+    own = Programming(0.03, power=1.0).sample(targets, rng)  # what each device takes them for
     figure = Figure(figsize=(10, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
     plots.level_curves(left, levels)
-    plots.array_spread(right, targets, array.sample(targets, 1.0, np.random.default_rng(0)))
+    plots.array_spread(right, targets, array.sample(own, 1.0, rng))
     save(figure, "levels.png")
 
 

@@ -1,87 +1,36 @@
-"""Devices that can't be programmed: stuck at a conductance, or open.
+"""Devices that can't be programmed, in front of any engine.
 
-A fault map belongs to an array, not to an engine: :class:`Faulty` puts it in front of any of them,
-so that whatever is programmed, the array holds what its faults leave of it.
+What is stuck belongs to an array, not to an engine: whatever is programmed, the array holds what
+its faults leave of it. :class:`~memtwin.devices.spread.stuck.Stuck` draws such devices.
 """
 
-__all__ = ["Faults", "Faulty", "FaultyArray"]
+__all__ = ["Faulty", "FaultyArray"]
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from ...data.errors import InputError
 from ...data.types import Array
+from ...devices.spread.stuck import held
 from ..array.tile import Tile
 from ..engine import Engine, ProgrammedArray
 
 
-@dataclass(frozen=True, eq=False)
-class Faults:
-    """Which devices don't follow, and what they conduct instead."""
-
-    where: NDArray[np.bool_]
-    """The faulty devices, (..., rows, cols)."""
-    g: Array
-    """Their conductances [S], 0 for open ones; of ``where``'s shape, without meaning elsewhere."""
-
-    def __post_init__(self) -> None:
-        """Refuse maps that don't fit each other."""
-        if self.where.shape != self.g.shape or self.where.dtype != np.bool_:
-            raise InputError(
-                f"faults: expected a boolean map and conductances of one shape,"
-                f" got {self.where.dtype} {self.where.shape} and {self.g.shape}"
-            )
-        if not np.all(self.g[self.where] >= 0.0):
-            raise InputError("faults: a stuck device needs a conductance of 0 S or more")
-
-    @classmethod
-    def draw(
-        cls,
-        shape: tuple[int, ...],
-        rng: np.random.Generator,
-        *,
-        opened: float = 0.0,
-        low: float = 0.0,
-        high: float = 0.0,
-        g_low: float = 0.0,
-        g_high: float = 0.0,
-    ) -> "Faults":
-        """Draw independent faults.
-
-        Parameters
-        ----------
-        shape
-            (..., rows, cols) of the stack of tiles.
-        rng
-            Where chance comes from.
-        opened, low, high
-            Probabilities of an open device, one stuck in its HRS, one stuck in its LRS.
-        g_low, g_high
-            What the stuck ones conduct [S].
-        """
-        if min(opened, low, high) < 0.0 or not opened + low + high <= 1.0:
-            raise InputError(
-                f"faults: probabilities {opened}, {low}, {high} must be shares of at most 1"
-            )
-        u = rng.random(shape)
-        g = np.select([u < opened, u < opened + low], [0.0, g_low], default=g_high)
-        return cls(u < opened + low + high, g)
-
-    def apply(self, g: ArrayLike) -> Array:
-        """Return what the array conducts [S] when ``g`` [S] is programmed."""
-        g = np.asarray(g, float)
-        if g.shape != self.where.shape:
-            raise InputError(f"expected conductances of shape {self.where.shape}, got {g.shape}")
-        return np.where(self.where, self.g, g)
-
-
 class Faulty:
-    """An engine whose array has faults."""
+    """An engine whose array has stuck devices.
 
-    def __init__(self, engine: Engine, faults: Faults) -> None:
-        self.engine, self.faults = engine, faults
+    Parameters
+    ----------
+    engine
+        Reads the array.
+    stuck
+        Conductance at which devices are stuck [S], 0 for open and NaN for sound ones, (..., rows,
+        cols).
+    """
+
+    def __init__(self, engine: Engine, stuck: ArrayLike) -> None:
+        self.engine, self.stuck = engine, np.asarray(stuck, float)
 
     @property
     def name(self) -> str:
@@ -95,15 +44,15 @@ class Faulty:
 
     def program(self, g: ArrayLike) -> "FaultyArray":
         """Return the tiles with ``g`` [S], (..., rows, cols), where devices follow."""
-        return FaultyArray(self.engine.program(self.faults.apply(g)), self.faults)
+        return FaultyArray(self.engine.program(held(self.stuck, g)), self.stuck)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FaultyArray:
     """An array some of whose devices don't follow."""
 
     inner: ProgrammedArray
-    faults: Faults
+    stuck: Array
 
     @property
     def tile(self) -> Tile:
@@ -112,7 +61,7 @@ class FaultyArray:
 
     @property
     def g(self) -> Array:
-        """What the devices conduct [S], (..., rows, cols), the faulty ones too."""
+        """What the devices conduct [S], (..., rows, cols), the stuck ones too."""
         return self.inner.g
 
     def read(self, v: ArrayLike) -> Array:
@@ -121,4 +70,4 @@ class FaultyArray:
 
     def reprogram(self, g: ArrayLike) -> "FaultyArray":
         """Return the array that holds ``g`` [S] where devices follow."""
-        return FaultyArray(self.inner.reprogram(self.faults.apply(g)), self.faults)
+        return FaultyArray(self.inner.reprogram(held(self.stuck, g)), self.stuck)

@@ -148,7 +148,8 @@ def program_array(
         raise InputError(f"expected targets of shape ({rows}, {cols}), got {target.shape}")
     if passes < 1:
         raise InputError(f"passes must be at least 1, got {passes}")
-    check_targets(population.device, target, recipe, population.spread.read)
+    spread = population.spread
+    check_targets(population.device, target, recipe, spread.noise_at(target))
     totals = _Totals(rows, cols)
     place = np.arange(rows * cols).reshape(rows, cols)
 
@@ -163,13 +164,13 @@ def program_array(
     for made in range(1, passes + 1):
         before = totals.count
         for row in range(rows):
-            loop = Loop(recipe, target[row], population.spread.read)
+            loop = Loop(recipe, target[row], spread.noise_at(target[row]))
             verify(row, loop)
             while len(loop.running):
                 for amplitude, width in _pulses(*loop.following(), cols, parallel):
                     pace = np.ones((rows, cols))
-                    if population.spread.c2c:
-                        pace = np.exp(population.spread.c2c * rng.standard_normal((rows, cols)))
+                    if spread.pulses is not None:
+                        pace = spread.pulses.sample((rows, cols), rng)
                     done = writer.pulse(states, row, amplitude, width, recipe.edge, pace)
                     moved = population.conductance(done.x.ravel(), recipe.v_read)
                     moved -= population.conductance(states.ravel(), recipe.v_read)

@@ -7,18 +7,24 @@ differently (C2C), and a read that is noisy.
 
 __all__ = ["Behaviour", "Population", "Pulsed", "Spread", "spread_from_fit"]
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...data.errors import InputError
+from ...data.pack import register
 from ...data.types import Array
 from ...devices.device import Device
 from ...devices.series import inner_voltage
+from ...devices.spread.noise import ReadNoise
+from ...devices.spread.parameters import Lognormal, ParameterSpread
+from ...devices.spread.pulse import PulseSpread
+from ...devices.spread.record import law_of, law_tree
 from .integrate import integrate
 
 Indices = NDArray[np.intp]
@@ -26,24 +32,80 @@ Indices = NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Spread:
-    """How devices of one kind differ, and how one device differs from pulse to pulse."""
+    """How devices of one kind differ, and how one device differs from pulse to pulse and from read
+    to read: each a number, or a law of :mod:`memtwin.devices.spread`.
+    """
 
-    d2d: Mapping[str, float] = field(default_factory=dict)
-    """Relative spread of model parameters from device to device: each is log-normal around the
+    d2d: Mapping[str, float] | Lognormal | ParameterSpread = field(default_factory=dict)
+    """Device to device: model parameters; a table of relative spreads is log-normal around the
     device's value, with this standard deviation of its logarithm.
     """
-    c2c: float = 0.0
-    """Standard deviation of the logarithm of the state's speed, drawn anew for every pulse."""
-    read: float = 0.0
-    """Standard deviation of a verify read, relative to the conductance that is read."""
+    c2c: float | PulseSpread = 0.0
+    """Pulse to pulse: standard deviation of the logarithm of the state's speed."""
+    read: float | ReadNoise = 0.0
+    """Noise of a verify read: standard deviation relative to the conductance that is read."""
 
     def __post_init__(self) -> None:
-        for name, value in {**self.d2d, "c2c": self.c2c, "read": self.read}.items():
-            if not 0.0 <= value <= 2.0:
+        """Refuse numbers that are no spread."""
+        for name in ("c2c", "read"):
+            value = getattr(self, name)
+            if isinstance(value, (int, float)) and not 0.0 <= value <= 2.0:
                 raise InputError(f"spread: {name} must be from 0 to 2, got {value!r}")
+        assert self.parameters  # checks a table
+
+    @property
+    def parameters(self) -> Lognormal | ParameterSpread:
+        """The law of the model parameters."""
+        return Lognormal(self.d2d) if isinstance(self.d2d, Mapping) else self.d2d
+
+    @property
+    def pulses(self) -> PulseSpread | None:
+        """The law of the pulses, if they differ."""
+        law = PulseSpread(self.c2c) if isinstance(self.c2c, (int, float)) else self.c2c
+        return law if law.sigma > 0.0 else None
+
+    @property
+    def noise(self) -> ReadNoise | None:
+        """The law of a verify read, if that is noisy."""
+        law = ReadNoise(self.read) if isinstance(self.read, (int, float)) else self.read
+        return law if law.scale > 0.0 else None
+
+    def noise_at(self, g: Array) -> float | Array:
+        """Return the standard deviation of a verify read relative to conductances ``g`` [S]."""
+        law = self.noise
+        if law is None or law.power == 1.0:
+            return 0.0 if law is None else law.scale
+        size = np.abs(g)
+        return np.divide(law.sigma(size), size, out=np.zeros(np.shape(g)), where=size > 0.0)
+
+    def tree(self) -> dict[str, Any]:
+        """Return all of it as numbers, tables and lists, for a record."""
+        plain: dict[str, Any] = {"c2c": self.c2c, "read": self.read}
+        plain = {"d2d": dict(self.d2d) if isinstance(self.d2d, Mapping) else self.d2d} | plain
+        return {
+            name: value if isinstance(value, (dict, int, float)) else law_tree(value, plain=True)
+            for name, value in plain.items()
+        }
+
+    @classmethod
+    def of(cls, tree: Mapping[str, Any]) -> "Spread":
+        """Return what :meth:`tree` describes."""
+        values = dict(tree)
+        for name, subject in (("d2d", "parameters"), ("c2c", "pulses"), ("read", "read")):
+            value = values.get(name)
+            if isinstance(value, Mapping) and "kind" in value:
+                values[name] = law_of(subject, value, f"spread.{name}")
+        return cls(**values)
 
 
-def spread_from_fit(device: Device, *, c2c: float = 0.0, read: float = 0.0) -> Spread:
+register(
+    Spread, str, lambda spread: json.dumps(spread.tree()), lambda text: Spread.of(json.loads(text))
+)
+
+
+def spread_from_fit(
+    device: Device, *, c2c: float | PulseSpread = 0.0, read: float | ReadNoise = 0.0
+) -> Spread:
     """Return a spread whose D2D part is the device's own standard errors.
 
     Parameters
@@ -105,13 +167,7 @@ class Population:
         cls, device: Device, count: int, spread: Spread, rng: np.random.Generator
     ) -> "Population":
         """Return ``count`` devices with parameters drawn from ``spread``, within bounds."""
-        sampled = {}
-        for name, sigma in sorted(spread.d2d.items()):
-            row = device.model.parameter(name)
-            middle = device.parameters[name]
-            drawn = middle * np.exp(sigma * rng.standard_normal(count))
-            sampled[name] = np.clip(drawn, min(row.lower, middle), max(row.upper, middle))
-        return cls(device, count, sampled, spread)
+        return cls(device, count, spread.parameters.sample(count, rng, device), spread)
 
     @cached_property
     def _args(self) -> list[Array]:
@@ -139,9 +195,7 @@ class Population:
     ) -> Array:
         """Return conductances [S] as a verify read sees them, with noise."""
         g = self.conductance(x, v_read, which)
-        if self.spread.read:
-            g = g * (1.0 + self.spread.read * rng.standard_normal(g.shape))
-        return g
+        return g if self.spread.noise is None else self.spread.noise.sample(g, rng)
 
     def states(self, g: ArrayLike, v_read: float) -> Array:
         """Return the states that have conductances ``g`` [S] at ``v_read``; where a device can't
@@ -189,8 +243,8 @@ class Population:
         amplitude = np.broadcast_to(np.asarray(amplitude, float), (n,))
         width = np.broadcast_to(np.asarray(width, float), (n,))
         pace = np.ones(n)
-        if rng is not None and self.spread.c2c:
-            pace = np.exp(self.spread.c2c * rng.standard_normal(n))
+        if rng is not None and self.spread.pulses is not None:
+            pace = self.spread.pulses.sample(n, rng)
         behaviour = self.behaviour(which)
         y = np.stack([x, np.zeros(n)], axis=1)
         low, high = self.device.model.state_range

@@ -230,9 +230,9 @@ class Loop:
     recipe: Recipe
     target: Array
     """Conductance to reach [S], (devices,)."""
-    read_noise: float = 0.0
-    """Standard deviation of a read, relative; the band that a read must fall into is narrower than
-    the tolerance by :data:`GUARD` of them.
+    read_noise: float | Array = 0.0
+    """Standard deviation of a read, relative, a number or (devices,); the band that a read must
+    fall into is narrower than the tolerance by :data:`GUARD` of them.
     """
     status: NDArray[np.int8] = field(init=False)
     pulses: NDArray[np.int64] = field(init=False)

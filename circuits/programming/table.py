@@ -18,7 +18,6 @@ from ...data.errors import InputError
 from ...data.store import pack, reading, unpack, write_record
 from ...data.types import Array, Progress
 from ...devices.levels import Levels
-from ...devices.spread.variability import ParameterSpread
 from .design import fitted_range
 from .fractional_moves import Moves, make_moves
 from .population import Population, Spread
@@ -149,8 +148,8 @@ class WriteTable:
 def load_table(path: str | Path) -> WriteTable:
     """Read a table that :meth:`WriteTable.save` wrote."""
     with reading(path, KIND, format=FORMAT) as tree:
-        if tree.get("format") != FORMAT:  # recipe and spread as JSON
-            tree |= {name: json.loads(tree[name]) for name in ("recipe", "spread")}
+        if tree.get("format") != FORMAT:  # the recipe as JSON
+            tree["recipe"] = json.loads(tree["recipe"])
         return unpack(WriteTable, tree)
 
 
@@ -161,7 +160,6 @@ def make_table(
     *,
     samples: int = 64,
     half_select: float = 0.5,
-    devices: ParameterSpread | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> WriteTable:
@@ -181,9 +179,6 @@ def make_table(
         Devices per pair of levels.
     half_select
         Share of the amplitude that a neighbour on the same line sees.
-    devices
-        Measured distribution of the model's parameters over devices; it takes the place of
-        ``spread.d2d``.
     seed
         Seed of all that is drawn; the same seed gives the same table.
     progress
@@ -200,9 +195,7 @@ def make_table(
     opened: list[Outcome] = []
 
     def sample(n: int, rng: np.random.Generator) -> Population:
-        if devices is None:
-            return Population.sample(device, n, spread, rng)
-        return Population(device, n, devices.sample(n, rng), spread)
+        return Population.sample(device, n, spread, rng)
 
     # A generator per block, so that the result does not depend on what else is drawn.
     starts = range(0, len(a), per_block)

@@ -139,8 +139,9 @@ def write(
     n = population.count
     x = np.array(np.broadcast_to(np.asarray(x, float), (n,)))
     target = np.array(np.broadcast_to(np.asarray(target, float), (n,)))
-    check_targets(population.device, target, recipe, population.spread.read)
-    loop = Loop(recipe, target, population.spread.read)
+    noise = population.spread.noise_at(target)
+    check_targets(population.device, target, recipe, noise)
+    loop = Loop(recipe, target, noise)
     energy, read_energy, time = np.zeros(n), np.zeros(n), np.zeros(n)
     last = np.zeros((3, n))
     rows: list[Array] = []
@@ -242,7 +243,7 @@ def _reachable(population: Population, target: Array, recipe: Recipe) -> NDArray
     return within
 
 
-def check_targets(device: Device, target: Array, recipe: Recipe, read_noise: float) -> None:
+def check_targets(device: Device, target: Array, recipe: Recipe, read_noise: float | Array) -> None:
     """Refuse what can't be written: targets out of range, a tolerance that drowns in read noise.
 
     Raises
@@ -262,7 +263,7 @@ def check_targets(device: Device, target: Array, recipe: Recipe, read_noise: flo
             f"target {place} is {value:.4g} S, but device {device.name} reaches only"
             f" {low:.4g} to {high:.4g} S at {recipe.v_read:g} V"
         )
-    noise = read_noise * float(target.max(initial=0.0))
+    noise = float(np.max(read_noise * target, initial=0.0))
     if recipe.tolerance < 2.0 * GUARD * noise:
         raise InputError(
             f"the tolerance of {recipe.tolerance:.3g} S drowns in the read noise of {noise:.2g} S at"

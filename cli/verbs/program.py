@@ -265,7 +265,12 @@ def _spread(
             "device-to-device spread: standard errors of the fit; cycle-to-cycle spread and read"
             f" noise as given ({c2c:g}, {read:g})",
         )
+    from ...devices.spread.record import load_law
+
     sigmas = {}
+    if len(d2d) == 1 and Path(d2d[0]).suffix in (".h5", ".hdf5"):
+        learnt = load_law(d2d[0], "parameters")
+        return Spread(learnt, c2c, read), f"device-to-device spread: {d2d[0]}"
     for item in d2d:
         name, _, value = item.partition("=")
         device.model.parameter(name)

@@ -1,20 +1,17 @@
-"""What a programmed conductance does afterwards: a spread that grows, state-dependent and
-heavy-tailed; or drift.
+"""What a programmed conductance does afterwards: a jump, or a spread that grows.
 
-:class:`RelaxationSpread` is learnt from arrays that were read again and again. The change of a cell
-since its first read is a monotonic function of a standard normal z, given by its values at fixed z:
-a table over programmed conductance and the logarithm of time. No shape is assumed, because measured
-ones have a narrow core, tails several times wider than a normal law's, and lean to one side. The z
-of one cell at different times are correlated as measured (a Gaussian copula).
-
-:class:`PcmDrift` holds the published statistics of phase-change memory (Joshi et al., Nature
-Communications 11, 2473 (2020), doi:10.1038/s41467-020-16108-9; Nandakumar et al., ICECS 2019,
-doi:10.1109/ICECS46596.2019.8964852).
+:class:`RelaxationQuantiles` is learnt from arrays that were read again and again. The change of a
+cell since its first read is a monotonic function of a standard normal z, given by its values at
+fixed z: a table over programmed conductance and the logarithm of time. No shape is assumed, because
+measured ones have a narrow core, tails several times wider than a normal law's, and lean to one
+side. The z of one cell at different times are correlated as measured (a Gaussian copula).
 """
 
-__all__ = ["PcmDrift", "RelaxationSpread", "fit_relaxation"]
+__all__ = ["Jump", "RelaxationQuantiles", "fit_relaxation"]
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,6 +20,7 @@ from scipy.special import ndtri
 from ...data.errors import InputError
 from ...data.measurement import Relaxation
 from ...data.types import Array, Progress
+from .deviation import Deviation
 
 _UPPER = (0.6, 0.7, 0.8, 0.9, 0.95, 0.975, 0.99, 0.996)
 _SHARES = np.array([*(1.0 - share for share in reversed(_UPPER)), 0.5, *_UPPER])
@@ -31,7 +29,12 @@ _REACH = 3.5  # |z| beyond which tails go no further: less than one cell in 4,00
 
 
 @dataclass(frozen=True)
-class RelaxationSpread:
+class Jump(Deviation):
+    """A normal jump right after the verify read has passed, drawn anew at every write."""
+
+
+@dataclass(frozen=True, eq=False)
+class RelaxationQuantiles:
     """Growing, state-dependent, heavy-tailed spread.
 
     Attributes
@@ -56,12 +59,41 @@ class RelaxationSpread:
     change: Array
     correlation: Array
     g_limit: tuple[float, float]
+    timed: ClassVar[bool] = True
+    """Whether ages are in seconds."""
+
+    def __post_init__(self) -> None:
+        """Refuse tables that do not fit each other."""
+        shape = (len(self.g), len(self.t), len(self.z))
+        if self.change.shape != shape or self.correlation.shape != (len(self.t),) * 2:
+            raise InputError(
+                f"relaxation: expected changes of shape {shape} and correlations between the"
+                f" {shape[1]} times, got {self.change.shape} and {self.correlation.shape}"
+            )
+
+    @property
+    def lucks(self) -> int:
+        """How many normal numbers a cell's fate hangs on."""
+        return len(self.t)
 
     def quantile(self, share: ArrayLike, g: ArrayLike, t: float) -> Array:
         """Return quantiles of the change [S] of cells programmed to g [S], after t [s]; all
         broadcast.
         """
-        return self._change(ndtri(np.asarray(share, float)), np.asarray(g, float), t)
+        share, g = np.broadcast_arrays(np.asarray(share, float), np.asarray(g, float))
+        place = np.broadcast_to(self._place(t), g.shape)
+        return self._change(np.asarray(ndtri(share), float), g, place)
+
+    def later(self, g: Any, age: Any, luck: Any) -> Any:
+        """Return what cells programmed to g [S], any shape, have after ``age`` [s]; nothing has
+        changed at age 0. ``luck`` (times, *g.shape) is drawn once per write.
+        """
+        cells, ages = np.broadcast_arrays(np.asarray(g, float), np.asarray(age, float))
+        z = np.tensordot(self._root, luck, 1)
+        place = self._place(np.maximum(ages, 1e-300))
+        change = self._change(self._mix(z, place), cells, place)
+        now = np.clip(cells + np.where(ages > 0.0, change, 0.0), *self.g_limit)
+        return np.asarray(now, g.dtype)
 
     def sample(self, g: ArrayLike, t: ArrayLike, rng: np.random.Generator) -> Array:
         """Draw what cells programmed to g [S] have become at each time.
@@ -71,8 +103,7 @@ class RelaxationSpread:
         g
             Programmed conductances [S], any shape.
         t
-            Times after programming [s], shape (times,) or a number; before the first known time
-            nothing has changed.
+            Times after programming [s], shape (times,) or a number.
         rng
             Source of randomness.
 
@@ -81,90 +112,50 @@ class RelaxationSpread:
         Array
             Conductances [S], shape (times, *g.shape), or g's for a single time.
         """
-        cells, times = np.asarray(g, float), np.atleast_1d(np.asarray(t, float))
-        root = np.linalg.cholesky(self.correlation + 1e-9 * np.eye(len(self.t)))
-        z = np.tensordot(root, rng.standard_normal((len(self.t), *cells.shape)), 1)
-        drawn = []
-        for time in times:
-            now = (
-                np.zeros(cells.shape)
-                if time <= 0.0
-                else self._change(self._mix(z, time), cells, time)
-            )
-            drawn.append(np.clip(cells + now, *self.g_limit))
-        return np.stack(drawn) if np.ndim(t) else drawn[0]
+        cells = np.asarray(g, float)
+        luck = rng.standard_normal((self.lucks, *cells.shape))
+        drawn = np.stack([self.later(cells, time, luck) for time in np.atleast_1d(t).astype(float)])
+        return np.asarray(drawn if np.ndim(t) else drawn[0])
 
-    def _mix(self, z: Array, t: float) -> Array:
+    @cached_property
+    def _root(self) -> Array:
+        return np.asarray(np.linalg.cholesky(self.correlation + 1e-9 * np.eye(len(self.t))))
+
+    def _place(self, t: ArrayLike) -> Array:
+        """Return where times [s] lie among the known ones."""
+        place: Array = np.interp(np.log10(t), np.log10(self.t), np.arange(len(self.t)))
+        return place
+
+    def _mix(self, z: Array, place: Array) -> Array:
         """Return a cell's z between known times, its variance kept at 1."""
-        place = float(np.interp(np.log10(t), np.log10(self.t), np.arange(len(self.t))))
-        k = min(int(place), len(self.t) - 2)
-        share = place - k
+        k, share = _cell(place, len(self.t))
         rho = self.correlation[k, k + 1]
         size = np.sqrt((1 - share) ** 2 + share**2 + 2 * rho * share * (1 - share))
-        return np.asarray(((1 - share) * z[k] + share * z[k + 1]) / size)
+        early, late = (np.take_along_axis(z, at[None], 0)[0] for at in (k, k + 1))
+        return np.asarray(((1 - share) * early + share * late) / size)
 
-    def _change(self, z: Array, g: Array, t: float) -> Array:
+    def _change(self, z: Array, g: Array, place: Array) -> Array:
         """Interpolate over z, state and log time; tails go on straight, other ends hold."""
-        z, g = np.broadcast_arrays(np.clip(z, -_REACH, _REACH), g)
-        when = float(np.interp(np.log10(t), np.log10(self.t), np.arange(len(self.t))))
-        k, late = _cell(np.array(when), len(self.t))
-        now = (1 - late) * self.change[:, k] + late * self.change[:, k + 1]
+        z = np.clip(z, -_REACH, _REACH)
+        k, late = _cell(place, len(self.t))
         state, up = _cell(np.interp(g, self.g, np.arange(len(self.g))), len(self.g))
         knot = np.clip(np.searchsorted(self.z, z) - 1, 0, len(self.z) - 2)
         along = (z - self.z[knot]) / (self.z[knot + 1] - self.z[knot])
-        low = now[state, knot] + along * (now[state, knot + 1] - now[state, knot])
-        high = now[state + 1, knot] + along * (now[state + 1, knot + 1] - now[state + 1, knot])
-        return np.asarray(low + up * (high - low))
 
+        def at(state: NDArray[np.int64]) -> Array:
+            low, high = (
+                (1 - late) * self.change[state, k, one] + late * self.change[state, k + 1, one]
+                for one in (knot, knot + 1)
+            )
+            return np.asarray(low + along * (high - low))
 
-@dataclass(frozen=True)
-class PcmDrift:
-    """Published statistics of phase-change memory, for conductances up to ``g_max``.
-
-    Attributes
-    ----------
-    g_max
-        Full scale [S].
-    t_0
-        Time after programming at which g is the programmed one [s].
-    t_read
-        Duration of a read [s].
-    """
-
-    g_max: float = 25e-6
-    t_0: float = 20.0
-    t_read: float = 250e-9
-
-    def programmed(self, g: ArrayLike, rng: np.random.Generator) -> Array:
-        """Draw what cells have after programming to g [S]."""
-        share = np.asarray(g, float) / self.g_max
-        sigma = 1e-6 * np.maximum(-1.1731 * share**2 + 1.9650 * share + 0.2635, 0.0)
-        drawn = np.asarray(g, float) + sigma * self.g_max / 25e-6 * rng.standard_normal(share.shape)
-        return np.maximum(drawn, 0.0)
-
-    def drifted(self, g: ArrayLike, t: float, rng: np.random.Generator) -> Array:
-        """Draw what cells that have g [S] at ``t_0`` have at t [s]: g (t/t_0)^-ν, ν from cell to
-        cell.
-        """
-        g = np.asarray(g, float)
-        share = np.log(np.maximum(g / self.g_max, 1e-6))
-        mean = np.clip(-0.0155 * share + 0.0244, 0.049, 0.1)
-        sigma = np.clip(-0.0125 * share - 0.0059, 0.008, 0.045)
-        nu = np.maximum(mean + sigma * rng.standard_normal(g.shape), 0.0)
-        return np.asarray(g * (max(t, self.t_0) / self.t_0) ** -nu)
-
-    def read(self, g: ArrayLike, t: float, rng: np.random.Generator) -> Array:
-        """Draw what one read at t [s] after programming gives for cells of g [S]: 1/f noise."""
-        g = np.asarray(g, float)
-        share = np.maximum(g / self.g_max, 1e-9)
-        q = np.minimum(0.0088 / share**0.65, 0.2)
-        sigma = g * q * np.sqrt(np.log((t + self.t_read) / (2.0 * self.t_read)))
-        return np.asarray(g + sigma * rng.standard_normal(g.shape))
+        low = at(state)
+        return np.asarray(low + up * (at(state + 1) - low))
 
 
 def fit_relaxation(
     cells: Relaxation, *, states: int | None = None, progress: Progress | None = None
-) -> RelaxationSpread:
+) -> RelaxationQuantiles:
     """Learn the spread of a technology from cells that were read again and again.
 
     Parameters
@@ -204,7 +195,7 @@ def fit_relaxation(
             table[state, k] = np.quantile(values, _SHARES)
         if progress is not None:
             progress(state + 1, states)
-    return RelaxationSpread(
+    return RelaxationQuantiles(
         middles,
         cells.t[1:].copy(),
         ndtri(_SHARES),

@@ -12,16 +12,14 @@ from memtwin.data.errors import InputError
 from memtwin.data.importers.arrays import read_relaxation, read_table
 from memtwin.data.measurement import Relaxation
 from memtwin.devices.models import MODELS
-from memtwin.devices.spread.relaxation import PcmDrift, fit_relaxation
-from memtwin.devices.spread.variability import (
-    Endurance,
-    Faults,
-    ReadNoise,
-    RealArray,
-    fit_endurance,
-    fit_read_noise,
-    parameter_spread,
-)
+from memtwin.devices.spread.effects import Effects
+from memtwin.devices.spread.noise import ReadNoise, fit_read_noise
+from memtwin.devices.spread.parameters import fit_parameters
+from memtwin.devices.spread.pcm import PcmDrift, PcmProgramming, PcmReadNoise
+from memtwin.devices.spread.programming import Programming
+from memtwin.devices.spread.relaxation import fit_relaxation
+from memtwin.devices.spread.stuck import Stuck
+from memtwin.devices.spread.wear import Wear, fit_wear
 
 
 def make_cells(rng, count=6000):
@@ -97,16 +95,16 @@ def test_relaxation_bar_on_held_out_cells():
 
 
 def test_pcm_statistics_as_published(rng):
-    pcm = PcmDrift()
     g = np.full(40_000, 10e-6)
     x = 0.4
     sigma = 1e-6 * (-1.1731 * x**2 + 1.9650 * x + 0.2635)
-    assert pcm.programmed(g, rng).std() == pytest.approx(sigma, rel=0.03)
-    later = pcm.drifted(g, 20e3, rng)
+    assert PcmProgramming().sample(g, rng).std() == pytest.approx(sigma, rel=0.03)
+    later = PcmDrift().sample(g, 20e3, rng)
     exponent = -np.log(later / g) / np.log(1000.0)
     assert exponent.mean() == pytest.approx(0.049, abs=0.002)
-    assert (pcm.drifted(g, 20.0, rng) == g).all()
-    assert pcm.read(g, 1e3, rng).std() > pcm.read(g, 1.0, rng).std()
+    assert (PcmDrift().sample(g, 20.0, rng) == g).all()
+    late, early = (PcmReadNoise(t=t).sample(g, rng).std() for t in (1e3, 1.0))
+    assert late > early
 
 
 def test_read_noise_comes_back(rng):
@@ -131,23 +129,22 @@ def test_read_noise_of_a_measured_cell():
 
 
 def test_weibull_comes_back(rng):
-    life = Endurance(1e6, 1.7).lifetimes((3000,), rng)
+    life = Wear(1e6, 1.7).sample((3000,), rng)
     end = 1.2e6
-    found = fit_endurance(np.minimum(life, end), life < end)
+    found = fit_wear(np.minimum(life, end), life < end)
     assert found.writes == pytest.approx(1e6, rel=0.06)
     assert found.shape == pytest.approx(1.7, rel=0.06)
     with pytest.raises(InputError, match="1 failures are too few"):
-        fit_endurance([1.0, 2.0, 3.0], [True, False, False])
+        fit_wear([1.0, 2.0, 3.0], [True, False, False])
 
 
 def test_an_array_of_real_devices(rng):
-    array = RealArray(
-        programming=0.5e-6,
-        device_spread=0.05,
-        noise=ReadNoise(0.01),
-        faults=Faults(0.02, 0.01, 1e-6, 1e-4),
-        endurance=Endurance(1e4),
-        after=fit_relaxation(make_cells(rng), states=4),
+    array = Effects(
+        programming=Programming(0.5, g_ref=1e-6),
+        read=ReadNoise(0.01),
+        stuck=Stuck(0.03, high=1 / 3, g_low=1e-6, g_high=1e-4),
+        wear=1e4,
+        relaxation=fit_relaxation(make_cells(rng), states=4),
     )
     g = np.full((200, 200), 50e-6)
     read = array.sample(g, [0.0, 10.0, 1000.0], rng)
@@ -161,7 +158,7 @@ def test_an_array_of_real_devices(rng):
         array.sample(g, 10.0, np.random.default_rng(1)),
     )
     mixed = np.where(np.arange(200) % 2, 50e-6, 20e-6) * np.ones((200, 1))
-    plain = RealArray(endurance=Endurance(1e4, 5.0))
+    plain = Effects(programming=0.0, read=0.0, wear=Wear(1e4, 5.0))
     assert (plain.sample(mixed, 0.0, rng) == mixed).all()
     assert np.mean(plain.sample(mixed, 0.0, rng, writes=1e6) == mixed) == pytest.approx(
         0.5, abs=0.05
@@ -169,17 +166,17 @@ def test_an_array_of_real_devices(rng):
 
 
 def test_pcm_cells_drift_with_one_exponent_each(rng):
-    array = RealArray(after=PcmDrift())
+    array = Effects(programming=0.0, read=0.0, drift=PcmDrift())
     read = array.sample(np.full(2000, 10e-6), [20.0, 2e3, 2e5], rng)
     first, second = np.log(read[1] / read[0]), np.log(read[2] / read[0])
     np.testing.assert_allclose(second, 2 * first, rtol=1e-9, atol=1e-12)
 
 
 def test_impossible_probabilities_and_targets(rng):
-    with pytest.raises(InputError, match="must be 0 or more, 1 together"):
-        Faults(0.7, 0.7, 0.0, 1.0)
+    with pytest.raises(InputError, match="the last two together at most 1"):
+        Stuck(0.7, 0.7, 0.7)
     with pytest.raises(InputError, match="finite and 0 S or more"):
-        RealArray().sample([-1.0], 0.0, rng)
+        Effects().sample([-1.0], 0.0, rng)
 
 
 def fake_fit(parameters, unidentified=()):
@@ -198,7 +195,7 @@ def test_sampled_parameters_keep_their_bounds(seed):
         fake_fit({"b_p": b, "a_p": a})
         for b, a in zip(rng.uniform(1, 24.9, 5), 10 ** rng.uniform(-9, 0.9, 5), strict=True)
     ]
-    drawn = parameter_spread(fits).sample(500, rng)
+    drawn = fit_parameters(fits).sample(500, rng)
     for name in ("a_p", "b_p"):
         row = MODELS["yakopcic"].parameter(name)
         assert (drawn[name] >= row.lower).all()
@@ -210,11 +207,11 @@ def test_sampled_parameters_keep_their_bounds(seed):
 def test_correlated_parameters_stay_correlated(rng):
     z = rng.standard_normal((200, 2)) @ np.array([[1.0, 0.9], [0.0, 0.4]])
     fits = [fake_fit({"b_p": 5 + 0.1 * a, "b_n": 4 + 0.1 * b}, ("A_p",)) for a, b in z]
-    drawn = parameter_spread(fits).sample(4000, rng)
+    drawn = fit_parameters(fits).sample(4000, rng)
     assert np.corrcoef(drawn["b_p"], drawn["b_n"])[0, 1] == pytest.approx(
         np.corrcoef(z.T)[0, 1], abs=0.05
     )
     assert drawn["b_p"].std() == pytest.approx(0.1, rel=0.1)
     assert np.ptp(drawn["A_p"]) == 0
     with pytest.raises(InputError, match="2 fits are too few"):
-        parameter_spread(fits[:2])
+        fit_parameters(fits[:2])

@@ -12,10 +12,11 @@ from memtwin.circuits.array.tile import Tile
 from memtwin.circuits.engines.ideal import Ideal, IdealArray
 from memtwin.circuits.lines.solver import LineSolver
 from memtwin.data.errors import InputError
+from memtwin.devices.spread.effects import Effects
 from memtwin.training.network import mlp
 from memtwin.training.rules.quantise import pair
 from memtwin.training.rules.rule import Writes
-from memtwin.training.twin.effects import Devices, Effects
+from memtwin.training.twin.devices import Devices
 from memtwin.training.twin.matrix import MappedMatrix, MappingOptions
 from memtwin.training.twin.placement import Placement
 from memtwin.training.twin.twin import MemristorTwin

@@ -10,13 +10,13 @@ from memtwin.circuits.array.tile import Tile
 from memtwin.circuits.engines.ideal import Ideal
 from memtwin.data.dataset import load_images
 from memtwin.data.errors import InputError, MemtwinError
+from memtwin.devices.spread.effects import Effects
 from memtwin.training.network import Conv2d, Dense, MaxPool, Network, Relu, mlp
 from memtwin.training.rules.baselines import BASELINES, BlindOptions, ClosedLoopOptions
 from memtwin.training.rules.siamese import SiameseOptions
 from memtwin.training.trainer.checkpoint import load_checkpoint, save_checkpoint
 from memtwin.training.trainer.loop import build_twin, train, train_float
 from memtwin.training.trainer.trainer import Trainer, TrainOptions
-from memtwin.training.twin.effects import Effects
 from memtwin.training.twin.evaluation import evaluate
 from memtwin.training.twin.ledger import WriteCosts
 

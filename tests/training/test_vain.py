@@ -18,6 +18,7 @@ from memtwin.circuits.programming.verify import write
 from memtwin.data.dataset import load_images
 from memtwin.devices.device import load_device
 from memtwin.devices.levels import make_levels
+from memtwin.devices.spread.effects import Effects
 from memtwin.training.network import mlp
 from memtwin.training.rules.bad_cells import Limits
 from memtwin.training.rules.baselines import ClosedLoopOptions
@@ -27,7 +28,7 @@ from memtwin.training.runs.build import cell_levels, train_options, write_costs
 from memtwin.training.runs.config import load_config
 from memtwin.training.trainer.loop import build_twin
 from memtwin.training.trainer.trainer import Trainer, TrainOptions
-from memtwin.training.twin.effects import Devices, Effects
+from memtwin.training.twin.devices import Devices
 from memtwin.training.twin.ledger import Ledger, WriteCosts
 from memtwin.training.twin.placement import Placement
 

@@ -13,8 +13,8 @@ from torch.nn.parameter import UninitializedParameter
 
 from ...circuits.array.tile import Tile
 from ...data.errors import InputError, nearest
+from ...devices.spread.effects import Effects
 from ..seeds import generator
-from ..twin.effects import Effects
 from ..twin.matrix import EngineFactory, MappedMatrix, MappingOptions
 from .attention import SplitAttention, call_layers_one_by_one, split_attention
 from .layers import TileLayer, TwinConv2d, TwinLinear, array_of

@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ...data.errors import InputError
+from ...data.store import digest
 from ...data.types import Array32
+from ...devices.spread.record import law_tree
 from ..twin.matrix import MappedMatrix
 from ..twin.twin import CALIBRATION_VECTORS
 
@@ -174,8 +176,9 @@ class TileLayer:
             ) from error
 
     def _restore(self, state: dict[str, Any]) -> None:
-        for key, mine in self._facts().items():
-            saved = state["facts"].get(key)
+        facts = self._facts()
+        for key in facts | state["facts"]:
+            saved, mine = state["facts"].get(key), facts.get(key)
             if saved != mine:
                 raise InputError(
                     f"{self.label}: the saved twin has {key} = {saved}, this one {mine}: convert"
@@ -199,7 +202,8 @@ class TileLayer:
     def _facts(self) -> dict[str, Any]:
         """Return what the saved and the restored twin must have in common."""
         matrix, effects = self.matrix, self.matrix.effects
-        devices, placement = matrix.devices, matrix.placement
+        devices, placement, laws = matrix.devices, matrix.placement, effects.laws
+        aging = [law_tree(law) for law in laws.later if law.timed or law.lucks]
         return {
             "rows": placement.rows,
             "cols": placement.cols,
@@ -211,9 +215,12 @@ class TileLayer:
             "read voltage [V]": float(matrix.v_read),
             "gain": matrix.options.gain,
             "adc_bits": matrix.options.adc_bits,
-            "stuck devices": effects.stuck > 0.0,
-            "reach": effects.reach > 0.0,
-            "drift": effects.drift,
+            "stuck devices": laws.stuck is not None,
+            "reach": laws.reach is not None,
+            "drift": effects.drift if isinstance(effects.drift, float) else "a law",
+            # Said only where they are on: older states know nothing of them.
+            **({"wear": True} if laws.wear is not None else {}),
+            **({"aging": digest(*aging)[:12]} if aging else {}),
         }
 
 

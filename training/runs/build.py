@@ -11,6 +11,7 @@ __all__ = [
     "train_options",
     "twin_of",
     "write_costs",
+    "write_spread",
     "write_tolerance",
 ]
 
@@ -24,13 +25,14 @@ from ...circuits.array.cell import Cell
 from ...circuits.array.tile import Tile
 from ...circuits.programming.design import design_recipe
 from ...circuits.programming.fractional_moves import make_vain
-from ...circuits.programming.population import spread_from_fit
+from ...circuits.programming.population import Spread, spread_from_fit
 from ...circuits.programming.table import load_table, make_table
 from ...data.dataset import ImageSet
 from ...data.errors import InputError
 from ...data.types import Progress
-from ...devices.device import load_device
+from ...devices.device import Device, load_device
 from ...devices.levels import Levels, make_levels
+from ...devices.spread.record import saved
 from ..network import AveragePool, MaxPool, Network, lenet, mlp
 from ..rules.baselines import BASELINES, ClosedLoopOptions
 from ..rules.siamese import SiameseOptions
@@ -90,17 +92,33 @@ def write_costs(
 
     The table is taken from ``path`` if it is there, else made and kept there.
     """
+    spread = write_spread(config, levels.device)
     if path is not None and Path(path).exists():
         table = load_table(path)
+        if table.spread.tree() != spread.tree():
+            raise InputError(
+                f"{path} was made for devices that differ otherwise than [device] says: a law's file"
+                " has changed, or choose another folder"
+            )
         return WriteCosts.of_table(table, make_vain(levels, table.recipe))
-    spread = spread_from_fit(
-        levels.device, c2c=config.device.pulse_spread, read=config.device.verify_noise
-    )
     recipe = design_recipe(levels, tolerance=write_tolerance(config))
     table = make_table(levels, recipe, spread, seed=config.seed, progress=progress)
     if path is not None:
         table.save(path)
     return WriteCosts.of_table(table, make_vain(levels, recipe))
+
+
+def write_spread(config: RunConfig, device: Device) -> Spread:
+    """Return how the run's devices differ where they are written."""
+    wanted = config.device
+    c2c, read = (
+        saved(subject, getattr(wanted, name), f"device.{name}")
+        for subject, name in (("pulses", "pulse_spread"), ("read", "verify_noise"))
+    )
+    if wanted.parameter_spread is None:
+        return spread_from_fit(device, c2c=c2c, read=read)
+    d2d = saved("parameters", wanted.parameter_spread, "device.parameter_spread")
+    return Spread(d2d, c2c, read)
 
 
 def write_tolerance(config: RunConfig) -> float:
@@ -109,7 +127,14 @@ def write_tolerance(config: RunConfig) -> float:
     What it leaves is about uniform in the band, so that the band follows from the programming error
     that training reckons with, however many levels there are; it ends at a quarter step.
     """
-    steps = 3.0**0.5 * config.effects.programming * (config.device.levels - 1)
+    high = config.device.g_max
+    span = high - high / config.device.on_off
+    law = config.effects.laws.programming
+    share = law.share(span)
+    if share is None:
+        g = np.linspace(high - span, high, config.device.levels)
+        share = float(np.sqrt(np.mean(np.square(law.sigma(g, span) / span))))
+    steps = 3.0**0.5 * share * (config.device.levels - 1)
     return float(np.clip(steps, FINEST, 0.25))
 
 

@@ -27,12 +27,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import is_dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PlainSerializer,
+    PlainValidator,
     PositiveFloat,
     PositiveInt,
     ValidationError,
@@ -44,10 +46,14 @@ from ...circuits.array.cell import ACCESS, Access
 from ...circuits.array.tile import Tile
 from ...data.errors import InputError, nearest
 from ...data.files import parse_toml, read_toml
+from ...devices.spread.effects import Effects
+from ...devices.spread.noise import ReadNoise
+from ...devices.spread.parameters import Lognormal, ParameterSpread
+from ...devices.spread.pulse import PulseSpread
+from ...devices.spread.record import law_tree, said
 from ..rules.siamese import Compensation, SiameseOptions
 from ..trainer.audit import Auditor
 from ..trainer.trainer import LEARNING_RATE_MAX, TrainOptions
-from ..twin.effects import Effects
 from ..twin.matrix import MappingOptions
 
 EngineName: TypeAlias = Literal["ideal", "surrogate", "line", "spice"]
@@ -55,6 +61,34 @@ EngineName: TypeAlias = Literal["ideal", "surrogate", "line", "spice"]
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _law(subject: str, key: str, limit: float = 2.0) -> tuple[PlainValidator, PlainSerializer]:
+    """Return how a configuration reads and keeps a number below ``limit``, a path or a law."""
+
+    def read(value: Any) -> Any:
+        found = said(subject, value, key)
+        if isinstance(found, float) and not 0.0 <= found < limit:
+            raise InputError(
+                f"{key}: expected a number from 0 to less than {limit:g}, got {found:g}"
+            )
+        return found
+
+    def kept(value: Any) -> Any:
+        return value if isinstance(value, (float, str)) else law_tree(value, plain=True)
+
+    return PlainValidator(read), PlainSerializer(kept)
+
+
+def _parameters(value: Any) -> Any:
+    """Read how parameters differ: a path, a table of relative spreads, or a law."""
+    plain = isinstance(value, Mapping) and "kind" not in value
+    found = said("parameters", {"sigma": value} if plain else value, "device.parameter_spread")
+    if isinstance(found, float):
+        raise InputError(
+            "device.parameter_spread: expected a path, or a table of relative spreads by parameter"
+        )
+    return found
 
 
 class ImagesConfig(_Section):
@@ -79,12 +113,24 @@ class DeviceConfig(_Section):
     v_read: PositiveFloat = 0.05
     """Read voltage, full scale [V]."""
     levels: int = Field(16, ge=2, le=1024)
-    pulse_spread: float = Field(0.05, ge=0, lt=1)
+    pulse_spread: Annotated[
+        float | str | PulseSpread, *_law("pulses", "device.pulse_spread", 1.0)
+    ] = 0.05
     """Cycle-to-cycle standard deviation of the logarithm of a pulse's effect. Assumed: a sweep does
-    not show it.
+    not show it. Like the next two a number, a law, or the path of one.
     """
-    verify_noise: float = Field(0.002, ge=0, lt=0.1)
+    verify_noise: Annotated[float | str | ReadNoise, *_law("read", "device.verify_noise", 0.1)] = (
+        0.002
+    )
     """Relative standard deviation of a verify read. Assumed, as above."""
+    parameter_spread: Annotated[
+        str | Lognormal | ParameterSpread | None,
+        PlainValidator(lambda value: None if value is None else _parameters(value)),
+        PlainSerializer(lambda v: v if isinstance(v, str | None) else law_tree(v, plain=True)),
+    ] = None
+    """How devices differ in their model's parameters; the standard errors of the device's fit when
+    absent.
+    """
     linear: bool = False
     """Read as ohmic devices of the same conductances; writes keep the device's own dynamics."""
     endurance: PositiveFloat = 1e6
@@ -272,7 +318,9 @@ class RunConfig(_Section):
     network: NetworkConfig = NetworkConfig()
     training: TrainingConfig = TrainingConfig()
     mapping: MappingOptions = MappingOptions()
-    effects: Effects = Effects()
+    effects: Annotated[Effects, PlainValidator(Effects.of), PlainSerializer(Effects.tree)] = (
+        Effects()
+    )
     surrogate: SurrogateConfig = SurrogateConfig()
     audit: AuditConfig = AuditConfig()
     validation: ValidationConfig = ValidationConfig()
@@ -338,7 +386,8 @@ def _sentence(error: ValidationError) -> str:
         return f"unknown key {path!r}{nearest(path.split('.')[-1], _keys(first['loc'][:-1]))}"
     if first["type"] == "value_error":
         message = first["msg"].removeprefix("Value error, ")
-        return message if not path or message.startswith(path) else f"{path}: {message}"
+        said = message.startswith((path, f"unknown key '{path}."))
+        return message if said else f"{path}: {message}"
     return f"{path or 'configuration'}: {first['msg']}, got {first['input']!r:.80}"
 
 

@@ -10,6 +10,7 @@ __all__ = [
     "counted",
     "device_tree",
     "epochs_tree",
+    "laws_tree",
     "layers_tree",
     "levels_tree",
     "load_run",
@@ -36,12 +37,15 @@ from ...data.store import pack, reading
 from ...data.types import Array
 from ...devices.device import Device
 from ...devices.levels import Levels
+from ...devices.spread.effects import Laws
+from ...devices.spread.record import law_tree, load_law
 from ..network import Conv2d, Dense, Network
 from ..trainer.audit import AuditRecord
 from ..trainer.results import EpochRecord, TrainResult
 from ..trainer.validate import wilson
 from ..twin.cost import removed_percent
 from ..twin.twin import MemristorTwin
+from .config import RunConfig
 
 KIND, FORMAT = "run", 2
 
@@ -127,6 +131,23 @@ def levels_tree(levels: Levels, cell: Cell) -> dict[str, Any]:
         "v": v,
         "i": cell.current(v, levels.g[:, None]),
     }
+
+
+def laws_tree(config: RunConfig) -> dict[str, Any]:
+    """Return the laws that the configuration names by their files, since these may change."""
+    said = {
+        "effects": (config.effects, Laws._fields),
+        "device": (config.device, ("pulse_spread", "verify_noise", "parameter_spread")),
+    }
+    tree = {
+        section: {
+            name: law_tree(load_law(getattr(part, name)))
+            for name in names
+            if isinstance(getattr(part, name), str)
+        }
+        for section, (part, names) in said.items()
+    }
+    return {section: laws for section, laws in tree.items() if laws}
 
 
 def epochs_tree(

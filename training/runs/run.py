@@ -32,6 +32,7 @@ from .record import (
     audits_tree,
     device_tree,
     epochs_tree,
+    laws_tree,
     layers_tree,
     levels_tree,
     load_run,
@@ -150,6 +151,8 @@ class _Job:
             "wear": wear_tree(result, self.config.device.endurance),
             "validation": pack(validation),
         }
+        if laws := laws_tree(self.config):
+            record["laws"] = laws
         record["summary"] = summarise(record)
         write_record(self.folder.path / "run.h5", KIND, record, format=FORMAT)
         return load_run(self.folder.path)

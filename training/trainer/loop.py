@@ -12,10 +12,10 @@ from ...circuits.array.tile import Tile
 from ...data.dataset import ImageSet
 from ...data.errors import MemtwinError
 from ...data.types import Array32, Progress
+from ...devices.spread.effects import Effects
 from ..network import Network, cross_entropy
 from ..rules.optim import make_optimiser, schedule
 from ..seeds import generator
-from ..twin.effects import Effects
 from ..twin.evaluation import parts
 from ..twin.ledger import WriteCosts
 from ..twin.matrix import EngineFactory, MappingOptions

@@ -308,7 +308,6 @@ class Trainer:
         """
         total = Cost()
         spares = getattr(self.options.baseline or self.options.siamese, "spare_failed", True)
-        spread = np.float32(self.twin.effects.programming * (self.twin.levels - 1))
         for k, (old, update) in enumerate(zip(before, self.updates, strict=True)):
             matrix = self.twin.matrices[k]
             scale = np.float32(matrix.devices.top / matrix.clip)
@@ -317,7 +316,7 @@ class Trainer:
                 np.stack(pair(w[:rows].ravel() * scale), axis=-1).ravel()
                 for w in (old, update.weights)
             )
-            start = start + spread * rng.standard_normal(start.size, np.float32)
+            start = start + matrix.devices.programming_error(start, rng)
             np.clip(start, 0.0, self.twin.levels - 1, out=start)
             if spares:
                 start, target = (
@@ -381,7 +380,7 @@ def _identity(twin: MemristorTwin, images: ImageSet, options: TrainOptions) -> s
         twin.levels,
         [matrix.clip for matrix in twin.matrices],
         [matrix.v_read for matrix in twin.matrices],
-        asdict(twin.effects),
+        twin.effects.identity(),
         asdict(twin.options),
         repr(settings),
         images.name,

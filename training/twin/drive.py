@@ -82,6 +82,16 @@ class Drive:
         result: Array32 = np.sqrt(squares)[:, None].astype(np.float32) * scale
         return result
 
+    def squares(self, x: Array32, scale: Array32) -> Array32:
+        """Return the squares of what each input drives, summed over the reads of a drive bit by
+        bit, (n, rows), in their unit; :meth:`power` is the root of their sum.
+        """
+        if not self.sliced:
+            return np.square(x)
+        codes = np.rint(x * (np.float32(2 ** (self.bits or 1) - 1) / scale))
+        squares = sum(weight**2 * np.square(bit) for weight, bit in self._slices(codes))
+        return np.asarray(squares * np.square(scale), np.float32)
+
     def _slices(self, codes: Array32) -> Iterator[tuple[float, Array32]]:
         bits = self.bits or 1
         magnitude, sign = np.abs(codes).astype(np.int64), np.sign(codes)

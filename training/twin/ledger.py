@@ -26,7 +26,7 @@ from ...data.types import Array, Array32
 from ...devices.pulses.trapezoid import WriteCost
 from ..rules.rule import Writes
 from .cost import Cost, DeviceCosts
-from .effects import Devices
+from .devices import Devices
 from .placement import Placement
 
 

@@ -22,9 +22,10 @@ from ...circuits.engine import Differentiable, Engine, ProgrammedArray
 from ...circuits.engines.converters import ADC
 from ...data.errors import InputError
 from ...data.types import Array, Array32
+from ...devices.spread.effects import Effects
 from ..rules.rule import Writes
+from .devices import Devices
 from .drive import Drive
-from .effects import Devices, Effects
 from .placement import Placement
 
 EngineFactory: TypeAlias = Callable[[Tile], Engine]
@@ -127,6 +128,7 @@ class MappedMatrix:
         """Whether the devices hold weights; they can't be read before."""
         self._array: ProgrammedArray | None = None
         self._stale = False
+        self._variances: Array32 | None = None
 
     @property
     def v_read(self) -> float:
@@ -137,7 +139,7 @@ class MappedMatrix:
         """Program devices; return the levels that verify reads find, (n,)."""
         if not len(writes):
             return writes.level
-        self._stale = self.programmed = True
+        self._stale, self.programmed, self._variances = True, True, None
         places = self.placement.places[writes.device]
         if writes.blind is None:
             return self.devices.write(places, writes.level, rng, now=now)
@@ -172,18 +174,16 @@ class MappedMatrix:
 
     def age(self, now: int) -> None:
         """Let the devices drift until update ``now``."""
-        self._stale |= self.devices.age(now)
+        if self.devices.age(now):
+            self._stale, self._variances = True, None
 
     def multiply(self, a: Array32, rng: np.random.Generator | None) -> Array32:
         """Return ``a @ w`` (n, cols) as the tiles compute it; noisy if ``rng`` is given."""
         x = a if self.bias is None else a[:, : self.placement.rows]
         scale = self._scale(x)
         y = self._sums(self._read(x, scale), self.gain) * (scale * self._per_ampere)
-        if rng is not None and self.effects.read > 0.0:
-            power = self.drive.power(x, scale)
-            # Both devices of a pair are noisy; the noise of many devices adds up in the current.
-            sigma = np.float32(self.clip * self.effects.read * 2.0**0.5) * power
-            y += sigma * rng.standard_normal(y.shape, np.float32)
+        if rng is not None and self.effects.laws.read is not None:
+            y += self._noise(x, scale) * rng.standard_normal(y.shape, np.float32)
         if self.bias is not None:
             y += self.bias
         return np.asarray(y, np.float32)
@@ -271,6 +271,7 @@ class MappedMatrix:
         if self.bias is not None:
             self.bias[...] = state["bias"]
         self.devices.restore(state["devices"])
+        self._variances = None
         self.renew()
         self.programmed = True
 
@@ -278,6 +279,24 @@ class MappedMatrix:
     def _per_ampere(self) -> np.float32:
         """Weight times input of one ampere between the columns of a pair."""
         return np.float32(self.clip / (self.v_read * self._span))
+
+    def _noise(self, x: Array32, scale: Array32) -> Array32:
+        """Return the standard deviation of the outputs by read noise, (n, 1) or (n, cols).
+
+        The noise of all devices of a column adds up in its current, and both devices of a pair are
+        noisy.
+        """
+        law = self.effects.laws.read
+        assert law is not None
+        share = law.share(self._span)
+        if share is not None:
+            return np.float32(self.clip * share * 2.0**0.5) * self.drive.power(x, scale)
+        if self._variances is None:
+            g = self.devices.g.reshape(-1)[self.placement.places]
+            each = (law.sigma(g, self._span) / self._span).reshape(self.placement.rows, -1, 2)
+            self._variances = np.square(each).sum(axis=-1).astype(np.float32)
+        total = self.drive.squares(x, scale) @ self._variances
+        return np.asarray(np.float32(self.clip) * np.sqrt(total), np.float32)
 
     def _converter(self, full_scale: float) -> ADC | None:
         """Return an ADC for currents of either sign up to ``full_scale`` [A]."""

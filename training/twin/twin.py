@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike
 from ...circuits.array.tile import Tile
 from ...data.errors import InputError
 from ...data.types import Array32
+from ...devices.spread.effects import Effects
 from ..network import Network, Tape
-from .effects import Effects
 from .matrix import EngineFactory, MappedMatrix, MappingOptions
 
 CALIBRATION_VECTORS = 256

@@ -3,16 +3,17 @@ import pytest
 
 from memtwin.circuits.array.tile import Tile
 from memtwin.circuits.engines.differential import Differential
-from memtwin.circuits.engines.faults import Faults, Faulty
+from memtwin.circuits.engines.faults import Faulty
 from memtwin.circuits.engines.ideal import Ideal
 from memtwin.circuits.engines.nodal import Nodal
 from memtwin.data.errors import InputError
+from memtwin.devices.spread.stuck import Stuck, held
 
 
 def test_faults_have_their_shares(rng):
-    faults = Faults.draw((400, 400), rng, opened=0.02, low=0.05, high=0.01, g_low=1e-6, g_high=1e-4)
-    stuck = faults.g[faults.where]
-    assert np.mean(faults.where) == pytest.approx(0.08, rel=0.05)
+    faults = Stuck(0.08, high=0.125, opened=0.25).sample((400, 400), rng, low=1e-6, high=1e-4)
+    stuck = faults[~np.isnan(faults)]
+    assert stuck.size / faults.size == pytest.approx(0.08, rel=0.05)
     assert np.mean(stuck == 0.0) == pytest.approx(0.25, rel=0.1)
     assert np.mean(stuck == 1e-4) == pytest.approx(0.125, rel=0.1)
 
@@ -20,35 +21,32 @@ def test_faults_have_their_shares(rng):
 def test_only_faulty_devices_refuse(rng):
     tile = Tile(5, 4)
     g, v = rng.uniform(1e-6, 1e-4, (5, 4)), rng.uniform(0, 0.2, (3, 5))
-    where = np.zeros((5, 4), bool)
-    where[1, 2] = where[4, 0] = True
-    faults = Faults(where, np.where(where, 3e-5, np.nan) * np.array([0, 1, 1, 1]))
-    engine = Faulty(Nodal(tile), faults)
+    stuck = np.full((5, 4), np.nan)
+    stuck[1, 2], stuck[4, 0] = 3e-5, 0.0
+    engine = Faulty(Nodal(tile), stuck)
     array = engine.program(g)
-    held = g.copy()
-    held[1, 2], held[4, 0] = 3e-5, 0.0
-    expected = Nodal(tile).program(held).read(v)
+    left = g.copy()
+    left[1, 2], left[4, 0] = 3e-5, 0.0
+    expected = Nodal(tile).program(left).read(v)
     assert engine.name == "nodal"
     assert engine.tile is array.tile is tile
-    np.testing.assert_array_equal(array.g, held)
+    np.testing.assert_array_equal(array.g, left)
     np.testing.assert_array_equal(array.read(v), expected)
     # And whatever is programmed next.
     again = array.reprogram(2.0 * g)
     assert again.g[1, 2] == 3e-5
     np.testing.assert_array_equal(again.reprogram(g).read(v[0]), array.read(v[:1])[0])
-    assert faults.apply(g)[0, 0] == g[0, 0]
 
 
 def test_bad_fault_maps_are_refused(rng):
-    where = np.ones((2, 2), bool)
     with pytest.raises(InputError, match="shape"):
-        Faults(where, np.zeros((2, 3)))
-    with pytest.raises(InputError, match="stuck"):
-        Faults(where, np.full((2, 2), np.nan))
-    with pytest.raises(InputError, match="shares"):
-        Faults.draw((2, 2), rng, opened=0.9, low=0.2)
-    with pytest.raises(InputError, match="shape"):
-        Faults(where, np.zeros((2, 2))).apply(np.zeros((3, 2)))
+        held(np.zeros((2, 2)), np.zeros((3, 2)))
+    with pytest.raises(InputError, match="0 S or more"):
+        held(np.full((2, 2), -1e-6), np.zeros((2, 2)))
+    with pytest.raises(InputError, match="from 0 to 1"):
+        Stuck(1.2)
+    with pytest.raises(InputError, match="g_low and g_high"):
+        Stuck(0.1).sample((2, 2), rng)
 
 
 @pytest.mark.parametrize("layout", ["columns", "tiles"])

@@ -16,7 +16,7 @@ from memtwin.data.store import read_record, write_record
 from memtwin.devices.device import Device
 from memtwin.devices.levels import make_levels
 from memtwin.devices.models import MODELS
-from memtwin.devices.spread.variability import ParameterSpread
+from memtwin.devices.spread.parameters import ParameterSpread
 
 VTEAM = Device("vteam", MODELS["vteam"], {"k_set": 1e6, "k_reset": 1e6})
 LEVELS = make_levels(VTEAM, 5, 0.2)
@@ -113,9 +113,10 @@ def test_a_measured_distribution_of_parameters_takes_the_place_of_the_spread():
     middle = np.log((np.log(1e6) - np.log(row.lower)) / (np.log(row.upper) - np.log(1e6)))
     fixed = {k: v for k, v in VTEAM.parameters.items() if k != "k_set"}
     devices = ParameterSpread(
-        VTEAM.model, ("k_set",), np.array([middle]), np.array([[1e-3]]), fixed, bounds
-    )
-    made = make_table(LEVELS, RECIPE, Spread(), samples=4, devices=devices)
+        VTEAM.model.name, ("k_set",), np.array([middle]), np.array([[1e-3]]), bounds,
+        np.array([True]), fixed,
+    )  # fmt: skip
+    made = make_table(LEVELS, RECIPE, Spread(devices), samples=4)
     plain = make_table(LEVELS, RECIPE, Spread(), samples=4)
     assert made.success.mean() > 0.98
     assert made.open_loop_error.std() > plain.open_loop_error.std()

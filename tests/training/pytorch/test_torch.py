@@ -21,9 +21,12 @@ from memtwin.circuits.lines.solver import LineSolver  # noqa: E402
 from memtwin.circuits.surrogate.engine import Surrogate  # noqa: E402
 from memtwin.data.dataset import load_images  # noqa: E402
 from memtwin.data.errors import InputError, MemtwinError  # noqa: E402
+from memtwin.devices.spread.drift import Drift  # noqa: E402
+from memtwin.devices.spread.effects import Effects  # noqa: E402
+from memtwin.devices.spread.noise import ReadNoise  # noqa: E402
+from memtwin.devices.spread.wear import Wear  # noqa: E402
 from memtwin.training.pytorch import SiameseOptimizer, TwinConv2d, TwinLinear, convert  # noqa: E402
 from memtwin.training.rules.siamese import SiameseOptions  # noqa: E402
-from memtwin.training.twin.effects import Effects  # noqa: E402
 from memtwin.training.twin.ledger import WriteCosts  # noqa: E402
 from memtwin.training.twin.matrix import MappingOptions  # noqa: E402
 
@@ -150,6 +153,7 @@ def test_scaled_gradients_are_unscaled_before_they_move_weights():
 
 
 ALL_EFFECTS = Effects(reach=0.1, relaxation=0.01, drift=0.05, stuck=0.02)
+LAWS = Effects(read=ReadNoise(0.03), drift=Drift(0.02, 1.0, 0.01), wear=Wear(4.0), seconds=2.0)
 
 
 def trained(twin, optimiser, steps, first=0):
@@ -180,6 +184,7 @@ def through_a_file(state):
         (Ideal, ALL_EFFECTS, {"adc_bits": 6, "gain": "tile"}, {}),
         (Ideal, Effects(), {"bias": "digital", "gain": "column"}, {"compensation": "sd"}),
         (Ideal, ALL_EFFECTS, {}, {"compensation": "readback", "write_limit": 3}),
+        (Ideal, LAWS, {}, {}),
         (Ideal, ALL_EFFECTS, {"drive": "bits", "dac_bits": 4}, {"hysteresis": 0.3}),
         (
             partial(LineSolver, exact=True),
@@ -291,6 +296,11 @@ def test_weights_that_devices_do_not_follow_are_not_read():
             r"read voltage \[V\] = 0.2, this one 0.1",
         ),
         ({"effects": Effects(stuck=0.1)}, "stuck devices = False, this one True"),
+        ({"effects": Effects(wear=9.0)}, "wear = None, this one True"),
+        (
+            {"effects": Effects(drift=Drift(0.1, 1.0), seconds=1.0)},
+            "drift = 0.0, this one a law",
+        ),
         ({"options": MappingOptions(adc_bits=8)}, "adc_bits = None, this one 8"),
     ],
 )

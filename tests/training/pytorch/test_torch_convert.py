@@ -14,8 +14,8 @@ from memtwin.circuits.array.cell import Cell  # noqa: E402
 from memtwin.circuits.array.tile import Tile  # noqa: E402
 from memtwin.circuits.engines.ideal import Ideal  # noqa: E402
 from memtwin.data.errors import InputError  # noqa: E402
+from memtwin.devices.spread.effects import Effects  # noqa: E402
 from memtwin.training.pytorch import SiameseOptimizer, TwinLinear, convert, layer_table  # noqa: E402
-from memtwin.training.twin.effects import Effects  # noqa: E402
 from memtwin.training.twin.ledger import WriteCosts  # noqa: E402
 
 LEVELS = 4096

@@ -16,6 +16,7 @@ from memtwin.circuits.engines.ideal import Ideal
 from memtwin.cli.job import Preset
 from memtwin.data.dataset import ImageSet, load_images
 from memtwin.data.errors import InputError
+from memtwin.devices.spread.effects import Effects
 from memtwin.training.network import AveragePool, lenet, mlp
 from memtwin.training.rules.baselines import BASELINES
 from memtwin.training.rules.siamese import SiameseOptions
@@ -38,7 +39,6 @@ from memtwin.training.runs.config import (
 )
 from memtwin.training.trainer.audit import Auditor
 from memtwin.training.trainer.trainer import TrainOptions
-from memtwin.training.twin.effects import Effects
 from memtwin.training.twin.matrix import MappingOptions
 
 

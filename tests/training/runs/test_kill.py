@@ -17,7 +17,7 @@ from memtwin.circuits.array.cell import Cell
 from memtwin.circuits.engines.ideal import Ideal
 from memtwin.circuits.array.tile import Tile
 from memtwin.data.dataset import load_images
-from memtwin.training.twin.effects import Effects
+from memtwin.devices.spread.effects import Effects
 from memtwin.training.twin.ledger import WriteCosts
 from memtwin.training.network import mlp
 from memtwin.training.trainer.loop import build_twin, train

@@ -11,6 +11,16 @@ from memtwin.circuits.engines.ideal import Ideal
 from memtwin.circuits.lines.solver import LineSolver
 from memtwin.circuits.surrogate.engine import Surrogate
 from memtwin.data.dataset import load_images
+from memtwin.data.errors import InputError
+from memtwin.devices.spread.drift import Drift
+from memtwin.devices.spread.effects import Effects
+from memtwin.devices.spread.noise import ReadNoise
+from memtwin.devices.spread.pcm import PcmDrift, PcmProgramming
+from memtwin.devices.spread.programming import Programming
+from memtwin.devices.spread.record import save_law
+from memtwin.devices.spread.relaxation import RelaxationQuantiles
+from memtwin.devices.spread.stuck import Stuck
+from memtwin.devices.spread.wear import Wear
 from memtwin.training.network import mlp
 from memtwin.training.rules.baselines import BASELINES
 from memtwin.training.rules.siamese import COMPENSATIONS, SiameseOptions
@@ -18,7 +28,6 @@ from memtwin.training.trainer.audit import Auditor
 from memtwin.training.trainer.checkpoint import load_checkpoint, save_checkpoint
 from memtwin.training.trainer.loop import build_twin
 from memtwin.training.trainer.trainer import Trainer, TrainOptions
-from memtwin.training.twin.effects import Effects
 from memtwin.training.twin.ledger import WriteCosts
 from memtwin.training.twin.matrix import MappingOptions
 
@@ -34,6 +43,26 @@ EFFECTS = {
     name: Effects(**({"stuck": 0.1 * (name == "stuck_high")} | NOISE | {name: strength}))
     for name, strength in STRENGTH.items()
 } | {"all": Effects(**STRENGTH)}
+QUANTILES = RelaxationQuantiles(
+    g=np.array([5e-6, 50e-6]),
+    t=np.array([1.0, 100.0]),
+    z=np.array([-1.0, 0.0, 1.0]),
+    change=1e-7 * np.array([[[-2, 0, 1], [-4, 0, 2]], [[-2, 0, 1], [-4, -1, 2]]], float),
+    correlation=np.array([[1.0, 0.6], [0.6, 1.0]]),
+    g_limit=(0.0, 1e-4),
+)
+LAWS = {
+    "programming law": {"programming": Programming(0.02, 0.5, 2e-5)},
+    "read law": {"read": ReadNoise(0.03)},
+    "relaxation law": {"relaxation": QUANTILES},
+    "drift law": {"drift": Drift(0.02, 1.0, 0.01)},
+    "open": {"stuck": Stuck(0.05, 0.2, 0.5)},
+    "wear": {"wear": Wear(3.0)},
+    "pcm": {"programming": PcmProgramming(5e-5), "drift": PcmDrift(5e-5, 1.0)},
+}
+LAWED = {name: law for laws in LAWS.values() for name, law in laws.items()}
+LAWS["all laws"] = LAWED
+EFFECTS |= {name: Effects(**NOISE | laws, seconds=2.0) for name, laws in LAWS.items()}
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +131,20 @@ def assert_resumes(make, file):
 
 
 def test_every_effect_is_tried():
-    assert STRENGTH.keys() == {item.name for item in fields(Effects)}
+    known = {item.name for item in fields(Effects)}
+    assert STRENGTH.keys() | {"wear", "seconds"} == known
+
+
+def test_with_laws_from_files_that_must_not_change(digits, tmp_path):
+    paths = {name: str(save_law(law, tmp_path / f"{name}.h5")) for name, law in LAWED.items()}
+    effects = Effects(**paths, seconds=2.0)
+    file = tmp_path / "run.h5"
+    assert_resumes(lambda: trainer(digits, "ideal", effects), file)
+    plain = Effects(**LAWED, seconds=2.0)
+    assert trainer(digits, "ideal", effects).identity == trainer(digits, "ideal", plain).identity
+    save_law(ReadNoise(0.04), paths["read"])
+    with pytest.raises(InputError, match="training with another configuration"):
+        load_checkpoint(file, trainer(digits, "ideal", replace(effects)))
 
 
 @pytest.mark.parametrize("engine", ENGINES)

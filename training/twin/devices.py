@@ -1,53 +1,23 @@
 """The devices of a stack of tiles, with what keeps them from holding the level that they are told
-to.
+to: :class:`~memtwin.devices.spread.effects.Effects`.
 
-Every effect has its own switch, a fraction of the conductance range (highest minus lowest level)
-unless said otherwise; 0 is off. Programming error and relaxation are drawn anew at every write
-(cycle to cycle), reach and stuck devices once (device to device). Read noise belongs to a read, see
-:mod:`.mapping`.
+Programming error and relaxation are drawn anew at every write (cycle to cycle), reach, stuck
+devices and lifetimes once (device to device). Read noise belongs to a read, see :mod:`.matrix`.
 """
 
-__all__ = ["Devices", "Effects"]
+__all__ = ["Devices"]
 
-from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ...data.errors import InputError
 from ...data.types import Array32
-
-
-@dataclass(frozen=True)
-class Effects:
-    """Device errors."""
-
-    programming: float = 0.01
-    """Standard deviation of what write-verify leaves of a target."""
-    read: float = 0.005
-    """Standard deviation of the noise of one device in one read."""
-    reach: float = 0.0
-    """Device to device: log-normal deviation of the largest reachable conductance; writes above it
-    end there.
-    """
-    relaxation: float = 0.0
-    """Standard deviation of the jump after the verify read has passed."""
-    drift: float = 0.0
-    """Exponent of the loss ``g ~ (1 + age)^-drift``; age in updates since the last write, brought
-    up to date every epoch, in torch after every step.
-    """
-    stuck: float = 0.0
-    """Share of devices that no write moves."""
-    stuck_high: float = 0.5
-    """Share of the stuck devices that are stuck at the highest level; the others are at the lowest.
-    """
-
-    def __post_init__(self) -> None:
-        for item in fields(self):
-            value = getattr(self, item.name)
-            if not 0.0 <= value <= 1.0:
-                raise InputError(f"effects: {item.name} must be from 0 to 1, got {value!r}")
+from ...devices.spread.effects import Effects
+from ...devices.spread.pcm import PcmProgramming
+from ...devices.spread.programming import Programming
+from ...devices.spread.relaxation import Jump, RelaxationQuantiles
 
 
 class Devices:
@@ -80,20 +50,38 @@ class Devices:
             np.float32((high - low) / (levels - 1)),
             levels - 1,
         )
-        self.effects = effects
+        self.span = float(high - low)
+        """Highest minus lowest level [S]."""
+        self.effects, laws = effects, effects.laws
         self.g = np.full(shape, low, np.float32)
         """Conductances [S]."""
         self._stuck: NDArray[np.bool_] | None = None
         self._reach: Array32 | None = None
-        if effects.stuck > 0.0:
-            draw = rng.random(self.g.size)
-            self._stuck = draw < effects.stuck
-            self._flat[draw < effects.stuck * effects.stuck_high] = high
-        if effects.reach > 0.0:
-            spread = np.float32(effects.reach) * rng.standard_normal(self.g.size, np.float32)
-            self._reach = np.float32(self.top) * np.minimum(np.exp(spread), np.float32(1.0))
-        self._fresh: Array32 | None = self._flat.copy() if effects.drift > 0.0 else None
-        self._written_at = np.zeros(self.g.size, np.int32) if effects.drift > 0.0 else None
+        self._life: NDArray[np.float64] | None = None
+        if laws.stuck is not None:
+            held = laws.stuck.sample(self.g.size, rng, low=low, high=high)
+            self._stuck = ~np.isnan(held)
+            self._flat[self._stuck] = held[self._stuck]
+        if laws.reach is not None:
+            self._reach = np.float32(self.top) * laws.reach.sample(self.g.size, rng)
+        if laws.wear is not None:
+            self._life = laws.wear.sample(self.g.size, rng)
+            self._stuck = np.zeros(self.g.size, bool) if self._stuck is None else self._stuck
+        self._written = None if self._life is None else np.zeros(self.g.size, np.int64)
+        relaxation = laws.relaxation
+        self._jump = relaxation if isinstance(relaxation, Jump) else None
+        if isinstance(relaxation, RelaxationQuantiles) and relaxation.g_limit[1] < high:
+            raise InputError(
+                f"effects.relaxation: the law was learnt from cells of up to"
+                f" {relaxation.g_limit[1]:.3g} S, the highest level is {high:.3g} S"
+            )
+        self._later = laws.later
+        for law in self._later:
+            effects.age(0, law)  # says what is missing before anything is trained
+        lucks = sum(law.lucks for law in self._later)
+        self._luck = np.zeros((lucks, self.g.size), np.float32) if lucks else None
+        self._fresh: Array32 | None = self._flat.copy() if self._later else None
+        self._written_at = np.zeros(self.g.size, np.int32) if self._later else None
 
     @property
     def _flat(self) -> Array32:
@@ -106,7 +94,7 @@ class Devices:
         """Program the devices at ``index`` to ``level``; return the levels that the verify reads
         find, (n,).
         """
-        return self._put(index, level + self._draw(self.effects.programming, level, rng), rng, now)
+        return self._put(index, level + self.programming_error(level, rng), rng, now)
 
     def nudge(
         self,
@@ -128,6 +116,10 @@ class Devices:
         result: Array32 = (self._flat[index] - self.low) / self.step
         return result
 
+    def programming_error(self, level: Array32, rng: np.random.Generator) -> Array32:
+        """Draw what write-verify leaves of the targets ``level``, (n,), in levels."""
+        return self._draw(self.effects.laws.programming, level, rng)
+
     @property
     def limited(self) -> bool:
         """Whether there are devices that don't go wherever they are told to."""
@@ -140,11 +132,19 @@ class Devices:
         if self._reach is not None:
             level = np.minimum(level, self._reach[index])
         if self._stuck is not None:
-            level = np.where(self._stuck[index], np.rint(self.levels(index)), level)
+            held = np.clip(np.rint(self.levels(index)), 0.0, np.float32(self.top))
+            level = np.where(self._stuck[index], held, level)
         return level
 
-    def _draw(self, share: float, like: Array32, rng: np.random.Generator) -> Array32:
-        return np.float32(share * self.top) * rng.standard_normal(like.size, np.float32)
+    def _draw(
+        self, law: Programming | PcmProgramming | Jump, level: Array32, rng: np.random.Generator
+    ) -> Array32:
+        z = rng.standard_normal(level.size, np.float32)
+        share = law.share(self.span)
+        if share is not None:
+            return np.float32(share * self.top) * z
+        g = self.low + level * self.step
+        return (law.sigma(g, self.span) / self.step).astype(np.float32) * z
 
     def _put(
         self, index: NDArray[np.int64], reached: Array32, rng: np.random.Generator, now: int
@@ -152,9 +152,10 @@ class Devices:
         bottom, top = np.float32(0.0), np.float32(self.top)
         reached = np.clip(reached, bottom, top if self._reach is None else self._reach[index])
         held = reached
-        if self.effects.relaxation > 0.0:
-            held = np.clip(held + self._draw(self.effects.relaxation, held, rng), bottom, top)
+        if self._jump is not None:
+            held = np.clip(held + self._draw(self._jump, held, rng), bottom, top)
         g = self.low + held * self.step
+        self._wear_out(index)
         if self._stuck is not None:
             stuck = self._stuck[index]
             g = np.where(stuck, self._flat[index], g)
@@ -162,15 +163,29 @@ class Devices:
         self._flat[index] = g
         if self._fresh is not None and self._written_at is not None:
             self._fresh[index], self._written_at[index] = g, now
+        if self._luck is not None:
+            self._luck[:, index] = rng.standard_normal((len(self._luck), len(index)), np.float32)
         return reached
 
+    def _wear_out(self, index: NDArray[np.int64]) -> None:
+        """Count one write of each of the devices; those past their life stay where they are."""
+        if self._written is not None and self._life is not None and self._stuck is not None:
+            self._written[index] += 1
+            self._stuck[index] |= self._written[index] > self._life[index]
+
     def age(self, now: int) -> bool:
-        """Let all devices drift until update ``now``; return whether any conductance changed."""
+        """Let all devices change with their age until update ``now``; return whether any
+        conductance changed.
+        """
         if self._fresh is None or self._written_at is None:
             return False
-        age = (1 + now - self._written_at).astype(np.float32)
-        loss = age ** np.float32(-self.effects.drift)
-        held = self._fresh * loss
+        held, drawn = self._fresh, 0
+        for law in self._later:
+            luck: ArrayLike = ()
+            if self._luck is not None:
+                luck = self._luck[drawn : drawn + law.lucks]
+            drawn += law.lucks
+            held = law.later(held, self.effects.age(now - self._written_at, law), luck)
         self._flat[...] = held if self._stuck is None else np.where(self._stuck, self._flat, held)
         return True
 
@@ -182,6 +197,9 @@ class Devices:
             "reach": self._reach,
             "fresh": self._fresh,
             "written_at": self._written_at,
+            "life": self._life,
+            "written": self._written,
+            "luck": self._luck,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -192,6 +210,9 @@ class Devices:
             (self._reach, "reach"),
             (self._fresh, "fresh"),
             (self._written_at, "written_at"),
+            (self._life, "life"),
+            (self._written, "written"),
+            (self._luck, "luck"),
         ):
             if mine is not None:
                 mine[...] = state[name]

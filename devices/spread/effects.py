@@ -1,0 +1,245 @@
+"""Everything that keeps the devices of an array from holding what they are told to, and from
+reading as they are.
+
+One :class:`Effects` serves a training, where its laws act on level after level, and
+:meth:`Effects.sample`, which draws what an array of such devices reads at some time.
+"""
+
+__all__ = ["Effects", "Laws"]
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ...data.errors import InputError, nearest
+from ...data.types import Array
+from .drift import Drift
+from .noise import ReadNoise
+from .pcm import PcmDrift, PcmProgramming, PcmReadNoise
+from .programming import Programming
+from .reach import Reach
+from .record import law_tree, said, saved
+from .relaxation import Jump, RelaxationQuantiles
+from .stuck import Stuck, held
+from .wear import Wear
+
+Later: TypeAlias = RelaxationQuantiles | Drift | PcmDrift
+"""What changes a device's conductance with its age."""
+
+
+class Laws(NamedTuple):
+    """The laws that effects stand for; ``None`` for those that are off."""
+
+    programming: Programming | PcmProgramming
+    read: ReadNoise | PcmReadNoise | None
+    reach: Reach | None
+    relaxation: Jump | RelaxationQuantiles | None
+    drift: Drift | PcmDrift | None
+    stuck: Stuck | None
+    wear: Wear | None
+
+    @property
+    def later(self) -> tuple[Later, ...]:
+        """Those that change a device with its age, in the order in which they act."""
+        aging = (RelaxationQuantiles, Drift, PcmDrift)
+        return tuple(law for law in (self.relaxation, self.drift) if isinstance(law, aging))
+
+
+@dataclass(frozen=True)
+class Effects:
+    """Device errors, each a number, a law of :mod:`memtwin.devices.spread`, or the path of a record
+    of one (:func:`~.record.save_law`); :attr:`laws` are what they stand for.
+
+    Numbers are fractions of the conductance range (highest minus lowest level) unless said
+    otherwise; 0 is off.
+    """
+
+    programming: float | str | Programming | PcmProgramming = 0.01
+    """What write-verify leaves of a target, drawn at every write: standard deviation."""
+    read: float | str | ReadNoise | PcmReadNoise = 0.005
+    """Noise of one device in one read: standard deviation."""
+    reach: float | str | Reach = 0.0
+    """Device to device: log-normal deviation of the largest reachable conductance; writes above it
+    end there.
+    """
+    relaxation: float | str | Jump | RelaxationQuantiles = 0.0
+    """Standard deviation of the jump after the verify read has passed; as a law of quantiles, a
+    spread that grows with the seconds since the last write.
+    """
+    drift: float | str | Drift | PcmDrift = 0.0
+    """Exponent of the loss ``g ~ (1 + age)^-drift``; age in updates since the last write, brought
+    up to date every epoch, in torch after every step.
+    """
+    stuck: float | str | Stuck = 0.0
+    """Share of devices that no write moves."""
+    stuck_high: float = 0.5
+    """Share of the stuck devices that are stuck at the highest level; the others are at the lowest.
+    """
+    wear: float | str | Wear = 0.0
+    """Writes by which 63 % of the devices are worn out, by a Weibull law with β = 2; these stay at
+    what they hold.
+    """
+    seconds: float | None = None
+    """Seconds that pass from update to update, for laws that reckon in seconds."""
+
+    def __post_init__(self) -> None:
+        """Take numbers, paths, tables and laws; refuse what is none."""
+        for name in Laws._fields:
+            value = said(name, getattr(self, name), f"effects.{name}")
+            object.__setattr__(self, name, value)
+            if isinstance(value, float) and name != "wear" and not 0.0 <= value <= 1.0:
+                raise InputError(f"effects: {name} must be from 0 to 1, got {value!r}")
+        for name in ("stuck_high",) if self.seconds is None else ("stuck_high", "seconds"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                raise InputError(f"effects.{name}: expected a number, got {value!r:.80}")
+            object.__setattr__(self, name, float(value))
+        if not 0.0 <= self.stuck_high <= 1.0:
+            raise InputError(f"effects: stuck_high must be from 0 to 1, got {self.stuck_high!r}")
+        if isinstance(self.wear, float) and not 0.0 <= self.wear < np.inf:
+            raise InputError(f"effects: wear must be a number of writes, or 0, got {self.wear!r}")
+        if self.seconds is not None and not 0.0 < self.seconds < np.inf:
+            raise InputError(f"effects: seconds must be positive, got {self.seconds!r}")
+
+    @classmethod
+    def of(cls, tree: Any) -> "Effects":
+        """Return the effects that a table of a configuration describes, see :meth:`tree`."""
+        if isinstance(tree, Effects):
+            return tree
+        if not isinstance(tree, Mapping):
+            raise InputError(f"effects: expected a table, got {tree!r:.80}")
+        known = [item.name for item in fields(cls)]
+        for name in tree:
+            if name not in known:
+                raise InputError(f"unknown key 'effects.{name}'{nearest(str(name), known)}")
+        return cls(**tree)
+
+    def tree(self) -> dict[str, Any]:
+        """Return all of it as numbers, strings and lists, for JSON; ``wear`` and ``seconds`` only
+        where they are said.
+        """
+        return self._tree(lambda name, value: law_tree(value, plain=True))
+
+    def identity(self) -> dict[str, Any]:
+        """Return what a training with these effects depends on: laws in place of their paths."""
+        return self._tree(lambda name, value: law_tree(getattr(self.laws, name)), paths=False)
+
+    def _tree(self, told: Callable[[str, Any], Any], *, paths: bool = True) -> dict[str, Any]:
+        tree = {}
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if item.name in ("wear", "seconds") and value == item.default:
+                continue
+            kept = value is None or isinstance(value, (float, str) if paths else float)
+            tree[item.name] = value if kept else told(item.name, value)
+        return tree
+
+    @cached_property
+    def laws(self) -> Laws:
+        """What the numbers, paths and laws stand for.
+
+        Raises
+        ------
+        InputError
+            If there is no record of such a law at a path.
+        """
+        plain: dict[str, Callable[[float], Any]] = {
+            "programming": Programming,
+            "read": lambda x: ReadNoise(x, power=0.0),
+            "reach": Reach,
+            "relaxation": Jump,
+            "drift": Drift,
+            "stuck": lambda x: Stuck(x, self.stuck_high),
+            "wear": Wear,
+        }
+        found: dict[str, Any] = {}
+        for name, make in plain.items():
+            value = getattr(self, name)
+            if isinstance(value, float):
+                found[name] = make(value) if value > 0.0 or name == "programming" else None
+            else:
+                found[name] = saved(name, value, f"effects.{name}")
+        return Laws(**found)
+
+    def age(self, updates: Any, law: Later) -> Any:
+        """Return what ``law`` takes for the age of devices written ``updates`` ago.
+
+        Raises
+        ------
+        InputError
+            If it reckons in seconds and nobody says how many pass.
+        """
+        if not law.timed:
+            return updates
+        if self.seconds is None:
+            raise InputError(
+                f"effects: {type(law).__name__} reckons in seconds: say how many pass between"
+                " updates, such as effects.seconds = 0.1"
+            )
+        return updates * self.seconds
+
+    def sample(
+        self,
+        g: ArrayLike,
+        t: ArrayLike,
+        rng: np.random.Generator,
+        *,
+        levels: tuple[float, float] | None = None,
+        writes: ArrayLike = 0.0,
+    ) -> Array:
+        """Draw what an array of such devices reads.
+
+        Parameters
+        ----------
+        g
+            Target conductances [S], any shape.
+        t
+            Times after programming [s], a number or shape (times,).
+        rng
+            Source of randomness; the same cells are drawn for all times.
+        levels
+            Conductance of the lowest and of the highest level [S], for laws that refer to them.
+        writes
+            How often each cell has been written before, broadcasting against g.
+
+        Returns
+        -------
+        Array
+            Conductances read [S], shape (times, *g.shape), or g's for a single time; never below 0.
+        """
+        target = np.asarray(g, float)
+        if (target < 0).any() or not np.isfinite(target).all():
+            raise InputError("target conductances must be finite and 0 S or more")
+        laws, (low, high) = self.laws, levels or (None, None)
+        span = None if low is None or high is None else high - low
+        now = np.maximum(laws.programming.sample(target, rng, span), 0.0)
+        if laws.reach is not None:
+            if low is None or span is None:
+                raise InputError("the reach is a share of the levels' range: say what that is")
+            now = np.minimum(now, low + span * laws.reach.sample(target.shape, rng))
+        stuck = np.full(target.shape, np.nan)
+        if laws.stuck is not None:
+            stuck = laws.stuck.sample(target.shape, rng, low=low, high=high)
+        if laws.wear is not None:
+            worn = laws.wear.sample(target.shape, rng) < np.asarray(writes, float)
+            # a worn-out cell keeps one of the states it went through
+            last = rng.permuted(now.ravel()).reshape(now.shape)
+            stuck = np.where(worn & np.isnan(stuck), last, stuck)
+        if isinstance(laws.relaxation, Jump):
+            now = np.maximum(laws.relaxation.sample(now, rng, span), 0.0)
+        lucks = [rng.standard_normal((law.lucks, *target.shape)) for law in laws.later]
+        reads = []
+        for time in np.atleast_1d(np.asarray(t, float)):
+            later = now
+            for law, luck in zip(laws.later, lucks, strict=True):
+                later = law.later(later, time, luck)
+            reads.append(held(stuck, later))
+        read = np.stack(reads)
+        if laws.read is not None:
+            read = laws.read.sample(read, rng, span)
+        read = np.maximum(read, 0.0)
+        return read if np.ndim(t) else read[0]
