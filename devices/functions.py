@@ -118,7 +118,7 @@ def branches(expr: sp.Expr, v: sp.Symbol) -> tuple[sp.Expr, sp.Expr]:
     for side, magnitude in ((0, v), (1, -v)):
         part = expr.replace(
             lambda e: isinstance(e, sp.Piecewise) and e.args[0][1] == (v >= 0),
-            lambda e, side=side: e.args[side][0],
+            lambda e, side=side: sp.Piecewise(*e.args[1:]) if side else e.args[0][0],
         )
         found.append(part.xreplace({sp.Abs(v): magnitude}))
     return found[0], found[1]

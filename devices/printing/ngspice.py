@@ -222,7 +222,7 @@ def subcircuit(device: Device, name: str = "memristor", *, x0: float = 0.5) -> s
     body = dynamic_elements(device, "m", "p", "n", "q", x0="{x0}")
     body.append("Bm_x x 0 V=min(max(v(q), 0), 1)")
     title = "; ".join(
-        filter(None, (f"* {device.model.title}", _comment(device.name), device.caveat))
+        filter(None, (f"* {_comment(device.model.title)}", _comment(device.name), device.caveat))
     )
     head = f".subckt {name} p n x params: x0={number(x0)}"
     return "\n".join([title, head, *body, f".ends {name}", ""])
