@@ -1,4 +1,4 @@
-"""Open tables: a name stands for what ships with memtwin, what a program registered, or what an installed package offers.
+"""Open tables: a name stands for what memtwin has, what a program registered, or what an installed package offers.
 
 A package offers something by an entry point whose name is the thing's own::
 
@@ -48,13 +48,15 @@ class Registry(Mapping[str, T]):
     ) -> None:
         self._what, self._how, self._group = what, how, group
         self._shipped, self._check = dict(shipped), check
-        self._known: dict[str, T] = {}  # made, loaded or registered
+        self._made: dict[str, T] = {}
+        self._known: dict[str, T] = {}  # loaded or registered; comes first
         self._loading: set[str] = set()
 
-    @property
-    def shipped(self) -> tuple[str, ...]:
-        """Names of what memtwin has itself."""
-        return tuple(self._shipped)
+    def shipped(self, name: str) -> T | None:
+        """Return what memtwin itself has by that name, whatever was registered; None if nothing."""
+        if name in self._shipped and name not in self._made:
+            self._made[name] = self._shipped[name]()
+        return self._made.get(name)
 
     def add(self, name: str, thing: T, *, replace: bool = False) -> T:
         """Let ``name`` stand for ``thing``, and return it.
@@ -76,14 +78,14 @@ class Registry(Mapping[str, T]):
 
     def __getitem__(self, name: str) -> T:
         if name not in self._known:
-            if name in self._shipped:
-                self._known[name] = self._shipped[name]()
-            elif name in self._offers:
-                self._known[name] = self._load(name)
-            else:
+            made = self.shipped(name)
+            if made is not None:
+                return made
+            if name not in self._offers:
                 raise Unregistered(
                     f"there is no {self._what} {name!r}{nearest(str(name), self)}; {self._how}"
                 )
+            self._known[name] = self._load(name)
         return self._known[name]
 
     def __iter__(self) -> Iterator[str]:

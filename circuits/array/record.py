@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
-from ...data.errors import InputError, nearest
+from ...data.errors import InputError
 from ...devices.device import Device
-from ...devices.models import MODELS
+from ...devices.equations.model_file import model_text, parse_model_text
 from .amplifier import Amplifier
 from .cell import Access, Cell, Selector, Transistor
 from .tile import Tile
@@ -30,7 +30,7 @@ def tile_tree(tile: Tile) -> dict[str, Any]:
         "v_read": tile.cell.v_read,
         "device": {
             "name": device.name,
-            "model": device.model.name,
+            "model": model_text(device.model),
             "area": device.area,
             "parameters": dict(device.parameters),
         },
@@ -54,14 +54,9 @@ def tile_from_tree(tree: Mapping[str, Any]) -> Tile:
     try:
         rest = dict(tree)
         device, v_read = rest.pop("device"), rest.pop("v_read")
-        if device["model"] not in MODELS:
-            raise InputError(
-                f"the record's device has the model {device['model']!r}"
-                f"{nearest(device['model'], MODELS)}"
-            )
         made = Device(
             name=device["name"],
-            model=MODELS[device["model"]],
+            model=parse_model_text(device["model"], "the record's device: model"),
             parameters=device["parameters"],
             area=device["area"],
         )

@@ -14,8 +14,8 @@ from ...data.measurement import Sweep
 from ...data.store import build, reading, write_record
 from ...data.types import Array
 from ..device import Device
+from ..equations.model_file import model_text, parse_model_text
 from ..model import SERIES, CompactModel
-from ..models import MODELS
 from .loss import Loss
 from .model_response import respond
 from .quality import Quality
@@ -238,7 +238,7 @@ def save_fit(fit: Fit, path: str | Path, *, keep_unconverged: bool = False) -> P
         )
     tree: dict[str, Any] = {name: getattr(fit, name) for name in _PLAIN}
     tree |= {
-        "model": fit.model.name,
+        "model": model_text(fit.model),
         "equations": f"i = {fit.model.current_expr}; dx/dt = {fit.model.rate_expr}",
         "loss": {name: value for name, value in asdict(fit.loss).items() if value is not None},
         "names": list(fit.names),
@@ -297,7 +297,7 @@ def load_fit(path: str | Path) -> Fit:
                 raise InputError(f"{path} is damaged: sweep {sweep.name} does not have its hash")
             sweeps.append(sweep)
         return Fit(
-            model=MODELS[tree["model"]],
+            model=parse_model_text(tree["model"], f"{path}: model"),
             sweeps=tuple(sweeps),
             loss=build(Loss, {item.name: tree["loss"].get(item.name) for item in fields(Loss)}),
             parameters=tree["parameters"],

@@ -1,4 +1,4 @@
-"""The compact models by name: those in the modules here, declared when first asked for, and any that were registered."""
+"""The compact models by name: those of the modules here, declared when first asked for, and any that are registered."""
 
 __all__ = ["MODELS", "Models"]
 

@@ -35,6 +35,7 @@ from ...data.errors import InputError
 from ...data.store import reading
 from ...data.types import Array
 from ...devices.device import Device
+from ...devices.equations.model_file import model_text
 from ...devices.levels import Levels
 from ..network import Conv2d, Dense, Network
 from ..trainer.audit import AuditRecord
@@ -109,7 +110,7 @@ def device_tree(device: Device) -> dict[str, Any]:
     """Return parameters, errors, what is not identified, area and provenance of the cell's device."""
     return {
         "name": device.name,
-        "model": device.model.name,
+        "model": model_text(device.model),
         "title": device.model.title,
         "area": device.area,
         "parameters": dict(device.parameters),
