@@ -238,7 +238,7 @@ def _sweeps(data: list[str], reading: dict[str, Any]) -> tuple[list[Any], dict[s
         paths, facts = find_files(item)
         origin |= facts
         for path in paths:
-            found = read_measurement(path, kind="sweep", meta=facts, **reading)
+            found = read_measurement(path, meta=facts, **reading)
             if not all(isinstance(measured, Sweep) for measured in found):
                 raise InputError(f"{path} holds no current-voltage sweep")
             sweeps += found

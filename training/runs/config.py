@@ -27,9 +27,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import is_dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -43,6 +44,7 @@ from ...circuits.array.amplifier import Amplifier
 from ...circuits.array.cell import Access
 from ...circuits.array.record import ACCESS
 from ...circuits.array.tile import Tile
+from ...circuits.registry import known_engine
 from ...data.errors import InputError, nearest
 from ...data.files import parse_toml, read_toml
 from ..rules.siamese import Compensation, SiameseOptions
@@ -51,7 +53,7 @@ from ..trainer.trainer import LEARNING_RATE_MAX, TrainOptions
 from ..twin.effects import Effects
 from ..twin.matrix import MappingOptions
 
-EngineName: TypeAlias = Literal["ideal", "surrogate", "line", "spice"]
+EngineName: TypeAlias = Annotated[str, AfterValidator(known_engine)]
 
 
 class _Section(BaseModel):

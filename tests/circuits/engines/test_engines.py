@@ -14,7 +14,7 @@ from memtwin.circuits.array.tile import Tile
 from memtwin.circuits.engines.ideal import Ideal
 from memtwin.circuits.engines.nodal import Nodal
 from memtwin.circuits.lines.cell_law_fit import law_over
-from memtwin.circuits.registry import ENGINES, make_engine
+from memtwin.circuits.registry import engine_names, make_engine
 from memtwin.data.errors import InputError
 from memtwin.devices.device import Device
 from memtwin.devices.models import MODELS
@@ -230,7 +230,7 @@ def test_fields_show_the_drop_along_the_wires(rng):
     np.testing.assert_allclose(fields.row[0, :, 0], fields.i[0, :, 1:].sum(axis=1), rtol=1e-9)
 
 
-@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("name", engine_names())
 def test_wrong_shapes_and_numbers_are_refused_with_their_place(name):
     if name == "spice":
         pytest.importorskip("PySpice")
