@@ -183,7 +183,10 @@ class _Reader:
                 raise self.refusal("expected a comparison, such as v >= 0, before this comma")
             return left
         relation = _RELATIONS[self._take().text]
-        return self._made(start, relation, [left, self.sum()])
+        right = self.sum()
+        if left.expr.has(sp.Piecewise) or right.expr.has(sp.Piecewise):  # not in all printings
+            raise self.refusal("a condition can't have where() or sign() in it", start)
+        return self._made(start, relation, [left, right])
 
     def _power(self, start: _Token, base: Formula, exponent: Formula) -> Formula:
         power = exponent.expr
@@ -205,6 +208,8 @@ class _Reader:
             raise self.refusal(f"with its definitions this has more than {limit}", start)
         try:
             expr = build(*(part.expr for part in parts))
+        except InputError as error:
+            raise self.refusal(str(error), start) from error
         except Exception as error:  # whatever SymPy finds wrong with it
             raise self.refusal("this can't be computed", start) from error
         made = Formula(expr, size, depth)

@@ -7,8 +7,7 @@
 ``min max``                of two to eight values
 ``where(c, a, b)``         a where the condition c holds, else b; more conditions and values may come between:
                            ``where(c1, a1, c2, a2, b)``
-``limexp limsinh           guarded forms, see :mod:`memtwin.devices.functions`
-limcosh softplus
+``limexp limsinh softplus  guarded forms, see :mod:`memtwin.devices.functions`
 logistic power above
 inside homing``
 =========================  ==============================================================================
@@ -24,6 +23,7 @@ from typing import Any
 import sympy as sp
 from sympy.printing.str import StrPrinter
 
+from ...data.errors import InputError
 from .. import functions as own
 
 
@@ -52,8 +52,11 @@ def number(value: float) -> Any:
 
 
 def _abs(u: Any) -> Any:
-    # SymPy's own has a derivative only where it knows that u is real.
-    return sp.Abs(u) if u.is_extended_real else sp.Piecewise((u, u >= 0), (-u, True))
+    if not u.is_extended_real:  # as far as SymPy knows, which then has no derivative
+        raise InputError(
+            "abs() of what may be no real number: keep roots and logarithms of it above 0"
+        )
+    return sp.Abs(u)
 
 
 def _sign(u: Any) -> Any:
@@ -95,7 +98,6 @@ FUNCTIONS: Mapping[str, Function] = {
     ),
     "limexp": Function(own.limexp, _numpy("limexp")),
     "limsinh": Function(own.limsinh, _numpy("limsinh")),
-    "limcosh": Function(own.limcosh, _numpy("limcosh")),
     "softplus": Function(own.softplus, _softplus),
     "logistic": Function(own.logistic, _numpy("logistic")),
     "power": Function(own.power, lambda u, a: max(u, 0.0) ** a, *_TWO),
@@ -125,7 +127,9 @@ class _Printer(StrPrinter):  # type: ignore[misc]
 
     def _print_Piecewise(self, expr: sp.Piecewise) -> str:
         *guarded, (last, _) = expr.args
-        parts = [self._print(part) for value, condition in guarded for part in (condition, value)]
+        # One value under several conditions is what SymPy makes of equal values in a row.
+        pairs = [(c, value) for value, either in guarded for c in sp.Or.make_args(either)]
+        parts = [self._print(part) for pair in pairs for part in pair]
         return f"where({', '.join([*parts, self._print(last)])})"
 
     def _print_Relational(self, expr: sp.Rel) -> str:
