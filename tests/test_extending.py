@@ -420,3 +420,35 @@ def _error(call) -> Exception | None:
     except InputError as error:
         return error
     return None
+
+
+def test_a_run_takes_ones_own_model_and_engine_and_names_what_is_missing_later(
+    folder: Path,
+) -> None:
+    alone(
+        folder,
+        """
+        from dataclasses import replace
+        from memtwin.circuits.engines.ideal import Ideal
+        from memtwin.circuits.registry import register_engine
+        from memtwin.devices.device import load_device, save_device
+        from memtwin.training.runs.config import load_config
+        from memtwin.training.runs.run import run
+        register_engine("plain", lambda tile: Ideal(tile))
+        shipped = load_device("nbsto_32um")
+        own = replace(shipped.model, name="mine", title="my own")
+        save_device(replace(shipped, model=own), "own.toml")
+        changes = ["device.name=own.toml", "training.engine=plain", "validation.engine=ideal"]
+        small = ["images.train=40", "images.test=20", "network.hidden=[4]", "validation.images=4"]
+        tile = ["tile.rows=16", "tile.cols=16", "training.batch=20", "training.epochs=1"]
+        run(load_config("demo", [*changes, *small, *tile]), "run")
+        """,
+    )
+    (folder / "own.toml").unlink()
+    assert command(folder, "report", "run").returncode == 0
+    assert "my own" in (folder / "run" / "report.html").read_text()
+    done = command(folder, "validate", "run", "--engine", "ideal")
+    said = " ".join(done.stderr.split())
+    assert done.returncode == 2
+    assert "training.engine: there is no engine 'plain'" in said
+    assert "register it with register_engine(NAME, CLASS)" in said
