@@ -440,7 +440,7 @@ def test_a_run_takes_ones_own_model_and_engine_and_names_what_is_missing_later(
         save_device(replace(shipped, model=own), "own.toml")
         changes = ["device.name=own.toml", "training.engine=plain", "validation.engine=ideal"]
         small = ["images.train=40", "images.test=20", "network.hidden=[4]", "validation.images=4"]
-        tile = ["tile.rows=16", "tile.cols=16", "training.batch=20", "training.epochs=1"]
+        tile = ["tile.rows=16", "tile.cols=16", "training.epochs=1", "device.levels=3"]
         run(load_config("demo", [*changes, *small, *tile]), "run")
         """,
     )
