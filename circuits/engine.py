@@ -80,7 +80,7 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str:
-        """One of :data:`.registry.ENGINES`."""
+        """What the engine calls itself; those here, as :data:`.registry.ENGINES` does."""
 
     @property
     def tile(self) -> Tile:

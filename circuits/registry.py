@@ -1,23 +1,92 @@
-"""Which engines there are: a name, and where its class is; a module is imported when its engine is asked for."""
+"""Which engines there are: a name, and its class; a module is imported when its engine is asked for."""
 
-__all__ = ["ENGINES", "make_engine"]
+__all__ = ["ENGINES", "engine_names", "known_engine", "make_engine", "register_engine"]
 
+from collections.abc import Callable
+from functools import partial
 from importlib import import_module
-from inspect import signature
-from typing import Any
+from inspect import Parameter, signature
+from typing import Any, TypeAlias
 
-from ..data.errors import InputError, nearest
+from ..data.errors import InputError
+from ..data.registry import Registry
 from .array.tile import Tile
 from .engine import Engine
 
-ENGINES = {
+EngineMaker: TypeAlias = Callable[..., Engine]
+"""A class or function that takes a tile, and options by keyword."""
+
+_CLASSES = {
     "ideal": ".engines.ideal:Ideal",
     "surrogate": ".surrogate.engine:Surrogate",
     "line": ".lines.solver:LineSolver",
     "nodal": ".engines.nodal:Nodal",
     "spice": ".ngspice.engine:Spice",
 }
-"""Names that :func:`make_engine`, configurations and the command line take, and their classes."""
+
+
+def _imported(place: str) -> EngineMaker:
+    module, _, name = place.partition(":")
+    made: EngineMaker = getattr(import_module(module, __package__), name)
+    return made
+
+
+def _checked(name: str, maker: Any) -> EngineMaker:
+    try:
+        takes_tile = bool(signature(maker).parameters)
+    except (TypeError, ValueError):  # not callable, or written in C
+        takes_tile = False
+    if not takes_tile:
+        raise InputError(
+            f"the engine {name!r} is {maker!r:.60}, expected a class or function of a tile"
+        )
+    taken: EngineMaker = maker
+    return taken
+
+
+ENGINES: Registry[EngineMaker] = Registry(
+    "engine",
+    how="register it with register_engine(NAME, CLASS) of memtwin.circuits.registry",
+    shipped={name: partial(_imported, place) for name, place in _CLASSES.items()},
+    group="memtwin.engines",
+    check=_checked,
+)
+"""What makes an engine, by the name that :func:`make_engine`, configurations and the command line take; packages offer
+theirs by entry points of the group ``memtwin.engines``.
+"""
+
+
+def register_engine(name: str, maker: EngineMaker, *, replace: bool = False) -> EngineMaker:
+    """Let ``name`` stand for an engine wherever one is named, and return what makes it.
+
+    Parameters
+    ----------
+    name
+        The name.
+    maker
+        The engine's class, or a function: called with a :class:`.array.tile.Tile` and the options of
+        :func:`make_engine`, which are checked against its signature.
+    replace
+        Whether it may take the place of another one of that name.
+
+    Raises
+    ------
+    InputError
+        If another engine has that name, or ``maker`` can't be called.
+    """
+    return ENGINES.add(name, maker, replace=replace)
+
+
+def engine_names() -> tuple[str, ...]:
+    """Return the names of all engines: those here, registered ones, those of installed packages."""
+    return tuple(ENGINES)
+
+
+def known_engine(name: str) -> str:
+    """Return ``name``, or say that there is no such engine here and how one is registered."""
+    if name not in ENGINES:
+        ENGINES[name]  # raises, with the nearest name
+    return name
 
 
 def make_engine(name: str, tile: Tile, **options: Any) -> Engine:
@@ -32,16 +101,14 @@ def make_engine(name: str, tile: Tile, **options: Any) -> Engine:
     InputError
         If there is no such engine, or it has no such option.
     """
-    if name not in ENGINES:
-        raise InputError(f"there is no engine {name!r}{nearest(name, ENGINES)}")
-    module, _, kind = ENGINES[name].partition(":")
-    made = getattr(import_module(module, __package__), kind)
-    known = [option for option in signature(made).parameters if option != "tile"]
-    for option in options:
-        if option not in known:
-            raise InputError(
-                f"the engine {name!r} has no option {option!r}"
-                f" (known: {', '.join(known) or 'none'})"
-            )
-    engine: Engine = made(tile, **options)
-    return engine
+    maker = ENGINES[name]
+    _, *takes = signature(maker).parameters.values()  # the tile comes first
+    if not any(each.kind is Parameter.VAR_KEYWORD for each in takes):
+        known = [each.name for each in takes]
+        for option in options:
+            if option not in known:
+                raise InputError(
+                    f"the engine {name!r} has no option {option!r}"
+                    f" (known: {', '.join(known) or 'none'})"
+                )
+    return maker(tile, **options)

@@ -15,6 +15,8 @@ __all__ = [
     "read_toml",
     "replacing",
     "scratch",
+    "toml_key",
+    "toml_value",
     "write_figure",
     "write_text",
 ]
@@ -22,6 +24,7 @@ __all__ = [
 import fcntl
 import io
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -168,6 +171,27 @@ def parse_toml(text: str, where: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         reason = "brackets are nested too deep" if isinstance(error, RecursionError) else error
         raise InputError(f"{where} is no valid TOML: {reason}") from error
+
+
+def toml_key(key: str) -> str:
+    """Return ``key`` as TOML writes it, in quotes where it must have them."""
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else toml_value(key)
+
+
+def toml_value(value: Any) -> str:
+    """Return a string, number, truth value, or a sequence of them as TOML; anything else as a string."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(toml_value(item) for item in value)}]"
+    escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    return (
+        '"'
+        + "".join(f"\\u{ord(c):04x}" if ord(c) < 32 or ord(c) == 127 else c for c in escaped)
+        + '"'
+    )
 
 
 def _target(path: str | Path) -> Path:

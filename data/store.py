@@ -18,7 +18,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from .errors import InputError, MemtwinError
+from .errors import InputError, MemtwinError, Unregistered
 from .files import Partial, printable, replacing
 from .hdf5 import Tree, Unfailing, read_tree, write_tree
 from .pack import pack, unpack
@@ -108,6 +108,8 @@ def _sound(path: str | Path) -> Iterator[None]:
     """Make whatever the block stumbles over the record's damage: HDF5 and Python report one in a dozen ways."""
     try:
         yield
+    except Unregistered as error:  # nothing is wrong with the record
+        raise Unregistered(f"{path}: {error}") from error
     except MemtwinError as error:
         if isinstance(error, InputError) and str(path) not in str(error):
             raise InputError(f"{path} is damaged: {error}") from error

@@ -7,7 +7,6 @@ divided by a.
 
 __all__ = ["Device", "load_device", "save_device", "shipped_devices", "value_text"]
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,27 +15,32 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..data.errors import InputError, nearest
-from ..data.files import read_toml, write_text
+from ..data.errors import InputError, Unregistered, nearest
+from ..data.files import read_toml, toml_key, toml_value, write_text
 from ..data.pack import UNSAVED, register
 from ..data.store import digest
 from ..data.types import Array
+from .equations.model_file import load_model, model_text, parse_model, parse_model_text
 from .model import CompactModel
-from .models import MODELS
 
-register(CompactModel, str, lambda model: model.name, MODELS.__getitem__)
+register(CompactModel, str, model_text, lambda text: parse_model_text(text, "model"))
 
 _LIBRARY = Path(__file__).parent / "library"
 _KEYS: Mapping[str, Any] = {
     "name": str,
-    "model": str,
+    "model": (str, dict),
     "parameters": dict,
     "area": (int, float),
     "meta": dict,
 }
 _NEAR_0V = 1e-3
 """Where a device must have a conductance [V]."""
-_SAID: Mapping[Any, str] = {str: "a string", dict: "a table", (int, float): "a number"}
+_SAID: Mapping[Any, str] = {
+    str: "a string",
+    dict: "a table",
+    (int, float): "a number",
+    (str, dict): "a string or a table",
+}
 
 
 @dataclass(frozen=True)
@@ -193,6 +197,9 @@ def shipped_devices() -> list[str]:
 def load_device(name: str | Path) -> Device:
     """Load a shipped device by name, or any device by the path of its TOML file.
 
+    Its ``model`` is a registered model's name, the path of a model's file (from the device's folder), or a table with
+    the equations, see :mod:`.equations.model_file`.
+
     Raises
     ------
     InputError
@@ -224,8 +231,18 @@ def load_device(name: str | Path) -> Device:
         if "unidentified" in row:
             reasons[parameter] = str(row["unidentified"])
     area = _number(tree["area"], f"{path}: area")
-    model = MODELS[tree["model"]]
-    return Device(tree["name"], model, values, errors, area, tree["meta"], reasons)
+    return Device(
+        tree["name"], _model(tree["model"], path), values, errors, area, tree["meta"], reasons
+    )
+
+
+def _model(given: str | dict[str, Any], path: Path) -> CompactModel:
+    if isinstance(given, dict):
+        return parse_model(given, f"{path}: model")
+    try:
+        return load_model(given, folder=path.parent)
+    except Unregistered as error:
+        raise Unregistered(f"{path}: {error}") from error
 
 
 def _number(value: Any, where: str) -> float:
@@ -238,21 +255,26 @@ def _number(value: Any, where: str) -> float:
 
 
 def save_device(device: Device, path: str | Path) -> Path:
-    """Write a device as TOML: parameters with units and standard errors, and its provenance."""
+    """Write a device as TOML: parameters with units and standard errors, its provenance, and the equations of a model
+    that memtwin does not have itself.
+    """
     path = Path(path)
-    lines = [f"name = {_toml(device.name)}", f"model = {_toml(device.model.name)}"]
+    model = model_text(device.model, "model")
+    lines = [f"name = {toml_value(device.name)}"]
+    lines += [] if model.startswith("[") else [f"model = {toml_value(model)}"]
     lines += [f"area = {device.area!r}", "", "[parameters]"]
     for row in device.model.parameters:
         cells = [f"value = {device.parameters[row.name]!r}"]
         if row.name in device.stderr:
             cells.append(f"stderr = {float(device.stderr[row.name])!r}")
         if row.name in device.unidentified:
-            cells.append(f"unidentified = {_toml(device.unidentified[row.name])}")
-        cells.append(f"unit = {_toml(row.unit)}")
+            cells.append(f"unidentified = {toml_value(device.unidentified[row.name])}")
+        cells.append(f"unit = {toml_value(row.unit)}")
         lines.append(f"{row.name} = {{ {', '.join(cells)} }}")
     if device.meta:
         lines += ["", "[meta]"]
-        lines += [f"{_key(key)} = {_toml(value)}" for key, value in device.meta.items()]
+        lines += [f"{toml_key(key)} = {toml_value(value)}" for key, value in device.meta.items()]
+    lines += ["", model.rstrip()] if model.startswith("[") else []
     return write_text(path, "\n".join(lines) + "\n")
 
 
@@ -275,22 +297,3 @@ def value_text(value: float, stderr: float | None, reason: str | None, unit: str
     if reason is not None or stderr == np.inf:
         return f"{text} (unidentified)"
     return f"{text} (fixed)" if stderr is None else text
-
-
-def _key(key: str) -> str:
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _toml(key)
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float):
-        return repr(value)
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(_toml(item) for item in value)}]"
-    escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
-    return (
-        '"'
-        + "".join(f"\\u{ord(c):04x}" if ord(c) < 32 or ord(c) == 127 else c for c in escaped)
-        + '"'
-    )

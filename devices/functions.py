@@ -50,6 +50,7 @@ class limexp(sp.Function):  # type: ignore[misc]
     """Exponential, linear above :data:`LIMIT`."""
 
     nargs = 1
+    is_extended_real = True
 
     def fdiff(self, argindex: int = 1) -> sp.Expr:
         return sp.exp(sp.Min(self.args[0], sp.Float(LIMIT)))
@@ -59,6 +60,7 @@ class limsinh(sp.Function):  # type: ignore[misc]
     """Hyperbolic sine, linear beyond ±:data:`LIMIT`."""
 
     nargs = 1
+    is_extended_real = True
 
     def fdiff(self, argindex: int = 1) -> sp.Expr:
         return limcosh(self.args[0])
@@ -68,6 +70,7 @@ class limcosh(sp.Function):  # type: ignore[misc]
     """Hyperbolic cosine, constant beyond ±:data:`LIMIT`."""
 
     nargs = 1
+    is_extended_real = True
 
     def fdiff(self, argindex: int = 1) -> sp.Expr:
         (u,) = self.args
@@ -78,6 +81,7 @@ class softplus(sp.Function):  # type: ignore[misc]
     """ln(1 + exp(u))."""
 
     nargs = 1
+    is_extended_real = True
 
     def fdiff(self, argindex: int = 1) -> sp.Expr:
         return logistic(self.args[0])
@@ -87,6 +91,7 @@ class logistic(sp.Function):  # type: ignore[misc]
     """1 / (1 + exp(-u))."""
 
     nargs = 1
+    is_extended_real = True
 
     def fdiff(self, argindex: int = 1) -> sp.Expr:
         (u,) = self.args
@@ -97,6 +102,7 @@ class power(sp.Function):  # type: ignore[misc]
     """max(u, 0)^a for a >= 1."""
 
     nargs = 2
+    is_extended_real = True
 
     def fdiff(self, argindex: int = 1) -> sp.Expr:
         u, a = self.args
@@ -118,7 +124,7 @@ def branches(expr: sp.Expr, v: sp.Symbol) -> tuple[sp.Expr, sp.Expr]:
     for side, magnitude in ((0, v), (1, -v)):
         part = expr.replace(
             lambda e: isinstance(e, sp.Piecewise) and e.args[0][1] == (v >= 0),
-            lambda e, side=side: e.args[side][0],
+            lambda e, side=side: sp.Piecewise(*e.args[1:]) if side else e.args[0][0],
         )
         found.append(part.xreplace({sp.Abs(v): magnitude}))
     return found[0], found[1]

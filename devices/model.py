@@ -11,9 +11,11 @@ the derivatives through it by the implicit function theorem.
 
 __all__ = ["SERIES", "CompactModel", "Parameter", "symbols"]
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +29,11 @@ if TYPE_CHECKING:
     import sympy as sp
 
     from .compile import Numeric
+
+
+_NAME = re.compile(r"[A-Za-z](?:[A-Za-z0-9_]*[A-Za-z0-9])?")
+_STATE = re.compile(r"x\d+")
+_TAKEN = frozenset(("V", "X", "v", "x", "numpy"))
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,29 @@ class Parameter:
     meaning: str
     fixed: bool = False
 
+    def __post_init__(self) -> None:
+        """Refuse bounds that no fit can use, and names that equations or printings use themselves."""
+        if not _NAME.fullmatch(self.name) or self.name in _TAKEN or _STATE.fullmatch(self.name):
+            raise InputError(
+                f"{self.name!r:.60} can't be the name of a parameter: expected letters, digits and _,"
+                " a letter first and no _ last, and not v, x, x0, x1, ..."
+            )
+        if not (isfinite(self.lower) and isfinite(self.upper) and self.lower < self.upper):
+            raise InputError(
+                f"parameter {self.name}: its bounds are {self.lower} and {self.upper}, expected two"
+                " numbers, the lower one first"
+            )
+        if not self.lower <= self.default <= self.upper:
+            raise InputError(
+                f"parameter {self.name}: its default is {self.default}, expected a number from"
+                f" {self.lower} to {self.upper}, its bounds"
+            )
+        if self.log and self.lower <= 0:
+            raise InputError(
+                f"parameter {self.name}: a logarithmic scale can't begin at {self.lower}, expected a"
+                " lower bound above 0"
+            )
+
 
 SERIES = Parameter(
     "r_s",
@@ -59,9 +89,11 @@ SERIES = Parameter(
 )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class CompactModel:
     """Equations and parameter table of one memristor model.
+
+    Models are equal where all that they declare is.
 
     Attributes
     ----------
@@ -79,8 +111,8 @@ class CompactModel:
         Values that X can take; (0, 1) but for the plain resistor, whose X is a conductance.
     smooth
         Whether current and rate have continuous slopes (thresholds without kinks).
-    sets
-        Published parameter sets by name: ``{"oblea2010": {...}}``; see :func:`published`.
+    notes
+        What else one should know.
     """
 
     name: str
@@ -92,12 +124,15 @@ class CompactModel:
     state_range: tuple[float, float] = (0.0, 1.0)
     smooth: bool = True
     notes: str = ""
-    _cache: dict[Any, "Numeric"] = field(default_factory=dict, repr=False)
+    _cache: dict[Any, "Numeric"] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse a declaration with symbols that the table does not explain."""
         if not self.parameters or self.parameters[-1] != SERIES:
             raise InputError(f"model {self.name}: the last parameter must be SERIES")
+        twice = [name for name in self.names if self.names.count(name) > 1]
+        if twice:
+            raise InputError(f"model {self.name} has two parameters {twice[0]!r}")
         known = {"V", "X"} | {p.name for p in self.parameters[:-1]}
         for label, expr in (("current", self.current_expr), ("rate", self.rate_expr)):
             free = set() if expr is None else {str(s) for s in expr.free_symbols}

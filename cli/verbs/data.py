@@ -92,7 +92,10 @@ def import_(
     data: Files,
     output: Annotated[Path, typer.Argument(help="Measurement record to write (HDF5).")],
     kind: Annotated[
-        str | None, typer.Option(help="sweep, ramps, response, relaxation, log, or a table layout.")
+        str | None,
+        typer.Option(
+            help="sweep, ramps, response, relaxation, log, a table layout, or a registered importer."
+        ),
     ] = None,
     column: Column = None,
     sweep_rate: SweepRate = None,

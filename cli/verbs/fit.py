@@ -40,7 +40,10 @@ def fit(
     ],
     model: Annotated[
         str,
-        typer.Option(help="Compact model; several, separated by commas, to compare; or 'auto'."),
+        typer.Option(
+            help="Compact model, by name or a model file (TOML); several, separated by commas, to"
+            " compare; or 'auto'."
+        ),
     ] = "yakopcic",
     loss: Annotated[str, typer.Option(help="linear, log, hybrid or error.")] = "hybrid",
     floor: Annotated[
@@ -86,12 +89,12 @@ def fit(
 ) -> dict[str, Any]:
     """Fit a compact model to measured sweeps, with standard errors."""
     from ...devices.device import save_device, value_text
+    from ...devices.equations.model_file import load_model
     from ...devices.fitting.compare import CANDIDATES, compare
     from ...devices.fitting.fit import fit as run
     from ...devices.fitting.loss import Loss
     from ...devices.fitting.result import save_fit
     from ...devices.fitting.space import Prior
-    from ...devices.models import MODELS
 
     reading = read_options(
         column,
@@ -117,9 +120,10 @@ def fit(
     }
     held_out: dict[str, Any] | None = None
     names = CANDIDATES if model == "auto" else tuple(model.split(","))
+    models = [load_model(name) for name in names]
     with _pool(workers) as pool, bar(f"fitting {model}") as progress:
-        if len(names) > 1:
-            comparison = compare(names, sweeps, executor=pool, progress=progress, **settings)
+        if len(models) > 1:
+            comparison = compare(models, sweeps, executor=pool, progress=progress, **settings)
             winner = comparison.best
             held_out = {
                 key: asdict(errors) if json else _errors(errors)
@@ -131,7 +135,7 @@ def fit(
                 return _no_winner(comparison, held_out, record or device or plot, json)
             best = winner
         else:
-            best = run(MODELS[model], sweeps, executor=pool, progress=progress, **settings)
+            best = run(models[0], sweeps, executor=pool, progress=progress, **settings)
     if not best.converged:
         note(
             f"warning: the fit did not converge ({best.message}); try more starts or fix parameters"
@@ -145,12 +149,13 @@ def fit(
     if record is not None:
         save_fit(best, record, keep_unconverged=keep_unconverged)
     label = name or Path(sweeps[0].name).stem
+    asked = names[[found.name for found in models].index(best.model.name)]
     if device is not None:
         if not (best.converged or keep_unconverged):
             save_fit(best, device)  # says why, and writes nothing
         save_device(
             best.device(
-                label, meta={**origin, "command": _command(data, best, settings, column, reading)}
+                label, meta={**origin, "command": _command(data, asked, settings, column, reading)}
             ),
             device,
         )
@@ -233,7 +238,7 @@ def _sweeps(data: list[str], reading: dict[str, Any]) -> tuple[list[Any], dict[s
         paths, facts = find_files(item)
         origin |= facts
         for path in paths:
-            found = read_measurement(path, kind="sweep", meta=facts, **reading)
+            found = read_measurement(path, meta=facts, **reading)
             if not all(isinstance(measured, Sweep) for measured in found):
                 raise InputError(f"{path} holds no current-voltage sweep")
             sweeps += found
@@ -268,13 +273,13 @@ def _pool(workers: int) -> "AbstractContextManager[Executor | None]":
 
 def _command(
     data: list[str],
-    best: Any,
+    model: str,
     settings: dict[str, Any],
     column: list[str] | None,
     reading: dict[str, Any],
 ) -> str:
     """Return the command line that makes this fit again."""
-    words = ["memtwin fit", *(f"'{item}'" for item in data), f"--model {best.model.name}"]
+    words = ["memtwin fit", *(f"'{item}'" for item in data), f"--model {model}"]
     words += [f"--column '{item}'" for item in column or []]
     words += [
         f"--{key.replace('_', '-')} {value}"

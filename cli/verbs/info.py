@@ -6,14 +6,17 @@ from ..console import Json, emit
 
 
 def info(json: Json = False) -> None:
-    """Show versions, the ngspice that was found, cores and the data cache."""
+    """Show versions, the ngspice that was found, cores, the data cache, models, engines and importers."""
     import os
     import platform
     from importlib.metadata import version
 
     from ... import __version__
     from ...circuits.ngspice import installed as ngspice
+    from ...circuits.registry import engine_names
     from ...data.catalogue import cache_folder
+    from ...data.importers.readers import IMPORTERS
+    from ...devices.models import MODELS
 
     found = ngspice.features() if ngspice.available() else None
     summary = {
@@ -29,5 +32,8 @@ def info(json: Json = False) -> None:
         else os.cpu_count(),
         "data_cache": str(cache_folder()),
         "data_cache_exists": cache_folder().is_dir(),
+        "models": list(MODELS),
+        "engines": list(engine_names()),
+        "importers": list(IMPORTERS),
     }
     emit(summary, as_json=json, title="memtwin")

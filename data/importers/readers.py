@@ -1,17 +1,26 @@
-"""Which importer reads which file: measurements by dataset, and any file by what it looks like."""
+"""Which importer reads which file: measurements by dataset, and any file by its kind or what it looks like.
 
-__all__ = ["read_measurement"]
+A kind is an importer's name. Those here read what they are told to; one that was registered, or that an installed
+package offers, is asked first whether a file is its own.
+"""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+__all__ = ["IMPORTERS", "Importer", "read_measurement", "register_importer"]
+
+import gzip
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from functools import partial
+from inspect import Parameter, signature
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from ..errors import InputError
-from ..measurement import Measurement, Meta, Table, load_measurement
+from ..errors import InputError, MemtwinError
+from ..measurement import Measurement, Meta, PulseTrain, Relaxation, Sweep, Table, load_measurement
+from ..registry import Registry, text_of
 from .arrays import (
     LAYOUTS,
     read_event_log,
@@ -34,12 +43,37 @@ _SWEEP_OPTIONS = frozenset(
 _RAMP_OPTIONS = frozenset(("columns", "units", "v_read"))
 
 
+_HEAD = 4096
+_KINDS_OF_DATA = (Sweep, PulseTrain, Relaxation, Table)
+
+
+class Importer(Protocol):
+    """What reads one kind of file; :func:`register_importer` puts it to use."""
+
+    @property
+    def name(self) -> str:
+        """The kind of file, as ``--kind`` names it."""
+
+    def matches(self, path: Path, head: bytes) -> bool:
+        """Return whether the file is of this kind, by its name or by its first 4096 bytes (unpacked if gzipped)."""
+
+    def read(self, path: Path) -> Measurement | Sequence[Measurement]:
+        """Return what the file holds; further parameters are options, such as ``columns`` or ``v_read``."""
+
+
 @dataclass(frozen=True)
 class _Reader:
     """How to read one kind of file, and which options that takes."""
 
-    read: Callable[..., list[Measurement]]
+    reads: Callable[..., list[Measurement]]
     options: frozenset[str] = frozenset()
+    name: str = ""
+
+    def matches(self, path: Path, head: bytes) -> bool:
+        return False
+
+    def read(self, path: Path, meta: Meta | None = None, **options: Any) -> list[Measurement]:
+        return self.reads(path, meta or {}, **options)
 
 
 def _ramp_columns(
@@ -109,6 +143,39 @@ _KINDS: Mapping[str, _Reader] = {
     "relaxation": _Reader(_relaxation),
     "log": _Reader(_events),
 }
+
+
+def _checked(name: str, importer: Any) -> Importer:
+    if not all(callable(getattr(importer, method, None)) for method in ("matches", "read")):
+        raise InputError(
+            f"the importer {name!r} is {importer!r:.60}, expected an object with the methods"
+            " matches(path, head) and read(path)"
+        )
+    taken: Importer = importer
+    return taken
+
+
+IMPORTERS: Registry[Importer] = Registry(
+    "kind of measurement",
+    how="register its importer with register_importer(IMPORTER) of memtwin.data.importers.readers",
+    shipped={name: partial(replace, reader, name=name) for name, reader in _KINDS.items()},
+    group="memtwin.importers",
+    check=_checked,
+)
+"""Importers by name; packages offer theirs by entry points of the group ``memtwin.importers``."""
+
+
+def register_importer(importer: Importer, *, replace: bool = False) -> Importer:
+    """Let an importer read its kind of file, wherever a measurement is read; return it.
+
+    Raises
+    ------
+    InputError
+        If another importer has its name, unless ``replace`` is given; or a method is missing.
+    """
+    return IMPORTERS.add(str(getattr(importer, "name", "")), importer, replace=replace)
+
+
 _DATASETS: tuple[tuple[str, str, _Reader], ...] = (
     ("nbsto-groningen-iv", "*.csv", _SWEEP),
     ("crosssim-taox-ltp-ltd", "*.csv", _Reader(_crosssim)),
@@ -147,8 +214,8 @@ def read_measurement(
     dataset
         Its dataset in the catalogue, if it has one; that also says how to read it.
     kind
-        Else: ``sweep`` (the default), ``ramps``, ``response``, ``relaxation``, ``log``, or a table
-        layout.
+        Else: ``sweep``, ``ramps``, ``response``, ``relaxation``, ``log``, a table layout, or the name of a registered
+        importer. Default: that of the importer that says that the file is its own, else ``sweep``.
     meta
         Facts to keep with it.
     options
@@ -182,14 +249,81 @@ def read_measurement(
         if reader is None:
             raise InputError(f"{path.name} of dataset {dataset} holds no measurement")
         _refuse_options(path, given, reader.options, f"a file of {dataset}")
-    else:
-        reader = _KINDS.get(kind or "sweep")
-        if reader is None:
+        return reader.read(path, facts, **given)
+    kind = kind or _kind_of(path)
+    importer = IMPORTERS[kind]
+    _refuse_options(path, given, _options(importer), f"the kind {kind}")
+    if isinstance(importer, _Reader):
+        return importer.read(path, facts, **given)
+    return _imported(importer, path, facts, given)
+
+
+def _kind_of(path: Path) -> str:
+    """Return the name of the one importer that says that the file is its own, else ``sweep``."""
+    asked = [name for name in IMPORTERS if not isinstance(IMPORTERS[name], _Reader)]
+    if not asked:
+        return "sweep"
+    head = _head(path)
+    found = []
+    for name in asked:
+        try:
+            if IMPORTERS[name].matches(path, head):
+                found.append(name)
+        except Exception as error:
             raise InputError(
-                f"unknown kind of measurement {kind!r} (known: {', '.join(sorted(_KINDS))})"
-            )
-        _refuse_options(path, given, reader.options, f"the kind {kind or 'sweep'}")
-    return reader.read(path, facts, **given)
+                f"{path}: the importer {name!r} can't say whether it reads it ({text_of(error)});"
+                " give the kind"
+            ) from error
+    if len(found) > 1:
+        raise InputError(
+            f"{path}: the importers {' and '.join(map(repr, found))} both read it; give the kind"
+        )
+    return found[0] if found else "sweep"
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+        if head[:2] == b"\x1f\x8b":
+            with gzip.open(path) as packed:
+                head = packed.read(_HEAD)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(
+            f"can't read {path}: {getattr(error, 'strerror', None) or error}"
+        ) from error
+    return head
+
+
+def _options(importer: Importer) -> frozenset[str]:
+    """Return the options that an importer takes: what its ``read`` has by keyword."""
+    if isinstance(importer, _Reader):
+        return importer.options
+    _, *others = signature(importer.read).parameters.values()
+    by_name = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
+    return frozenset(each.name for each in others if each.kind in by_name)
+
+
+def _imported(
+    importer: Importer, path: Path, facts: Meta, given: Mapping[str, Any]
+) -> list[Measurement]:
+    """Return what a registered importer reads, with what else is known of the file."""
+    try:
+        found = importer.read(path, **given)
+    except MemtwinError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"{path}: the importer {importer.name!r} can't read it: {text_of(error)}"
+        ) from error
+    several = [found] if isinstance(found, _KINDS_OF_DATA) else list(found or ())
+    if not several or not all(isinstance(one, _KINDS_OF_DATA) for one in several):
+        raise InputError(
+            f"{path}: the importer {importer.name!r} gave {found!r:.60}, expected a Sweep, PulseTrain,"
+            " Relaxation or Table"
+        )
+    known = {"file": path.name, **facts}
+    return [replace(one, meta={**one.meta, **known}) for one in several]
 
 
 def _refuse_options(

@@ -12,7 +12,8 @@ import numpy as np
 from ...data.errors import FitError, InputError, MemtwinError, nearest
 from ...data.measurement import Sweep
 from ...data.types import Array, Progress
-from ..models import MODELS
+from ..equations.model_file import load_model
+from ..model import CompactModel
 from .fit import Fit, fit
 from .loss import Loss
 from .quality import quality, says_nothing
@@ -74,7 +75,7 @@ class Comparison:
 
 
 def compare(
-    models: Sequence[str],
+    models: Sequence[str | CompactModel],
     sweeps: Sequence[Sweep],
     *,
     executor: Executor | None = None,
@@ -97,7 +98,7 @@ def compare(
     Parameters
     ----------
     models
-        Names, as in :data:`memtwin.devices.models.MODELS`.
+        Models; or their names, or paths of their files, as :func:`.model_file.load_model` takes them.
     sweeps
         Measurements of one device.
     executor
@@ -115,7 +116,10 @@ def compare(
     if not models:
         raise InputError("there is no model to compare")
     known = {"x0", *(f"x0_{k + 1}" for k in range(len(sweeps)))}
-    known.update(*(MODELS[name].names for name in models))
+    chosen = {model.name: model for model in map(load_model, models)}
+    if len(chosen) < len(models):
+        raise InputError("two of the models to compare have the same name")
+    known.update(*(model.names for model in chosen.values()))
     for key in ("fixed", "bounds", "priors", "start"):
         for name in settings.get(key) or {}:
             if name not in known:
@@ -124,16 +128,18 @@ def compare(
                 )
     folds = _folds(list(sweeps))
     if executor is None:
-        results = ((name, _judge(name, folds, settings)) for name in models)
+        results = ((name, _judge(model, folds, settings)) for name, model in chosen.items())
     else:
-        futures = {executor.submit(_judge, name, folds, settings): name for name in models}
+        futures = {
+            executor.submit(_judge, model, folds, settings): name for name, model in chosen.items()
+        }
         results = ((futures[job], job.result()) for job in as_completed(futures))
     found: dict[str, HeldOut | str] = {}
     for name, result in results:
         found[name] = result
         if progress is not None:
-            progress(len(found), len(models) + 1)
-    judged = {name: found[name] for name in models}  # in the order given, whoever came first
+            progress(len(found), len(chosen) + 1)
+    judged = {name: found[name] for name in chosen}  # in the order given, whoever came first
     scores = {name: result for name, result in judged.items() if isinstance(result, HeldOut)}
     failed = {name: result for name, result in judged.items() if isinstance(result, str)}
     if not scores:
@@ -143,10 +149,12 @@ def compare(
     unseen = [sweep for _, part in folds for sweep in part]
     warning = _warning(best, ranked[best], unseen, settings.get("loss", "hybrid"))
     winner = (
-        None if warning else fit(MODELS[best], sweeps, executor=executor, **_known(best, settings))
+        None
+        if warning
+        else fit(chosen[best], sweeps, executor=executor, **_known(chosen[best], settings))
     )
     if progress is not None:
-        progress(len(models) + 1, len(models) + 1)
+        progress(len(chosen) + 1, len(chosen) + 1)
     return Comparison(winner, ranked, failed, warning)
 
 
@@ -162,7 +170,7 @@ def _warning(name: str, best: HeldOut, unseen: list[Sweep], loss: Loss | str) ->
 
 
 def _judge(
-    name: str, folds: list[tuple[list[Sweep], list[Sweep]]], settings: dict[str, Any]
+    model: CompactModel, folds: list[tuple[list[Sweep], list[Sweep]]], settings: dict[str, Any]
 ) -> HeldOut | str:
     """Return a model's errors on what it has not seen, or why it could not be fitted."""
     rows = 0
@@ -170,7 +178,7 @@ def _judge(
     fits = 1
     try:
         for seen, unseen in folds:
-            fitted = fit(MODELS[name], seen, **_known(name, settings))
+            fitted = fit(model, seen, **_known(model, settings))
             variants = [
                 fitted,
                 *(replace(fitted, parameters=end.parameters) for end in fitted.ends),
@@ -200,9 +208,9 @@ def _errors(fitted: Fit, unseen: list[Sweep]) -> Array:
     return total
 
 
-def _known(name: str, settings: dict[str, Any]) -> dict[str, Any]:
+def _known(model: CompactModel, settings: dict[str, Any]) -> dict[str, Any]:
     """Return the settings with only those named parameters that this model has."""
-    names = {*MODELS[name].names, "x0"}
+    names = {*model.names, "x0"}
     chosen = dict(settings)
     for key in ("fixed", "bounds", "priors", "start"):
         chosen[key] = {n: v for n, v in (settings.get(key) or {}).items() if n in names}

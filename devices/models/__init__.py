@@ -1,11 +1,13 @@
-"""The compact models, one module each, declared when first asked for."""
+"""The compact models by name: those of the modules here, declared when first asked for, and any that are registered."""
 
-__all__ = ["MODELS"]
+__all__ = ["MODELS", "Models"]
 
 import importlib
-from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
 
-from ...data.errors import InputError, nearest
+from ...data.errors import InputError
+from ...data.registry import Registry
 from ..model import CompactModel
 
 _MODULES = {
@@ -30,29 +32,41 @@ _MODULES = {
 }
 
 
-class _Models(Mapping[str, CompactModel]):
-    """Models by name; SymPy is imported when the first one is asked for."""
+class Models(Registry[CompactModel]):
+    """Compact models by name; packages offer theirs by entry points of the group ``memtwin.models``."""
 
     def __init__(self) -> None:
-        self._declared: dict[str, CompactModel] = {}
+        super().__init__(
+            "compact model",
+            how="register it with models.register(MODEL), or give the path of its file",
+            shipped={name: partial(_declared, name) for name in _MODULES},
+            group="memtwin.models",
+            check=_checked,
+        )
 
-    def __getitem__(self, name: str) -> CompactModel:
-        if name not in self._declared:
-            if name not in _MODULES:
-                raise InputError(f"there is no compact model {name!r}{nearest(name, _MODULES)}")
-            module = importlib.import_module(f".{_MODULES[name]}", __name__)
-            self._declared[name] = module.declare(name)
-        return self._declared[name]
+    def register(self, model: CompactModel, *, replace: bool = False) -> CompactModel:
+        """Let the model's name stand for it, here and wherever a file or a command names it; return it.
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(_MODULES)
-
-    def __len__(self) -> int:
-        return len(_MODULES)
-
-    def __contains__(self, name: object) -> bool:
-        return name in _MODULES
+        Raises
+        ------
+        InputError
+            If another model has that name, unless ``replace`` is given.
+        """
+        return self.add(_checked("", model).name, model, replace=replace)
 
 
-MODELS: Mapping[str, CompactModel] = _Models()
-"""Every model of the package by its name."""
+def _declared(name: str) -> CompactModel:
+    model: CompactModel = importlib.import_module(f".{_MODULES[name]}", __name__).declare(name)
+    return model
+
+
+def _checked(name: str, model: Any) -> CompactModel:
+    if not isinstance(model, CompactModel):
+        raise InputError(f"expected a CompactModel, got {model!r:.60}")
+    if name not in ("", model.name):
+        raise InputError(f"the model that {name!r} stands for calls itself {model.name!r}")
+    return model
+
+
+MODELS = Models()
+"""Every model by its name."""

@@ -24,7 +24,7 @@ from sympy.printing.precedence import PRECEDENCE, precedence
 
 from ...data.errors import InputError
 from ..device import Device
-from ..functions import LIMIT, branches
+from ..functions import LIMIT, branches, limexp, logistic, softplus
 from ..model import symbols
 from .operators import OperatorPrinter
 
@@ -101,15 +101,21 @@ class _NgspicePrinter(OperatorPrinter):
         return f"(0.5 + 0.5*tanh(0.5*({self._print(expr.args[0])})))"
 
     def _print_power(self, expr: sp.Expr) -> str:
-        # Its base is never negative, so that ** is exact and evaluates the base once.
         base, exponent = expr.args
-        if exponent == 1:
-            return f"({self._print(base)})"
-        return f"(({self._print(base)})**({self._print(exponent)}))"
+        text = self._print(base)
+        if not _never_negative(base):  # ngspice would take the power of its magnitude
+            text = f"max({text}, 0)"
+        return f"({text})" if exponent == 1 else f"(({text})**({self._print(exponent)}))"
 
     def _print_Mul(self, expr: sp.Mul) -> str:
         text = "*".join(self.parenthesize(arg, precedence(expr), strict=False) for arg in expr.args)
         return f"({text})"
+
+
+def _never_negative(expr: sp.Expr) -> bool:
+    if expr.is_Mul:
+        return all(map(_never_negative, expr.args))
+    return bool(expr.is_extended_nonnegative) or isinstance(expr, softplus | limexp | logistic)
 
 
 def expression(expr: sp.Expr, names: dict[str, str], *, guarded: bool = False) -> str:
@@ -222,7 +228,7 @@ def subcircuit(device: Device, name: str = "memristor", *, x0: float = 0.5) -> s
     body = dynamic_elements(device, "m", "p", "n", "q", x0="{x0}")
     body.append("Bm_x x 0 V=min(max(v(q), 0), 1)")
     title = "; ".join(
-        filter(None, (f"* {device.model.title}", _comment(device.name), device.caveat))
+        filter(None, (f"* {_comment(device.model.title)}", _comment(device.name), device.caveat))
     )
     head = f".subckt {name} p n x params: x0={number(x0)}"
     return "\n".join([title, head, *body, f".ends {name}", ""])

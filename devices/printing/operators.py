@@ -27,5 +27,14 @@ class OperatorPrinter(StrPrinter):  # type: ignore[misc]
             text = f"{name}({text}, {self._print(other)})"
         return str(text)
 
+    def _print_And(self, expr: sp.And) -> str:
+        return self._joined(" && ", expr)
+
+    def _print_Or(self, expr: sp.Or) -> str:
+        return self._joined(" || ", expr)
+
+    def _joined(self, sign: str, expr: sp.Expr) -> str:
+        return f"({sign.join(f'({self._print(part)})' for part in expr.args)})"
+
     def _print_Relational(self, expr: sp.Rel) -> str:
         return f"{self._print(expr.lhs)} {expr.rel_op} {self._print(expr.rhs)}"

@@ -70,7 +70,10 @@ def test_import_errors_end_with_two_and_one_sentence(tmp_path, sweep_file):
     for arguments, sentence in (
         (["import", str(tmp_path / "no.csv"), "x.h5"], "there is no file"),
         (["import", str(sweep_file), "x.h5", "--column", "q=1"], "expected t=, v= or i="),
-        (["import", str(sweep_file), "x.h5", "--kind", "sweeps"], "unknown kind of measurement"),
+        (
+            ["import", str(sweep_file), "x.h5", "--kind", "sweeps"],
+            "no kind of measurement 'sweeps' (did you mean 'sweep'?)",
+        ),
         (["import", str(sweep_file), "x.h5", "--kind", "ramps"], "t: by its name this is a time"),
         (["import", str(sweep_file), "x.h5", "--kind", "ramps", "--column", "g=i"], "read voltage"),
         (["import", str(sweep_file), "x.h5", "--v-read", "0.1"], "v read does not apply to"),

@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -44,6 +45,7 @@ from pydantic import (
 from ...circuits.array.amplifier import Amplifier
 from ...circuits.array.cell import ACCESS, Access
 from ...circuits.array.tile import Tile
+from ...circuits.registry import known_engine
 from ...data.errors import InputError, nearest
 from ...data.files import parse_toml, read_toml
 from ...devices.spread.effects import Effects
@@ -56,7 +58,7 @@ from ..trainer.audit import Auditor
 from ..trainer.trainer import LEARNING_RATE_MAX, TrainOptions
 from ..twin.matrix import MappingOptions
 
-EngineName: TypeAlias = Literal["ideal", "surrogate", "line", "spice"]
+EngineName: TypeAlias = Annotated[str, AfterValidator(known_engine)]
 
 
 class _Section(BaseModel):

@@ -15,7 +15,7 @@ from memtwin.circuits.engine import ProgrammedArray
 from memtwin.circuits.engines.ideal import Ideal
 from memtwin.circuits.engines.nodal import Nodal
 from memtwin.circuits.lines.cell_law_fit import law_over
-from memtwin.circuits.registry import ENGINES, make_engine
+from memtwin.circuits.registry import engine_names, make_engine
 from memtwin.data.errors import InputError
 from memtwin.devices.device import Device
 from memtwin.devices.models import MODELS
@@ -217,7 +217,7 @@ def test_fields_show_the_drop_along_the_wires(rng):
     np.testing.assert_allclose(fields.row[0, :, 0], fields.i[0, :, 1:].sum(axis=1), rtol=1e-9)
 
 
-@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("name", engine_names())
 def test_wrong_shapes_and_numbers_are_refused_with_their_place(name):
     needs(name)
     engine = make_engine(name, Tile(3, 2))
@@ -259,7 +259,7 @@ def needs(name):
 
 
 @pytest.mark.parametrize("cell", ["resistor", "sinh", "1T1R"])
-@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("name", engine_names())
 def test_one_vector_reads_as_a_batch_of_one(name, cell, rng):
     needs(name)
     tile = Tile(4, 3, cell=CELLS[cell])
@@ -278,7 +278,7 @@ def test_one_vector_reads_as_a_batch_of_one(name, cell, rng):
         assert one.worst_drop == batch.worst_drop[0]
 
 
-@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("name", engine_names())
 def test_arrays_of_one_engine_are_independent_and_stay_as_they_are(name, rng):
     needs(name)
     tile = Tile(6, 4, cell=CELLS["sinh"])

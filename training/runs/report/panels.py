@@ -154,11 +154,12 @@ def _modelled(record: Mapping[str, Any], measured: "Sweep | None") -> tuple[Any,
 
     from ....devices.device import Device
     from ....devices.dynamics.simulate import simulate
-    from ....devices.models import MODELS
+    from ....devices.equations.model_file import parse_model_text
 
     part = record["device"]
     facts = part["provenance"]
-    device = Device(part["name"], MODELS[part["model"]], part["parameters"])
+    model = parse_model_text(part["model"], "the record's device: model")
+    device = Device(part["name"], model, part["parameters"])
     if measured is not None:
         t, v = measured.t, measured.v
     else:

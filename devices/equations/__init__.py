@@ -1,0 +1,1 @@
+"""Models written down as text: equations and the files that hold them."""
