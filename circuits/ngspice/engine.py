@@ -147,8 +147,9 @@ class SpiceArray(Programmed[Spice]):
         """Return the currents [A], (..., batch, cols), for ``v`` [V], (..., batch, rows); of a
         single tile also (cols,) for one vector, (rows,).
         """
+        one = np.ndim(v) == 1
         i = self._currents(checked_voltages(self.tile, self.stack, v), progress)
-        return i[0] if np.ndim(v) == 1 else i
+        return i[0] if one else i
 
     def fields(self, v: ArrayLike, progress: Progress | None = None) -> Fields:
         """Return potentials and currents everywhere for ``v`` [V], in the shapes of a read."""

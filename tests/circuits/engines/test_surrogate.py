@@ -1,5 +1,6 @@
 """The surrogate against the line solver, its own estimate, and its manners."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -172,6 +173,22 @@ def test_what_is_reprogrammed_stays_as_it_was(
         for one, two in zip(bits[k], again, strict=True):
             np.testing.assert_array_equal(one, two)
         other.reprogram(g[k]).read(v)
+
+
+def test_there_is_one_set_of_matrices_at_a_time(rng: np.random.Generator) -> None:
+    g = rng.choice(LEVELS, (2, 40, 32, 32))
+    engine = Surrogate(Tile(32, 32, cell=CELLS["sinh5"]), check=0.0)
+    tracemalloc.start()
+    try:
+        first = engine.program(g[0])
+        held, _ = tracemalloc.get_traced_memory()
+        second = first.reprogram(g[1])
+        both, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # Conductances and residuals are those of each, the rest is handed on.
+    assert both < 1.5 * held
+    assert second.engine is first.engine
 
 
 def test_long_batches_are_read_like_short_ones(rng: np.random.Generator) -> None:
