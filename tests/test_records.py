@@ -28,6 +28,7 @@ from memtwin.circuits.programming.table import load_table, make_table
 from memtwin.circuits.programming.verify import Recipe
 from memtwin.circuits.surrogate.characterise import Characterisation, Vectors, load_characterisation
 from memtwin.circuits.surrogate.fit import SurrogateFit, fit_surrogate, load_surrogate
+from memtwin.data.errors import InputError
 from memtwin.data.measurement import (
     PulseTrain,
     Relaxation,
@@ -36,11 +37,11 @@ from memtwin.data.measurement import (
     load_measurement,
     save_measurement,
 )
-from memtwin.data.store import pack, read_record, unpack, write_record
+from memtwin.data.store import pack, read_record, reading, unpack, write_record
 from memtwin.devices.device import Device, load_device, save_device
 from memtwin.devices.fitting.fit import fit
 from memtwin.devices.fitting.result import load_fit
-from memtwin.devices.levels import make_levels
+from memtwin.devices.levels import Levels, make_levels
 from memtwin.devices.models import MODELS
 
 few = settings(max_examples=15)
@@ -199,6 +200,24 @@ def test_tiles_that_were_saved_read_the_same(
     again = unpack(Tile, read_record(path, "tile")["tile"])
     g, v = rng.choice(levels_of(tile.cell), (4, 3)), rng.uniform(-0.2, 0.2, (3, 4))
     assert same(*(Nodal(one).program(g).read(v) for one in (tile, again)))
+
+
+def test_levels_that_were_packed_are_the_same_conductances(tmp_path: Path) -> None:
+    levels = make_levels(load_device("nbsto_32um").scaled(0.5), 4, 0.2)
+    path = write_record(tmp_path / "l.h5", "levels", pack(levels))
+    again = unpack(Levels, read_record(path, "levels"))
+    assert again.device.digest == levels.device.digest
+    assert same(
+        again.device.conductance(again.x, again.v_read), levels.device.conductance(levels.x, 0.2)
+    )
+    assert same(again.g, levels.g)
+
+
+def test_an_unknown_model_is_named(tmp_path: Path) -> None:
+    tree = pack(CELLS["sinh"].device) | {"model": "sihn"}
+    path = write_record(tmp_path / "d.h5", "device", {"device": tree})
+    with pytest.raises(InputError, match="sihn"), reading(path, "device") as found:
+        unpack(Device, found["device"])
 
 
 @pytest.fixture(scope="module")
