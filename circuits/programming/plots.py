@@ -125,7 +125,9 @@ def save_table_figure(table: WriteTable, path: str | Path) -> Path:
     energy, prefix = _scaled(table.energy)
     cost_map(figure.add_subplot(grid[1, 2:4]), energy, label=f"energy [{prefix}J]")
     error_histogram(figure.add_subplot(grid[1, 4:6]), table)
-    figure.suptitle(caption(f"{table.levels} levels: {table.source}"), fontsize=10)
+    figure.suptitle(
+        caption(f"{table.levels} levels: {table.source}, seed {table.seed}"), fontsize=10
+    )
     return write_figure(figure, path)
 
 

@@ -5,12 +5,11 @@ parameters that differ from device to device (D2D), a state that answers every p
 differently (C2C), and a read that is noisy.
 """
 
-__all__ = ["Behaviour", "Population", "Pulsed", "Spread", "spread_from_fit"]
+__all__ = ["Behaviour", "Population", "Spread", "spread_from_fit"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from ...data.errors import InputError
 from ...data.types import Array
 from ...devices.device import Device
+from ...devices.pulses.trapezoid import Pulsed
 from ...devices.series import inner_voltage
 from .integrate import integrate
 
@@ -65,15 +65,6 @@ def spread_from_fit(device: Device, *, c2c: float = 0.0, read: float = 0.0) -> S
         if np.isfinite(error) and error > 0.0 and device.parameters[name] != 0.0 and name != "r_s"
     }
     return Spread(d2d, c2c, read)
-
-
-class Pulsed(NamedTuple):
-    """What a pulse did."""
-
-    x: Array
-    """State after it, (devices,)."""
-    energy: Array
-    """Energy taken by each device [J], (devices,)."""
 
 
 @dataclass(frozen=True)

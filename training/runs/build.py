@@ -31,13 +31,13 @@ from ...data.errors import InputError
 from ...data.types import Progress
 from ...devices.device import load_device
 from ...devices.levels import Levels, make_levels
+from ...devices.pulses.pricing import LevelPricing
 from ..network import AveragePool, MaxPool, Network, lenet, mlp
 from ..rules.baselines import BASELINES, ClosedLoopOptions
 from ..rules.siamese import SiameseOptions
 from ..trainer.audit import Auditor
 from ..trainer.loop import build_twin
 from ..trainer.trainer import TrainOptions
-from ..twin.ledger import WriteCosts
 from ..twin.matrix import EngineFactory
 from ..twin.twin import MemristorTwin
 from .config import RunConfig
@@ -85,14 +85,14 @@ def write_costs(
     progress: Progress | None = None,
     *,
     path: str | Path | None = None,
-) -> WriteCosts:
+) -> LevelPricing:
     """Return what writes of the run's device cost, from write-verify loops on its own dynamics.
 
     The table is taken from ``path`` if it is there, else made and kept there.
     """
     if path is not None and Path(path).exists():
         table = load_table(path)
-        return WriteCosts.of_table(table, make_vain(levels, table.recipe))
+        return table.pricing(make_vain(levels, table.recipe))
     spread = spread_from_fit(
         levels.device, c2c=config.device.pulse_spread, read=config.device.verify_noise
     )
@@ -100,7 +100,7 @@ def write_costs(
     table = make_table(levels, recipe, spread, seed=config.seed, progress=progress)
     if path is not None:
         table.save(path)
-    return WriteCosts.of_table(table, make_vain(levels, recipe))
+    return table.pricing(make_vain(levels, recipe))
 
 
 def write_tolerance(config: RunConfig) -> float:

@@ -14,6 +14,7 @@ __all__ = [
     "levels_tree",
     "load_run",
     "network_name",
+    "pricing_tree",
     "record_path",
     "summarise",
     "versions",
@@ -31,11 +32,13 @@ import numpy as np
 from ... import __version__
 from ...circuits.array.cell import Cell
 from ...circuits.ngspice.installed import Features
+from ...circuits.programming.fractional_moves import LevelMoves
 from ...data.errors import InputError
 from ...data.store import reading
 from ...data.types import Array
 from ...devices.device import Device
 from ...devices.levels import Levels
+from ...devices.pulses.pricing import LevelPricing
 from ..network import Conv2d, Dense, Network
 from ..trainer.audit import AuditRecord
 from ..trainer.results import EpochRecord, TrainResult
@@ -130,6 +133,22 @@ def levels_tree(levels: Levels, cell: Cell) -> dict[str, Any]:
         "v": v,
         "i": cell.current(v, levels.g[:, None]),
     }
+
+
+def pricing_tree(pricing: LevelPricing) -> dict[str, Any]:
+    """Return what writes cost between levels, (L, L), and between fractional ones or in vain where
+    a table of moves says so.
+    """
+    tree = pricing.table._asdict() | {
+        "read_energy": pricing.read.energy,
+        "read_time": pricing.read.time,
+        "source": pricing.source,
+        "tolerance": pricing.tolerance,
+    }
+    for name, law in (("moves", pricing.between), ("vain", pricing.vain)):
+        if isinstance(law, LevelMoves):
+            tree |= {name: vars(law.moves), "g": law.g}
+    return tree
 
 
 def epochs_tree(

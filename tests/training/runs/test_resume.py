@@ -11,6 +11,7 @@ from memtwin.circuits.engines.ideal import Ideal
 from memtwin.circuits.lines.solver import LineSolver
 from memtwin.circuits.surrogate.engine import Surrogate
 from memtwin.data.dataset import load_images
+from memtwin.devices.pulses.nominal import nominal_pricing
 from memtwin.training.network import mlp
 from memtwin.training.rules.baselines import BASELINES
 from memtwin.training.rules.siamese import COMPENSATIONS, SiameseOptions
@@ -19,7 +20,6 @@ from memtwin.training.trainer.checkpoint import load_checkpoint, save_checkpoint
 from memtwin.training.trainer.loop import build_twin
 from memtwin.training.trainer.trainer import Trainer, TrainOptions
 from memtwin.training.twin.effects import Effects
-from memtwin.training.twin.ledger import WriteCosts
 from memtwin.training.twin.matrix import MappingOptions
 
 ENGINES = {"ideal": Ideal, "surrogate": Surrogate, "line": LineSolver}
@@ -62,7 +62,7 @@ def trainer(digits, engine, effects, options=OPTIONS, mapping=None):
     )
     # A surrogate of its own, whose reads depend on what it held before.
     auditor = Auditor(Surrogate, every=2, bar_percent=100.0)
-    return Trainer(twin, digits, options, WriteCosts.nominal(16), auditor=auditor)
+    return Trainer(twin, digits, options, nominal_pricing(16), auditor=auditor)
 
 
 def outcome(trained):
