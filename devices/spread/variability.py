@@ -21,6 +21,7 @@ __all__ = [
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,9 +29,11 @@ from scipy.optimize import brentq
 
 from ...data.errors import InputError
 from ...data.types import Array
-from ..fitting.fit import Fit
 from ..model import CompactModel
 from .relaxation import PcmDrift, RelaxationSpread
+
+if TYPE_CHECKING:  # only named here, and it brings all of lmfit along
+    from ..fitting.fit import Fit
 
 _EDGE = 1e-9  # how far inside its bounds a parameter is taken to be, as a share of their distance
 
@@ -246,7 +249,7 @@ class RealArray:
         return np.repeat(now[None], len(times), 0)
 
 
-def parameter_spread(fits: Sequence[Fit]) -> ParameterSpread:
+def parameter_spread(fits: "Sequence[Fit]") -> ParameterSpread:
     """Describe how the parameters of one model scatter over fits to several cycles or devices.
 
     Parameters that every fit holds at the same value stay fixed; so do those that some fit could
