@@ -1,5 +1,7 @@
 """Write costs and the ledger against sums done by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,7 +13,7 @@ from memtwin.circuits.programming.table import make_table
 from memtwin.data.errors import InputError
 from memtwin.devices.device import load_device
 from memtwin.devices.levels import make_levels
-from memtwin.devices.pulses.costs import Read, verified
+from memtwin.devices.pulses.costs import Costs, Read, verified
 from memtwin.devices.pulses.nominal import nominal_pricing
 from memtwin.devices.pulses.open_loop import open_loop_costs
 from memtwin.devices.pulses.pricing import LevelPricing
@@ -61,6 +63,34 @@ def test_an_update_costs_what_a_hand_counts():
         assert getattr(devices, name).sum() == pytest.approx(getattr(cost, name))
     assert ledger.close_epoch() == cost
     assert ledger.epoch == Cost()
+
+
+class Flat:
+    """A pulse per write, whatever its way: 2 J and 3 s; reads of 1 J and 5 s."""
+
+    levels, source, read = LEVELS, "by hand", Read(1.0, 5.0)
+
+    def of(self, before, after, *, verify=True):
+        one = np.ones(len(before))
+        reads = 2.0 * one * verify
+        return Costs(one, one * (after > before), reads, 2.0 * one + reads, 3.0 * one + 5.0 * reads)
+
+    def of_limited(self, start, end, target):
+        return self.of(start, target).each(lambda sums: 10.0 * sums)
+
+    def missed(self, end, target):
+        return end != target
+
+
+def test_the_ledger_sums_what_any_pricing_says():
+    ledger = Ledger([Placement(2, 2, 2, 4)], Flat())
+    asked = writes([0, 1, 4], [0, 3, 2], [2, 1, 0], 2)
+    cost = ledger.record(0, replace(asked, reads=8))
+    # Two devices of row 0 move apart, one of row 1 moves down; all eight are read, two rows at once.
+    assert cost == Cost(3, 2, 3, 1, 6 + 8, 3 * 4 + 8 * 1, 3 * 13 + 8 * 5, 3 * 13 + 2 * 5)
+    assert ledger.devices[0].energy.tolist() == [5, 5, 1, 1, 5, 1, 1, 1]
+    blind = ledger.estimate(0, replace(asked, blind=0.1))
+    assert (blind.reads, blind.energy, blind.time) == (0, 6, 9)
 
 
 @given(st.floats(0.0, 4.0), st.floats(0.0, 4.0))

@@ -22,7 +22,7 @@ import numpy as np
 
 from ...circuits.array.cell import Cell
 from ...circuits.array.tile import Tile
-from ...circuits.programming.design import design_recipe
+from ...circuits.programming.design import design_recipe, fitted_range
 from ...circuits.programming.fractional_moves import make_vain
 from ...circuits.programming.population import spread_from_fit
 from ...circuits.programming.table import load_table, make_table
@@ -31,6 +31,8 @@ from ...data.errors import InputError
 from ...data.types import Progress
 from ...devices.device import load_device
 from ...devices.levels import Levels, make_levels
+from ...devices.pulses.nominal import nominal_pricing
+from ...devices.pulses.open_loop import open_loop_costs
 from ...devices.pulses.pricing import LevelPricing
 from ..network import AveragePool, MaxPool, Network, lenet, mlp
 from ..rules.baselines import BASELINES, ClosedLoopOptions
@@ -86,13 +88,33 @@ def write_costs(
     *,
     path: str | Path | None = None,
 ) -> LevelPricing:
-    """Return what writes of the run's device cost, from write-verify loops on its own dynamics.
+    """Return what writes of the run's device cost, from where ``device.pricing`` says.
 
-    The table is taken from ``path`` if it is there, else made and kept there.
+    A table of write-verify loops is taken from ``path`` if it is there, else made and kept there.
+
+    Raises
+    ------
+    InputError
+        If the device's dynamics don't allow such a price.
     """
+    wanted = config.device.pricing
+    if wanted == "nominal":
+        return nominal_pricing(levels.count)
+    if not levels.device.dynamic:
+        raise InputError(
+            f"device.pricing: device {levels.device.name} has no dynamics"
+            f" ({levels.device.model.name}), so that pulses on it have no price: choose 'nominal'"
+        )
+    if wanted == "open loop":
+        return open_loop_costs(levels).pricing()
     if path is not None and Path(path).exists():
         table = load_table(path)
         return table.pricing(make_vain(levels, table.recipe))
+    if fitted_range(levels.device) is None:
+        raise InputError(
+            f"device.pricing: device {levels.device.name} does not say on which voltages it was"
+            " fitted, between which write-verify stays: choose 'open loop'"
+        )
     spread = spread_from_fit(
         levels.device, c2c=config.device.pulse_spread, read=config.device.verify_noise
     )
