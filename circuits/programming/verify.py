@@ -94,10 +94,8 @@ class Outcome:
         return {
             "devices": float(len(self.g)),
             "success_percent": 100.0 * self.success,
-            "pulses_mean": float(costs.pulses.mean()),
+            **costs.means(),
             "pulses_p95": float(np.percentile(costs.pulses, 95)),
-            "energy_mean_joule": float(costs.energy.mean()),
-            "time_mean_seconds": float(costs.time.mean()),
             "error_rms_siemens": float(np.sqrt(np.mean(self.error**2))),
             "stuck": float(np.sum(self.status == Status.STUCK)),
             "exhausted": float(np.sum(self.status == Status.EXHAUSTED)),

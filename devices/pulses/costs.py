@@ -44,6 +44,15 @@ class Costs(NamedTuple):
         """Return the costs at ``place``, an index or a mask."""
         return Costs(*(values[place] for values in self))
 
+    def means(self) -> dict[str, float]:
+        """Return the figures of a mean write that reports show."""
+        return {
+            "pulses_mean": float(self.pulses.mean()),
+            "reads_mean": float(self.reads.mean()),
+            "energy_mean_joule": float(self.energy.mean()),
+            "time_mean_seconds": float(self.time.mean()),
+        }
+
     def each(self, of: Callable[[Array], Array]) -> "Costs":
         """Return the costs with ``of`` applied to each kind."""
         return Costs(*(of(values) for values in self))
