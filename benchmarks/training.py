@@ -40,6 +40,7 @@ from memtwin.circuits.surrogate.engine import SurrogateArray
 from memtwin.data.dataset import ImageSet, load_images
 from memtwin.data.files import write_text
 from memtwin.data.store import digest
+from memtwin.devices.pulses.costs import Pricing
 from memtwin.training.network import Network
 from memtwin.training.runs.build import network_of, train_options, write_costs
 from memtwin.training.runs.config import RunConfig, load_config
@@ -48,7 +49,6 @@ from memtwin.training.trainer.loop import train_float
 from memtwin.training.trainer.trainer import TrainOptions
 from memtwin.training.trainer.validate import validate
 from memtwin.training.twin.cost import Cost
-from memtwin.training.twin.ledger import WriteCosts
 from memtwin.training.twin.twin import MemristorTwin
 
 PRESET = {"writes": 98.6, "weights": 98.6, "energy": 98.6, "time": 98.6, "to float": -0.2}
@@ -144,7 +144,7 @@ class Bench:
         path = self.folder / "characterisation.h5"
         return set_up(config, characterisation=path, surrogate=config.training.engine != "ideal")
 
-    def costs(self, setup: Setup) -> WriteCosts:
+    def costs(self, setup: Setup) -> Pricing:
         """Return what writes cost, from a table that trainings of as many levels share."""
         name = f"writes-{setup.levels.count}-{setup.config.effects.programming:g}.h5"
         # The table is a property of the device: one for all seeds of the training.

@@ -34,6 +34,7 @@ from rich.table import Table
 from .. import __version__
 from ..data.errors import InputError, MemtwinError
 from ..data.files import PICTURES, printable
+from ..data.quantities import quantity
 
 if TYPE_CHECKING:
     from ..data.types import Progress as Report
@@ -44,6 +45,9 @@ _stdout = Console(highlight=False)
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")
 ]
+
+UNITS = {"ampere": "A", "joule": "J", "seconds": "s", "siemens": "S", "volt": "V"}
+"""Units in which names of figures end, and their symbols."""
 
 BUG = 70
 """Exit code of an error that nobody has foreseen (sysexits.h: an internal software error)."""
@@ -161,8 +165,19 @@ def emit(summary: Mapping[str, Any], *, as_json: bool, title: str = "") -> None:
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in summary.items():
-        table.add_row(_plain(name), _plain(_shown(value)))
+        table.add_row(*map(_plain, _row(name, value)))
     _stdout.print(table, soft_wrap=True)
+
+
+def _row(name: str, value: Any) -> tuple[str, str]:
+    """Return name and value as shown; a unit that the name ends in moves behind the value."""
+    stem, _, last = name.rpartition("_")
+    unit = UNITS.get(last)
+    values = value if isinstance(value, (list, tuple)) else [value]
+    numbers = all(isinstance(one, (int, float)) and math.isfinite(one) for one in values)
+    if not stem or unit is None or not values or not numbers:
+        return name, _shown(value)
+    return stem, ", ".join(quantity(float(one), unit) for one in values)
 
 
 def _shown(value: Any) -> str:

@@ -14,8 +14,8 @@ from memtwin.circuits.array.cell import Cell
 from memtwin.circuits.array.tile import Tile
 from memtwin.circuits.engines.ideal import Ideal
 from memtwin.data.dataset import load_images
+from memtwin.devices.pulses.nominal import nominal_pricing
 from memtwin.training.pytorch import SiameseOptimizer, convert
-from memtwin.training.twin.ledger import WriteCosts
 
 
 class Residual(nn.Module):
@@ -67,7 +67,7 @@ def main() -> float:
     tile = Tile(64, 64, cell=Cell.resistor(0.2))
     model = convert(resnet(), tile=tile, engine=Ideal, g_levels=levels, clip=5.0)
     sgd = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
-    optimiser, loss = SiameseOptimizer(model, sgd, WriteCosts.nominal(16)), nn.CrossEntropyLoss()
+    optimiser, loss = SiameseOptimizer(model, sgd, nominal_pricing(16)), nn.CrossEntropyLoss()
     for epoch in range(arguments.epochs):
         for chosen in torch.randperm(len(x)).split(50):
             optimiser.zero_grad()

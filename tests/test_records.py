@@ -288,8 +288,7 @@ def test_write_tables_come_back(tmp_path: Path) -> None:
     again = load_table(table.save(tmp_path / "t.h5"))
     assert isinstance(again.recipe, Recipe)
     assert same(table, again)
-    moves = [0, 4, 2], [3, 1, 2]
-    assert same(table.cost(*moves), again.cost(*moves))
+    assert same(table.pricing(), again.pricing())
     start, end = table.g[[0, 3]], table.g[[1, 2]]
     assert same(table.moves.of(start, end), again.moves.of(start, end))
 

@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import brentq
 
 from ..array.tile import Tile
 
@@ -34,6 +33,8 @@ def sense_of(tile: Tile) -> Sense:
     """Return ``tile`` with small-signal amplifiers."""
     if tile.amplifier is None:
         return Sense(tile, 1.0, np.inf)
+    from scipy.optimize import brentq
+
     r, gain, top = tile.amplifier.r_feedback, tile.amplifier.gain, tile.amplifier.v_max
     plain = replace(tile, amplifier=None, r_sense=tile.r_sense + r / (1.0 + gain))
     allowed = SHIFT * abs(tile.cell.v_read) * gain / top

@@ -5,17 +5,17 @@ polarity, even where the first verify read finds the device within the tolerance
 such writes has to read the device first, which is a rule of its own.
 """
 
-__all__ = ["EachCost", "Moves", "make_moves", "make_vain"]
+__all__ = ["LevelMoves", "Moves", "make_moves", "make_vain"]
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
 from ...data.errors import InputError
 from ...data.types import Array
 from ...devices.levels import Levels
+from ...devices.pulses.costs import Costs
 from .population import Population
 from .recipe import Indices, Loop, Recipe, interval
 from .verify import write
@@ -25,21 +25,6 @@ POSITIONS = 9
 
 BANDS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 """Distances of the moves, in half widths of the accepted band."""
-
-
-class EachCost(NamedTuple):
-    """Costs of single writes, (n,) each."""
-
-    pulses: Array
-    """Of either polarity."""
-    pulses_up: Array
-    """Of these, towards higher conductances."""
-    reads: Array
-    """Verify reads."""
-    energy: Array
-    """[J]."""
-    time: Array
-    """[s]."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +46,16 @@ class Moves:
 
     def __post_init__(self) -> None:
         shape = (2, len(self.start), len(self.distance))
-        for name in EachCost._fields:
-            if np.shape(getattr(self, name)) != shape:
-                raise InputError(
-                    f"moves: expected {name} of shape {shape}, got {np.shape(getattr(self, name))}"
-                )
+        for name, values in self.costs._asdict().items():
+            if np.shape(values) != shape:
+                raise InputError(f"moves: expected {name} of shape {shape}, got {np.shape(values)}")
 
-    def of(self, before: Array, after: Array) -> EachCost:
+    @property
+    def costs(self) -> Costs:
+        """The means, (2, positions, distances) each."""
+        return Costs.held_by(self)
+
+    def of(self, before: Array, after: Array) -> Costs:
         """Return the costs of moves between conductances [S], (n,), interpolated; energy and time
         without the verify reads.
 
@@ -87,11 +75,28 @@ class Moves:
             (corner + width, parts * rest * (1.0 - share)),
             (corner + width + 1, parts * rest * share),
         ]
-        found = []
-        for name in EachCost._fields:
-            table = np.ravel(getattr(self, name))
-            found.append(sum(table.take(place) * weight for place, weight in corners))
-        return EachCost(*found)
+
+        def interpolated(table: Array) -> Array:
+            values = np.ravel(table)
+            return np.asarray(sum(values.take(place) * weight for place, weight in corners))
+
+        return self.costs.each(interpolated)
+
+
+@dataclass(frozen=True)
+class LevelMoves:
+    """Moves between levels, fractional ones included: a law of :class:`~.costs.Pricing`."""
+
+    moves: Moves
+    g: Array
+    """Conductance of every level [S], (L,)."""
+
+    def of(self, before: Array, after: Array) -> Costs:
+        """Return what moves from levels ``before`` to ``after`` cost, (n,) each; energy and time
+        without the verify reads.
+        """
+        levels = np.arange(len(self.g))
+        return self.moves.of(*(np.interp(level, levels, self.g) for level in (before, after)))
 
 
 def make_moves(
@@ -139,10 +144,8 @@ def make_moves(
     time[still] = recipe.duration(width)
     pulses[still, (sign[still] > 0).astype(int)] += 1.0
     reads[still] += 1.0
-    _, sets = pulses.T
-    sums = pulses.sum(axis=1), sets, reads, energy, time
-    means = (a.reshape(shape).mean(axis=-1) for a in sums)
-    return Moves(start, distance, *means)
+    sums = Costs(pulses.sum(axis=1), pulses[:, 1], reads, energy, time)
+    return Moves(start, distance, *sums.each(lambda a: a.reshape(shape).mean(axis=-1)))
 
 
 def make_vain(levels: Levels, recipe: Recipe) -> Moves:
@@ -174,9 +177,9 @@ def make_vain(levels: Levels, recipe: Recipe) -> Moves:
         energy[on] += width * (power[0] + 2.0 * recipe.edge * power[1])
         time[on] += recipe.duration(width)
         loop.observe(g[loop.running])
-    _, sets = loop.pulses.T
-    sums = loop.pulses.sum(axis=1), sets, loop.reads, energy, time
-    return Moves(start, distance, *(np.asarray(a, float).reshape(shape) for a in sums))
+    pulses, reads = loop.pulses.astype(float), loop.reads.astype(float)
+    sums = Costs(pulses.sum(axis=1), pulses[:, 1], reads, energy, time)
+    return Moves(start, distance, *sums.each(lambda a: a.reshape(shape)))
 
 
 def _mean_power(

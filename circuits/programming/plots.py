@@ -10,7 +10,6 @@ __all__ = [
 ]
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,13 +17,11 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from ...data.files import caption, write_figure
+from ...data.quantities import prefix
 from ...data.types import Array
 from .array import ArrayOutcome
 from .table import WriteTable
 from .verify import History
-
-if TYPE_CHECKING:
-    pass
 
 UP, DOWN, LINE, GREY = "#1f6fb4", "#d1495b", "#222222", "#8a8a8a"
 
@@ -122,10 +119,12 @@ def save_table_figure(table: WriteTable, path: str | Path) -> Path:
         staircase(axes, table.staircase, k, target=target, tolerance=table.recipe.tolerance)
         axes.set_title(title, fontsize=10)
     cost_map(figure.add_subplot(grid[1, 0:2]), table.pulses, label="pulses")
-    energy, prefix = _scaled(table.energy)
-    cost_map(figure.add_subplot(grid[1, 2:4]), energy, label=f"energy [{prefix}J]")
+    energy, scale = _scaled(table.energy)
+    cost_map(figure.add_subplot(grid[1, 2:4]), energy, label=f"energy [{scale}J]")
     error_histogram(figure.add_subplot(grid[1, 4:6]), table)
-    figure.suptitle(caption(f"{table.levels} levels: {table.source}"), fontsize=10)
+    figure.suptitle(
+        caption(f"{table.levels} levels: {table.source}, seed {table.seed}"), fontsize=10
+    )
     return write_figure(figure, path)
 
 
@@ -138,8 +137,8 @@ def save_tile_figure(outcome: ArrayOutcome, step: float, path: str | Path) -> Pa
 
     figure = Figure(figsize=(8.6, 7.0), layout="constrained")
     panels = figure.subplots(2, 2).ravel()
-    g, prefix = _scaled(np.stack([outcome.target, outcome.g]))
-    label = f"conductance [{prefix}S]"
+    g, scale = _scaled(np.stack([outcome.target, outcome.g]))
+    label = f"conductance [{scale}S]"
     array_map(panels[0], g[0], title="target", label=label)
     array_map(panels[1], g[1], title="written", label=label)
     for axes, values, title in (
@@ -152,8 +151,5 @@ def save_tile_figure(outcome: ArrayOutcome, step: float, path: str | Path) -> Pa
 
 def _scaled(values: Array) -> tuple[Array, str]:
     """Return values in a unit with a prefix that suits their largest one."""
-    largest = float(np.abs(values).max(initial=0.0))
-    for power, prefix in ((0, ""), (-3, "m"), (-6, "µ"), (-9, "n"), (-12, "p"), (-15, "f")):
-        if largest >= 10.0**power:
-            return values / 10.0**power, prefix
-    return values / 1e-15, "f"
+    factor, name = prefix(float(np.abs(values).max(initial=0.0)))
+    return values / factor, name

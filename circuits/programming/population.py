@@ -5,13 +5,13 @@ parameters that differ from device to device (D2D), a state that answers every p
 differently (C2C), and a read that is noisy.
 """
 
-__all__ = ["Behaviour", "Population", "Pulsed", "Spread", "spread_from_fit"]
+__all__ = ["Behaviour", "Population", "Spread", "spread_from_fit"]
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +20,7 @@ from ...data.errors import InputError
 from ...data.pack import register
 from ...data.types import Array
 from ...devices.device import Device
+from ...devices.pulses.trapezoid import Pulsed
 from ...devices.series import inner_voltage
 from ...devices.spread.noise import ReadNoise
 from ...devices.spread.parameters import Lognormal, ParameterSpread
@@ -127,15 +128,6 @@ def spread_from_fit(
         if np.isfinite(error) and error > 0.0 and device.parameters[name] != 0.0 and name != "r_s"
     }
     return Spread(d2d, c2c, read)
-
-
-class Pulsed(NamedTuple):
-    """What a pulse did."""
-
-    x: Array
-    """State after it, (devices,)."""
-    energy: Array
-    """Energy taken by each device [J], (devices,)."""
 
 
 @dataclass(frozen=True)

@@ -7,19 +7,22 @@ of levels; a training run then looks its pulses, energy and time up.
 __all__ = ["WriteTable", "extrapolations", "load_table", "make_table"]
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from ...data.errors import InputError
 from ...data.store import pack, reading, unpack, write_record
 from ...data.types import Array, Progress
 from ...devices.levels import Levels
+from ...devices.pulses.costs import Costs, Read
+from ...devices.pulses.pricing import LevelPricing
 from .design import fitted_range
-from .fractional_moves import Moves, make_moves
+from .fractional_moves import LevelMoves, Moves, make_moves
 from .population import Population, Spread
 from .recipe import Recipe
 from .verify import History, Outcome, open_loop, write
@@ -80,12 +83,10 @@ class WriteTable:
 
     def __post_init__(self) -> None:
         shape = (len(self.g),) * 2
-        for name in ("pulses", "pulses_up", "reads", "energy", "time", "success", "disturb"):
-            if getattr(self, name).shape != shape:
-                raise InputError(
-                    f"write table: expected {name} of shape {shape}, got"
-                    f" {getattr(self, name).shape}"
-                )
+        for name in (*Costs._fields, "success", "disturb"):
+            found = getattr(self, name).shape
+            if found != shape:
+                raise InputError(f"write table: expected {name} of shape {shape}, got {found}")
 
     @property
     def levels(self) -> int:
@@ -102,18 +103,35 @@ class WriteTable:
         """How the costs were obtained, in one line."""
         return (
             f"write-verify of {self.error.shape[-1]} sampled devices per pair of levels,"
-            f" {self.device}, seed {self.seed}"
+            f" {self.device}"
         )
 
-    def cost(self, before: ArrayLike, after: ArrayLike) -> tuple[float, float, float]:
-        """Return pulses, energy [J] and time [s] of writing devices from levels ``before`` to
-        ``after``, one after another.
+    @property
+    def costs(self) -> Costs:
+        """The means over all samples, verify reads included, (L, L) each."""
+        return Costs.held_by(self)
+
+    def pricing(self, vain: Moves | None = None) -> LevelPricing:
+        """Return what writes cost, every verify read alike.
+
+        Parameters
+        ----------
+        vain
+            What is spent on devices that don't move, see :func:`~.fractional_moves.make_vain`;
+            without it as much as on the longest write between two levels.
         """
-        a, b = np.asarray(before, np.intp), np.asarray(after, np.intp)
-        return (
-            float(self.pulses[a, b].sum()),
-            float(self.energy[a, b].sum()),
-            float(self.time[a, b].sum()),
+        read_time = self.recipe.read_time
+        pulses_alone = self.costs._replace(
+            energy=self.energy - self.read_energy,
+            time=np.maximum(self.time - self.reads * read_time, 0.0),
+        )
+        return LevelPricing(
+            pulses_alone,
+            Read(float(self.read_energy.sum() / self.reads.sum()), read_time),
+            self.source,
+            between=LevelMoves(self.moves, self.g),
+            vain=None if vain is None else LevelMoves(vain, self.g),
+            tolerance=self.recipe.tolerance / self.step,
         )
 
     def summary(self) -> dict[str, Any]:
@@ -126,10 +144,8 @@ class WriteTable:
             "tolerance_steps": self.recipe.tolerance / self.step,
             "success_percent": 100.0 * float(self.success.mean()),
             "worst_pair_success_percent": 100.0 * float(self.success.min()),
-            "pulses_mean": float(self.pulses[moved].mean()),
+            **self.costs.at(moved).means(),
             "pulses_predicted_mean": float(self.predicted_pulses[moved].mean()),
-            "energy_mean_joule": float(self.energy[moved].mean()),
-            "time_mean_seconds": float(self.time[moved].mean()),
             "error_rms_steps": _rms(self.error) / self.step,
             "open_loop_error_rms_steps": _rms(self.open_loop_error) / self.step,
             "disturb_max_steps": float(self.disturb.max()) / self.step,
@@ -215,12 +231,18 @@ def make_table(
             progress((place + len(before) // samples) * samples, len(a) * samples)
     shape = (count, count, samples)
 
+    def joined(parts: Iterable[NDArray[Any]]) -> NDArray[Any]:
+        whole: NDArray[Any] = np.concatenate(list(parts))
+        return whole.reshape(*shape, *whole.shape[1:])
+
     def gathered(outcomes: list[Outcome], name: str) -> NDArray[Any]:
-        joined: NDArray[Any] = np.concatenate([getattr(outcome, name) for outcome in outcomes])
-        return joined.reshape(*shape, *joined.shape[1:])
+        return joined(getattr(outcome, name) for outcome in outcomes)
 
     plan = _plan(levels, recipe)
-    pulses = gathered(closed, "pulses").mean(axis=2)
+    all_costs = zip(*(outcome.costs for outcome in closed), strict=True)
+    costs = Costs(*(joined(parts).mean(axis=-1) for parts in all_costs))
+    # Up and down apart, so that tables stay as they were to the last bit.
+    down = gathered(closed, "pulses")[..., 0].mean(axis=-1)
     missed = ~gathered(closed, "reachable")
     notes = extrapolations(levels, recipe)
     notes += [
@@ -230,15 +252,11 @@ def make_table(
     ]
     return WriteTable(
         g=levels.g,
-        pulses=pulses.sum(axis=-1),
-        pulses_up=pulses[..., 1],
-        reads=gathered(closed, "reads").mean(axis=-1),
-        energy=gathered(closed, "energy").mean(axis=-1),
-        time=gathered(closed, "time").mean(axis=-1),
+        **costs._replace(pulses=down + costs.pulses_up)._asdict(),
         read_energy=gathered(closed, "read_energy").mean(axis=-1),
         success=gathered(closed, "reached").mean(axis=-1),
         error=gathered(closed, "error"),
-        predicted_pulses=plan.pulses.sum(axis=1).astype(float).reshape(count, count),
+        predicted_pulses=plan.costs.pulses.reshape(count, count),
         open_loop_error=gathered(opened, "error"),
         disturb=_disturb(levels, recipe, plan, half_select),
         moves=make_moves(

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from ...data.errors import InputError
 from ...data.types import Array, Progress
 from ...devices.device import Device
+from ...devices.pulses.costs import Costs
 from .population import Population
 from .recipe import GUARD, Loop, Recipe, Status
 
@@ -76,9 +77,11 @@ class Outcome:
         return float(self.reached.mean())
 
     @property
-    def energy(self) -> Array:
-        """Energy of pulses and reads [J]."""
-        return self.pulse_energy + self.read_energy
+    def costs(self) -> Costs:
+        """What each write cost, verify reads included, (devices,) each."""
+        pulses, reads = self.pulses.astype(float), self.reads.astype(float)
+        energy = self.pulse_energy + self.read_energy
+        return Costs(pulses.sum(axis=1), pulses[:, 1], reads, energy, self.time)
 
     @property
     def error(self) -> Array:
@@ -87,14 +90,12 @@ class Outcome:
 
     def summary(self) -> dict[str, float]:
         """Return the figures that a report shows."""
-        pulses = self.pulses.sum(axis=1)
+        costs = self.costs
         return {
             "devices": float(len(self.g)),
             "success_percent": 100.0 * self.success,
-            "pulses_mean": float(pulses.mean()),
-            "pulses_p95": float(np.percentile(pulses, 95)),
-            "energy_mean_joule": float(self.energy.mean()),
-            "time_mean_seconds": float(self.time.mean()),
+            **costs.means(),
+            "pulses_p95": float(np.percentile(costs.pulses, 95)),
             "error_rms_siemens": float(np.sqrt(np.mean(self.error**2))),
             "stuck": float(np.sum(self.status == Status.STUCK)),
             "exhausted": float(np.sum(self.status == Status.EXHAUSTED)),

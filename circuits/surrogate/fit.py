@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.optimize import least_squares
 
 from ...data.errors import FitError, InputError
 from ...data.store import pack, reading, unpack, write_record
@@ -211,6 +210,8 @@ def fit_surrogate(
     FitError
         If no polynomial follows the cell, or the resistances run away.
     """
+    from scipy.optimize import least_squares
+
     law = fit_law(record.sweep, (float(record.levels[0]), float(record.levels[-1])))
     start = start or record.tile
     if record.tile.amplifier is not None:
@@ -258,6 +259,8 @@ def fit_multipliers(fitted: SurrogateFit, record: Characterisation) -> Surrogate
     They are fitted to each pattern and judged on the others; only if that lowers the error on every
     one by a fifth are they fitted to all and kept. Held-out vectors stay unseen.
     """
+    from scipy.optimize import least_squares
+
     chosen = expansion_for(fitted.law)
 
     def misfit(shift: Array, ones: Sequence[Vectors]) -> Array:

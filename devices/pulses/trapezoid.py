@@ -1,22 +1,14 @@
-"""What pulses do to a device, and what it costs to move it from one level to another.
+"""What a pulse does to a device, and which pulse moves it as far as it should.
 
 A pulse rises and falls over ``edge`` and stays at its amplitude for ``width``. :func:`apply_pulse`
-gives one to any number of devices; :func:`write_cost` moves a device from every level to every
-other by identical SET or RESET pulses, open loop, under the device's own dynamics.
+gives one to any number of devices, under the device's own dynamics.
 """
 
-__all__ = [
-    "Pulse",
-    "Pulsed",
-    "WriteCost",
-    "apply_pulse",
-    "choose_pulse",
-    "travel_time",
-    "write_cost",
-]
+__all__ = ["Pulse", "Pulsed", "apply_pulse", "choose_pulse", "travel_time"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -25,7 +17,6 @@ from ...data.errors import InputError
 from ...data.types import Array
 from ..device import Device
 from ..dynamics.simulate import simulate
-from ..levels import Levels
 
 _PLATEAU = 16  # intervals in which the energy of a plateau is summed
 _EDGE = 4
@@ -56,46 +47,15 @@ class Pulse:
         return t, self.v * shape
 
 
-@dataclass(frozen=True)
-class Pulsed:
-    """State after a pulse, energy taken from the source [J] and largest current magnitude [A]."""
+class Pulsed(NamedTuple):
+    """What a pulse did to devices, (devices,) each."""
 
     x: Array
+    """State after it."""
     energy: Array
-    peak: Array
-
-
-@dataclass(frozen=True)
-class WriteCost:
-    """Open-loop cost of moving a device from level a (rows) to level b (columns).
-
-    Attributes
-    ----------
-    levels
-        The levels between which it holds.
-    pulses
-        Number of pulses, (L, L); 0 on the diagonal.
-    energy
-        Energy taken from the source [J], (L, L).
-    time
-        Time that the pulses and their rests take [s], (L, L).
-    miss
-        Conductance reached minus the target [S], (L, L): identical pulses stop nearest to it, not
-        on it.
-    set_pulse, reset_pulse
-        The pulses; SET where b > a.
-    source
-        How the numbers were obtained, in a sentence.
-    """
-
-    levels: Levels
-    pulses: Array
-    energy: Array
-    time: Array
-    miss: Array
-    set_pulse: Pulse
-    reset_pulse: Pulse
-    source: str
+    """Energy taken by each [J]."""
+    peak: Array | None = None
+    """Largest current magnitude [A], where it was followed."""
 
 
 def apply_pulse(
@@ -187,84 +147,6 @@ def choose_pulse(
                 f" levels in {count} pulses of {width:.3g} s; give a longer width"
             )
     return Pulse(v, width, _EDGE_SHARE * width, width)
-
-
-def write_cost(
-    levels: Levels,
-    *,
-    set_pulse: Pulse | None = None,
-    reset_pulse: Pulse | None = None,
-    count: int = 64,
-    limit: int = 4096,
-) -> WriteCost:
-    """Simulate the write of every level from every other one by identical pulses.
-
-    Parameters
-    ----------
-    levels
-        The device and its levels.
-    set_pulse, reset_pulse
-        The pulses; by default chosen (:func:`choose_pulse`) so that the whole range takes about
-        ``count`` of them.
-    count
-        See there.
-    limit
-        Most pulses that a write may take.
-
-    Raises
-    ------
-    InputError
-        If the device has no dynamics, or its pulses do not reach some level.
-    """
-    device, x = levels.device, levels.x
-    if not device.dynamic:
-        raise InputError(
-            f"device {device.name} has no dynamics ({device.model.name}), so pulses have no cost:"
-            " choose a device with a state equation"
-        )
-    set_pulse = set_pulse or choose_pulse(device, x[0], x[-1], count=count)
-    reset_pulse = reset_pulse or choose_pulse(device, x[-1], x[0], count=count)
-    size = levels.count
-    pulses, energy, miss = np.zeros((size, size)), np.zeros((size, size)), np.zeros((size, size))
-    for pulse, rising in ((set_pulse, True), (reset_pulse, False)):
-        path, spent = _staircase(levels, pulse, rising, limit)
-        for a in range(size):
-            for b in range(a + 1, size) if rising else range(a):
-                n = max(1, int(np.argmin(np.abs(path[:, a] - levels.g[b]))))
-                pulses[a, b], energy[a, b] = n, spent[n, a]
-                miss[a, b] = path[n, a] - levels.g[b]
-    up = np.triu(np.full((size, size), set_pulse.period))
-    time = pulses * (up + np.tril(np.full((size, size), reset_pulse.period), -1))
-    source = (
-        f"{device.model.title} of {device.name} under identical pulses, open loop: SET"
-        f" {set_pulse.v:.4g} V for {set_pulse.width:.4g} s, RESET {reset_pulse.v:.4g} V for"
-        f" {reset_pulse.width:.4g} s"
-    )
-    return WriteCost(levels, pulses, energy, time, miss, set_pulse, reset_pulse, source)
-
-
-def _staircase(levels: Levels, pulse: Pulse, rising: bool, limit: int) -> tuple[Array, Array]:
-    """Return conductance and energy so far after 0, 1, ... pulses, (n + 1, L), from every level at
-    once.
-    """
-    device, goal = levels.device, levels.g[-1] if rising else levels.g[0]
-    x, g, total = levels.x, levels.g, np.zeros(levels.count)
-    path, spent = [g], [total]
-    t, v = pulse.waveform()
-    for _ in range(limit):
-        trace = simulate(device, t, v, x, rtol=1e-5)
-        before, x = x, trace.x[:, -1]
-        g, total = device.conductance(x, levels.v_read), total + trace.energy
-        path.append(g)
-        spent.append(total)
-        if (g >= goal).all() if rising else (g <= goal).all():
-            return np.stack(path), np.stack(spent)
-        if np.abs(x - before).max() < 1e-9:
-            break
-    raise InputError(
-        f"device {device.name}: {len(path) - 1} pulses of {pulse.v:.4g} V and"
-        f" {pulse.width:.4g} s do not reach {goal:.4g} S; give a longer or higher pulse"
-    )
 
 
 def _amplitude(device: Device, start: float, end: float, sign: float, total: float) -> float | None:

@@ -116,6 +116,19 @@ def test_brackets_are_shown_as_they_are(capsys):
     assert "voltage [V]" in err
 
 
+def test_a_figure_is_shown_with_its_unit_and_told_to_programs_in_si(capsys):
+    summary = {"energy_mean_joule": 0.0386971, "set_volt": [0.5075, 0.99999], "seconds": 3.0}
+    console.emit(summary, as_json=False)
+    shown = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
+    assert [(name, said.strip()) for name, said in shown] == [
+        ("energy_mean", "38.7 mJ"),
+        ("set", "507.5 mV, 1 V"),
+        ("seconds", "3"),
+    ]
+    console.emit(summary, as_json=True)
+    assert json.loads(capsys.readouterr().out) == summary
+
+
 def test_bars_go_to_stderr(capsys):
     with console.bar("counting") as progress:
         progress(1, 2)

@@ -9,12 +9,12 @@ from memtwin.devices.dynamics.simulate import simulate
 from memtwin.devices.levels import make_levels
 from memtwin.devices.models import MODELS
 from memtwin.devices.models.mms import pulse_response
+from memtwin.devices.pulses.open_loop import open_loop_costs
 from memtwin.devices.pulses.trapezoid import (
     Pulse,
     apply_pulse,
     choose_pulse,
     travel_time,
-    write_cost,
 )
 
 
@@ -53,34 +53,34 @@ def test_travel_time_is_that_of_the_closed_form() -> None:
 @pytest.mark.parametrize("count", [20, 80])
 def test_about_as_many_pulses_as_asked_for_cross_the_range(count: int) -> None:
     levels = make_levels(device(), 5, 0.2)
-    cost = write_cost(levels, count=count)
-    assert cost.pulses[0, -1] == pytest.approx(count, rel=0.25)
-    assert cost.pulses[-1, 0] == pytest.approx(count, rel=0.25)
-    assert cost.set_pulse.v > 0 > cost.reset_pulse.v
-    assert "SET" in cost.source
+    found = open_loop_costs(levels, count=count)
+    assert found.costs.pulses[0, -1] == pytest.approx(count, rel=0.25)
+    assert found.costs.pulses[-1, 0] == pytest.approx(count, rel=0.25)
+    assert found.set_pulse.v > 0 > found.reset_pulse.v
+    assert "SET" in found.source
 
 
 def test_cost_table_is_that_of_the_simulated_staircases() -> None:
     levels = make_levels(device(), 6, 0.2)
-    cost = write_cost(levels, count=40)
-    assert (np.diag(cost.pulses) == 0).all()
-    assert (np.diag(cost.energy) == 0).all()
+    found = open_loop_costs(levels, count=40)
+    assert (np.diag(found.costs.pulses) == 0).all()
+    assert (np.diag(found.costs.energy) == 0).all()
     off = ~np.eye(6, dtype=bool)
-    assert (cost.pulses[off] >= 1).all()
-    assert (cost.energy[off] > 0).all()
+    assert (found.costs.pulses[off] >= 1).all()
+    assert (found.costs.energy[off] > 0).all()
     # Farther targets cost more.
-    assert (np.diff(cost.pulses[0]) >= 0).all()
-    assert (np.diff(cost.energy[0]) > 0).all()
-    assert (np.diff(cost.pulses[-1]) <= 0).all()
+    assert (np.diff(found.costs.pulses[0]) >= 0).all()
+    assert (np.diff(found.costs.energy[0]) > 0).all()
+    assert (np.diff(found.costs.pulses[-1]) <= 0).all()
     # The pulses, given one by one, end where the table says.
     x, energy = levels.x[1], 0.0
-    for _ in range(int(cost.pulses[1, 4])):
-        given = apply_pulse(levels.device, x, cost.set_pulse.v, cost.set_pulse.width)
-        x, energy = given.x, energy + given.energy
-    assert cost.energy[1, 4] == pytest.approx(energy, rel=1e-3)
+    for _ in range(int(found.costs.pulses[1, 4])):
+        step = apply_pulse(levels.device, x, found.set_pulse.v, found.set_pulse.width)
+        x, energy = step.x, energy + step.energy
+    assert found.costs.energy[1, 4] == pytest.approx(energy, rel=1e-3)
     reached = levels.device.conductance(x, 0.2) - levels.g[4]
-    assert cost.miss[1, 4] == pytest.approx(reached, abs=1e-3 * levels.step)
-    assert cost.time[1, 4] == cost.pulses[1, 4] * cost.set_pulse.period
+    assert found.miss[1, 4] == pytest.approx(reached, abs=1e-3 * levels.step)
+    assert found.costs.time[1, 4] == found.costs.pulses[1, 4] * found.set_pulse.period
 
 
 def test_fitted_voltages_are_used_where_they_are_known() -> None:
@@ -93,7 +93,7 @@ def test_fitted_voltages_are_used_where_they_are_known() -> None:
 def test_impossible_writes_are_refused_with_the_reason() -> None:
     static = make_levels(Device("s", MODELS["sinh"]), 4, 0.2, g_min=1e-6, g_max=1e-5)
     with pytest.raises(InputError, match="no dynamics"):
-        write_cost(static)
+        open_loop_costs(static)
     with pytest.raises(InputError, match="wrong sign"):
         choose_pulse(device(), 0.1, 0.9, v=-1.0)
     with pytest.raises(InputError, match="can't SET"):
@@ -102,6 +102,6 @@ def test_impossible_writes_are_refused_with_the_reason() -> None:
         choose_pulse(device(), 0.1, 0.9, width=1e-12)
     levels = make_levels(device(), 4, 0.2)
     with pytest.raises(InputError, match="do not reach"):
-        write_cost(levels, set_pulse=Pulse(0.2, 1e-6, 1e-7), limit=5)
+        open_loop_costs(levels, set_pulse=Pulse(0.2, 1e-6, 1e-7), limit=5)
     with pytest.raises(InputError, match="above 0"):
         apply_pulse(device(), 0.5, 1.0, 0.0)

@@ -13,12 +13,12 @@ from memtwin.circuits.lines.solver import LineSolver
 from memtwin.circuits.surrogate.engine import Surrogate
 from memtwin.data.dataset import load_images
 from memtwin.data.errors import InputError
+from memtwin.devices.pulses.nominal import nominal_pricing
 from memtwin.training.network import mlp
 from memtwin.training.trainer.audit import Auditor
 from memtwin.training.trainer.checkpoint import load_checkpoint, save_checkpoint
 from memtwin.training.trainer.loop import build_twin, train
 from memtwin.training.trainer.trainer import Trainer, TrainOptions
-from memtwin.training.twin.ledger import WriteCosts
 
 TILE = Tile(32, 32, cell=Cell.resistor(0.2))
 OPTIONS = TrainOptions(epochs=2, batch=50, seed=1)
@@ -49,7 +49,7 @@ def twin(engine):
 
 def test_an_engine_without_wires_fails_and_the_fallback_passes(digits):
     auditor = Auditor(Nodal, every=1, bar_percent=1.0, fallback=Nodal)
-    result = train(twin(Ideal), digits, OPTIONS, WriteCosts.nominal(16), auditor=auditor)
+    result = train(twin(Ideal), digits, OPTIONS, nominal_pricing(16), auditor=auditor)
     first, *others = result.audits
     assert not first.passed
     assert first.engine == "ideal"
@@ -60,7 +60,7 @@ def test_an_engine_without_wires_fails_and_the_fallback_passes(digits):
 
 
 def test_audits_do_not_change_the_training(digits):
-    costs = WriteCosts.nominal(16)
+    costs = nominal_pricing(16)
     plain = train(twin(Ideal), digits, OPTIONS, costs)
     audited = train(twin(Ideal), digits, OPTIONS, costs, auditor=Auditor(Nodal, every=2))
     np.testing.assert_array_equal(plain.weights[0], audited.weights[0])
@@ -72,7 +72,7 @@ def test_audits_do_not_change_the_training(digits):
 def test_a_resumed_training_remembers_its_audits_and_its_fallback(digits, tmp_path):
     def trainer():
         auditor = Auditor(Nodal, every=3, fallback=Nodal)
-        return Trainer(twin(Ideal), digits, OPTIONS, WriteCosts.nominal(16), auditor=auditor)
+        return Trainer(twin(Ideal), digits, OPTIONS, nominal_pricing(16), auditor=auditor)
 
     first, second = trainer(), trainer()
     first.run_epoch()
@@ -85,7 +85,7 @@ def test_a_resumed_training_remembers_its_audits_and_its_fallback(digits, tmp_pa
 def test_a_training_that_fell_back_is_resumed_bit_for_bit(digits, tmp_path):
     def trainer():
         auditor = Auditor(Nodal, every=4, bar_percent=1e-9, fallback=LineSolver)
-        costs = WriteCosts.nominal(16)
+        costs = nominal_pricing(16)
         return Trainer(twin(Surrogate), digits, OPTIONS, costs, auditor=auditor)
 
     straight, stopped, resumed = trainer(), trainer(), trainer()
@@ -105,7 +105,7 @@ def test_a_training_that_fell_back_is_resumed_bit_for_bit(digits, tmp_path):
 def test_findings_are_told(digits):
     heard = []
     auditor = Auditor(Nodal, every=5, on_record=heard.append)
-    result = train(twin(Ideal), digits, OPTIONS, WriteCosts.nominal(16), auditor=auditor)
+    result = train(twin(Ideal), digits, OPTIONS, nominal_pricing(16), auditor=auditor)
     assert tuple(heard) == result.audits
     # Every fifth batch of both epochs of six: the fifth, and the fourth of the second.
     assert [(record.epoch, record.batch) for record in heard] == [(1, 5), (2, 4)]

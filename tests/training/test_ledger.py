@@ -1,5 +1,7 @@
 """Write costs and the ledger against sums done by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,10 +13,13 @@ from memtwin.circuits.programming.table import make_table
 from memtwin.data.errors import InputError
 from memtwin.devices.device import load_device
 from memtwin.devices.levels import make_levels
-from memtwin.devices.pulses.trapezoid import write_cost
+from memtwin.devices.pulses.costs import Costs, Read, verified
+from memtwin.devices.pulses.nominal import nominal_pricing
+from memtwin.devices.pulses.open_loop import open_loop_costs
+from memtwin.devices.pulses.pricing import LevelPricing
 from memtwin.training.rules.rule import Writes
 from memtwin.training.twin.cost import Cost
-from memtwin.training.twin.ledger import Ledger, WriteCosts
+from memtwin.training.twin.ledger import Ledger
 from memtwin.training.twin.placement import Placement
 
 LEVELS = 5
@@ -25,7 +30,7 @@ def linear_costs():
     """Three pulses per level up, two down; 1 J and 1 s per pulse, 0.1 J and 0.5 s per read."""
     step = np.subtract.outer(np.arange(LEVELS), np.arange(LEVELS))
     pulses = np.where(step < 0, -step * UP, step * DOWN)
-    return WriteCosts(pulses, pulses, pulses, 0.1, 0.5)
+    return LevelPricing(verified(pulses, pulses, pulses), Read(0.1, 0.5))
 
 
 def writes(device, before, level, weights=0):
@@ -60,6 +65,34 @@ def test_an_update_costs_what_a_hand_counts():
     assert ledger.epoch == Cost()
 
 
+class Flat:
+    """A pulse per write, whatever its way: 2 J and 3 s; reads of 1 J and 5 s."""
+
+    levels, source, read = LEVELS, "by hand", Read(1.0, 5.0)
+
+    def of(self, before, after, *, verify=True):
+        one = np.ones(len(before))
+        reads = 2.0 * one * verify
+        return Costs(one, one * (after > before), reads, 2.0 * one + reads, 3.0 * one + 5.0 * reads)
+
+    def of_limited(self, start, end, target):
+        return self.of(start, target).each(lambda sums: 10.0 * sums)
+
+    def missed(self, end, target):
+        return end != target
+
+
+def test_the_ledger_sums_what_any_pricing_says():
+    ledger = Ledger([Placement(2, 2, 2, 4)], Flat())
+    asked = writes([0, 1, 4], [0, 3, 2], [2, 1, 0], 2)
+    cost = ledger.record(0, replace(asked, reads=8))
+    # Two devices of row 0 move apart, one of row 1 moves down; all eight are read, two rows at once.
+    assert cost == Cost(3, 2, 3, 1, 6 + 8, 3 * 4 + 8 * 1, 3 * 13 + 8 * 5, 3 * 13 + 2 * 5)
+    assert ledger.devices[0].energy.tolist() == [5, 5, 1, 1, 5, 1, 1, 1]
+    blind = ledger.estimate(0, replace(asked, blind=0.1))
+    assert (blind.reads, blind.energy, blind.time) == (0, 6, 9)
+
+
 @given(st.floats(0.0, 4.0), st.floats(0.0, 4.0))
 def test_fractional_levels_cost_their_share_of_pulses_but_at_least_one(before, after):
     costs = linear_costs()
@@ -77,7 +110,7 @@ def test_fractional_levels_cost_their_share_of_pulses_but_at_least_one(before, a
 
 def test_whole_levels_are_looked_up():
     table = np.arange(9.0).reshape(3, 3)
-    costs = WriteCosts(table, 10 * table, 100 * table, 0.0, 0.0)
+    costs = LevelPricing(verified(table, 10 * table, 100 * table), Read(0.0, 0.0))
     pulses, up, _, energy, time = costs.of(
         np.array([0, 2], np.float32), np.array([2, 1], np.float32)
     )
@@ -88,12 +121,12 @@ def test_whole_levels_are_looked_up():
 
 
 def test_nominal_costs_say_so_and_rise_with_the_distance():
-    costs = WriteCosts.nominal(16)
+    costs = nominal_pricing(16)
     assert "no device data" in costs.source
-    assert costs.pulses[0, 15] == 100
-    assert np.all(np.diff(costs.pulses[0]) > 0)
-    assert np.all(np.diff(costs.pulses[15]) < 0)
-    assert not costs.pulses.diagonal().any()
+    assert costs.table.pulses[0, 15] == 100
+    assert np.all(np.diff(costs.table.pulses[0]) > 0)
+    assert np.all(np.diff(costs.table.pulses[15]) < 0)
+    assert not costs.table.pulses.diagonal().any()
 
 
 def test_costs_add_and_compare():
@@ -123,16 +156,16 @@ def test_endurance_projection_looks_at_the_most_written():
 )
 def test_bad_tables_are_said(table, words):
     with pytest.raises(InputError, match=words):
-        WriteCosts(table, table, table, 0.0, 0.0)
+        LevelPricing(verified(table, table, table), Read(0.0, 0.0))
 
 
 @pytest.mark.parametrize("wrong", [np.inf, np.nan, -1.0])
 def test_a_read_that_takes_no_finite_time_or_energy_is_refused(wrong):
-    table = np.zeros((2, 2))
+    table = verified(*np.zeros((3, 2, 2)))
     with pytest.raises(InputError, match="read_time must be a number from 0"):
-        WriteCosts(table, table, table, 0.0, wrong)
+        LevelPricing(table, Read(0.0, wrong))
     with pytest.raises(InputError, match="read_energy must be a number from 0"):
-        WriteCosts(table, table, table, wrong, 0.0)
+        LevelPricing(table, Read(wrong, 0.0))
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +177,7 @@ def levels():
 
 def test_costs_of_a_write_verify_table_are_the_table(levels):
     table = make_table(levels, design_recipe(levels), Spread(), samples=4, seed=0)
-    costs = WriteCosts.of_table(table)
+    costs = table.pricing()
     a, b = (index.ravel() for index in np.indices((4, 4)))
     pulses, up, reads, energy, time = costs.of(a.astype(np.float32), b.astype(np.float32))
     np.testing.assert_array_equal(pulses, table.pulses.ravel())
@@ -160,10 +193,10 @@ def test_costs_of_a_write_verify_table_are_the_table(levels):
 
 
 def test_costs_of_a_device_are_its_own_pulses(levels):
-    cost = write_cost(levels, count=16)
-    costs = WriteCosts.of_device(cost, read_time=1e-6)
+    found = open_loop_costs(levels, count=16)
+    costs = found.pricing(read_time=1e-6)
     pulses, _, reads, energy, _ = costs.of(np.array([0], np.float32), np.array([3], np.float32))
-    assert pulses[0] == cost.pulses[0, 3]
+    assert pulses[0] == found.costs.pulses[0, 3]
     assert reads[0] == pulses[0] + 1
     middle = 0.5 * (levels.g[0] + levels.g[-1])
-    assert energy[0] == pytest.approx(cost.energy[0, 3] + reads[0] * 0.04 * middle * 1e-6)
+    assert energy[0] == pytest.approx(found.costs.energy[0, 3] + reads[0] * 0.04 * middle * 1e-6)

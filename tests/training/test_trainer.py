@@ -10,6 +10,7 @@ from memtwin.circuits.array.tile import Tile
 from memtwin.circuits.engines.ideal import Ideal
 from memtwin.data.dataset import load_images
 from memtwin.data.errors import InputError, MemtwinError
+from memtwin.devices.pulses.nominal import nominal_pricing
 from memtwin.devices.spread.effects import Effects
 from memtwin.training.network import Conv2d, Dense, MaxPool, Network, Relu, mlp
 from memtwin.training.rules.baselines import BASELINES, BlindOptions, ClosedLoopOptions
@@ -18,10 +19,9 @@ from memtwin.training.trainer.checkpoint import load_checkpoint, save_checkpoint
 from memtwin.training.trainer.loop import build_twin, train, train_float
 from memtwin.training.trainer.trainer import Trainer, TrainOptions
 from memtwin.training.twin.evaluation import evaluate
-from memtwin.training.twin.ledger import WriteCosts
 
 TILE = Tile(32, 32, cell=Cell.resistor(0.2))
-COSTS = WriteCosts.nominal(16)
+COSTS = nominal_pricing(16)
 OPTIONS = TrainOptions(epochs=2, batch=20, decay=0.9, seed=3)
 
 
@@ -243,7 +243,7 @@ def test_what_cannot_be_trained_is_said(digits):
     with pytest.raises(InputError, match="9 outputs, but a label is 9"):
         train(twin(mlp(64, 9)), digits, OPTIONS, COSTS)
     with pytest.raises(InputError, match="for 8 levels"):
-        train(twin(), digits, OPTIONS, WriteCosts.nominal(8))
+        train(twin(), digits, OPTIONS, nominal_pricing(8))
     for rate in (0.0, np.nan, np.inf, 1e300):
         with pytest.raises(InputError, match="learning rate"):
             TrainOptions(learning_rate=rate)

@@ -18,6 +18,9 @@ from memtwin.circuits.programming.verify import write
 from memtwin.data.dataset import load_images
 from memtwin.devices.device import load_device
 from memtwin.devices.levels import make_levels
+from memtwin.devices.pulses.costs import Read, verified
+from memtwin.devices.pulses.nominal import nominal_pricing
+from memtwin.devices.pulses.pricing import LevelPricing
 from memtwin.devices.spread.effects import Effects
 from memtwin.training.network import mlp
 from memtwin.training.rules.bad_cells import Limits
@@ -29,7 +32,7 @@ from memtwin.training.runs.config import load_config
 from memtwin.training.trainer.loop import build_twin
 from memtwin.training.trainer.trainer import Trainer, TrainOptions
 from memtwin.training.twin.devices import Devices
-from memtwin.training.twin.ledger import Ledger, WriteCosts
+from memtwin.training.twin.ledger import Ledger
 from memtwin.training.twin.placement import Placement
 
 F = np.float32
@@ -110,7 +113,7 @@ def hand_costs():
     """Three pulses per level up, two down; 0.1 J and 0.5 s per read. The longest: 12 and 8."""
     step = np.subtract.outer(np.arange(5), np.arange(5))
     pulses = np.where(step < 0, -3.0 * step, 2.0 * step)
-    return WriteCosts(pulses, pulses, pulses, 0.1, 0.5)
+    return LevelPricing(verified(pulses, pulses, pulses), Read(0.1, 0.5))
 
 
 def test_writes_that_fail_are_billed_as_a_hand_counts():
@@ -257,6 +260,6 @@ def test_a_device_without_a_recipe_is_given_up_after_the_longest_write():
     device = load_device("nbsto_32um")
     g = [float(device.conductance(x, 0.2)) for x in (0.1, 0.8)]
     made = make_levels(device, 4, 0.2, g_min=g[0], g_max=g[1])
-    nominal = WriteCosts.nominal(made.count)
+    nominal = nominal_pricing(made.count)
     found = nominal.of_limited(np.array([0, 3], F), np.array([0, 3], F), np.array([1, 2], F))
-    assert found.pulses.tolist() == [nominal.pulses[0, 3], nominal.pulses[3, 0]]
+    assert found.pulses.tolist() == [nominal.table.pulses[0, 3], nominal.table.pulses[3, 0]]

@@ -11,11 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from ...data.errors import InputError, MemtwinError
+from ...devices.pulses.costs import Pricing, check_levels
 from ..rules.optim import Sgd
 from ..rules.quantise import Quantiser
 from ..rules.siamese import Siamese, SiameseOptions
 from ..seeds import generator
-from ..twin.ledger import Cost, Ledger, WriteCosts
+from ..twin.cost import Cost
+from ..twin.ledger import Ledger
 from .layers import TileLayer, array_of, arrays, tensors
 
 
@@ -32,7 +34,7 @@ class SiameseOptimizer(torch.optim.Optimizer):
     optimiser
         Any torch optimiser over the parameters of the converted model.
     costs
-        Write costs of the device, for the ledger.
+        What writes of the device cost, for the ledger.
     options
         Gradients are accumulated as usual in torch, by calling :meth:`step` every k batches, so
         that ``accumulate`` must be 1.
@@ -45,7 +47,7 @@ class SiameseOptimizer(torch.optim.Optimizer):
         self,
         model: nn.Module,
         optimiser: "torch.optim.Optimizer",
-        costs: WriteCosts,
+        costs: Pricing,
         options: SiameseOptions | None = None,
         *,
         calibrate_every: int = 20,
@@ -70,7 +72,7 @@ class SiameseOptimizer(torch.optim.Optimizer):
             )
         matrices = [layer.matrix for layer in self.layers]
         for matrix in matrices:
-            costs.check_levels(matrix.devices.top + 1)
+            check_levels(costs, matrix.devices.top + 1)
         self.ledger = Ledger([matrix.placement for matrix in matrices], costs)
         self._rng = generator(seed, "programming")
         self._steps = 0
@@ -144,7 +146,7 @@ class SiameseOptimizer(torch.optim.Optimizer):
                     f"training diverged in step {self._steps}: weights of {layer.label} are not"
                     " finite; lower the learning rate"
                 )
-            update.quantiser = Quantiser(self.ledger.costs.levels, layer.matrix.clip)
+            update.quantiser = Quantiser(self.ledger.pricing.levels, layer.matrix.clip)
             # An optimiser without momentum passes on whatever move the torch optimiser made.
             writes = update.step(update.weights - moved, 1.0)
             if writes is not None:
@@ -173,7 +175,7 @@ class SiameseOptimizer(torch.optim.Optimizer):
         """
         own = {
             "options": asdict(self.options),
-            "levels": self.ledger.costs.levels,
+            "levels": self.ledger.pricing.levels,
             "steps": self._steps,
             "rng": self._rng.bit_generator.state,
             "initial": asdict(self.initial),
@@ -199,7 +201,7 @@ class SiameseOptimizer(torch.optim.Optimizer):
 
     def _restore(self, inner: dict[str, Any], own: dict[str, Any]) -> None:
         mine = asdict(self.options) | {
-            "levels": self.ledger.costs.levels,
+            "levels": self.ledger.pricing.levels,
             "layers on tiles": len(self.updates),
         }
         saved = own["options"] | {"levels": own["levels"], "layers on tiles": len(own["updates"])}

@@ -23,7 +23,7 @@ import numpy as np
 
 from ...circuits.array.cell import Cell
 from ...circuits.array.tile import Tile
-from ...circuits.programming.design import design_recipe
+from ...circuits.programming.design import design_recipe, fitted_range
 from ...circuits.programming.fractional_moves import make_vain
 from ...circuits.programming.population import Spread, spread_from_fit
 from ...circuits.programming.table import load_table, make_table
@@ -32,6 +32,9 @@ from ...data.errors import InputError
 from ...data.types import Progress
 from ...devices.device import Device, load_device
 from ...devices.levels import Levels, make_levels
+from ...devices.pulses.nominal import nominal_pricing
+from ...devices.pulses.open_loop import open_loop_costs
+from ...devices.pulses.pricing import LevelPricing
 from ...devices.spread.record import saved
 from ..network import AveragePool, MaxPool, Network, lenet, mlp
 from ..rules.baselines import BASELINES, ClosedLoopOptions
@@ -39,7 +42,6 @@ from ..rules.siamese import SiameseOptions
 from ..trainer.audit import Auditor
 from ..trainer.loop import build_twin
 from ..trainer.trainer import TrainOptions
-from ..twin.ledger import WriteCosts
 from ..twin.matrix import EngineFactory
 from ..twin.twin import MemristorTwin
 from .config import RunConfig
@@ -87,11 +89,26 @@ def write_costs(
     progress: Progress | None = None,
     *,
     path: str | Path | None = None,
-) -> WriteCosts:
-    """Return what writes of the run's device cost, from write-verify loops on its own dynamics.
+) -> LevelPricing:
+    """Return what writes of the run's device cost, from where ``device.pricing`` says.
 
-    The table is taken from ``path`` if it is there, else made and kept there.
+    A table of write-verify loops is taken from ``path`` if it is there, else made and kept there.
+
+    Raises
+    ------
+    InputError
+        If the device's dynamics don't allow such a price.
     """
+    wanted = config.device.pricing
+    if wanted == "nominal":
+        return nominal_pricing(levels.count)
+    if not levels.device.dynamic:
+        raise InputError(
+            f"device.pricing: device {levels.device.name} has no dynamics"
+            f" ({levels.device.model.name}), so that pulses on it have no price: choose 'nominal'"
+        )
+    if wanted == "open loop":
+        return open_loop_costs(levels).pricing()
     spread = write_spread(config, levels.device)
     if path is not None and Path(path).exists():
         table = load_table(path)
@@ -100,12 +117,17 @@ def write_costs(
                 f"{path} was made for devices that differ otherwise than [device] says: a law's file"
                 " has changed, or choose another folder"
             )
-        return WriteCosts.of_table(table, make_vain(levels, table.recipe))
+        return table.pricing(make_vain(levels, table.recipe))
+    if fitted_range(levels.device) is None:
+        raise InputError(
+            f"device.pricing: device {levels.device.name} does not say on which voltages it was"
+            " fitted, between which write-verify stays: choose 'open loop'"
+        )
     recipe = design_recipe(levels, tolerance=write_tolerance(config))
     table = make_table(levels, recipe, spread, seed=config.seed, progress=progress)
     if path is not None:
         table.save(path)
-    return WriteCosts.of_table(table, make_vain(levels, recipe))
+    return table.pricing(make_vain(levels, recipe))
 
 
 def write_spread(config: RunConfig, device: Device) -> Spread:

@@ -16,11 +16,11 @@ import numpy as np
 from ...data.errors import InputError, nearest
 from ...data.store import digest, reading, write_record
 from ...data.types import Array
+from ...devices.pulses.costs import Pricing
 from ..rules.baselines import BASELINES
 from ..trainer.loop import train_float
 from ..trainer.results import TrainResult
 from ..twin.cost import Cost
-from ..twin.ledger import WriteCosts
 from .build import train_options
 from .claim import Claim, claimed
 from .config import RunConfig
@@ -119,7 +119,7 @@ def compare_in(
 
 def compare(
     setup: Setup,
-    costs: WriteCosts,
+    costs: Pricing,
     rules: Sequence[str],
     seeds: Sequence[int],
     *,
@@ -160,7 +160,7 @@ def _check(rules: Sequence[str], seeds: Sequence[int]) -> None:
         raise InputError("a comparison needs at least one rule and one seed")
 
 
-def _train(setup: Setup, costs: WriteCosts, home: Path | None, steps: Steps) -> TrainResult:
+def _train(setup: Setup, costs: Pricing, home: Path | None, steps: Steps) -> TrainResult:
     config = setup.config
     title = f"{config.training.rule}, seed {config.seed}"
     file = f"{config.training.rule.replace(' ', '-')}-{config.seed}.h5"

@@ -135,6 +135,10 @@ class DeviceConfig(_Section):
     """
     linear: bool = False
     """Read as ohmic devices of the same conductances; writes keep the device's own dynamics."""
+    pricing: Literal["write-verify", "open loop", "nominal"] = "write-verify"
+    """Where the price of a write comes from: write-verify loops on sampled devices, which need to
+    know the voltages of the fit; the device's own identical pulses with a read after each; or, for
+    a device without dynamics, a nominal pulse response."""
     endurance: PositiveFloat = 1e6
     """Writes that a device is taken to survive. Assumed: a sweep does not show it."""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ...data.errors import InputError
 from ...data.files import write_text
-from ..twin.ledger import WriteCosts
+from ...devices.pulses.pricing import LevelPricing
 from .build import write_costs
 from .claim import Claim, FolderInUse
 from .config import RunConfig, parse_config
@@ -91,7 +91,7 @@ class Folder:
         *,
         surrogate: bool = True,
         executor: Executor | None = None,
-    ) -> tuple[Setup, WriteCosts]:
+    ) -> tuple[Setup, LevelPricing]:
         """Return what training starts from, made here or taken from here; what can go wrong quickly
         comes first. See :func:`.setup.set_up`.
         """

@@ -3,27 +3,27 @@
 __all__ = ["accuracy", "conductance_map", "write_histogram", "write_map", "writes"]
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from ..trainer.validate import wilson
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 INK, FLOAT, MEMRISTOR, SPICE = "#222222", "#8a8a8a", "#1f6fb4", "#d1495b"
 
 
 def accuracy(
-    axes: Axes,
+    axes: "Axes",
     float_accuracy: ArrayLike,
     memristor_accuracy: ArrayLike,
     *,
     spice_accuracy: float | None = None,
     spice_images: int = 0,
-) -> Axes:
+) -> "Axes":
     """Draw test accuracy [0..1] of both twins over the epochs, each of shape (epochs,).
 
     ``spice_accuracy`` over ``spice_images`` images, read in ngspice after training, is drawn with its 95 % interval.
@@ -54,15 +54,15 @@ def accuracy(
             label=f"ngspice, {spice_images} images, {100 * spice_accuracy:.1f} % (95 % interval)",
         )
     axes.set(xlabel="epoch", ylabel="test accuracy [%]")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _whole(axes)
     axes.grid(alpha=0.25)
     axes.legend(frameon=False, loc="lower center")
     return axes
 
 
 def writes(
-    axes: Axes, written: ArrayLike, closed_loop: ArrayLike, *, label: str = "Siamese"
-) -> Axes:
+    axes: "Axes", written: ArrayLike, closed_loop: ArrayLike, *, label: str = "Siamese"
+) -> "Axes":
     """Draw device writes per epoch beside those of the basic closed loop, each of shape (epochs,), on a log axis;
     ``label`` names the rule that trained.
     """
@@ -83,13 +83,15 @@ def writes(
             color=MEMRISTOR,
             bbox={"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 1},
         )
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _whole(axes)
     axes.legend(frameon=False, loc="upper right", ncols=2)
     return axes
 
 
-def write_map(axes: Axes, counts: ArrayLike, *, title: str) -> Axes:
+def write_map(axes: "Axes", counts: ArrayLike, *, title: str) -> "Axes":
     """Draw how often each device of a layer was written; ``counts`` has shape (inputs, 2 × outputs)."""
+    from matplotlib.colors import LogNorm
+
     shown = np.asarray(counts, float)
     image = axes.imshow(
         np.where(shown > 0, shown, np.nan),
@@ -107,7 +109,7 @@ def write_map(axes: Axes, counts: ArrayLike, *, title: str) -> Axes:
     return axes
 
 
-def write_histogram(axes: Axes, counts: Sequence[ArrayLike]) -> Axes:
+def write_histogram(axes: "Axes", counts: Sequence[ArrayLike]) -> "Axes":
     """Draw how many devices were written how often, on a log axis; ``counts`` holds one array per layer."""
     flat = np.concatenate([np.ravel(np.asarray(one, int)) for one in counts])
     top = max(1, int(flat.max()))
@@ -125,7 +127,7 @@ def write_histogram(axes: Axes, counts: Sequence[ArrayLike]) -> Axes:
     return axes
 
 
-def conductance_map(axes: Axes, g: ArrayLike, *, title: str) -> Axes:
+def conductance_map(axes: "Axes", g: ArrayLike, *, title: str) -> "Axes":
     """Draw the conductances of a layer in µS; ``g`` [S] has shape (inputs, 2 × outputs)."""
     image = axes.imshow(
         1e6 * np.asarray(g, float), aspect="auto", interpolation="nearest", cmap="viridis"
@@ -134,6 +136,13 @@ def conductance_map(axes: Axes, g: ArrayLike, *, title: str) -> Axes:
     return axes
 
 
-def _label(axes: Axes, image: Any, title: str, quantity: str) -> None:
+def _whole(axes: "Axes") -> None:
+    """Mark whole epochs only."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _label(axes: "Axes", image: Any, title: str, quantity: str) -> None:
     axes.set(title=title, xlabel="bit line (pairs: I⁺, I⁻)", ylabel="word line")
     axes.figure.colorbar(image, ax=axes, label=quantity, fraction=0.05, pad=0.02)

@@ -15,6 +15,7 @@ __all__ = [
     "levels_tree",
     "load_run",
     "network_name",
+    "pricing_tree",
     "record_path",
     "summarise",
     "versions",
@@ -32,11 +33,13 @@ import numpy as np
 from ... import __version__
 from ...circuits.array.cell import Cell
 from ...circuits.ngspice.installed import Features
+from ...circuits.programming.fractional_moves import LevelMoves
 from ...data.errors import InputError
 from ...data.store import pack, reading
 from ...data.types import Array
 from ...devices.device import Device
 from ...devices.levels import Levels
+from ...devices.pulses.pricing import LevelPricing
 from ...devices.spread.effects import Laws
 from ...devices.spread.record import law_tree, load_law
 from ..network import Conv2d, Dense, Network
@@ -148,6 +151,22 @@ def laws_tree(config: RunConfig) -> dict[str, Any]:
         for section, (part, names) in said.items()
     }
     return {section: laws for section, laws in tree.items() if laws}
+
+
+def pricing_tree(pricing: LevelPricing) -> dict[str, Any]:
+    """Return what writes cost between levels, (L, L), and between fractional ones or in vain where
+    a table of moves says so.
+    """
+    tree = pricing.table._asdict() | {
+        "read_energy": pricing.read.energy,
+        "read_time": pricing.read.time,
+        "source": pricing.source,
+        "tolerance": pricing.tolerance,
+    }
+    for name, law in (("moves", pricing.between), ("vain", pricing.vain)):
+        if isinstance(law, LevelMoves):
+            tree |= {name: vars(law.moves), "g": law.g}
+    return tree
 
 
 def epochs_tree(

@@ -9,17 +9,17 @@ __all__ = ["run", "train_run", "validate_run"]
 
 import time
 from concurrent.futures import Executor
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ...circuits.ngspice import installed as ngspice
 from ...data.errors import InputError
 from ...data.store import pack, write_record
+from ...devices.pulses.costs import Pricing
+from ...devices.pulses.pricing import LevelPricing
 from ..trainer.loop import train_float
 from ..trainer.results import TrainResult
 from ..trainer.validate import Validation, validate
-from ..twin.ledger import WriteCosts
 from ..twin.twin import MemristorTwin
 from .build import VALIDATED, engines_of, train_options
 from .claim import Claim, claimed
@@ -37,6 +37,7 @@ from .record import (
     levels_tree,
     load_run,
     network_name,
+    pricing_tree,
     summarise,
     versions,
     wear_tree,
@@ -144,7 +145,7 @@ class _Job:
             "device": device_tree(setup.levels.device),
             "levels": levels_tree(setup.levels, setup.tile.cell),
             "surrogate": setup.check,
-            "write_cost": asdict(costs),
+            "write_cost": pricing_tree(costs),
             "epochs": epochs_tree(result.records, float_accuracy),
             "audits": audits_tree(result.audits),
             "layers": layers_tree(twin, result),
@@ -168,7 +169,7 @@ class _Job:
         twin, result = self._train(setup, costs)
         return self._validate(setup, twin, result)
 
-    def _start(self) -> tuple[Setup, WriteCosts]:
+    def _start(self) -> tuple[Setup, LevelPricing]:
         return self.folder.start(
             self.config, self.steps, surrogate=self.needs_fit, executor=self.executor
         )
@@ -182,7 +183,7 @@ class _Job:
         )
         return accuracy
 
-    def _train(self, setup: Setup, costs: WriteCosts) -> tuple[MemristorTwin, TrainResult]:
+    def _train(self, setup: Setup, costs: Pricing) -> tuple[MemristorTwin, TrainResult]:
         twin = setup.twin()
         self.steps.say(
             f"network: {network_name(setup.network)}, {twin.devices:,} devices on {twin.tiles} tiles"

@@ -30,11 +30,11 @@ from ...data.errors import FitError, InputError, MemtwinError
 from ...data.store import pack
 from ...data.types import Progress
 from ...devices.levels import Levels
+from ...devices.pulses.costs import Pricing
 from ..network import Network
 from ..trainer.audit import Auditor
 from ..trainer.loop import train
 from ..trainer.results import EpochRecord, TrainResult
-from ..twin.ledger import WriteCosts
 from ..twin.matrix import EngineFactory
 from ..twin.twin import MemristorTwin
 from .build import (
@@ -121,7 +121,7 @@ class Setup:
     def train(
         self,
         twin: MemristorTwin,
-        costs: WriteCosts,
+        costs: Pricing,
         *,
         say: Callable[[str], None] | None = None,
         on_batch: Progress | None = None,

@@ -12,12 +12,12 @@ from ...circuits.array.tile import Tile
 from ...data.dataset import ImageSet
 from ...data.errors import MemtwinError
 from ...data.types import Array32, Progress
+from ...devices.pulses.costs import Pricing
 from ...devices.spread.effects import Effects
 from ..network import Network, cross_entropy
 from ..rules.optim import make_optimiser, schedule
 from ..seeds import generator
 from ..twin.evaluation import parts
-from ..twin.ledger import WriteCosts
 from ..twin.matrix import EngineFactory, MappingOptions
 from ..twin.twin import MemristorTwin
 from .audit import Auditor
@@ -58,7 +58,7 @@ def train(
     twin: MemristorTwin,
     images: ImageSet,
     options: TrainOptions,
-    costs: WriteCosts,
+    costs: Pricing,
     *,
     on_batch: Progress | None = None,
     on_epoch: Callable[[EpochRecord], None] | None = None,

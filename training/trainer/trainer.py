@@ -19,6 +19,7 @@ from ...data.dataset import ImageSet
 from ...data.errors import InputError, MemtwinError
 from ...data.store import digest
 from ...data.types import Array32, Progress
+from ...devices.pulses.costs import Pricing, check_levels
 from ..network import Adjoint, Network, cross_entropy
 from ..rules.baselines import Baseline, start_rule
 from ..rules.optim import make_optimiser, schedule
@@ -28,7 +29,7 @@ from ..rules.siamese import Siamese, SiameseOptions
 from ..seeds import generator
 from ..twin.cost import Cost
 from ..twin.evaluation import evaluate
-from ..twin.ledger import Ledger, WriteCosts
+from ..twin.ledger import Ledger
 from ..twin.twin import MemristorTwin
 from .audit import Auditor, AuditRecord
 from .results import EpochRecord, TrainResult
@@ -91,7 +92,7 @@ class Trainer:
     images
         Images to train on and to test on.
     costs
-        Write costs of the device.
+        What writes of the device cost.
     weights
         Initial float matrices; by default drawn from the seed.
     auditor
@@ -103,13 +104,13 @@ class Trainer:
         twin: MemristorTwin,
         images: ImageSet,
         options: TrainOptions,
-        costs: WriteCosts,
+        costs: Pricing,
         *,
         weights: list[Array32] | None = None,
         auditor: Auditor | None = None,
     ) -> None:
         check_images(twin.network, images)
-        costs.check_levels(twin.levels)
+        check_levels(costs, twin.levels)
         self.twin, self.images, self.options = twin, images, options
         self.auditor = auditor
         self.identity = _identity(twin, images, options)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...circuits.programming.fractional_moves import EachCost
+from ...devices.pulses.costs import Costs, Read
 
 
 def removed_percent(done: float, basic: float) -> float:
@@ -65,7 +65,7 @@ class DeviceCosts:
         """Verify reads, and those that find out what to write."""
         self.energy, self.time = np.zeros(devices), np.zeros(devices)
 
-    def add(self, device: NDArray[Any], each: EachCost) -> None:
+    def add(self, device: NDArray[Any], each: Costs) -> None:
         """Add writes of devices, (n,), each of which occurs once."""
         self.writes[device] += 1
         self.pulses_up[device] += each.pulses_up
@@ -74,11 +74,9 @@ class DeviceCosts:
         self.energy[device] += each.energy
         self.time[device] += each.time
 
-    def look(self, reads: int, energy: float, time: float) -> None:
-        """Add reads that find out what to write, of all devices alike; ``energy`` [J] and ``time``
-        [s] are those of one.
-        """
+    def look(self, reads: int, read: Read) -> None:
+        """Add ``reads`` that find out what to write, of all devices alike."""
         share = reads / len(self.reads)
         self.reads += share
-        self.energy += share * energy
-        self.time += share * time
+        self.energy += share * read.energy
+        self.time += share * read.time

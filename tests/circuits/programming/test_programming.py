@@ -34,7 +34,7 @@ def test_devices_that_differ_are_written_to_a_quarter_of_a_level():
     same = a == b
     assert outcome.pulses[same].sum() <= 0.1 * outcome.pulses[~same].sum() / 15
     assert (outcome.reads == outcome.pulses.sum(axis=1) + 1).all()
-    assert (outcome.energy > 0).all()
+    assert (outcome.costs.energy > 0).all()
     assert (outcome.time >= outcome.reads * RECIPE.read_time * (1 - 1e-12)).all()
 
 

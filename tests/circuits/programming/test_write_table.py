@@ -44,10 +44,10 @@ def test_staying_costs_a_read_and_moving_further_costs_more(table):
 
 
 def test_costs_of_writes_add_up(table):
-    pulses, energy, time = table.cost([0, 4, 2], [3, 1, 2])
-    assert pulses == pytest.approx(table.pulses[0, 3] + table.pulses[4, 1] + table.pulses[2, 2])
-    assert energy == pytest.approx(table.energy[[0, 4, 2], [3, 1, 2]].sum())
-    assert time == pytest.approx(table.time[[0, 4, 2], [3, 1, 2]].sum())
+    costs = table.costs.at(([0, 4, 2], [3, 1, 2]))
+    assert costs.pulses.sum() == table.pulses[0, 3] + table.pulses[4, 1] + table.pulses[2, 2]
+    assert costs.energy.sum() == table.energy[[0, 4, 2], [3, 1, 2]].sum()
+    assert costs.reads.tolist() == table.reads[[0, 4, 2], [3, 1, 2]].tolist()
 
 
 def test_small_moves_take_a_pulse_and_more_the_further_they_go(table):

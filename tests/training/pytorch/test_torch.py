@@ -21,13 +21,13 @@ from memtwin.circuits.lines.solver import LineSolver  # noqa: E402
 from memtwin.circuits.surrogate.engine import Surrogate  # noqa: E402
 from memtwin.data.dataset import load_images  # noqa: E402
 from memtwin.data.errors import InputError, MemtwinError  # noqa: E402
+from memtwin.devices.pulses.nominal import nominal_pricing  # noqa: E402
 from memtwin.devices.spread.drift import Drift  # noqa: E402
 from memtwin.devices.spread.effects import Effects  # noqa: E402
 from memtwin.devices.spread.noise import ReadNoise  # noqa: E402
 from memtwin.devices.spread.wear import Wear  # noqa: E402
 from memtwin.training.pytorch import SiameseOptimizer, TwinConv2d, TwinLinear, convert  # noqa: E402
 from memtwin.training.rules.siamese import SiameseOptions  # noqa: E402
-from memtwin.training.twin.ledger import WriteCosts  # noqa: E402
 from memtwin.training.twin.matrix import MappingOptions  # noqa: E402
 
 EXACT = Effects(programming=0.0, read=0.0)
@@ -45,7 +45,7 @@ def twin_of(model, levels=FINE, **changes):
 
 def optimiser_of(twin, levels=FINE, rate=0.05, **options):
     sgd = torch.optim.SGD(twin.parameters(), lr=rate, momentum=0.9)
-    return SiameseOptimizer(twin, sgd, WriteCosts.nominal(levels), SiameseOptions(**options))
+    return SiameseOptimizer(twin, sgd, nominal_pricing(levels), SiameseOptions(**options))
 
 
 class Branch(nn.Module):
@@ -109,7 +109,7 @@ def test_any_torch_optimiser_moves_the_weights():
     torch.manual_seed(0)
     twin = twin_of(nn.Linear(4, 2), 16)
     optimiser = SiameseOptimizer(
-        twin, torch.optim.Adam(twin.parameters(), 0.1), WriteCosts.nominal(16)
+        twin, torch.optim.Adam(twin.parameters(), 0.1), nominal_pricing(16)
     )
     before = twin.weight.detach().clone()
     twin(torch.ones(3, 4)).sum().backward()
@@ -145,7 +145,7 @@ def test_schedulers_take_the_optimiser_or_the_one_inside():
 def test_scaled_gradients_are_unscaled_before_they_move_weights():
     twin = twin_of(nn.Linear(4, 2))
     adam = torch.optim.Adam(twin.parameters(), 0.01, fused=True)
-    optimiser = SiameseOptimizer(twin, adam, WriteCosts.nominal(FINE))
+    optimiser = SiameseOptimizer(twin, adam, nominal_pricing(FINE))
     scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
     scaler.scale(twin(torch.ones(1, 4)).sum()).backward()
     scaler.step(optimiser)
@@ -209,7 +209,7 @@ def test_a_saved_twin_goes_on_bit_for_bit(engine, effects, options, siamese, mod
         )
         adam = torch.optim.Adam(twin.parameters(), 0.02)
         return twin, lambda: SiameseOptimizer(
-            twin, adam, WriteCosts.nominal(16), SiameseOptions(**siamese), calibrate_every=3
+            twin, adam, nominal_pricing(16), SiameseOptions(**siamese), calibrate_every=3
         )
 
     twin, make = fresh(1)

@@ -14,9 +14,9 @@ from memtwin.circuits.array.cell import Cell  # noqa: E402
 from memtwin.circuits.array.tile import Tile  # noqa: E402
 from memtwin.circuits.engines.ideal import Ideal  # noqa: E402
 from memtwin.data.errors import InputError  # noqa: E402
+from memtwin.devices.pulses.nominal import nominal_pricing  # noqa: E402
 from memtwin.devices.spread.effects import Effects  # noqa: E402
 from memtwin.training.pytorch import SiameseOptimizer, TwinLinear, convert, layer_table  # noqa: E402
-from memtwin.training.twin.ledger import WriteCosts  # noqa: E402
 
 LEVELS = 4096
 
@@ -32,7 +32,7 @@ def twin_of(model, **changes):
         **{"say": None, **changes},
     )
     sgd = torch.optim.SGD(twin.parameters(), lr=0.05)
-    return twin, SiameseOptimizer(twin, sgd, WriteCosts.nominal(LEVELS))
+    return twin, SiameseOptimizer(twin, sgd, nominal_pricing(LEVELS))
 
 
 def open_all_devices(twin):
@@ -304,4 +304,4 @@ def test_an_optimiser_of_other_parameters_is_refused():
     model = nn.Linear(2, 2)
     twin, _ = twin_of(model)
     with pytest.raises(InputError, match="moves no parameter of this model"):
-        SiameseOptimizer(twin, torch.optim.SGD(model.parameters(), 0.1), WriteCosts.nominal(LEVELS))
+        SiameseOptimizer(twin, torch.optim.SGD(model.parameters(), 0.1), nominal_pricing(LEVELS))

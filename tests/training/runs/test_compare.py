@@ -10,12 +10,12 @@ from typer.testing import CliRunner
 
 from memtwin.cli.main import app
 from memtwin.data.errors import InputError
+from memtwin.devices.pulses.nominal import nominal_pricing
 from memtwin.training.runs.build import train_options
 from memtwin.training.runs.compare import COMPARED, compare, compare_in
 from memtwin.training.runs.config import load_config
 from memtwin.training.runs.setup import set_up
 from memtwin.training.trainer.loop import train, train_float
-from memtwin.training.twin.ledger import WriteCosts
 
 SMALL = [
     "images.train=300",
@@ -46,7 +46,7 @@ class Said:
 
 
 def test_rows_are_those_of_the_trainings_that_they_name():
-    setup, costs = set_up(load_config("demo", IDEAL), surrogate=False), WriteCosts.nominal(4)
+    setup, costs = set_up(load_config("demo", IDEAL), surrogate=False), nominal_pricing(4)
     found = compare(setup, costs, ["siamese"], [0, 1])
     siamese, closed = found.rules
     assert (siamese.name, closed.name) == ("siamese", "closed loop")
@@ -84,7 +84,7 @@ def test_one_seed_has_no_spread(tmp_path, monkeypatch):
 
 
 def test_a_comparison_is_continued_with_what_was_finished(tmp_path):
-    config, costs = load_config("demo", IDEAL), WriteCosts.nominal(4)
+    config, costs = load_config("demo", IDEAL), nominal_pricing(4)
     setup = set_up(config, surrogate=False)
     first = compare(setup, costs, ["siamese"], [0], folder=tmp_path)
     kept = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
@@ -151,4 +151,4 @@ def test_bad_comparisons_are_one_sentence(tmp_path, monkeypatch, arguments, word
 def test_an_empty_comparison_is_refused():
     setup = set_up(load_config("demo", IDEAL), surrogate=False)
     with pytest.raises(InputError, match="at least one rule"):
-        compare(setup, WriteCosts.nominal(4), [], [0])
+        compare(setup, nominal_pricing(4), [], [0])

@@ -18,7 +18,7 @@ from memtwin.circuits.engines.ideal import Ideal
 from memtwin.circuits.array.tile import Tile
 from memtwin.data.dataset import load_images
 from memtwin.devices.spread.effects import Effects
-from memtwin.training.twin.ledger import WriteCosts
+from memtwin.devices.pulses.nominal import nominal_pricing
 from memtwin.training.network import mlp
 from memtwin.training.trainer.loop import build_twin, train
 from memtwin.training.trainer.trainer import TrainOptions
@@ -31,7 +31,7 @@ twin = build_twin(
 )
 print("ready", flush=True)
 train(
-    twin, load_images("digits"), TrainOptions(epochs=12, batch=20), WriteCosts.nominal(16),
+    twin, load_images("digits"), TrainOptions(epochs=12, batch=20), nominal_pricing(16),
     checkpoint=sys.argv[1], resume=True, on_epoch=lambda record: print(record.epoch, flush=True),
 )
 """

@@ -9,11 +9,11 @@ from memtwin.circuits.array.cell import Cell
 from memtwin.circuits.array.tile import Tile
 from memtwin.circuits.engines.ideal import Ideal
 from memtwin.data.dataset import load_images
+from memtwin.devices.pulses.nominal import nominal_pricing
 from memtwin.training.network import lenet, mlp
 from memtwin.training.rules.siamese import SiameseOptions
 from memtwin.training.trainer.loop import build_twin, train
 from memtwin.training.trainer.trainer import TrainOptions
-from memtwin.training.twin.ledger import WriteCosts
 
 pytestmark = pytest.mark.data
 
@@ -35,7 +35,7 @@ def trained(network, images, clip, **options):
         v_read=0.2,
         clip=clip,
     )
-    result = train(twin, images, TrainOptions(**options), WriteCosts.nominal(16))
+    result = train(twin, images, TrainOptions(**options), nominal_pricing(16))
     first = result.records[0]
     return 100 * result.accuracy, first.cost.removed(first.closed_loop)
 

@@ -12,6 +12,7 @@ from memtwin.circuits.lines.solver import LineSolver
 from memtwin.circuits.surrogate.engine import Surrogate
 from memtwin.data.dataset import load_images
 from memtwin.data.errors import InputError
+from memtwin.devices.pulses.nominal import nominal_pricing
 from memtwin.devices.spread.drift import Drift
 from memtwin.devices.spread.effects import Effects
 from memtwin.devices.spread.noise import ReadNoise
@@ -28,7 +29,6 @@ from memtwin.training.trainer.audit import Auditor
 from memtwin.training.trainer.checkpoint import load_checkpoint, save_checkpoint
 from memtwin.training.trainer.loop import build_twin
 from memtwin.training.trainer.trainer import Trainer, TrainOptions
-from memtwin.training.twin.ledger import WriteCosts
 from memtwin.training.twin.matrix import MappingOptions
 
 ENGINES = {"ideal": Ideal, "surrogate": Surrogate, "line": LineSolver}
@@ -91,7 +91,7 @@ def trainer(digits, engine, effects, options=OPTIONS, mapping=None):
     )
     # A surrogate of its own, whose reads depend on what it held before.
     auditor = Auditor(Surrogate, every=2, bar_percent=100.0)
-    return Trainer(twin, digits, options, WriteCosts.nominal(16), auditor=auditor)
+    return Trainer(twin, digits, options, nominal_pricing(16), auditor=auditor)
 
 
 def outcome(trained):

@@ -340,7 +340,12 @@ SINH = 'name = "plain"\nmodel = "sinh"\narea = 1.0\n[parameters]\nb = 2.0\n[meta
         (["images.train=5"], "a test image has the label 9"),
         (
             ["device.name=plain.toml"],
-            "model sinh has no dynamics, it can't be programmed by pulses",
+            "device plain has no dynamics (sinh), so that pulses on it have no price: choose 'nominal'",
+        ),
+        (
+            ["device.name=yakopcic_miao"],
+            "yakopcic_miao does not say on which voltages it was fitted, between which write-verify"
+            " stays: choose 'open loop'",
         ),
         (["effects.stuck=2"], "effects: stuck must be from 0 to 1, got 2.0"),
         (["mapping.drive=bits"], "inputs driven bit by bit need dac_bits, such as 8"),

@@ -12,7 +12,9 @@ from memtwin.cli.main import app
 from memtwin.data.dataset import load_images
 from memtwin.data.store import digest
 from memtwin.devices.device import Device
+from memtwin.devices.levels import make_levels
 from memtwin.devices.models import MODELS
+from memtwin.devices.pulses.open_loop import open_loop_costs
 from memtwin.training.runs import run as experiment
 from memtwin.training.runs.build import cell_levels, engines_of, write_costs
 from memtwin.training.runs.config import load_config
@@ -80,6 +82,27 @@ def test_write_costs_are_kept_where_they_are_told(tmp_path, kind):
     assert path.exists()
     again = write_costs(config, cell_levels(config), path=kind(path))
     assert digest(asdict(made)) == digest(asdict(again))
+
+
+def test_a_device_that_was_not_fitted_here_is_priced_by_its_own_pulses(tmp_path):
+    changes = ["training.engine=ideal", "validation.engine=ideal", "training.epochs=1",
+               "device.name=yakopcic_miao", "device.levels=4", "device.pricing=open loop"]  # fmt: skip
+    config = load_config("demo", [*SMALL, *changes])
+    record = experiment.run(config, tmp_path / "run")
+    found = open_loop_costs(cell_levels(config))
+    np.testing.assert_array_equal(record["write_cost"]["pulses"], found.costs.pulses)
+    np.testing.assert_array_equal(record["write_cost"]["energy"], found.costs.energy)
+    assert record["write_cost"]["source"] == found.source
+    assert record["epochs"]["energy"].sum() > 0.0
+    assert not (tmp_path / "run" / "write_table.h5").exists()
+    page = write_report(record, tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "under identical pulses, open loop" in page
+
+
+def test_a_device_without_dynamics_has_a_nominal_price():
+    config = load_config("demo", ["device.levels=4", "device.pricing=nominal"])
+    static = make_levels(Device("s", MODELS["sinh"]), 4, 0.05, g_min=1e-6, g_max=1e-5)
+    assert "no device data" in write_costs(config, static).source
 
 
 @pytest.mark.parametrize(

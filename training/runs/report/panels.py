@@ -169,5 +169,5 @@ def _modelled(record: Mapping[str, Any], measured: "Sweep | None") -> tuple[Any,
         )
         t = np.linspace(0.0, times[-1], 601)
         v = np.interp(t, times, turns)
-    trace = simulate(device, t, v, facts.get("x0", [0.5])[0])
+    trace = simulate(device, t, v, np.ravel(facts.get("x0", 0.5))[0])
     return trace.v, trace.i

@@ -1,0 +1,127 @@
+"""What writes cost, in one language: five numbers per write, and what tells them from levels.
+
+Everything that counts writes speaks of :class:`Costs`, an array each of pulses, reads, joules and
+seconds; everything that prices them answers :class:`Pricing`.
+"""
+
+__all__ = ["CostLaw", "Costs", "Pricing", "Read", "check_levels", "verified"]
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ...data.errors import InputError
+from ...data.types import Array, Array32
+
+
+class Costs(NamedTuple):
+    """Costs of writes, one array per kind, all of one shape."""
+
+    pulses: Array
+    """Of either polarity."""
+    pulses_up: Array
+    """Of these, towards higher conductances."""
+    reads: Array
+    """Verify reads."""
+    energy: Array
+    """[J]."""
+    time: Array
+    """[s]."""
+
+    @classmethod
+    def held_by(cls, owner: Any) -> "Costs":
+        """Return the costs that ``owner`` has as attributes of these names."""
+        return cls(*(getattr(owner, name) for name in cls._fields))
+
+    @classmethod
+    def zeros(cls, count: int) -> "Costs":
+        """Return the costs of ``count`` writes that cost nothing."""
+        return cls(*np.zeros((len(cls._fields), count)))
+
+    def at(self, place: Any) -> "Costs":
+        """Return the costs at ``place``, an index or a mask."""
+        return Costs(*(values[place] for values in self))
+
+    def means(self) -> dict[str, float]:
+        """Return the figures of a mean write that reports show."""
+        return {
+            "pulses_mean": float(self.pulses.mean()),
+            "reads_mean": float(self.reads.mean()),
+            "energy_mean_joule": float(self.energy.mean()),
+            "time_mean_seconds": float(self.time.mean()),
+        }
+
+    def each(self, of: Callable[[Array], Array]) -> "Costs":
+        """Return the costs with ``of`` applied to each kind."""
+        return Costs(*(of(values) for values in self))
+
+
+class Read(NamedTuple):
+    """What reading one device once costs."""
+
+    energy: float
+    """[J]."""
+    time: float
+    """[s]."""
+
+
+class CostLaw(Protocol):
+    """Costs of writes between fractional levels; energy and time are those of the pulses alone."""
+
+    def of(self, before: Array, after: Array) -> Costs:
+        """Return what writes from levels ``before`` to ``after`` cost, (n,) each."""
+        ...
+
+
+class Pricing(Protocol):
+    """What writes of one kind of device cost, from any of its levels to any other."""
+
+    @property
+    def levels(self) -> int:
+        """Number of levels."""
+        ...
+
+    @property
+    def source(self) -> str:
+        """How the costs were obtained, in a sentence; reports repeat it."""
+        ...
+
+    @property
+    def read(self) -> Read:
+        """What one verify read costs."""
+        ...
+
+    def of(self, before: Array32, after: Array32, *, verify: bool = True) -> Costs:
+        """Return the costs of writes from levels ``before`` to ``after``, (n,) each, energy and time
+        with the verify reads, if there are any.
+        """
+        ...
+
+    def of_limited(self, start: Array32, end: Array32, target: Array32) -> Costs:
+        """Return the costs of verified writes from level ``start`` to ``target`` of devices that
+        come no further than to ``end``, (n,) each: the controller goes on until it gives up.
+        """
+        ...
+
+    def missed(self, end: Array32, target: Array32) -> NDArray[np.bool_]:
+        """Return where devices that come to level ``end`` don't count as written to ``target``."""
+        ...
+
+
+def verified(pulses: ArrayLike, energy: ArrayLike, time: ArrayLike) -> Costs:
+    """Return costs from every level to every other, (L, L), with a verify read before the first and
+    after every pulse, where pulses go the way that the write goes.
+    """
+    pulses = np.asarray(pulses, float)
+    up = np.triu(pulses)
+    return Costs(pulses, up, pulses + 1.0, np.asarray(energy, float), np.asarray(time, float))
+
+
+def check_levels(pricing: Pricing, levels: int) -> None:
+    """Refuse devices of another number of levels than ``pricing`` is for."""
+    if pricing.levels != levels:
+        raise InputError(
+            f"write costs are for {pricing.levels} levels, the twin's devices have {levels}"
+        )

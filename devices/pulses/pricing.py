@@ -1,0 +1,169 @@
+"""Writes priced from a table over levels, and from what lies between and beyond its entries."""
+
+__all__ = ["LevelPricing", "LongestWrite", "SingleSteps"]
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...data.errors import InputError
+from ...data.types import Array, Array32
+from .costs import CostLaw, Costs, Read
+
+
+@dataclass(frozen=True)
+class LevelPricing:
+    """Prices of writes between L levels; whole ones are looked up.
+
+    Parameters
+    ----------
+    table
+        Costs from the row's to the column's level, (L, L); energy and time are those of the pulses.
+    read
+        What one verify read costs besides.
+    source
+        How the table was obtained; the report repeats it.
+    between
+        Costs of writes from or to fractional levels; by default those of :class:`SingleSteps`.
+    vain
+        Costs of devices that stay where they are, until they are given up; by default those of
+        :class:`LongestWrite`.
+    tolerance
+        Distance from its target at which a device counts as written [level steps].
+    """
+
+    table: Costs
+    read: Read
+    source: str = ""
+    between: CostLaw | None = None
+    vain: CostLaw | None = None
+    tolerance: float = 0.25
+
+    def __post_init__(self) -> None:
+        shape = np.shape(self.table.pulses)
+        for name, values in self.table._asdict().items():
+            if values.ndim != 2 or values.shape[0] != values.shape[1] or values.shape != shape:
+                raise InputError(
+                    f"write costs: {name} must be a square table over levels, got {values.shape}"
+                )
+            if not (np.isfinite(values).all() and values.min() >= 0.0):
+                raise InputError(
+                    f"write costs: {name} must be finite and not negative for every pair of levels;"
+                    " give the device a pulse response that reaches all levels"
+                )
+        for name, value in self.read._asdict().items():
+            if not 0.0 <= value < np.inf:
+                raise InputError(f"write costs: read_{name} must be a number from 0, got {value!r}")
+
+    @property
+    def levels(self) -> int:
+        """Number of levels."""
+        return len(self.table.pulses)
+
+    def of(self, before: Array32, after: Array32, *, verify: bool = True) -> Costs:
+        """Return the costs of every write between levels, (n,) each; see :class:`.costs.Pricing`."""
+        found = self._bare(before, after)
+        return self._with_reads(found) if verify else found._replace(reads=0.0 * found.reads)
+
+    def of_limited(self, start: Array32, end: Array32, target: Array32) -> Costs:
+        """Return the costs of verified writes from level ``start`` to ``target`` of devices that
+        come no further than to ``end``, (n,) each: the controller goes on until it gives up.
+        """
+        found = Costs.zeros(len(start))
+        found.reads[:] = 1.0
+        moved, missed = start != end, self.missed(end, target)
+        held, wanted = (np.asarray(levels[missed], float) for levels in (end, target))
+        for on, costs in (
+            (moved, self._bare(start[moved], end[moved])),
+            (missed, self._in_vain.of(held, wanted)),
+        ):
+            for sums, more in zip(found, costs, strict=True):
+                sums[on] += more
+            found.reads[on] -= 1.0  # the first read is the last one of what was before
+        return self._with_reads(found)
+
+    def missed(self, end: Array32, target: Array32) -> NDArray[np.bool_]:
+        """Return where devices that come to level ``end`` don't count as written to ``target``."""
+        far: NDArray[np.bool_] = np.abs(target - end) > np.float32(self.tolerance)
+        return far
+
+    def _with_reads(self, found: Costs) -> Costs:
+        return found._replace(
+            energy=found.energy + found.reads * self.read.energy,
+            time=found.time + found.reads * self.read.time,
+        )
+
+    def _bare(self, before: Array32, after: Array32) -> Costs:
+        """Return the costs of writes, energy and time without the verify reads."""
+        if np.all(before == np.rint(before)) and np.all(after == np.rint(after)):
+            return self.table.at((before.astype(np.intp), after.astype(np.intp)))
+        return self._moving.of(np.asarray(before, float), np.asarray(after, float))
+
+    @cached_property
+    def _moving(self) -> CostLaw:
+        return self.between or SingleSteps(self.table)
+
+    @cached_property
+    def _in_vain(self) -> CostLaw:
+        return self.vain or LongestWrite(self.table)
+
+
+@dataclass(frozen=True)
+class SingleSteps:
+    """Fractional levels by the running sum of single steps: whole pulses, at least one."""
+
+    table: Costs
+
+    def of(self, before: Array, after: Array) -> Costs:
+        """Return the costs of moves between levels, (n,) each."""
+        sums, energy, time = self._steps
+        way = (after < before).astype(np.intp)
+        count = len(self.table.pulses)
+        step = np.minimum(np.maximum(0.5 * (before + after), 0.0).astype(np.intp), count - 2)
+        levels = np.arange(count)
+        distance = np.empty(before.shape)
+        for k in (0, 1):
+            on = way == k
+            distance[on] = np.abs(
+                np.interp(after[on], levels, sums[k]) - np.interp(before[on], levels, sums[k])
+            )
+        pulses = np.maximum(np.ceil(distance - 1e-9), 1.0)
+        return Costs(
+            pulses,
+            pulses * (way == 0),
+            pulses + 1.0,
+            pulses * energy[way, step],
+            pulses * time[way, step],
+        )
+
+    @cached_property
+    def _steps(self) -> tuple[Array, Array, Array]:
+        """Running sum of pulses, and energy and time of one pulse per step; for the ways up and
+        down, (2, ...).
+        """
+        k = np.arange(len(self.table.pulses) - 1)
+        up, down = self.table.at((k, k + 1)), self.table.at((k + 1, k))
+        pulses = np.stack([up.pulses, down.pulses])
+        each = np.maximum(pulses, 1e-300)
+        sums = np.concatenate([np.zeros((2, 1)), np.cumsum(pulses, axis=1)], axis=1)
+        energy = np.stack([up.energy, down.energy]) / each
+        time = np.stack([up.time, down.time]) / each
+        return sums, energy, time
+
+
+@dataclass(frozen=True)
+class LongestWrite:
+    """Devices that don't move cost as much as the longest write of the same direction."""
+
+    table: Costs
+
+    def of(self, before: Array, after: Array) -> Costs:
+        """Return what is spent on devices that stay at level ``before``, (n,) each."""
+        pulses = self.table.pulses
+        up, down = (
+            np.unravel_index(np.argmax(half(pulses)), pulses.shape) for half in (np.triu, np.tril)
+        )
+        at = tuple(np.where(after > before, *ends) for ends in zip(up, down, strict=True))
+        return self.table.at(at)
