@@ -17,6 +17,7 @@ STREAMS = (
     "testing",
     "closed loop",
     "audit",
+    "rule",
 )
 
 

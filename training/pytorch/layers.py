@@ -10,6 +10,7 @@ __all__ = ["TileLayer", "TwinConv2d", "TwinLinear", "array_of", "arrays", "tenso
 from typing import Any
 
 import numpy as np
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -208,6 +209,7 @@ class TileLayer:
             "levels": devices.top + 1,
             "lowest level [S]": float(devices.low),
             "level step [S]": float(devices.step),
+            "levels at [mean steps]": None if devices.even else devices.places.tolist(),
             "read voltage [V]": float(matrix.v_read),
             "gain": matrix.options.gain,
             "adc_bits": matrix.options.adc_bits,

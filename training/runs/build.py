@@ -32,8 +32,6 @@ from ...data.types import Progress
 from ...devices.device import load_device
 from ...devices.levels import Levels, make_levels
 from ..network import AveragePool, MaxPool, Network, lenet, mlp
-from ..rules.baselines import BASELINES, ClosedLoopOptions
-from ..rules.siamese import SiameseOptions
 from ..trainer.audit import Auditor
 from ..trainer.loop import build_twin
 from ..trainer.trainer import TrainOptions
@@ -61,6 +59,7 @@ def cell_levels(config: RunConfig) -> Levels:
         wanted.v_read,
         g_min=wanted.g_max / wanted.on_off,
         g_max=wanted.g_max,
+        spacing=wanted.spacing,
     )
 
 
@@ -96,20 +95,23 @@ def write_costs(
     spread = spread_from_fit(
         levels.device, c2c=config.device.pulse_spread, read=config.device.verify_noise
     )
-    recipe = design_recipe(levels, tolerance=write_tolerance(config))
+    recipe = design_recipe(levels, tolerance=write_tolerance(config, levels))
     table = make_table(levels, recipe, spread, seed=config.seed, progress=progress)
     if path is not None:
         table.save(path)
     return WriteCosts.of_table(table, make_vain(levels, recipe))
 
 
-def write_tolerance(config: RunConfig) -> float:
-    """Return the half width of the band that write-verify accepts, in level steps.
+def write_tolerance(config: RunConfig, levels: Levels) -> float:
+    """Return the half width of the band that write-verify accepts, in steps between levels, the
+    smallest where they differ.
 
     What it leaves is about uniform in the band, so that the band follows from the programming error
     that training reckons with, however many levels there are; it ends at a quarter step.
     """
     steps = 3.0**0.5 * config.effects.programming * (config.device.levels - 1)
+    if config.device.spacing != "even":
+        steps *= levels.step / float(np.diff(levels.g).min())
     return float(np.clip(steps, FINEST, 0.25))
 
 
@@ -185,23 +187,12 @@ def twin_of(
 def train_options(config: RunConfig) -> TrainOptions:
     """Return the options of the run's training."""
     wanted = config.training
-    siamese, own = (
-        {
-            item.name: getattr(wanted, item.name)
-            for item in fields(kind)
-            if hasattr(wanted, item.name)
-        }
-        for kind in (SiameseOptions, TrainOptions)
-    )
-    baseline = BASELINES.get(wanted.rule)
-    if isinstance(baseline, ClosedLoopOptions):
-        baseline = replace(baseline, spare_failed=wanted.spare_failed)
-    return TrainOptions(
-        **own,
-        siamese=SiameseOptions(**siamese),
-        baseline=baseline,
-        seed=config.seed,
-    )
+    own = {
+        item.name: getattr(wanted, item.name)
+        for item in fields(TrainOptions)
+        if item.name != "rule_options" and hasattr(wanted, item.name)
+    }
+    return TrainOptions(**own, rule_options=wanted.own_options(), seed=config.seed)
 
 
 def audited(config: RunConfig) -> bool:

@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 from collections.abc import Mapping, Sequence
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
@@ -45,6 +45,8 @@ from ...circuits.array.record import ACCESS
 from ...circuits.array.tile import Tile
 from ...data.errors import InputError, nearest
 from ...data.files import parse_toml, read_toml
+from ...devices.levels import Spacing
+from ..rules.registry import RULES, rule_options
 from ..rules.siamese import Compensation, SiameseOptions
 from ..trainer.audit import Auditor
 from ..trainer.trainer import LEARNING_RATE_MAX, TrainOptions
@@ -80,6 +82,8 @@ class DeviceConfig(_Section):
     v_read: PositiveFloat = 0.05
     """Read voltage, full scale [V]."""
     levels: int = Field(16, ge=2, le=1024)
+    spacing: Spacing = "even"
+    """How the levels lie between the lowest and the highest."""
     pulse_spread: float = Field(0.05, ge=0, lt=1)
     """Cycle-to-cycle standard deviation of the logarithm of a pulse's effect. Assumed: a sweep does
     not show it.
@@ -188,8 +192,11 @@ class TrainingConfig(_Section):
     """The update rule and the optimiser; symbols as in docs/siamese.md."""
 
     engine: EngineName = "surrogate"
-    rule: Literal["siamese", "closed loop", "verify-first", "mixed precision", "sign"] = "siamese"
-    """The Siamese update, or a baseline to compare it with."""
+    rule: str = TrainOptions.rule
+    """The Siamese update, a baseline to compare it with, or a registered rule."""
+    rule_options: dict[str, Any] = {}
+    """Options of the rule's own, by name. Keys of this section that its options have as well, as
+    ``hysteresis`` or ``spare_failed``, need not be repeated."""
     epochs: PositiveInt = TrainOptions.epochs
     batch: PositiveInt = TrainOptions.batch
     optimiser: Literal["sgd", "adam"] = TrainOptions.optimiser
@@ -220,6 +227,23 @@ class TrainingConfig(_Section):
     """Errors go back through the float weights, or through wires and device laws."""
     calibration: PositiveInt = TrainOptions.calibration
     """Training images on which the digital gains are calibrated before every epoch."""
+
+    @model_validator(mode="after")
+    def _registered(self) -> "TrainingConfig":
+        RULES.check(self.rule)
+        self.own_options()
+        return self
+
+    def own_options(self) -> Any:
+        """Return the options of the update rule."""
+        known = RULES[self.rule].options
+        here = {
+            item.name: getattr(self, item.name)
+            for item in fields(SiameseOptions)
+            # What stands at its default leaves another rule its own one.
+            if hasattr(known, item.name) and getattr(self, item.name) != item.default
+        }
+        return rule_options(self.rule, here | self.rule_options)
 
 
 class AuditConfig(_Section):
@@ -288,9 +312,10 @@ class RunConfig(_Section):
                 "training.gradients = 'array' needs the engine line or surrogate and an analog"
                 f" drive, got the engine {training.engine!r} and the drive {self.mapping.drive!r}"
             )
-        if training.rule != "siamese" and training.scale == "adaptive":
+        if training.scale == "adaptive" and not RULES[training.rule].rescalable:
             raise ValueError(
-                f"training.scale = 'adaptive' needs the rule siamese, got {training.rule!r}"
+                "training.scale = 'adaptive' needs a rule that can be rescaled, such as siamese, got"
+                f" {training.rule!r}"
             )
         return self
 

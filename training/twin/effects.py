@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ...data.errors import InputError
 from ...data.types import Array32
+from ..rules.quantise import Quantiser
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,8 @@ class Devices:
         Shape of the stack of tiles, (..., rows, cols).
     low, high
         Conductance of the lowest and of the highest level [S].
-    levels
-        Number of levels, equally spaced in conductance.
+    quantiser
+        Where the levels lie between those.
     rng
         Draws the stuck devices and every device's reach.
     """
@@ -71,15 +72,15 @@ class Devices:
         *,
         low: float,
         high: float,
-        levels: int,
+        quantiser: Quantiser,
         effects: Effects,
         rng: np.random.Generator,
     ) -> None:
-        self.low, self.step, self.top = (
-            np.float32(low),
-            np.float32((high - low) / (levels - 1)),
-            levels - 1,
-        )
+        self.quantiser, self.top = quantiser, quantiser.levels - 1
+        self.low, self.step = np.float32(low), np.float32((high - low) / self.top)
+        self.places = quantiser.steps(np.arange(quantiser.levels, dtype=np.float32))
+        """Where the levels lie [mean steps], (L,)."""
+        self.even = bool(np.all(self.places == np.arange(quantiser.levels)))
         self.effects = effects
         self.g = np.full(shape, low, np.float32)
         """Conductances [S]."""
@@ -106,7 +107,8 @@ class Devices:
         """Program the devices at ``index`` to ``level``; return the levels that the verify reads
         find, (n,).
         """
-        return self._put(index, level + self._draw(self.effects.programming, level, rng), rng, now)
+        aim = self.quantiser.steps(level)
+        return self._put(index, aim + self._draw(self.effects.programming, aim, rng), rng, now)
 
     def nudge(
         self,
@@ -117,14 +119,20 @@ class Devices:
         noise: float,
         now: int = 0,
     ) -> Array32:
-        """Change levels by pulses without verification, each off by the relative ``noise``; return
-        the levels that are reached, (n,).
+        """Change conductances by pulses of ``change`` [mean steps] without verification, each off by
+        the relative ``noise``; return the levels that are reached, (n,).
         """
         made = change * (1.0 + np.float32(noise) * rng.standard_normal(change.size, np.float32))
-        return self._put(index, self.levels(index) + made, rng, now)
+        return self._put(index, self.steps(index) + made, rng, now)
 
     def levels(self, index: NDArray[np.int64]) -> Array32:
         """Return the present, fractional levels of the devices at ``index``."""
+        return self.quantiser.code(self.steps(index))
+
+    def steps(self, index: NDArray[np.int64]) -> Array32:
+        """Return the present conductances of the devices at ``index`` over the lowest level [mean
+        steps].
+        """
         result: Array32 = (self._flat[index] - self.low) / self.step
         return result
 
@@ -138,7 +146,7 @@ class Devices:
         left out: stuck devices stay, and others stop at their reach.
         """
         if self._reach is not None:
-            level = np.minimum(level, self._reach[index])
+            level = np.minimum(level, self.quantiser.code(self._reach[index]))
         if self._stuck is not None:
             level = np.where(self._stuck[index], np.rint(self.levels(index)), level)
         return level
@@ -162,7 +170,7 @@ class Devices:
         self._flat[index] = g
         if self._fresh is not None and self._written_at is not None:
             self._fresh[index], self._written_at[index] = g, now
-        return reached
+        return self.quantiser.code(reached)
 
     def age(self, now: int) -> bool:
         """Let all devices drift until update ``now``; return whether any conductance changed."""

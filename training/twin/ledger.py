@@ -24,6 +24,7 @@ from ...circuits.programming.table import WriteTable
 from ...data.errors import InputError
 from ...data.types import Array, Array32
 from ...devices.pulses.trapezoid import WriteCost
+from ..rules.quantise import Quantiser, Uniform, make_quantiser
 from ..rules.rule import Writes
 from .cost import Cost, DeviceCosts
 from .effects import Devices
@@ -66,7 +67,7 @@ class WriteCosts:
     """What is spent on devices that don't move before they are given up, by distance from where
     they are; without it as much as on the longest write between two levels."""
     tolerance: float = 0.25
-    """Distance from its target at which a device counts as written [level steps]."""
+    """Distance from its target at which a device counts as written [mean level steps]."""
 
     def __post_init__(self) -> None:
         if self.reads is None:
@@ -196,8 +197,13 @@ class WriteCosts:
 
     def missed(self, end: Array32, target: Array32) -> NDArray[np.bool_]:
         """Return where devices that come to level ``end`` don't count as written to ``target``."""
-        far: NDArray[np.bool_] = np.abs(target - end) > np.float32(self.tolerance)
+        steps = self._quantiser.steps
+        far: NDArray[np.bool_] = np.abs(steps(target) - steps(end)) > np.float32(self.tolerance)
         return far
+
+    @cached_property
+    def _quantiser(self) -> Quantiser:
+        return Uniform(self.levels) if self.g is None else make_quantiser(None, self.g)
 
     def _with_reads(self, found: EachCost) -> EachCost:
         return found._replace(

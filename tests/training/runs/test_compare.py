@@ -10,8 +10,9 @@ from typer.testing import CliRunner
 
 from memtwin.cli.main import app
 from memtwin.data.errors import InputError
+from memtwin.training.rules.registry import RULES
 from memtwin.training.runs.build import train_options
-from memtwin.training.runs.compare import COMPARED, compare, compare_in
+from memtwin.training.runs.compare import compare, compare_in
 from memtwin.training.runs.config import load_config
 from memtwin.training.runs.setup import set_up
 from memtwin.training.trainer.loop import train, train_float
@@ -123,7 +124,7 @@ def test_the_command_prints_every_rule(tmp_path, monkeypatch):
     assert done.exit_code == 0, done.output
     rows = json.loads(done.stdout)
     assert rows.keys() == {
-        "float", *COMPARED, "engine", "seeds", "write_cost_source", "folder",
+        "float", *RULES, "engine", "seeds", "write_cost_source", "folder",
     }  # fmt: skip
     assert (rows["engine"], rows["seeds"]) == ("ideal", [0, 1])
     again = runner.invoke(app, ["compare", "--resume", folder, "--seeds", "2"])
