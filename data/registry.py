@@ -63,10 +63,10 @@ class Registry(Generic[T]):
         """
         if not (isinstance(name, str) and NAME.fullmatch(name)):
             raise InputError(
-                f"{name!r} can't name a {self.what}: expected letters, digits, spaces and _ . + -"
+                f"no {self.what} can be called {name!r}: expected letters, digits, spaces and _ . + -"
             )
         if name in self._shipped:
-            raise InputError(f"there is a {self.what} {name!r} already: choose another name")
+            raise InputError(f"the {self.what} {name!r} comes with memtwin: choose another name")
         self._own[name] = entry
 
     def names(self) -> tuple[str, ...]:
