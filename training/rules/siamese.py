@@ -27,6 +27,7 @@ public here; these are ours (docs/siamese.md). Compensations:
 __all__ = ["COMPENSATIONS", "Compensation", "Siamese", "SiameseOptions"]
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -35,7 +36,7 @@ from numpy.typing import NDArray
 from ...data.errors import InputError, nearest
 from ...data.types import Array32
 from .bad_cells import Limits
-from .quantise import pair
+from .quantise import Uniform, pair
 from .rule import Start, Writes
 
 Compensation: TypeAlias = Literal["carry", "sd", "readback", "damp", "scale", "none"]
@@ -220,11 +221,10 @@ class Siamese:
         target = self.coding.steps(self._mapped, out=self._scratch)
         if self._error is not None:
             target += self._error
-        target = np.subtract(self.coding.quantiser.code(target), self.codes, out=self._scratch)
-        flat, codes = target.reshape(-1), self.codes.reshape(-1)
-        weight = np.flatnonzero(np.abs(flat) > np.float32(0.5 + self.options.hysteresis))
+        weight, ahead = self._leaving(target)
+        codes = self.codes.reshape(-1)
         old = codes[weight]
-        new = np.clip(np.rint(old + flat[weight]), -self.coding.top, self.coding.top)
+        new = np.clip(np.rint(old + ahead), -self.coding.top, self.coding.top)
         moved = new != old
         weight, old, new = weight[moved], old[moved], new[moved]
         before, after = np.stack(pair(old), axis=-1), np.stack(pair(new), axis=-1)
@@ -242,3 +242,33 @@ class Siamese:
         codes[weight] = new
         changed = int(np.count_nonzero(touched.any(axis=1)))
         return Writes(device[touched], before[touched], after[touched], changed)
+
+    def _leaving(self, target: Array32) -> tuple[NDArray[np.int64], Array32]:
+        """Return which weights ``target`` [mean steps] takes away from their codes, flattened, and
+        by how many levels.
+        """
+        if isinstance(self.coding.quantiser, Uniform):
+            target -= self.codes
+            flat = target.reshape(-1)
+            weight = np.flatnonzero(np.abs(flat) > np.float32(self._slack))
+            return weight, flat[weight]
+        low, high = self._bounds
+        code = (self.codes + np.float32(self.coding.top)).astype(np.intp)
+        weight = np.flatnonzero((target < low[code]) | (target > high[code]))
+        there = self.coding.quantiser.code(target.reshape(-1)[weight])
+        return weight, there - self.codes.reshape(-1)[weight]
+
+    @property
+    def _slack(self) -> float:
+        """Levels that a weight may be away from its own."""
+        return 0.5 + self.options.hysteresis
+
+    @cached_property
+    def _bounds(self) -> tuple[Array32, Array32]:
+        """Lowest and highest place of weights that stay at their code, by code, (2 L - 1,) each."""
+        top = self.coding.top
+        codes = np.arange(-top, top + 1, dtype=np.float32)
+        ends = (codes - np.float32(self._slack), codes + np.float32(self._slack))
+        low, high = (self.coding.quantiser.steps(np.clip(end, -top, top)) for end in ends)
+        low[ends[0] < -top], high[ends[1] > top] = -np.inf, np.inf
+        return low, high
