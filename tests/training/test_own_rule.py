@@ -225,7 +225,10 @@ def test_options_come_from_the_configuration(own):
 
 def test_what_cannot_be_a_rule_is_said(own):
     for make, words in (
-        (lambda: register_rule("siamese", own.Lazy), "the update rule 'siamese' comes with memtwin"),
+        (
+            lambda: register_rule("siamese", own.Lazy),
+            "the update rule 'siamese' comes with memtwin",
+        ),
         (lambda: register_rule("x", 3), "factory"),
         (lambda: register_rule("x", own.Lazy, {"share": 1}), "dataclass of their own"),
         (lambda: TrainOptions(rule="lazi"), "did you mean 'lazy'"),

@@ -271,7 +271,10 @@ def test_a_quantiser_of_ones_own(digits):
         (lambda: make_quantiser("shifted", LOGARITHMIC), "whole codes at the device's levels"),
         (lambda: Nonuniform((0.0, 0.5, 1.9)), "rise from 0 to 2 mean steps"),
         (lambda: Nonuniform((0.0,)), "at least 2 levels"),
-        (lambda: register_quantiser("uniform", Uniform), "the quantiser 'uniform' comes with memtwin"),
+        (
+            lambda: register_quantiser("uniform", Uniform),
+            "the quantiser 'uniform' comes with memtwin",
+        ),
         (lambda: register_quantiser("a/b", Uniform), "no quantiser can be called 'a/b'"),
         (lambda: make_quantiser(None, [1e-6, 3e-6, 2e-6]), "rise from each to the next"),
     ],

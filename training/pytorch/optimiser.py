@@ -190,7 +190,7 @@ class SiameseOptimizer(torch.optim.Optimizer):
         """
         own = {
             "rule": self.rule,
-            "options": {} if self.options is None else asdict(self.options),
+            "options": self._own_options(),
             "levels": self.ledger.costs.levels,
             "steps": self._steps,
             "rng": self._rng.bit_generator.state,
@@ -200,6 +200,9 @@ class SiameseOptimizer(torch.optim.Optimizer):
             "updates": {str(k): update.state() for k, update in enumerate(self.updates)},
         }
         return {"optimiser": self.optimiser.state_dict(), "siamese": tensors(own)}
+
+    def _own_options(self) -> dict[str, Any]:
+        return {} if self.options is None else asdict(self.options)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue from what :meth:`state_dict` returned; load the model's state as well."""
@@ -216,8 +219,9 @@ class SiameseOptimizer(torch.optim.Optimizer):
             ) from error
 
     def _restore(self, inner: dict[str, Any], own: dict[str, Any]) -> None:
-        mine = ({} if self.options is None else asdict(self.options)) | {
+        mine = {
             "rule": self.rule,
+            **self._own_options(),
             "levels": self.ledger.costs.levels,
             "layers on tiles": len(self.updates),
         }

@@ -8,7 +8,15 @@ after which ``training.rule = "mine"``, :class:`.trainer.TrainOptions`, comparis
 optimiser take it.
 """
 
-__all__ = ["RULES", "RuleFactory", "RuleKind", "register_rule", "rule_options", "start_rule"]
+__all__ = [
+    "RULES",
+    "RuleFactory",
+    "RuleKind",
+    "check_rescalable",
+    "register_rule",
+    "rule_options",
+    "start_rule",
+]
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
@@ -101,6 +109,15 @@ def rule_options(name: str, given: Any = None) -> Any:
             f" {'no options' if known is None else type(known).__name__}, got {given!r:.80}"
         )
     return given
+
+
+def check_rescalable(name: str) -> None:
+    """Refuse ``scale = "adaptive"`` for a rule whose largest weight can't change."""
+    if not RULES[name].rescalable:
+        raise InputError(
+            "training.scale = 'adaptive' needs a rule that can be rescaled, such as siamese, got"
+            f" {name!r}"
+        )
 
 
 def start_rule(name: str, start: Start, options: Any = None) -> Rule:

@@ -46,7 +46,7 @@ from ...circuits.array.tile import Tile
 from ...data.errors import InputError, nearest
 from ...data.files import parse_toml, read_toml
 from ...devices.levels import Spacing
-from ..rules.registry import RULES, rule_options
+from ..rules.registry import RULES, check_rescalable, rule_options
 from ..rules.siamese import Compensation, SiameseOptions
 from ..trainer.audit import Auditor
 from ..trainer.trainer import LEARNING_RATE_MAX, TrainOptions
@@ -230,17 +230,15 @@ class TrainingConfig(_Section):
 
     @model_validator(mode="after")
     def _registered(self) -> "TrainingConfig":
-        RULES.check(self.rule)
         self.own_options()
         return self
 
     def own_options(self) -> Any:
-        """Return the options of the update rule."""
+        """Return the rule's options; keys here at their default leave it its own."""
         known = RULES[self.rule].options
         here = {
             item.name: getattr(self, item.name)
             for item in fields(SiameseOptions)
-            # What stands at its default leaves another rule its own one.
             if hasattr(known, item.name) and getattr(self, item.name) != item.default
         }
         return rule_options(self.rule, here | self.rule_options)
@@ -312,11 +310,8 @@ class RunConfig(_Section):
                 "training.gradients = 'array' needs the engine line or surrogate and an analog"
                 f" drive, got the engine {training.engine!r} and the drive {self.mapping.drive!r}"
             )
-        if training.scale == "adaptive" and not RULES[training.rule].rescalable:
-            raise ValueError(
-                "training.scale = 'adaptive' needs a rule that can be rescaled, such as siamese, got"
-                f" {training.rule!r}"
-            )
+        if training.scale == "adaptive":
+            check_rescalable(training.rule)
         return self
 
 

@@ -22,9 +22,9 @@ from ...data.types import Array32, Progress
 from ..network import Adjoint, Network, cross_entropy
 from ..rules.optim import make_optimiser, schedule
 from ..rules.quantise import pair
-from ..rules.registry import RULES, rule_options, start_rule
+from ..rules.registry import check_rescalable, rule_options, start_rule
 from ..rules.rule import Rescalable, Start, Writes
-from ..seeds import generator
+from ..seeds import generator, renew
 from ..twin.cost import Cost
 from ..twin.evaluation import evaluate
 from ..twin.ledger import Ledger, WriteCosts
@@ -58,8 +58,7 @@ class TrainOptions:
     rule: str = "siamese"
     """Update rule, one of :data:`.rules.registry.RULES`."""
     rule_options: Any = None
-    """The rule's own options, such as :class:`.siamese.SiameseOptions`, or a mapping of some of
-    them; ``None`` for those that it is registered with."""
+    """Its own options, such as :class:`.siamese.SiameseOptions`, or a mapping of some of them."""
     scale: Literal["static", "adaptive"] = "static"
     """Whether the largest weight of a matrix may change between epochs, with the writes that this
     takes; for rules that can be rescaled, as the Siamese one."""
@@ -81,16 +80,11 @@ class TrainOptions:
         if self.seed < 0:
             raise InputError(f"training: the seed must not be negative, got {self.seed}")
         self.own_options()
-        if self.scale == "adaptive" and not RULES[self.rule].rescalable:
-            raise InputError(
-                "training: scale = 'adaptive' needs a rule that can be rescaled, such as siamese,"
-                f" got {self.rule!r}"
-            )
+        if self.scale == "adaptive":
+            check_rescalable(self.rule)
 
     def own_options(self) -> Any:
-        """Return the options of the update rule, those that it is registered with where none are
-        given.
-        """
+        """Return the rule's options: those given, else those that it is registered with."""
         return rule_options(self.rule, self.rule_options)
 
 
@@ -178,9 +172,7 @@ class Trainer:
             matrix.age(self._updates_done)
         if self.auditor is not None:
             self.auditor.renew()
-        # In place: it is the rules' own.
-        drawing = generator(options.seed, "rule", epoch + 1)
-        self._drawing.bit_generator.state = drawing.bit_generator.state
+        renew(self._drawing, options.seed, "rule", epoch + 1)
         if options.scale == "adaptive" and epoch > 0:
             self._rescale(writing)
         self.twin.calibrate(x[: options.calibration])
@@ -396,8 +388,7 @@ def check_images(network: Network, images: ImageSet) -> None:
 
 def _identity(twin: MemristorTwin, images: ImageSet, options: TrainOptions) -> str:
     # More epochs of the same training are no other training.
-    own = replace(options, rule_options=options.own_options())
-    settings = asdict(own) | {"epochs": None}
+    settings = asdict(replace(options, epochs=1, rule_options=options.own_options()))
     return digest(
         repr(twin.network),
         repr(twin.tile),

@@ -17,7 +17,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ...circuits.programming.fractional_moves import EachCost, Moves
 from ...circuits.programming.table import WriteTable
@@ -62,7 +62,7 @@ class WriteCosts:
     moves: Moves | None = None
     """Costs of moves by fractions of a step; read off the running sum of single steps without."""
     g: Array | None = None
-    """Conductance of every level [S], (L,), where there are moves."""
+    """Conductance of every level [S], (L,), where there are moves or uneven levels."""
     vain: Moves | None = None
     """What is spent on devices that don't move before they are given up, by distance from where
     they are; without it as much as on the longest write between two levels."""
@@ -107,15 +107,23 @@ class WriteCosts:
         pulse_time: float = 100e-9,
         read_energy: float = 2e-12,
         read_time: float = 50e-9,
+        g_levels: ArrayLike | None = None,
     ) -> "WriteCosts":
         """Return a stand-in for devices without pulse data: ``g(n) = (1 - exp(-a n / N)) / (1 -
         exp(-a))``, down mirrored.
 
+        ``g_levels`` [S], (levels,), are where the levels lie if not in equal steps.
+
         It says so in its source; for a fitted device use that device's own pulse response.
         """
-        level = np.linspace(0.0, 1.0, levels)
-        up = -np.log1p(-level * -np.expm1(-nonlinearity)) * pulses / nonlinearity
-        down = up[::-1]
+        g = np.linspace(0.0, 1.0, levels) if g_levels is None else np.asarray(g_levels, float)
+        if g.shape != (levels,):
+            raise InputError(f"write costs: expected {levels} g_levels, got {g.shape}")
+        share = (g - g[0]) / (g[-1] - g[0])
+        up, down = (
+            np.log1p(x * np.expm1(-nonlinearity)) * -pulses / nonlinearity
+            for x in (share, 1.0 - share)
+        )
         rise = np.maximum(up[None, :] - up[:, None], 0.0)
         fall = np.maximum(down[None, :] - down[:, None], 0.0)
         count = np.ceil(rise + fall - 1e-9)
@@ -123,7 +131,8 @@ class WriteCosts:
             f"no device data: nominal exponential pulse response of {pulses} pulses,"
             f" nonlinearity {nonlinearity:g}"
         )
-        return cls(count, count * pulse_energy, count * pulse_time, read_energy, read_time, source)
+        energy, time = count * pulse_energy, count * pulse_time
+        return cls(count, energy, time, read_energy, read_time, source, g=g)
 
     @classmethod
     def of_device(cls, cost: WriteCost, *, read_time: float = 100e-9) -> "WriteCosts":

@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 
 from memtwin.cli.main import app
 from memtwin.data.errors import InputError
-from memtwin.training.rules.registry import RULES
+from memtwin.training.rules.registry import RULES, register_rule
+from memtwin.training.rules.siamese import Siamese, SiameseOptions
 from memtwin.training.runs.build import train_options
 from memtwin.training.runs.compare import compare, compare_in
 from memtwin.training.runs.config import load_config
@@ -44,6 +45,20 @@ class Said:
 
     def say(self, sentence):
         self.lines.append(sentence)
+
+
+def test_a_rule_of_ones_own_is_compared(tmp_path):
+    register_rule("every fifth", Siamese, SiameseOptions(accumulate=5))
+    try:
+        setup, costs = set_up(load_config("demo", IDEAL), surrogate=False), WriteCosts.nominal(4)
+        found = compare(setup, costs, ["every fifth", "siamese"], [0], folder=tmp_path)
+        assert [row.name for row in found.rules] == ["siamese", "closed loop", "every fifth"]
+        assert found.rules[2].first[0].writes < found.rules[0].first[0].writes
+        assert (tmp_path / "every-fifth-0.h5").exists()
+    finally:
+        del RULES._own["every fifth"]
+    with pytest.raises(InputError, match="no update rule 'every fifth'"):
+        compare(setup, costs, ["every fifth"], [0], folder=tmp_path)
 
 
 def test_rows_are_those_of_the_trainings_that_they_name():
