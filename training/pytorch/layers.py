@@ -94,7 +94,8 @@ class TileLayer:
             if self._followed is None:
                 return True
             moved = np.abs(array_of(self.joined()) - self._followed)
-            if moved.max() > 0.5 * self.matrix.clip / self.matrix.devices.top:
+            smallest = float(np.diff(self.matrix.devices.places).min())
+            if moved.max() > 0.5 * self.matrix.clip / self.matrix.devices.top * smallest:
                 return True
         self.settle()
         return False
