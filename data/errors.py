@@ -3,6 +3,7 @@
 - :class:`MemtwinError`: base of all of them; its text is one clear sentence.
 
   - :class:`InputError`: what the user gave can't be used (a file, a key, a number); also a ``ValueError``.
+    :class:`Unregistered` where it is a name that stands for nothing here.
   - :class:`FitError`: the data can't be described, or a fit did not converge.
   - :class:`EngineError`: a simulator failed, with :class:`EngineMissing`, :class:`NonConvergence` and
     :class:`WorkerCrash` for the cases that a caller treats differently.
@@ -15,6 +16,7 @@ __all__ = [
     "InputError",
     "MemtwinError",
     "NonConvergence",
+    "Unregistered",
     "WorkerCrash",
     "nearest",
 ]
@@ -29,6 +31,10 @@ class MemtwinError(Exception):
 
 class InputError(MemtwinError, ValueError):
     """What the user gave can't be used; the command line exits with 2."""
+
+
+class Unregistered(InputError):
+    """A model, engine or importer of that name is not registered here; a record that names it is sound."""
 
 
 class FitError(MemtwinError):

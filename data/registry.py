@@ -1,128 +1,132 @@
-"""Open tables: a name, and what it stands for.
+"""Open tables: a name stands for what memtwin has, what a program registered, or what an installed package offers.
 
-What ships is in the table from the start; a user's own comes in by ``register``, or from an
-installed package that names it in the table's group of entry points::
+A package offers something by an entry point whose name is the thing's own::
 
-    [project.entry-points."memtwin.rules"]
-    mine = "mypackage.rules:MINE"
+    [project.entry-points."memtwin.models"]
+    mine = "my_package:mine"
+
+Entry points are looked up when the table is listed or has no such name, and loaded when theirs is asked for.
 """
 
-__all__ = ["Registry"]
+__all__ = ["Registry", "text_of"]
 
-import re
-from collections.abc import Iterator, Mapping
-from importlib import import_module
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
-from typing import Generic, TypeVar
+from typing import Any, TypeVar
 
-from .errors import InputError, nearest
+from .errors import InputError, Unregistered, nearest
 
 T = TypeVar("T")
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.+-]*(?<! )")
-"""Names stand in configurations and in the names of files."""
 
-
-class Registry(Generic[T]):
-    """Entries by name; ``name in table``, ``table[name]``, and iteration over the names.
+class Registry(Mapping[str, T]):
+    """Things of one kind by name.
 
     Parameters
     ----------
     what
-        What an entry is, for errors: ``update rule``.
-    group
-        Entry points of installed packages under which entries are looked for on a miss.
+        The kind in words, as in "there is no *engine* 'x'".
     how
-        How one is registered, for errors: ``register_rule(name, factory)``.
-    entries
-        Those that ship, in the order in which they are shown: the entry, or ``"module:object"``,
-        which is imported when it is asked for.
-    package
-        What such modules are relative to.
+        How one is registered, the end of that sentence.
+    shipped
+        What memtwin has itself: names, and functions that make it when it is first asked for.
+    group
+        Entry points by which packages offer theirs.
+    check
+        Called with a name and what is to stand for it; returns that, or says what is wrong with it.
     """
 
     def __init__(
         self,
         what: str,
         *,
-        group: str,
         how: str,
-        entries: Mapping[str, T | str],
-        package: str | None = None,
+        shipped: Mapping[str, Callable[[], T]],
+        group: str,
+        check: Callable[[str, Any], T],
     ) -> None:
-        self.what, self.group, self.how, self._package = what, group, how, package
-        self._shipped, self._own = dict(entries), dict[str, T | str]()
+        self._what, self._how, self._group = what, how, group
+        self._shipped, self._check = dict(shipped), check
+        self._made: dict[str, T] = {}
+        self._known: dict[str, T] = {}  # loaded or registered; comes first
+        self._loading: set[str] = set()
 
-    def register(self, name: str, entry: T | str) -> None:
-        """Add ``entry`` under ``name``, in place of one of one's own that had it.
+    def shipped(self, name: str) -> T | None:
+        """Return what memtwin itself has by that name, whatever was registered; None if nothing."""
+        if name in self._shipped and name not in self._made:
+            self._made[name] = self._shipped[name]()
+        return self._made.get(name)
 
-        Raises
-        ------
-        InputError
-            If the name can't be one, or is that of an entry that ships.
-        """
-        if not (isinstance(name, str) and NAME.fullmatch(name)):
-            raise InputError(
-                f"no {self.what} can be called {name!r}: expected letters, digits, spaces and _ . + -"
-            )
-        if name in self._shipped:
-            raise InputError(f"the {self.what} {name!r} comes with memtwin: choose another name")
-        self._own[name] = entry
-
-    def names(self) -> tuple[str, ...]:
-        """Return all names: those that ship, one's own, and those of installed packages."""
-        return tuple(dict.fromkeys((*self._shipped, *self._own, *self._installed())))
-
-    def check(self, name: str) -> str:
-        """Return ``name`` if there is such an entry.
+    def add(self, name: str, thing: T, *, replace: bool = False) -> T:
+        """Let ``name`` stand for ``thing``, and return it.
 
         Raises
         ------
         InputError
-            If there is none; the names that there are, and how to register one, are said.
+            If it is no such thing, or the name stands for another one and ``replace`` is not given.
         """
-        if name not in self:
+        thing = self._check(name, thing)
+        taken = not replace and name not in self._loading and name in self
+        if taken and self[name] != thing:
             raise InputError(
-                f"there is no {self.what} {name!r}{nearest(name, self.names())}; one's own is added"
-                f" by {self.how}, or by a package's entry point in {self.group!r}"
+                f"there is another {self._what} {name!r} already: give yours a name of its own, or"
+                " register it with replace=True"
             )
-        return name
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._shipped or name in self._own or name in self._installed()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.names())
+        self._known[name] = thing
+        return thing
 
     def __getitem__(self, name: str) -> T:
-        """Return the entry called ``name``, imported if need be."""
-        self.check(name)
-        table = self._shipped if name in self._shipped else self._own
-        found = table[name] if name in table else self._load(name)
-        if isinstance(found, str):
-            found = table[name] = self._imported(name, found)
-        return found
+        if name not in self._known:
+            made = self.shipped(name)
+            if made is not None:
+                return made
+            if name not in self._offers:
+                raise Unregistered(
+                    f"there is no {self._what} {name!r}{nearest(str(name), self)}; {self._how}"
+                )
+            self._known[name] = self._load(name)
+        return self._known[name]
 
-    def _installed(self) -> dict[str, EntryPoint]:
-        return {point.name: point for point in entry_points(group=self.group)}
+    def __iter__(self) -> Iterator[str]:
+        return iter({**self._shipped, **self._known, **self._offers})
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._known or name in self._shipped or name in self._offers
+
+    def __repr__(self) -> str:
+        return f"<{self._what}s: {', '.join(self)}>"
+
+    @cached_property
+    def _offers(self) -> dict[str, list[EntryPoint]]:
+        found: dict[str, list[EntryPoint]] = {}
+        for offer in entry_points(group=self._group):
+            if offer not in found.setdefault(offer.name, []):
+                found[offer.name].append(offer)
+        return found
 
     def _load(self, name: str) -> T:
-        point = self._installed()[name]
-        try:
-            found: T = point.load()
-        except (ImportError, AttributeError) as error:
+        first, *others = self._offers[name]
+        packages = [offer.dist.name if offer.dist else offer.value for offer in (first, *others)]
+        if others:
             raise InputError(
-                f"the {self.what} {name!r} can't be imported from {point.value}: {error}"
+                f"the {self._what} {name!r} is offered by {' and by '.join(packages)}: uninstall one"
+            )
+        self._loading.add(name)
+        try:
+            return self._check(name, first.load())
+        except Exception as error:  # a package's import may fail in any way
+            raise InputError(
+                f"the {self._what} {name!r} of the package {packages[0]} can't be loaded:"
+                f" {text_of(error)}"
             ) from error
-        self._own[name] = found
-        return found
+        finally:
+            self._loading.discard(name)
 
-    def _imported(self, name: str, place: str) -> T:
-        module, _, attribute = place.partition(":")
-        try:
-            found: T = getattr(import_module(module, self._package), attribute)
-        except (ImportError, AttributeError) as error:
-            raise InputError(
-                f"the {self.what} {name!r} can't be imported from {place}: {error}"
-            ) from error
-        return found
+
+def text_of(error: Exception) -> str:
+    """Return what an error of code that is not memtwin's says, in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())

@@ -77,7 +77,7 @@ def compare(
     ) as (settings, claim, executor):
         chosen = range(settings.seed, settings.seed + seeds)
         found = compare_in(
-            claim, settings, rule or RULES.names(), chosen, Terminal(), executor, characterisation
+            claim, settings, rule or tuple(RULES), chosen, Terminal(), executor, characterisation
         )
     rows = found.summary()
     facts = {

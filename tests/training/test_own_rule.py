@@ -138,7 +138,7 @@ def test_in_a_process_of_ones_own(tmp_path):
     assert accuracy > 0.8
     assert rule == "lazy"
     # Here nobody has registered it.
-    with pytest.raises(InputError, match=r"no update rule 'lazy' .*register_rule\(name, factory"):
+    with pytest.raises(InputError, match=r"no update rule 'lazy' .*register_rule\(NAME, FACTORY"):
         stored_config(tmp_path / "out")
 
 
@@ -178,7 +178,7 @@ def own(tmp_path, monkeypatch):
 
     register_rule("lazy", own.Lazy, own.LazyOptions())
     yield own
-    del RULES._own["lazy"]
+    del RULES._known["lazy"]
     sys.modules.pop("own")
 
 
@@ -207,7 +207,7 @@ def test_a_rule_that_draws_resumes_bit_for_bit(own, tmp_path):
 
 def test_options_come_from_the_configuration(own):
     def chosen(*changes):
-        return train_options(load_config("demo", ["training.rule=lazy", *changes])).own_options()
+        return train_options(load_config("demo", ["training.rule=lazy", *changes])).of_rule
 
     assert chosen() == own.LazyOptions()
     assert chosen("training.rule_options.share=0.7", "training.hysteresis=0.2") == own.LazyOptions(
@@ -227,9 +227,10 @@ def test_what_cannot_be_a_rule_is_said(own):
     for make, words in (
         (
             lambda: register_rule("siamese", own.Lazy),
-            "the update rule 'siamese' comes with memtwin",
+            "another update rule 'siamese' already",
         ),
-        (lambda: register_rule("x", 3), "factory"),
+        (lambda: register_rule("x", 3), "expected a RuleKind"),
+        (lambda: register_rule("a/b", own.Lazy), "no update rule can be called 'a/b'"),
         (lambda: register_rule("x", own.Lazy, {"share": 1}), "dataclass of their own"),
         (lambda: TrainOptions(rule="lazi"), "did you mean 'lazy'"),
         (lambda: TrainOptions(rule="lazy", rule_options=SiameseOptions()), "takes LazyOptions"),
@@ -241,5 +242,5 @@ def test_what_cannot_be_a_rule_is_said(own):
 
 
 def test_a_comparison_takes_it(own):
-    assert RULES.names()[0] == "siamese"
-    assert RULES.names()[-1] == "lazy"
+    assert next(iter(RULES)) == "siamese"
+    assert tuple(RULES)[-1] == "lazy"

@@ -256,7 +256,7 @@ def test_the_option_is_in_the_configuration():
         options = train_options(
             load_config("demo", [f"training.rule={rule}", "training.spare_failed=false"])
         )
-        assert not options.own_options().spare_failed
+        assert not options.of_rule.spare_failed
 
 
 def test_a_device_without_a_recipe_is_given_up_after_the_longest_write():

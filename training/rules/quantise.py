@@ -25,7 +25,7 @@ __all__ = [
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -146,16 +146,31 @@ def _nonuniform(places: Array) -> Nonuniform:
     return Nonuniform(tuple(places.tolist()))
 
 
+def _checked(name: str, factory: Any) -> QuantiserFactory:
+    if not callable(factory):
+        raise InputError(
+            f"the quantiser {name!r} is {factory!r:.60}, expected a class or function of the places"
+            " of levels"
+        )
+    taken: QuantiserFactory = factory
+    return taken
+
+
 QUANTISERS: Registry[QuantiserFactory] = Registry(
     "quantiser",
+    how="register it with register_quantiser(NAME, FACTORY) of memtwin.training.rules.quantise",
+    shipped={"uniform": lambda: _uniform, "nonuniform": lambda: _nonuniform},
     group="memtwin.quantisers",
-    how="register_quantiser(name, factory)",
-    entries={"uniform": _uniform, "nonuniform": _nonuniform},
+    check=_checked,
 )
-"""Quantisers by the name under which ``[mapping] quantiser`` chooses them."""
+"""Quantisers by the name under which ``[mapping] quantiser`` chooses them; packages offer theirs by
+entry points of the group ``memtwin.quantisers``.
+"""
 
 
-def register_quantiser(name: str, factory: QuantiserFactory) -> None:
+def register_quantiser(
+    name: str, factory: QuantiserFactory, *, replace: bool = False
+) -> QuantiserFactory:
     """Let ``[mapping] quantiser`` and :class:`.matrix.MappingOptions` choose ``name``.
 
     Parameters
@@ -163,8 +178,10 @@ def register_quantiser(name: str, factory: QuantiserFactory) -> None:
     factory
         Takes where the device's levels lie, (L,), rising from 0 to L - 1 [mean steps]; returns a
         :class:`Quantiser` that has its whole codes there.
+    replace
+        Whether it may take the place of another one of that name.
     """
-    QUANTISERS.register(name, factory)
+    return QUANTISERS.add(name, factory, replace=replace)
 
 
 def make_quantiser(name: str | None, g_levels: ArrayLike) -> Quantiser:

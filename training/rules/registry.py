@@ -18,8 +18,10 @@ __all__ = [
     "start_rule",
 ]
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
 from ...data.errors import InputError, nearest
@@ -41,41 +43,59 @@ class RuleKind:
     """Frozen dataclass of the options that hold where none are given; ``None`` for a rule without
     any."""
 
-    def __post_init__(self) -> None:
-        if not callable(self.factory):
-            raise InputError(
-                f"an update rule needs what makes it, factory(start, options), got {self.factory!r}"
-            )
-        if self.options is not None and (
-            isinstance(self.options, type) or not is_dataclass(self.options)
-        ):
-            raise InputError(
-                "an update rule's options must be an instance of a dataclass of their own, got"
-                f" {self.options!r}"
-            )
-
     @property
     def rescalable(self) -> bool:
         """Whether its largest weight can change while it trains, see :class:`.rule.Rescalable`."""
         return hasattr(self.factory, "rescale")
 
 
+SHIPPED = {
+    "siamese": RuleKind(Siamese, SiameseOptions()),
+    "closed loop": RuleKind(ClosedLoop, ClosedLoopOptions()),
+    "verify-first": RuleKind(ClosedLoop, ClosedLoopOptions(tolerance=0.02)),
+    "mixed precision": RuleKind(Blind, BlindOptions()),
+    "sign": RuleKind(Blind, BlindOptions("sign")),
+}
+
+NAME = re.compile(r"\w[\w .+-]*(?<! )", re.ASCII)
+"""Names stand in configurations and in the names of files."""
+
+
+def _checked(name: str, kind: Any) -> RuleKind:
+    if not NAME.fullmatch(name):
+        raise InputError(
+            f"no update rule can be called {name!r}: expected letters, digits, spaces and _ . + -"
+        )
+    if not isinstance(kind, RuleKind) or not callable(kind.factory):
+        raise InputError(
+            f"the update rule {name!r} is {kind!r:.60}, expected a RuleKind(factory, options) whose"
+            " factory takes a Start and the options"
+        )
+    if kind.options is not None and (
+        isinstance(kind.options, type) or not is_dataclass(kind.options)
+    ):
+        raise InputError(
+            f"the options of the update rule {name!r} are {kind.options!r:.60}, expected an instance"
+            " of a dataclass of their own"
+        )
+    return kind
+
+
 RULES: Registry[RuleKind] = Registry(
     "update rule",
+    how="register it with register_rule(NAME, FACTORY, OPTIONS) of memtwin.training.rules.registry",
+    shipped={name: partial(SHIPPED.__getitem__, name) for name in SHIPPED},
     group="memtwin.rules",
-    how="register_rule(name, factory, options)",
-    entries={
-        "siamese": RuleKind(Siamese, SiameseOptions()),
-        "closed loop": RuleKind(ClosedLoop, ClosedLoopOptions()),
-        "verify-first": RuleKind(ClosedLoop, ClosedLoopOptions(tolerance=0.02)),
-        "mixed precision": RuleKind(Blind, BlindOptions()),
-        "sign": RuleKind(Blind, BlindOptions("sign")),
-    },
+    check=_checked,
 )
-"""Update rules by the name under which configurations and reports show them."""
+"""Update rules by the name under which configurations and reports show them; packages offer theirs,
+as :class:`RuleKind`, by entry points of the group ``memtwin.rules``.
+"""
 
 
-def register_rule(name: str, factory: RuleFactory, options: Any = None) -> None:
+def register_rule(
+    name: str, factory: RuleFactory, options: Any = None, *, replace: bool = False
+) -> None:
     """Let configurations, trainings and comparisons choose the update rule ``name``.
 
     Parameters
@@ -85,13 +105,26 @@ def register_rule(name: str, factory: RuleFactory, options: Any = None) -> None:
         rule.
     options
         Frozen dataclass of its options as they are by default; ``None`` for a rule without any.
+    replace
+        Whether it may take the place of another one of that name.
+
+    Raises
+    ------
+    InputError
+        If another rule has that name, or no rule can be made so.
     """
-    RULES.register(name, RuleKind(factory, options))
+    RULES.add(name, RuleKind(factory, options), replace=replace)
 
 
-def rule_options(name: str, given: Any = None) -> Any:
-    """Return the options of the rule ``name``: those ``given``, where they are a mapping beside
-    the registered ones, else the registered ones.
+def rule_options(name: str, given: Any = None, beside: SiameseOptions | None = None) -> Any:
+    """Return the options of the rule ``name``: those ``given``, or, where they are a mapping or
+    ``None``, the registered ones with those changes.
+
+    Parameters
+    ----------
+    beside
+        Options that hold for those of the same name too, where they are not at their default and
+        not ``given``.
 
     Raises
     ------
@@ -99,16 +132,19 @@ def rule_options(name: str, given: Any = None) -> Any:
         If there is no such rule, or the options are not its own.
     """
     known = RULES[name].options
-    if given is None:
-        return known
-    if isinstance(given, Mapping):
-        return _changed(name, known, given) if given else known
-    if not isinstance(given, type(known)):
-        raise InputError(
-            f"the update rule {name!r} takes"
-            f" {'no options' if known is None else type(known).__name__}, got {given!r:.80}"
-        )
-    return given
+    if given is not None and not isinstance(given, Mapping):
+        if not isinstance(given, type(known)):
+            raise InputError(
+                f"the update rule {name!r} takes"
+                f" {'no options' if known is None else type(known).__name__}, got {given!r:.80}"
+            )
+        return given
+    changed = {
+        item.name: getattr(beside, item.name)
+        for item in (() if beside is None else fields(SiameseOptions))
+        if hasattr(known, item.name) and getattr(beside, item.name) != item.default
+    } | dict(given or {})
+    return _changed(name, known, changed) if changed else known
 
 
 def check_rescalable(name: str) -> None:

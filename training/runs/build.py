@@ -192,7 +192,7 @@ def train_options(config: RunConfig) -> TrainOptions:
         for item in fields(TrainOptions)
         if item.name != "rule_options" and hasattr(wanted, item.name)
     }
-    return TrainOptions(**own, rule_options=wanted.own_options(), seed=config.seed)
+    return TrainOptions(**own, rule_options=wanted.of_rule, seed=config.seed)
 
 
 def audited(config: RunConfig) -> bool:

@@ -46,7 +46,7 @@ from ...circuits.array.tile import Tile
 from ...data.errors import InputError, nearest
 from ...data.files import parse_toml, read_toml
 from ...devices.levels import Spacing
-from ..rules.registry import RULES, check_rescalable, rule_options
+from ..rules.registry import check_rescalable, rule_options
 from ..rules.siamese import Compensation, SiameseOptions
 from ..trainer.audit import Auditor
 from ..trainer.trainer import LEARNING_RATE_MAX, TrainOptions
@@ -230,18 +230,15 @@ class TrainingConfig(_Section):
 
     @model_validator(mode="after")
     def _registered(self) -> "TrainingConfig":
-        self.own_options()
+        self.of_rule  # noqa: B018
         return self
 
-    def own_options(self) -> Any:
-        """Return the rule's options; keys here at their default leave it its own."""
-        known = RULES[self.rule].options
-        here = {
-            item.name: getattr(self, item.name)
-            for item in fields(SiameseOptions)
-            if hasattr(known, item.name) and getattr(self, item.name) != item.default
-        }
-        return rule_options(self.rule, here | self.rule_options)
+    @property
+    def of_rule(self) -> Any:
+        """The rule's options; keys here at their default leave it its own."""
+        names = [item.name for item in fields(SiameseOptions)]
+        beside = SiameseOptions(**{name: getattr(self, name) for name in names})
+        return rule_options(self.rule, self.rule_options, beside)
 
 
 class AuditConfig(_Section):

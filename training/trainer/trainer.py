@@ -79,11 +79,12 @@ class TrainOptions:
             )
         if self.seed < 0:
             raise InputError(f"training: the seed must not be negative, got {self.seed}")
-        self.own_options()
+        rule_options(self.rule, self.rule_options)
         if self.scale == "adaptive":
             check_rescalable(self.rule)
 
-    def own_options(self) -> Any:
+    @property
+    def of_rule(self) -> Any:
         """Return the rule's options: those given, else those that it is registered with."""
         return rule_options(self.rule, self.rule_options)
 
@@ -140,7 +141,7 @@ class Trainer:
                     int(matrix.bias is not None),
                     self._drawing,
                 ),
-                options.own_options(),
+                options.of_rule,
             )
             for w, matrix in zip(start, twin.matrices, strict=True)
         ]
@@ -320,7 +321,7 @@ class Trainer:
         programming error. A controller that spares failed devices asks for what they reach.
         """
         total = Cost()
-        spares = getattr(self.options.own_options(), "spare_failed", True)
+        spares = getattr(self.options.of_rule, "spare_failed", True)
         spread = np.float32(self.twin.effects.programming * (self.twin.levels - 1))
         for k, (old, update) in enumerate(zip(before, self.updates, strict=True)):
             matrix = self.twin.matrices[k]
@@ -388,7 +389,7 @@ def check_images(network: Network, images: ImageSet) -> None:
 
 def _identity(twin: MemristorTwin, images: ImageSet, options: TrainOptions) -> str:
     # More epochs of the same training are no other training.
-    settings = asdict(replace(options, epochs=1, rule_options=options.own_options()))
+    settings = asdict(replace(options, epochs=1, rule_options=options.of_rule))
     return digest(
         repr(twin.network),
         repr(twin.tile),

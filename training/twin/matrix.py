@@ -76,7 +76,7 @@ class MappingOptions:
         if self.drive == "bits" and self.dac_bits is None:
             raise InputError("mapping: inputs driven bit by bit need dac_bits, such as 8")
         if self.quantiser is not None:
-            QUANTISERS.check(self.quantiser)
+            QUANTISERS[self.quantiser]  # says what there is, where there is none
 
 
 class MappedMatrix:

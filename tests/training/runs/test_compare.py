@@ -56,7 +56,7 @@ def test_a_rule_of_ones_own_is_compared(tmp_path):
         assert found.rules[2].first[0].writes < found.rules[0].first[0].writes
         assert (tmp_path / "every-fifth-0.h5").exists()
     finally:
-        del RULES._own["every fifth"]
+        del RULES._known["every fifth"]
     with pytest.raises(InputError, match="no update rule 'every fifth'"):
         compare(setup, costs, ["every fifth"], [0], folder=tmp_path)
 

@@ -87,7 +87,7 @@ def test_changes_apply_in_their_types():
 def test_defaults_are_the_librarys():
     config = RunConfig()
     found, plain = train_options(config), TrainOptions()
-    assert found == replace(plain, rule_options=plain.own_options())
+    assert found == replace(plain, rule_options=plain.of_rule)
     assert (config.effects, config.mapping) == (Effects(), MappingOptions())
     mine, theirs = AuditConfig(), {item.name: item.default for item in fields(Auditor)}
     for name in ("every", "vectors", "bar_percent"):
@@ -111,7 +111,7 @@ def test_options_arrive_where_they_act():
     options = train_options(config)
     assert (options.seed, options.optimiser, options.schedule) == (5, "adam", "cosine")
     assert (options.scale, options.gradients, options.calibration) == ("adaptive", "array", 50)
-    assert options.own_options() == SiameseOptions(compensation="damp", damping=0.01, write_limit=9)
+    assert options.of_rule == SiameseOptions(compensation="damp", damping=0.01, write_limit=9)
     images, levels = load_images("digits"), cell_levels(config)
     network = network_of(config, images)
     twin = twin_of(config, network, levels, cell_tile(config, levels), Ideal)
@@ -193,7 +193,7 @@ def test_a_validation_of_more_images_than_there_are_is_refused():
 def test_rules_are_those_of_the_library():
     for name in RULES:
         config = load_config("demo", [f"training.rule={name}"])
-        assert train_options(config).own_options() == RULES[name].options
+        assert train_options(config).of_rule == RULES[name].options
 
 
 def test_a_lenet_takes_square_images_that_are_large_enough():

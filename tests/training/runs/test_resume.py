@@ -120,7 +120,7 @@ def test_with_any_compensation(digits, tmp_path, compensation):
     )
 
 
-@pytest.mark.parametrize("rule", RULES.names())
+@pytest.mark.parametrize("rule", RULES)
 def test_with_any_rule(digits, tmp_path, rule):
     options = replace(OPTIONS, rule=rule, learning_rate=0.03)
     assert_resumes(
