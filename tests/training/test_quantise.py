@@ -1,6 +1,7 @@
 """Levels that lie unevenly: codes, weights and devices agree, and the update is right in weights."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from memtwin.circuits.array.cell import Cell
 from memtwin.circuits.array.tile import Tile
 from memtwin.circuits.engines.ideal import Ideal
 from memtwin.circuits.lines.solver import LineSolver
+from memtwin.circuits.registry import make_engine
 from memtwin.data.dataset import load_images
 from memtwin.data.errors import InputError
 from memtwin.devices.device import load_device
@@ -174,13 +176,14 @@ def test_errors_of_devices_are_shares_of_the_range(g, seed):
         assert np.abs(error[inside]).max() < 0.16  # eight deviations
 
 
-def twin_of(g, engine=Ideal, **options):
+def twin_of(g, engine=Ideal, effects=None, **options):
     return build_twin(
         mlp(64, 32, 10),
         tile=Tile(32, 32, cell=Cell.resistor(0.2), r_row=1.0, r_col=1.0),
         engine=engine,
         g_levels=g,
         clip=5.0,
+        effects=effects,
         options=MappingOptions(**options),
     )
 
@@ -230,6 +233,33 @@ def test_every_rule_takes_uneven_levels_and_resumes(digits, tmp_path, rule):
     other = Trainer(twin_of(POWERS), digits, options, WriteCosts.nominal(6))
     with pytest.raises(InputError, match="another configuration"):
         load_checkpoint(tmp_path / "run.h5", other)
+
+
+def test_failing_devices_of_uneven_levels_resume(digits, tmp_path):
+    effects = Effects(stuck=0.02, reach=0.2, drift=0.01, relaxation=0.01, programming=0.02)
+    options = replace(
+        OPTIONS, epochs=2, scale="adaptive", rule_options=SiameseOptions(compensation="sd")
+    )
+
+    def trainer():
+        surrogate = partial(make_engine, "surrogate")
+        twin = twin_of(LOGARITHMIC, surrogate, effects)
+        return Trainer(twin, digits, options, WriteCosts.nominal(16, g_levels=LOGARITHMIC))
+
+    whole, stopped, again = trainer(), trainer(), trainer()
+    for one in (whole, stopped):
+        one.run_epoch()
+    save_checkpoint(tmp_path / "run.h5", stopped)
+    load_checkpoint(tmp_path / "run.h5", again)
+    mine, theirs = whole.run_epoch(), again.run_epoch()
+    assert (mine.cost, mine.test_accuracy) == (theirs.cost, theirs.test_accuracy)
+    matrix, update = whole.twin.matrices[0], whole.updates[0]
+    reach = matrix.devices.attainable(matrix.placement.places, np.full(2 * 65 * 32, 15.0))
+    high = update._limits.high
+    # What was learned of a device is the highest whole level that it can be brought to, or less.
+    assert np.all(high[high < 15.0] <= reach[high < 15.0] + 0.25)
+    assert (high < 15.0).sum() > 20
+    np.testing.assert_array_equal(matrix.devices.g, again.twin.matrices[0].devices.g)
 
 
 @dataclass(frozen=True)
