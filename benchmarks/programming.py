@@ -39,7 +39,7 @@ from memtwin.devices.device import Device, load_device
 from memtwin.devices.levels import Levels, make_levels
 from memtwin.devices.models import MODELS
 from memtwin.training.network import mlp
-from memtwin.training.rules.quantise import Quantiser, pair
+from memtwin.training.rules.quantise import Coding, Uniform, pair
 from memtwin.training.trainer.loop import train_float
 from memtwin.training.trainer.trainer import TrainOptions
 
@@ -169,7 +169,7 @@ def trained_levels(count: int) -> np.ndarray:
     options = TrainOptions(5, learning_rate=0.1, seed=0)
     _, weights = train_float(mlp(64, 32, 10), load_images("digits"), options)
     last = weights[-1][:16, :8]
-    codes = Quantiser(count, 0.6 * float(np.abs(last).max())).codes(last)
+    codes = Coding(Uniform(count), 0.6 * float(np.abs(last).max())).codes(last)
     block = np.empty((16, 16), int)
     block[:, 0::2], block[:, 1::2] = pair(codes)
     return block

@@ -1,14 +1,18 @@
 """The conductance levels a device is programmed to."""
 
-__all__ = ["Levels", "make_levels"]
+__all__ = ["Levels", "Spacing", "make_levels"]
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
-from ..data.errors import InputError
+from ..data.errors import InputError, nearest
 from ..data.types import Array
 from .device import Device
+
+Spacing: TypeAlias = Literal["even", "logarithmic", "powers"]
+"""Equal steps in conductance; equal ratios; or shares 0, 1/2^(L-2), .. 1/4, 1/2, 1 of the range."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,7 @@ def make_levels(
     g_min: float | None = None,
     g_max: float | None = None,
     noise: Array | None = None,
+    spacing: Spacing = "even",
 ) -> Levels:
     """Choose ``count`` levels between ``g_min`` and ``g_max`` [S].
 
@@ -69,6 +74,8 @@ def make_levels(
         Standard deviation of the conductance [S] on an even grid of conductances from ``g_min`` to
         ``g_max``, shape (n,): levels are then equally many deviations apart; without it they are
         equally far apart in conductance.
+    spacing
+        How levels lie where no ``noise`` is given.
 
     Raises
     ------
@@ -89,7 +96,19 @@ def make_levels(
         raise InputError(
             f"levels from {g_min:.4g} to {g_max:.4g} S asked for, expected 0 <= g_min < g_max"
         )
+    if spacing not in get_args(Spacing):
+        raise InputError(
+            f"there is no spacing of levels {spacing!r}{nearest(spacing, get_args(Spacing))}"
+        )
+    if spacing != "even" and (noise is not None or g_min <= 0.0):
+        raise InputError(
+            f"levels with spacing {spacing!r} need a lowest level above 0 S, and take no noise"
+        )
     g = np.linspace(g_min, g_max, count)
+    if spacing == "logarithmic":
+        g = np.geomspace(g_min, g_max, count)
+    elif spacing == "powers":
+        g[1:] = g_min + (g_max - g_min) * 2.0 ** np.arange(2.0 - count, 1.0)
     if noise is not None:
         noise = np.asarray(noise, float)
         if noise.ndim != 1 or noise.size < 2 or not (noise > 0).all():

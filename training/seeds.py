@@ -4,7 +4,7 @@ Whatever is drawn in an epoch depends only on the seed, the purpose and the epoc
 resumed at an epoch's end continues bit for bit without any generator's state.
 """
 
-__all__ = ["generator"]
+__all__ = ["generator", "renew"]
 
 import numpy as np
 
@@ -17,9 +17,15 @@ STREAMS = (
     "testing",
     "closed loop",
     "audit",
+    "rule",
 )
 
 
 def generator(seed: int, stream: str, epoch: int = 0) -> np.random.Generator:
     """Return the generator of one of the ``STREAMS``; epochs count from 1, 0 is before training."""
     return np.random.default_rng([seed, STREAMS.index(stream), epoch])
+
+
+def renew(rng: np.random.Generator, seed: int, stream: str, epoch: int) -> None:
+    """Let ``rng``, which others hold too, go on as the generator of that purpose and epoch."""
+    rng.bit_generator.state = generator(seed, stream, epoch).bit_generator.state

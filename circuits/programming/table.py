@@ -20,7 +20,7 @@ from ...data.store import pack, reading, unpack, write_record
 from ...data.types import Array, Progress
 from ...devices.levels import Levels
 from ...devices.pulses.costs import Costs, Read
-from ...devices.pulses.pricing import LevelPricing
+from ...devices.pulses.pricing import LevelPricing, uneven_places
 from .design import fitted_range
 from .fractional_moves import LevelMoves, Moves, make_moves
 from .population import Population, Spread
@@ -132,6 +132,7 @@ class WriteTable:
             between=LevelMoves(self.moves, self.g),
             vain=None if vain is None else LevelMoves(vain, self.g),
             tolerance=self.recipe.tolerance / self.step,
+            places=uneven_places(self.g),
         )
 
     def summary(self) -> dict[str, Any]:

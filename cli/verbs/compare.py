@@ -31,8 +31,8 @@ def compare(
     rule: Annotated[
         list[str] | None,
         typer.Option(
-            help="siamese, closed loop, verify-first, mixed precision or sign; repeatable,"
-            " by default all."
+            help="siamese, closed loop, verify-first, mixed precision, sign or a registered one;"
+            " repeatable, by default all."
         ),
     ] = None,
     seeds: Annotated[int, typer.Option(help="Seeds, counted from the configuration's.")] = 3,
@@ -54,7 +54,8 @@ def compare(
 
     Every training is kept in the folder: ``--resume`` continues there, with more seeds or rules too.
     """
-    from ...training.runs.compare import COMPARED, compare_in
+    from ...training.rules.registry import RULES
+    from ...training.runs.compare import compare_in
 
     if seeds < 1:
         raise InputError(f"--seeds must be at least 1, got {seeds}")
@@ -76,7 +77,7 @@ def compare(
     ) as (settings, claim, executor):
         chosen = range(settings.seed, settings.seed + seeds)
         found = compare_in(
-            claim, settings, rule or COMPARED, chosen, Terminal(), executor, characterisation
+            claim, settings, rule or tuple(RULES), chosen, Terminal(), executor, characterisation
         )
     rows = found.summary()
     facts = {

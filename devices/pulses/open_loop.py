@@ -11,7 +11,7 @@ from ...data.types import Array
 from ..dynamics.simulate import simulate
 from ..levels import Levels
 from .costs import Costs, Read, verified
-from .pricing import LevelPricing
+from .pricing import LevelPricing, uneven_places
 from .trapezoid import Pulse, choose_pulse
 
 
@@ -49,7 +49,9 @@ class OpenLoop:
         g, v = self.levels.g, self.levels.v_read
         energy = float(v * v * 0.5 * (g[0] + g[-1]) * read_time)
         table = verified(self.costs.pulses, self.costs.energy, self.costs.time)
-        return LevelPricing(table, Read(energy, read_time), self.source)
+        return LevelPricing(
+            table, Read(energy, read_time), self.source, places=uneven_places(self.levels.g)
+        )
 
 
 def open_loop_costs(

@@ -1,12 +1,12 @@
 """Writes priced from a table over levels, and from what lies between and beyond its entries."""
 
-__all__ = ["LevelPricing", "LongestWrite", "SingleSteps"]
+__all__ = ["LevelPricing", "LongestWrite", "SingleSteps", "uneven_places"]
 
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ...data.errors import InputError
 from ...data.types import Array, Array32
@@ -31,7 +31,9 @@ class LevelPricing:
         Costs of devices that stay where they are, until they are given up; by default those of
         :class:`LongestWrite`.
     tolerance
-        Distance from its target at which a device counts as written [level steps].
+        Distance from its target at which a device counts as written [mean level steps].
+    places
+        Where the levels lie [mean level steps], (L,), if not evenly.
     """
 
     table: Costs
@@ -40,6 +42,7 @@ class LevelPricing:
     between: CostLaw | None = None
     vain: CostLaw | None = None
     tolerance: float = 0.25
+    places: Array | None = None
 
     def __post_init__(self) -> None:
         shape = np.shape(self.table.pulses)
@@ -86,6 +89,9 @@ class LevelPricing:
 
     def missed(self, end: Array32, target: Array32) -> NDArray[np.bool_]:
         """Return where devices that come to level ``end`` don't count as written to ``target``."""
+        if (places := self.places) is not None:
+            levels = np.arange(self.levels)
+            end, target = (np.interp(k, levels, places).astype(np.float32) for k in (end, target))
         far: NDArray[np.bool_] = np.abs(target - end) > np.float32(self.tolerance)
         return far
 
@@ -108,6 +114,15 @@ class LevelPricing:
     @cached_property
     def _in_vain(self) -> CostLaw:
         return self.vain or LongestWrite(self.table)
+
+
+def uneven_places(g: ArrayLike) -> Array | None:
+    """Return where levels of conductances ``g`` [S], (L,), lie [mean level steps]; ``None`` where
+    that is evenly.
+    """
+    g = np.asarray(g, float)
+    places = (g - g[0]) * ((len(g) - 1) / (g[-1] - g[0]))
+    return None if np.allclose(places, np.arange(len(g)), rtol=0.0, atol=1e-6) else places
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
 
 from ...data.errors import InputError
 from ...data.measurement import Table
@@ -59,6 +58,8 @@ def fit_wear(writes: ArrayLike, failed: ArrayLike) -> Wear:
     InputError
         If fewer than three cells failed.
     """
+    from scipy.optimize import brentq  # slow to load, and only fits need it
+
     x = np.asarray(writes, float)
     dead: NDArray[np.bool_] = np.asarray(failed, bool)
     if dead.sum() < 3 or (x <= 0).any():
@@ -99,7 +100,7 @@ def failures(cycled: Table, window: float = 2.0) -> tuple[Array, NDArray[np.bool
     InputError
         If a column is missing.
     """
-    missing = {"address", "r_set", "r_reset", "cycle"} - set(cycled.columns)
+            missing = {"address", "r_set", "r_reset", "cycle"} - set(cycled.columns)
     if missing:
         raise InputError(
             f"{cycled.name}: an endurance test has columns address, r_set, r_reset and cycle, here"

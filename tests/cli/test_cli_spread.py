@@ -13,6 +13,7 @@ from memtwin.data.dataset import load_images
 from memtwin.data.measurement import Relaxation, Sweep, Table, save_measurement
 from memtwin.devices.device import load_device
 from memtwin.devices.dynamics.simulate import simulate
+from memtwin.devices.pulses.nominal import nominal_pricing
 from memtwin.devices.spread.drift import Drift
 from memtwin.devices.spread.noise import ReadNoise
 from memtwin.devices.spread.record import load_law, save_law
@@ -22,7 +23,6 @@ from memtwin.training.runs.build import cell_levels, cell_tile, network_of, trai
 from memtwin.training.runs.config import load_config
 from memtwin.training.runs.record import laws_tree
 from memtwin.training.trainer.trainer import Trainer
-from memtwin.training.twin.ledger import WriteCosts
 
 
 def cli(*args):
@@ -129,7 +129,7 @@ def trained(*changes):
     few = {name: getattr(images, name)[:200] for name in ("x_train", "y_train", "x_test", "y_test")}
     images, levels = replace(images, **few), cell_levels(config)
     twin = twin_of(config, network_of(config, images), levels, cell_tile(config, levels), Ideal)
-    trainer = Trainer(twin, images, train_options(config), WriteCosts.nominal(16))
+    trainer = Trainer(twin, images, train_options(config), nominal_pricing(16))
     trainer.run_epoch()
     return trainer, config
 

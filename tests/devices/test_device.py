@@ -102,11 +102,18 @@ def test_levels_are_evenly_spaced_or_equally_noisy() -> None:
     # Here the noise is g/10, so that equal distances in it are equal ratios.
     np.testing.assert_allclose(np.diff(np.log(spaced.g)), np.log(4) / 4, rtol=1e-3)
 
+    ratios = make_levels(device, 5, 0.2, g_min=1e-6, g_max=16e-6, spacing="logarithmic")
+    np.testing.assert_allclose(ratios.g, [1e-6, 2e-6, 4e-6, 8e-6, 16e-6])
+    halves = make_levels(device, 5, 0.2, g_min=1e-6, g_max=9e-6, spacing="powers")
+    np.testing.assert_allclose(halves.g, [1e-6, 2e-6, 3e-6, 5e-6, 9e-6])
+
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         ({"count": 1}, "at least 2"),
+        ({"spacing": "log"}, "no spacing of levels 'log'"),
+        ({"spacing": "powers", "noise": [1e-7, 2e-7]}, "take no noise"),
         ({"g_min": 3e-6, "g_max": 2e-6}, "g_min < g_max"),
         ({"g_max": None}, "give g_min and g_max"),
         ({"noise": [1e-7, 0.0]}, "above 0"),

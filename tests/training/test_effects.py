@@ -24,6 +24,7 @@ from memtwin.devices.spread.record import load_law, save_law
 from memtwin.devices.spread.relaxation import Jump, RelaxationQuantiles
 from memtwin.devices.spread.stuck import Stuck
 from memtwin.devices.spread.wear import Wear
+from memtwin.training.rules.quantise import Uniform
 from memtwin.training.rules.rule import Writes
 from memtwin.training.runs.build import cell_levels, write_costs, write_spread, write_tolerance
 from memtwin.training.runs.config import load_config, parse_config
@@ -48,7 +49,7 @@ def devices(rng=None, **effects):
         (COUNT // 100, 100),
         low=1e-6,
         high=9e-6,
-        levels=9,
+        quantiser=Uniform(9),
         effects=Effects(**{**EXACT, **effects}),
         rng=rng or np.random.default_rng(5),
     )
@@ -250,7 +251,8 @@ def test_tables_and_paths_of_a_configuration(tmp_path, monkeypatch):
     spread = write_spread(config, cell_levels(config).device)
     assert spread == Spread(Lognormal({"A_p": 0.03}), PulseSpread(0.02), noise)
     span = 14e-6 * 0.9
-    assert write_tolerance(config) == pytest.approx(3**0.5 * 0.5e-7 / span * 15)
+    levels = cell_levels(config)
+    assert write_tolerance(config, levels) == pytest.approx(3**0.5 * 0.5e-7 / span * 15)
     changed = load_config("demo", ["effects.programming.kind=pcm"])
     assert changed.effects.laws.programming == PcmProgramming()
 
@@ -281,7 +283,7 @@ def test_what_is_no_law_gets_one_sentence(change, sentence):
 def test_a_missing_law_is_named_before_anything_is_made():
     config = load_config("demo", ["effects.read=nowhere.h5"])
     with pytest.raises(InputError, match=r"effects.read: there is no law record at nowhere.h5"):
-        write_tolerance(config)
+        write_tolerance(config, cell_levels(config))
 
 
 def test_numbers_and_laws_of_a_write_population_agree():

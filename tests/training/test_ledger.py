@@ -120,6 +120,17 @@ def test_whole_levels_are_looked_up():
     assert time.tolist() == [200.0, 700.0]
 
 
+def test_nominal_costs_of_uneven_levels_are_those_of_their_conductances():
+    fine, g = nominal_pricing(101), np.array([1.0, 1.01, 1.1, 1.5, 2.0])
+    costs, at = nominal_pricing(5, g_levels=g), np.array([0, 1, 10, 50, 100])
+    np.testing.assert_array_equal(costs.table.pulses, fine.table.pulses[np.ix_(at, at)])
+    # Reached is what lies within a quarter of a mean step, whatever the levels.
+    end, target = np.array([0.0, 3.0, 3.0], np.float32), np.array([1.0, 4.0, 3.2], np.float32)
+    assert costs.missed(end, target).tolist() == [False, True, True]
+    with pytest.raises(InputError, match="expected 4 g_levels"):
+        nominal_pricing(4, g_levels=g)
+
+
 def test_nominal_costs_say_so_and_rise_with_the_distance():
     costs = nominal_pricing(16)
     assert "no device data" in costs.source

@@ -7,21 +7,17 @@ from hypothesis import strategies as st
 
 from memtwin.data.errors import InputError
 from memtwin.training.rules.optim import Adam, Sgd, make_optimiser, schedule
-from memtwin.training.rules.quantise import Quantiser, pair
+from memtwin.training.rules.quantise import Coding, Uniform, pair
+from memtwin.training.rules.rule import Start
 from memtwin.training.rules.siamese import COMPENSATIONS, Siamese, SiameseOptions
 
-QUANTISER = Quantiser(levels=8, clip=1.4)
+CODING = Coding(Uniform(8), clip=1.4)
 
 
 def siamese(weights, *, digital_rows=0, **options):
     weights = np.asarray(weights, np.float32)
-    return Siamese(
-        weights,
-        QUANTISER,
-        Sgd(weights.shape, 0.0),
-        SiameseOptions(**options),
-        digital_rows=digital_rows,
-    )
+    start = Start(weights, CODING, Sgd(weights.shape, 0.0), digital_rows)
+    return Siamese(start, SiameseOptions(**options))
 
 
 def levels_after(update, all_writes):
@@ -50,7 +46,7 @@ def test_devices_hold_the_codes_whatever_the_gradients(seed, hysteresis, compens
     np.testing.assert_array_equal(level[:, 0] - level[:, 1], update.codes.ravel())
     assert level.min(axis=1).max() == 0.0, "one device of a pair rests at the lowest level"
     assert level.min() >= 0
-    assert level.max() <= QUANTISER.top
+    assert level.max() <= CODING.top
 
 
 @settings(deadline=None)
@@ -60,14 +56,14 @@ def test_only_weights_beyond_the_threshold_are_written(seed, hysteresis):
     update = siamese(rng.uniform(-1, 1, size=(6, 3)), hysteresis=hysteresis)
     codes = update.codes.copy()
     writes = update.step(rng.normal(size=(6, 3)).astype(np.float32), 0.2)
-    distance = np.abs(update.weights / QUANTISER.step - codes)
+    distance = np.abs(update.weights / CODING.step - codes)
     np.testing.assert_array_equal(update.codes != codes, distance > 0.5 + hysteresis)
     assert writes.weights == np.count_nonzero(update.codes != codes)
 
 
 def test_carry_adds_up_gradients_that_are_each_below_half_a_step():
     update = siamese(np.zeros((1, 1)))
-    small = np.full((1, 1), -0.2 * QUANTISER.step, np.float32)
+    small = np.full((1, 1), -0.2 * CODING.step, np.float32)
     written = [len(update.step(small, 1.0)) for _ in range(5)]
     assert written == [0, 0, 1, 0, 0]
     none = siamese(np.zeros((1, 1)), compensation="none")
@@ -85,25 +81,25 @@ def test_accumulation_moves_by_the_mean_gradient(rng):
 
 def test_write_error_feedback_aims_at_what_was_missed():
     update = siamese(np.zeros((1, 1)), compensation="sd")
-    writes = update.step(np.full((1, 1), -0.6 * QUANTISER.step, np.float32), 1.0)
+    writes = update.step(np.full((1, 1), -0.6 * CODING.step, np.float32), 1.0)
     assert writes.level.tolist() == [1.0]
     # The device fell short by 0.6 level: the missing part counts at the next update.
     update.verify(writes, np.array([0.4], np.float32))
-    writes = update.step(np.full((1, 1), -0.4 * QUANTISER.step, np.float32), 1.0)
+    writes = update.step(np.full((1, 1), -0.4 * CODING.step, np.float32), 1.0)
     assert writes.level.tolist() == [2.0]
 
 
 def test_readback_takes_the_error_into_the_weight():
     update = siamese(np.zeros((1, 1)), compensation="readback")
-    writes = update.step(np.full((1, 1), 0.6 * QUANTISER.step, np.float32), 1.0)
+    writes = update.step(np.full((1, 1), 0.6 * CODING.step, np.float32), 1.0)
     assert writes.device.tolist() == [1]
     update.verify(writes, np.array([1.2], np.float32))
-    assert update.weights.item() == pytest.approx(-0.8 * QUANTISER.step)
+    assert update.weights.item() == pytest.approx(-0.8 * CODING.step)
 
 
 def test_scale_matches_the_columns_by_least_squares(rng):
     update = siamese(rng.normal(size=(20, 3)) * 0.3, compensation="scale")
-    held = QUANTISER.weights(update.codes)
+    held = CODING.weights(update.codes)
     for j, scale in enumerate(update.column_scale()):
         best = np.linalg.lstsq(held[:, [j]], update.weights[:, j], rcond=None)[0]
         assert scale == pytest.approx(best.item(), rel=1e-4)
@@ -111,7 +107,7 @@ def test_scale_matches_the_columns_by_least_squares(rng):
 
 def test_a_device_at_its_write_limit_is_left_alone():
     update = siamese(np.zeros((1, 1)), write_limit=2)
-    step = np.full((1, 1), -QUANTISER.step, np.float32)
+    step = np.full((1, 1), -CODING.step, np.float32)
     assert [len(update.step(step, 1.0)) for _ in range(4)] == [1, 1, 0, 0]
     assert update.codes.item() == 2.0
 
@@ -130,7 +126,7 @@ def test_a_digital_bias_moves_without_writes():
 def test_restored_state_continues_alike(compensation, optimiser, rng):
     def make():
         options = SiameseOptions(accumulate=2, compensation=compensation, write_limit=5)
-        return Siamese(start, QUANTISER, make_optimiser(optimiser, start.shape), options)
+        return Siamese(Start(start, CODING, make_optimiser(optimiser, start.shape)), options)
 
     def play(update, gradients):
         for gradient in gradients:
@@ -151,7 +147,7 @@ def test_restored_state_continues_alike(compensation, optimiser, rng):
 
 @given(st.integers(2, 64), st.floats(0.01, 100.0))
 def test_quantiser_is_the_nearest_code_and_keeps_codes(levels, clip):
-    quantiser = Quantiser(levels, clip)
+    quantiser = Coding(Uniform(levels), clip)
     codes = np.arange(-(levels - 1), levels, dtype=np.float32)
     np.testing.assert_array_equal(quantiser.codes(quantiser.weights(codes)), codes)
     weights = np.linspace(-1.2 * clip, 1.2 * clip, 101, dtype=np.float32)
@@ -178,8 +174,8 @@ def test_schedules():
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: Quantiser(1, 1.0), "at least 2 levels"),
-        (lambda: Quantiser(4, float("nan")), "positive and finite"),
+        (lambda: Uniform(1), "at least 2 levels"),
+        (lambda: Coding(Uniform(4), float("nan")), "positive and finite"),
         (lambda: SiameseOptions(compensation="carri"), "did you mean 'carry'"),
         (lambda: SiameseOptions(hysteresis=-1.0), "hysteresis"),
         (lambda: SiameseOptions(accumulate=0), "at least 1 batch"),

@@ -13,7 +13,7 @@ from memtwin.data.errors import InputError, MemtwinError
 from memtwin.devices.pulses.nominal import nominal_pricing
 from memtwin.devices.spread.effects import Effects
 from memtwin.training.network import Conv2d, Dense, MaxPool, Network, Relu, mlp
-from memtwin.training.rules.baselines import BASELINES, BlindOptions, ClosedLoopOptions
+from memtwin.training.rules.registry import RULES
 from memtwin.training.rules.siamese import SiameseOptions
 from memtwin.training.trainer.checkpoint import load_checkpoint, save_checkpoint
 from memtwin.training.trainer.loop import build_twin, train, train_float
@@ -59,7 +59,7 @@ def test_without_compensation_training_stalls(digits):
     options = replace(OPTIONS, epochs=4)
     carry = train(twin(), digits, options, COSTS)
     none = train(
-        twin(), digits, replace(options, siamese=SiameseOptions(compensation="none")), COSTS
+        twin(), digits, replace(options, rule_options=SiameseOptions(compensation="none")), COSTS
     )
     assert none.accuracy < carry.accuracy - 0.05
 
@@ -74,15 +74,15 @@ def test_an_adaptive_scale_follows_the_weights(digits):
     first = trainer.run_epoch()
     second = trainer.run_epoch()
     for update, matrix, clip in zip(trainer.updates, trainer.twin.matrices, narrow, strict=True):
-        assert matrix.clip == update.quantiser.clip > clip
+        assert matrix.clip == update.coding.clip > clip
     # Rescaling rewrites many devices at once, and the ledger knows.
     assert second.cost.writes > 0.3 * trainer.twin.devices
     assert second.train_loss < first.train_loss
 
 
-@pytest.mark.parametrize("name", sorted(BASELINES))
+@pytest.mark.parametrize("name", sorted(set(RULES) - {"siamese"}))
 def test_every_baseline_trains_and_is_counted(digits, name):
-    options = replace(OPTIONS, epochs=4, baseline=BASELINES[name])
+    options = replace(OPTIONS, epochs=4, rule=name)
     result = train(twin(), digits, options, COSTS)
     assert result.accuracy > (0.7 if name == "sign" else 0.83)
     cost, batches = result.records[0].cost, -(-len(digits.x_train) // 20)
@@ -101,7 +101,7 @@ def test_every_baseline_trains_and_is_counted(digits, name):
 
 @pytest.mark.parametrize("compensation", ["sd", "readback", "damp", "scale"])
 def test_every_compensation_trains(digits, compensation):
-    options = replace(OPTIONS, epochs=4, siamese=SiameseOptions(compensation=compensation))
+    options = replace(OPTIONS, epochs=4, rule_options=SiameseOptions(compensation=compensation))
     assert train(twin(), digits, options, COSTS).accuracy > 0.83
 
 
@@ -157,10 +157,10 @@ def test_the_same_seed_gives_the_same_run_and_another_gives_another(digits):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"siamese": SiameseOptions(accumulate=2, compensation="sd", write_limit=50)},
+        {"rule_options": SiameseOptions(accumulate=2, compensation="sd", write_limit=50)},
         {"optimiser": "adam", "learning_rate": 3e-3},
-        {"baseline": ClosedLoopOptions(tolerance=0.02)},
-        {"baseline": BlindOptions()},
+        {"rule": "verify-first"},
+        {"rule": "mixed precision"},
         {"scale": "adaptive"},
     ],
     ids=["sd", "adam", "closed loop", "blind", "adaptive"],

@@ -25,6 +25,7 @@ from memtwin.devices.spread.effects import Effects
 from memtwin.training.network import mlp
 from memtwin.training.rules.bad_cells import Limits
 from memtwin.training.rules.baselines import ClosedLoopOptions
+from memtwin.training.rules.quantise import Uniform
 from memtwin.training.rules.rule import Writes
 from memtwin.training.rules.siamese import SiameseOptions
 from memtwin.training.runs.build import cell_levels, train_options, write_costs
@@ -95,7 +96,7 @@ def test_the_cost_is_that_of_a_loop_on_devices_that_do_not_move(levels, pulses):
 def devices(stuck=(), reach=None, count=8):
     """Devices of levels 0 to 4, some of them stuck at a level, or with a largest one."""
     effects = Effects(programming=0.0, stuck=0.5, reach=0.5)
-    made = Devices((2, count // 2), low=1.0, high=5.0, levels=5, effects=effects,
+    made = Devices((2, count // 2), low=1.0, high=5.0, quantiser=Uniform(5), effects=effects,
                    rng=np.random.default_rng(0))  # fmt: skip
     made._stuck[:], made._reach[:] = False, 4.0
     for place, level in dict(stuck).items():
@@ -191,21 +192,21 @@ STUCK = Effects(stuck=0.1, stuck_high=0.5)
 
 def test_stuck_devices_cost_all_patience_at_every_vain_write(digits, costs):
     options = SiameseOptions(spare_failed=False)
-    found = trained(digits, costs, STUCK, siamese=options)
+    found = trained(digits, costs, STUCK, rule_options=options)
     stuck, mine = stuck_of(found), found.ledger.devices[0]
     pulses = mine.pulses_up + mine.pulses_down
     at = stuck & (mine.writes > 0)
     # Of the writes to a stuck device those to the level that it has need no pulse.
     assert pulses[at].sum() > 0.4 * 8 * mine.writes[at].sum()
     assert np.all(mine.reads[at] == pytest.approx(pulses[at] + mine.writes[at]))
-    sound = trained(digits, costs, Effects(), siamese=options).ledger.devices[0]
+    sound = trained(digits, costs, Effects(), rule_options=options).ledger.devices[0]
     each = (sound.pulses_up + sound.pulses_down).sum() / sound.writes.sum()
     assert pulses[at].sum() / mine.writes[at].sum() > 2.0 * each
 
 
 def test_failed_devices_are_asked_no_more_for_what_they_cannot_reach(digits, costs):
     spared = trained(digits, costs, STUCK)
-    vain = trained(digits, costs, STUCK, siamese=SiameseOptions(spare_failed=False))
+    vain = trained(digits, costs, STUCK, rule_options=SiameseOptions(spare_failed=False))
     stuck = stuck_of(spared)
     # A stuck device is written once in vain, before training or in it; then it is known.
     assert spared.ledger.devices[0].writes[stuck].max() <= 1
@@ -219,7 +220,13 @@ def test_failed_devices_are_asked_no_more_for_what_they_cannot_reach(digits, cos
 
 def test_the_closed_loop_learns_as_well(digits, costs):
     results = {
-        spare: trained(digits, costs, STUCK, baseline=ClosedLoopOptions(spare_failed=spare))
+        spare: trained(
+            digits,
+            costs,
+            STUCK,
+            rule="closed loop",
+            rule_options=ClosedLoopOptions(spare_failed=spare),
+        )
         for spare in (True, False)
     }
     for found in results.values():
@@ -253,7 +260,7 @@ def test_the_option_is_in_the_configuration():
         options = train_options(
             load_config("demo", [f"training.rule={rule}", "training.spare_failed=false"])
         )
-        assert not (options.baseline or options.siamese).spare_failed
+        assert not options.of_rule.spare_failed
 
 
 def test_a_device_without_a_recipe_is_given_up_after_the_longest_write():

@@ -95,7 +95,8 @@ class TileLayer:
             if self._followed is None:
                 return True
             moved = np.abs(array_of(self.joined()) - self._followed)
-            if moved.max() > 0.5 * self.matrix.clip / self.matrix.devices.top:
+            smallest = float(np.diff(self.matrix.devices.places).min())
+            if moved.max() > 0.5 * self.matrix.clip / self.matrix.devices.top * smallest:
                 return True
         self.settle()
         return False
@@ -212,6 +213,7 @@ class TileLayer:
             "levels": devices.top + 1,
             "lowest level [S]": float(devices.low),
             "level step [S]": float(devices.step),
+            "levels at [mean steps]": None if devices.even else devices.places.tolist(),
             "read voltage [V]": float(matrix.v_read),
             "gain": matrix.options.gain,
             "adc_bits": matrix.options.adc_bits,

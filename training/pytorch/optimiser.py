@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from ...data.errors import InputError, MemtwinError
 from ...devices.pulses.costs import Pricing, check_levels
 from ..rules.optim import Sgd
-from ..rules.quantise import Quantiser
-from ..rules.siamese import Siamese, SiameseOptions
+from ..rules.registry import rule_options, start_rule
+from ..rules.rule import Rescalable, Start
 from ..seeds import generator
 from ..twin.cost import Cost
 from ..twin.ledger import Ledger
@@ -35,7 +35,8 @@ class SiameseOptimizer(torch.optim.Optimizer):
         Any torch optimiser over the parameters of the converted model.
     costs
         What writes of the device cost, for the ledger.
-    options
+    rule, options
+        How float weights become writes: one of :data:`.rules.registry.RULES`, and its own options.
         Gradients are accumulated as usual in torch, by calling :meth:`step` every k batches, so
         that ``accumulate`` must be 1.
     calibrate_every
@@ -48,15 +49,17 @@ class SiameseOptimizer(torch.optim.Optimizer):
         model: nn.Module,
         optimiser: "torch.optim.Optimizer",
         costs: Pricing,
-        options: SiameseOptions | None = None,
+        options: Any = None,
         *,
+        rule: str = "siamese",
         calibrate_every: int = 20,
         seed: int = 0,
     ) -> None:
         # The parameter groups are those of the optimiser inside, whatever becomes of them: nothing
         # of the base class is initialised.
-        self.options = options or SiameseOptions()
-        if self.options.accumulate != 1 or self.options.compensation == "scale":
+        self.rule, self.options = rule, rule_options(rule, options)
+        compensation = getattr(self.options, "compensation", None)
+        if getattr(self.options, "accumulate", 1) != 1 or compensation == "scale":
             raise InputError("with torch: accumulate in torch (accumulate=1), and do not scale")
         if calibrate_every < 1:
             raise InputError(f"calibrate_every must be at least 1 step, got {calibrate_every}")
@@ -77,21 +80,35 @@ class SiameseOptimizer(torch.optim.Optimizer):
         self._rng = generator(seed, "programming")
         self._steps = 0
         self.updates = [
-            Siamese(
-                array_of(layer.joined()),
-                Quantiser(costs.levels, matrix.clip),
-                Sgd(tuple(layer.joined().shape), 0.0),
+            start_rule(
+                rule,
+                Start(
+                    array_of(layer.joined()),
+                    matrix.coding,
+                    Sgd(tuple(layer.joined().shape), 0.0),
+                    int(matrix.bias is not None),
+                    self._rng,
+                ),
                 self.options,
-                digital_rows=int(matrix.bias is not None),
             )
             for layer, matrix in zip(self.layers, matrices, strict=True)
         ]
+        if any(update.transposed for update in self.updates):
+            raise InputError(
+                f"the rule {rule!r} sends errors back through the devices, which torch does not:"
+                " train with it in memtwin.training"
+            )
         self.initial = Cost()
         """Cost of programming the initial weights, which the ledger does not hold."""
         for k, (layer, update) in enumerate(zip(self.layers, self.updates, strict=True)):
             if layer.codes is None:
                 writes = update.first()
             else:
+                if not isinstance(update, Rescalable):
+                    raise InputError(
+                        f"{layer.label} is programmed already, and the rule {rule!r} can't go on from"
+                        " that: convert the float model anew, or choose the rule siamese"
+                    )
                 update.codes[...] = layer.codes
                 if not layer.strayed():
                     layer.codes = update.codes
@@ -146,7 +163,7 @@ class SiameseOptimizer(torch.optim.Optimizer):
                     f"training diverged in step {self._steps}: weights of {layer.label} are not"
                     " finite; lower the learning rate"
                 )
-            update.quantiser = Quantiser(self.ledger.pricing.levels, layer.matrix.clip)
+            update.coding = layer.matrix.coding
             # An optimiser without momentum passes on whatever move the torch optimiser made.
             writes = update.step(update.weights - moved, 1.0)
             if writes is not None:
@@ -174,7 +191,8 @@ class SiameseOptimizer(torch.optim.Optimizer):
         state.
         """
         own = {
-            "options": asdict(self.options),
+            "rule": self.rule,
+            "options": self._own_options(),
             "levels": self.ledger.pricing.levels,
             "steps": self._steps,
             "rng": self._rng.bit_generator.state,
@@ -184,6 +202,9 @@ class SiameseOptimizer(torch.optim.Optimizer):
             "updates": {str(k): update.state() for k, update in enumerate(self.updates)},
         }
         return {"optimiser": self.optimiser.state_dict(), "siamese": tensors(own)}
+
+    def _own_options(self) -> dict[str, Any]:
+        return {} if self.options is None else asdict(self.options)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue from what :meth:`state_dict` returned; load the model's state as well."""
@@ -200,11 +221,17 @@ class SiameseOptimizer(torch.optim.Optimizer):
             ) from error
 
     def _restore(self, inner: dict[str, Any], own: dict[str, Any]) -> None:
-        mine = asdict(self.options) | {
+        mine = {
+            "rule": self.rule,
+            **self._own_options(),
             "levels": self.ledger.pricing.levels,
             "layers on tiles": len(self.updates),
         }
-        saved = own["options"] | {"levels": own["levels"], "layers on tiles": len(own["updates"])}
+        saved = own["options"] | {
+            "rule": own["rule"],
+            "levels": own["levels"],
+            "layers on tiles": len(own["updates"]),
+        }
         for key, value in mine.items():
             if saved.get(key) != value:
                 raise InputError(

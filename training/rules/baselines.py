@@ -9,17 +9,14 @@
 """
 
 __all__ = [
-    "BASELINES",
-    "Baseline",
     "Blind",
     "BlindOptions",
     "ClosedLoop",
     "ClosedLoopOptions",
-    "start_rule",
 ]
 
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,10 +24,8 @@ from numpy.typing import NDArray
 from ...data.errors import InputError
 from ...data.types import Array32
 from .bad_cells import Limits
-from .optim import Optimiser
-from .quantise import Quantiser, pair
-from .rule import Rule, Writes
-from .siamese import Siamese, SiameseOptions
+from .quantise import pair
+from .rule import Start, Writes
 
 
 @dataclass(frozen=True)
@@ -68,42 +63,32 @@ class BlindOptions:
             )
 
 
-Baseline: TypeAlias = ClosedLoopOptions | BlindOptions
-
-BASELINES: dict[str, Baseline] = {
-    "closed loop": ClosedLoopOptions(),
-    "verify-first": ClosedLoopOptions(tolerance=0.02),
-    "mixed precision": BlindOptions(),
-    "sign": BlindOptions("sign"),
-}
-"""Baselines by the name under which reports show them."""
-
-
 class ClosedLoop:
     """Continuous targets, reached by write-verify."""
 
     transposed = False
 
-    def __init__(
-        self,
-        weights: Array32,
-        quantiser: Quantiser,
-        optimiser: Optimiser,
-        options: ClosedLoopOptions,
-        *,
-        digital_rows: int = 0,
-    ) -> None:
-        self.quantiser, self.optimiser, self.options = quantiser, optimiser, options
-        self.weights: Array32 = np.clip(weights, -quantiser.clip, quantiser.clip).astype(np.float32)
-        self._mapped = self.weights[: len(weights) - digital_rows]
+    def __init__(self, start: Start, options: ClosedLoopOptions | None = None) -> None:
+        self.coding, self.optimiser = start.coding, start.optimiser
+        self.options = options or ClosedLoopOptions()
+        clip = start.coding.clip
+        self.weights: Array32 = np.clip(start.weights, -clip, clip).astype(np.float32)
+        self._rows = len(start.weights) - start.digital_rows
         self._held = np.zeros(2 * self._mapped.size, np.float32)
-        self._limits = Limits(self._held.size, quantiser.top) if options.spare_failed else None
+        self._limits = (
+            Limits(self._held.size, self.coding.top) if self.options.spare_failed else None
+        )
+
+    @property
+    def _mapped(self) -> Array32:
+        """Float weights that devices hold."""
+        # Made at every use: a view that is kept would be cut loose by a copy.
+        return self.weights[: self._rows]
 
     @property
     def codes(self) -> Array32:
-        """Targets in level steps, fractional."""
-        codes: Array32 = self._mapped * np.float32(1.0 / self.quantiser.step)
-        return codes
+        """Targets, fractional."""
+        return self.coding.quantiser.code(self.coding.steps(self._mapped))
 
     def first(self) -> Writes:
         """Return the writes of all devices."""
@@ -112,12 +97,13 @@ class ClosedLoop:
     def step(self, gradient: Array32, rate: float) -> Writes | None:
         """Move the weights and write all devices, or those that a read finds off."""
         self.weights -= self.optimiser.move(gradient, rate)
-        limit = np.float32(self.quantiser.clip)
+        limit = np.float32(self.coding.clip)
         np.clip(self.weights, -limit, limit, out=self.weights)
         target = self._targets()
         if self.options.tolerance is None:
             return self._writes(np.arange(target.size), target, 0)
-        off = np.abs(target - self._held) > np.float32(self.options.tolerance * self.quantiser.top)
+        steps, band = self.coding.quantiser.steps, self.options.tolerance * self.coding.top
+        off = np.abs(steps(target) - steps(self._held)) > np.float32(band)
         return self._writes(np.flatnonzero(off), target, target.size)
 
     def verify(
@@ -162,20 +148,26 @@ class Blind:
 
     transposed = True
 
-    def __init__(
-        self,
-        weights: Array32,
-        quantiser: Quantiser,
-        optimiser: Optimiser,
-        options: BlindOptions,
-        *,
-        digital_rows: int = 0,
-    ) -> None:
-        self.quantiser, self.optimiser, self.options = quantiser, optimiser, options
-        self.weights: Array32 = np.clip(weights, -quantiser.clip, quantiser.clip).astype(np.float32)
-        self._mapped = self.weights[: len(weights) - digital_rows]
-        self.codes: Array32 = self._mapped * np.float32(1.0 / quantiser.step)
-        self._step = np.float32(options.step * quantiser.top)
+    def __init__(self, start: Start, options: BlindOptions | None = None) -> None:
+        self.coding, self.optimiser = start.coding, start.optimiser
+        self.options = options or BlindOptions()
+        clip = start.coding.clip
+        self.weights: Array32 = np.clip(start.weights, -clip, clip).astype(np.float32)
+        self._rows = len(start.weights) - start.digital_rows
+        self._sent = self.coding.steps(self._mapped)
+        """Where the pulses so far are meant to have brought the pairs [mean steps]."""
+        self._step = np.float32(self.options.step * self.coding.top)
+
+    @property
+    def _mapped(self) -> Array32:
+        """Float weights that devices hold."""
+        # Made at every use: a view that is kept would be cut loose by a copy.
+        return self.weights[: self._rows]
+
+    @property
+    def codes(self) -> Array32:
+        """What the pairs are meant to hold, fractional."""
+        return self.coding.quantiser.code(self._sent)
 
     def first(self) -> Writes:
         """Return the verified writes that the training starts from."""
@@ -185,24 +177,27 @@ class Blind:
     def step(self, gradient: Array32, rate: float) -> Writes | None:
         """Return the pulses of this batch, as changes of levels."""
         move = self.optimiser.move(gradient, rate)
-        self.weights[len(self.codes) :] -= move[len(self.codes) :]
+        rows = self._rows
+        self.weights[rows:] -= move[rows:]
         if self.options.kind == "sign":
-            pulses = -np.sign(gradient[: len(self.codes)])
+            pulses = -np.sign(gradient[:rows])
         else:
-            self._mapped -= move[: len(self.codes)]
-            limit = np.float32(self.quantiser.clip)
-            np.clip(self._mapped, -limit, limit, out=self._mapped)
+            mapped, limit = self._mapped, np.float32(self.coding.clip)
+            mapped -= move[:rows]
+            np.clip(mapped, -limit, limit, out=mapped)
             # What the weight is ahead of the pulses sent so far is the digital sum.
-            ahead = self._mapped * np.float32(1.0 / self.quantiser.step) - self.codes
+            ahead = self.coding.steps(mapped) - self._sent
             pulses = np.trunc(ahead / self._step)
         weight = np.flatnonzero(pulses)
-        old = self.codes.reshape(-1)[weight]
-        top = np.float32(self.quantiser.top)
+        old = self._sent.reshape(-1)[weight]
+        top = np.float32(self.coding.top)
         new: Array32 = np.clip(old + pulses.reshape(-1)[weight] * self._step, -top, top)
-        self.codes.reshape(-1)[weight] = new
+        self._sent.reshape(-1)[weight] = new
         if self.options.kind == "sign":
-            self._mapped[...] = self.codes * np.float32(self.quantiser.step)
-        before, after = np.stack(pair(old), axis=-1), np.stack(pair(new), axis=-1)
+            self._mapped[...] = self._sent * np.float32(self.coding.step)
+        before, after = (
+            np.stack(pair(self.coding.quantiser.code(at)), axis=-1) for at in (old, new)
+        )
         touched = before != after
         device = (2 * weight[:, None] + np.arange(2))[touched]
         return Writes(
@@ -222,27 +217,11 @@ class Blind:
         """Return what a checkpoint must keep."""
         return {
             "weights": self.weights.copy(),
-            "codes": self.codes.copy(),
+            "sent": self._sent.copy(),
             "optimiser": self.optimiser.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from what :meth:`state` returned."""
-        self.weights[...], self.codes[...] = state["weights"], state["codes"]
+        self.weights[...], self._sent[...] = state["weights"], state["sent"]
         self.optimiser.restore(state["optimiser"])
-
-
-def start_rule(
-    options: SiameseOptions | Baseline,
-    weights: Array32,
-    quantiser: Quantiser,
-    optimiser: Optimiser,
-    *,
-    digital_rows: int = 0,
-) -> Rule:
-    """Return the rule that ``options`` describe, for one matrix."""
-    if isinstance(options, SiameseOptions):
-        return Siamese(weights, quantiser, optimiser, options, digital_rows=digital_rows)
-    if isinstance(options, ClosedLoopOptions):
-        return ClosedLoop(weights, quantiser, optimiser, options, digital_rows=digital_rows)
-    return Blind(weights, quantiser, optimiser, options, digital_rows=digital_rows)

@@ -1,14 +1,16 @@
 """What an update rule is: gradients of one matrix in, device writes out."""
 
-__all__ = ["Rule", "Writes"]
+__all__ = ["Rescalable", "Rule", "Start", "Writes"]
 
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...data.types import Array32
+from .optim import Optimiser
+from .quantise import Coding
 
 Indices: TypeAlias = NDArray[np.int64]
 
@@ -26,7 +28,8 @@ class Writes:
     before: Array32
     """Level that the device is taken to be at, (n,)."""
     level: Array32
-    """Level to program, 0..L-1; whole for level-coded rules, fractional for others, (n,)."""
+    """Level to program, 0..L-1; whole for level-coded rules, fractional for others, (n,). What a
+    fraction means, the quantiser says."""
     weights: int
     """How many weights change."""
     reads: int = 0
@@ -38,9 +41,28 @@ class Writes:
         return len(self.device)
 
 
+@dataclass(frozen=True)
+class Start:
+    """What a rule starts from, for one matrix."""
+
+    weights: Array32
+    """Initial float weights, (rows, cols)."""
+    coding: Coding
+    """Levels and largest weight."""
+    optimiser: Optimiser
+    """Made for the same shape."""
+    digital_rows: int = 0
+    """Last rows (a digital bias) that no device holds."""
+    rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
+    """For rules that draw; in a training it starts anew with every epoch, so that a rule keeps
+    nothing of it."""
+
+
 class Rule(Protocol):
     """Float weights and device levels of one matrix, and how the ones become the others."""
 
+    coding: Coding
+    """Levels and largest weight."""
     weights: Array32
     """Float weights, (rows, cols)."""
     transposed: bool
@@ -77,4 +99,15 @@ class Rule(Protocol):
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from what :meth:`state` returned."""
+        ...
+
+
+@runtime_checkable
+class Rescalable(Protocol):
+    """A rule whose largest weight can change while it trains."""
+
+    def rescale(self, clip: float) -> Writes:
+        """Let the highest level stand for the weight ``clip`` from now on; return the writes that
+        this calls for.
+        """
         ...

@@ -1,10 +1,13 @@
 """The Siamese update: float weights and gradients in, the few device writes that they call for out.
 
 The float twin keeps high-precision weights ``w``; the memristor twin holds their codes ``q``, a
-step ``d`` apart. After ``k`` accumulated batches the optimiser moves ``w``, and a weight is
+mean step ``d`` apart. After ``k`` accumulated batches the optimiser moves ``w``, and a weight is
 rewritten only if it has left its level by more than half a step plus a hysteresis::
 
-    write  iff  |w / d + e - q| > 1/2 + h,     q <- round(w / d + e)
+    write  iff  |c(w / d + e) - q| > 1/2 + h,     q <- round(c(w / d + e))
+
+where ``c``, the quantiser's :meth:`~.quantise.Quantiser.code`, counts the levels on the way: with
+equal steps it does nothing, with others half a step and the hysteresis are of the step right there.
 
 Following Tan et al., Cogn. Neurodyn. 2024, doi:10.1007/s11571-024-10069-1, whose abstract names
 sparse update, gradient accumulation and quantisation-error compensation but whose formulas are not
@@ -23,7 +26,8 @@ public here; these are ours (docs/siamese.md). Compensations:
 
 __all__ = ["COMPENSATIONS", "Compensation", "Siamese", "SiameseOptions"]
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -32,9 +36,8 @@ from numpy.typing import NDArray
 from ...data.errors import InputError, nearest
 from ...data.types import Array32
 from .bad_cells import Limits
-from .optim import Optimiser
-from .quantise import Quantiser, pair
-from .rule import Writes
+from .quantise import Uniform, pair
+from .rule import Start, Writes
 
 Compensation: TypeAlias = Literal["carry", "sd", "readback", "damp", "scale", "none"]
 
@@ -75,35 +78,16 @@ class SiameseOptions:
 
 
 class Siamese:
-    """Float twin and level codes of one matrix.
-
-    Parameters
-    ----------
-    weights
-        Initial float weights, (rows, cols); kept and moved in place as ``self.weights``.
-    quantiser
-        Levels and largest weight.
-    optimiser
-        Made for the same shape.
-    digital_rows
-        Last rows (a digital bias) that no device holds.
-    """
+    """Float twin and level codes of one matrix; the weights are moved in place."""
 
     transposed = False
 
-    def __init__(
-        self,
-        weights: Array32,
-        quantiser: Quantiser,
-        optimiser: Optimiser,
-        options: SiameseOptions | None = None,
-        *,
-        digital_rows: int = 0,
-    ) -> None:
-        self.quantiser, self.optimiser = quantiser, optimiser
+    def __init__(self, start: Start, options: SiameseOptions | None = None) -> None:
+        self.coding, self.optimiser = start.coding, start.optimiser
         self.options = options or SiameseOptions()
-        self.weights: Array32 = np.clip(weights, -quantiser.clip, quantiser.clip).astype(np.float32)
-        self.codes = quantiser.codes(self.weights[: len(weights) - digital_rows])
+        clip = start.coding.clip
+        self.weights: Array32 = np.clip(start.weights, -clip, clip).astype(np.float32)
+        self.codes = self.coding.codes(self.weights[: len(start.weights) - start.digital_rows])
         self._sum = np.zeros_like(self.weights) if self.options.accumulate > 1 else None
         self._summed = 0
         self._error = np.zeros_like(self.codes) if self.options.compensation == "sd" else None
@@ -114,7 +98,7 @@ class Siamese:
             np.zeros(2 * self.codes.size, np.int32) if self.options.write_limit else None
         )
         self._limits = (
-            Limits(2 * self.codes.size, quantiser.top) if self.options.spare_failed else None
+            Limits(2 * self.codes.size, self.coding.top) if self.options.spare_failed else None
         )
         self._scratch = np.empty_like(self.codes)
 
@@ -145,21 +129,21 @@ class Siamese:
         if self.options.compensation == "damp":
             gradient = gradient.copy()
             gradient[: len(self.codes)] += np.float32(self.options.damping) * (
-                self._mapped - self.quantiser.weights(self.codes)
+                self._mapped - self.coding.weights(self.codes)
             )
         self.weights -= self.optimiser.move(gradient, rate)
-        limit = np.float32(self.quantiser.clip)
+        limit = np.float32(self.coding.clip)
         np.clip(self.weights, -limit, limit, out=self.weights)
         writes = self._sync()
         if self.options.compensation == "none":
-            self._mapped[...] = self.quantiser.weights(self.codes)
+            self._mapped[...] = self.coding.weights(self.codes)
         return writes
 
     def rescale(self, clip: float) -> Writes:
         """Let the highest level stand for the weight ``clip`` from now on; return the writes that
         this calls for.
         """
-        self.quantiser = Quantiser(self.quantiser.levels, clip)
+        self.coding = replace(self.coding, clip=clip)
         np.clip(self.weights, -clip, clip, out=self.weights)
         return self._sync()
 
@@ -173,11 +157,12 @@ class Siamese:
             self._limits.learn(writes, measured, failed)
         if self.options.compensation not in ("sd", "readback"):
             return
+        steps = self.coding.quantiser.steps
         weight, sign = (
             writes.device >> 1,
             np.float32(1.0) - 2.0 * (writes.device & 1).astype(np.float32),
         )
-        missing = writes.level - measured
+        missing = steps(writes.level) - steps(measured)
         if self._error is not None and self._device_error is not None:
             np.add.at(
                 self._error.reshape(-1),
@@ -186,14 +171,14 @@ class Siamese:
             )
             self._device_error[writes.device] = missing
         else:
-            change = -sign * missing * np.float32(self.quantiser.step)
+            change = -sign * missing * np.float32(self.coding.step)
             np.add.at(self._mapped.reshape(-1), weight, change.astype(np.float32))
 
     def column_scale(self) -> Array32 | None:
         """Return the digital factor of every column for ``scale``, else ``None``."""
         if self.options.compensation != "scale":
             return None
-        held = self.quantiser.weights(self.codes)
+        held = self.coding.weights(self.codes)
         power = np.einsum("ij,ij->j", held, held)
         cross = np.einsum("ij,ij->j", held, self._mapped)
         ones: Array32 = np.ones_like(power)
@@ -205,7 +190,7 @@ class Siamese:
         return {
             "weights": self.weights.copy(),
             "codes": self.codes.copy(),
-            "clip": self.quantiser.clip,
+            "clip": self.coding.clip,
             "sum": self._sum,
             "summed": self._summed,
             "error": self._error,
@@ -218,7 +203,7 @@ class Siamese:
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from what :meth:`state` returned."""
         self.weights[...], self.codes[...] = state["weights"], state["codes"]
-        self.quantiser = Quantiser(self.quantiser.levels, float(state["clip"]))
+        self.coding = replace(self.coding, clip=float(state["clip"]))
         self._summed = int(state["summed"])
         for mine, name in (
             (self._sum, "sum"),
@@ -233,14 +218,13 @@ class Siamese:
         self.optimiser.restore(state["optimiser"])
 
     def _sync(self) -> Writes:
-        target = np.multiply(self._mapped, np.float32(1.0 / self.quantiser.step), out=self._scratch)
+        target = self.coding.steps(self._mapped, out=self._scratch)
         if self._error is not None:
             target += self._error
-        target -= self.codes
-        flat, codes = target.reshape(-1), self.codes.reshape(-1)
-        weight = np.flatnonzero(np.abs(flat) > np.float32(0.5 + self.options.hysteresis))
+        weight, ahead = self._leaving(target)
+        codes = self.codes.reshape(-1)
         old = codes[weight]
-        new = np.clip(np.rint(old + flat[weight]), -self.quantiser.top, self.quantiser.top)
+        new = np.clip(np.rint(old + ahead), -self.coding.top, self.coding.top)
         moved = new != old
         weight, old, new = weight[moved], old[moved], new[moved]
         before, after = np.stack(pair(old), axis=-1), np.stack(pair(new), axis=-1)
@@ -258,3 +242,33 @@ class Siamese:
         codes[weight] = new
         changed = int(np.count_nonzero(touched.any(axis=1)))
         return Writes(device[touched], before[touched], after[touched], changed)
+
+    def _leaving(self, target: Array32) -> tuple[NDArray[np.int64], Array32]:
+        """Return which weights ``target`` [mean steps] takes away from their codes, flattened, and
+        by how many levels.
+        """
+        if isinstance(self.coding.quantiser, Uniform):
+            target -= self.codes
+            flat = target.reshape(-1)
+            weight = np.flatnonzero(np.abs(flat) > np.float32(self._slack))
+            return weight, flat[weight]
+        low, high = self._bounds
+        code = (self.codes + np.float32(self.coding.top)).astype(np.intp)
+        weight = np.flatnonzero((target < low[code]) | (target > high[code]))
+        there = self.coding.quantiser.code(target.reshape(-1)[weight])
+        return weight, there - self.codes.reshape(-1)[weight]
+
+    @property
+    def _slack(self) -> float:
+        """Levels that a weight may be away from its own."""
+        return 0.5 + self.options.hysteresis
+
+    @cached_property
+    def _bounds(self) -> tuple[Array32, Array32]:
+        """Lowest and highest place of weights that stay at their code, by code, (2 L - 1,) each."""
+        top = self.coding.top
+        codes = np.arange(-top, top + 1, dtype=np.float32)
+        ends = (codes - np.float32(self._slack), codes + np.float32(self._slack))
+        low, high = (self.coding.quantiser.steps(np.clip(end, -top, top)) for end in ends)
+        low[ends[0] < -top], high[ends[1] > top] = -np.inf, np.inf
+        return low, high

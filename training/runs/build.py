@@ -37,8 +37,6 @@ from ...devices.pulses.open_loop import open_loop_costs
 from ...devices.pulses.pricing import LevelPricing
 from ...devices.spread.record import saved
 from ..network import AveragePool, MaxPool, Network, lenet, mlp
-from ..rules.baselines import BASELINES, ClosedLoopOptions
-from ..rules.siamese import SiameseOptions
 from ..trainer.audit import Auditor
 from ..trainer.loop import build_twin
 from ..trainer.trainer import TrainOptions
@@ -65,6 +63,7 @@ def cell_levels(config: RunConfig) -> Levels:
         wanted.v_read,
         g_min=wanted.g_max / wanted.on_off,
         g_max=wanted.g_max,
+        spacing=wanted.spacing,
     )
 
 
@@ -101,7 +100,7 @@ def write_costs(
     """
     wanted = config.device.pricing
     if wanted == "nominal":
-        return nominal_pricing(levels.count)
+        return nominal_pricing(levels.count, g_levels=levels.g)
     if not levels.device.dynamic:
         raise InputError(
             f"device.pricing: device {levels.device.name} has no dynamics"
@@ -123,7 +122,7 @@ def write_costs(
             f"device.pricing: device {levels.device.name} does not say on which voltages it was"
             " fitted, between which write-verify stays: choose 'open loop'"
         )
-    recipe = design_recipe(levels, tolerance=write_tolerance(config))
+    recipe = design_recipe(levels, tolerance=write_tolerance(config, levels))
     table = make_table(levels, recipe, spread, seed=config.seed, progress=progress)
     if path is not None:
         table.save(path)
@@ -143,8 +142,9 @@ def write_spread(config: RunConfig, device: Device) -> Spread:
     return Spread(d2d, c2c, read)
 
 
-def write_tolerance(config: RunConfig) -> float:
-    """Return the half width of the band that write-verify accepts, in level steps.
+def write_tolerance(config: RunConfig, levels: Levels) -> float:
+    """Return the half width of the band that write-verify accepts, in steps between levels, the
+    smallest where they differ.
 
     What it leaves is about uniform in the band, so that the band follows from the programming error
     that training reckons with, however many levels there are; it ends at a quarter step.
@@ -157,6 +157,8 @@ def write_tolerance(config: RunConfig) -> float:
         g = np.linspace(high - span, high, config.device.levels)
         share = float(np.sqrt(np.mean(np.square(law.sigma(g, span) / span))))
     steps = 3.0**0.5 * share * (config.device.levels - 1)
+    if config.device.spacing != "even":
+        steps *= levels.step / float(np.diff(levels.g).min())
     return float(np.clip(steps, FINEST, 0.25))
 
 
@@ -232,23 +234,12 @@ def twin_of(
 def train_options(config: RunConfig) -> TrainOptions:
     """Return the options of the run's training."""
     wanted = config.training
-    siamese, own = (
-        {
-            item.name: getattr(wanted, item.name)
-            for item in fields(kind)
-            if hasattr(wanted, item.name)
-        }
-        for kind in (SiameseOptions, TrainOptions)
-    )
-    baseline = BASELINES.get(wanted.rule)
-    if isinstance(baseline, ClosedLoopOptions):
-        baseline = replace(baseline, spare_failed=wanted.spare_failed)
-    return TrainOptions(
-        **own,
-        siamese=SiameseOptions(**siamese),
-        baseline=baseline,
-        seed=config.seed,
-    )
+    own = {
+        item.name: getattr(wanted, item.name)
+        for item in fields(TrainOptions)
+        if item.name != "rule_options" and hasattr(wanted, item.name)
+    }
+    return TrainOptions(**own, rule_options=wanted.of_rule, seed=config.seed)
 
 
 def audited(config: RunConfig) -> bool:

@@ -4,7 +4,7 @@ Every training keeps its checkpoint in the comparison's folder, and is taken fro
 comparison is continued, or made again with more seeds or rules.
 """
 
-__all__ = ["COMPARED", "ComparedRule", "Comparison", "compare", "compare_in"]
+__all__ = ["ComparedRule", "Comparison", "compare", "compare_in"]
 
 from collections.abc import Sequence
 from concurrent.futures import Executor
@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ...data.errors import InputError, nearest
+from ...data.errors import InputError
 from ...data.store import digest, reading, write_record
 from ...data.types import Array
 from ...devices.pulses.costs import Pricing
-from ..rules.baselines import BASELINES
+from ..rules.registry import RULES
 from ..trainer.loop import train_float
 from ..trainer.results import TrainResult
 from ..twin.cost import Cost
@@ -27,9 +27,6 @@ from .config import RunConfig
 from .folder import Folder
 from .listener import Listener, Steps
 from .setup import Setup
-
-COMPARED = ("siamese", *BASELINES)
-"""Rules by the name under which they are compared."""
 
 REFERENCE = "closed loop"
 """The rule that the others are set against."""
@@ -131,14 +128,14 @@ def compare(
     Parameters
     ----------
     rules
-        Some of :data:`COMPARED`; the basic closed loop, which the others are set against, comes by
+        Some of :data:`.rules.registry.RULES`; the basic closed loop, which the others are set against, comes by
         itself.
     folder
         Where checkpoints are kept, and taken from.
     """
     _check(rules, seeds)
     steps, home = steps or Steps(), None if folder is None else Path(folder)
-    chosen = [name for name in COMPARED if name in (*rules, REFERENCE)]
+    chosen = [name for name in RULES if name in (*rules, REFERENCE)]
     results: dict[str, list[TrainResult]] = {name: [] for name in chosen}
     goals = []
     for seed in seeds:
@@ -154,8 +151,7 @@ def compare(
 
 def _check(rules: Sequence[str], seeds: Sequence[int]) -> None:
     for name in rules:
-        if name not in COMPARED:
-            raise InputError(f"there is no update rule {name!r}{nearest(name, COMPARED)}")
+        RULES[name]  # says what there is, where there is none
     if not rules or not seeds:
         raise InputError("a comparison needs at least one rule and one seed")
 

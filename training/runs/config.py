@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 from collections.abc import Mapping, Sequence
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, get_args
@@ -48,11 +48,13 @@ from ...circuits.array.tile import Tile
 from ...circuits.registry import known_engine
 from ...data.errors import InputError, nearest
 from ...data.files import parse_toml, read_toml
+from ...devices.levels import Spacing
 from ...devices.spread.effects import Effects
 from ...devices.spread.noise import ReadNoise
 from ...devices.spread.parameters import Lognormal, ParameterSpread
 from ...devices.spread.pulse import PulseSpread
 from ...devices.spread.record import law_tree, said
+from ..rules.registry import check_rescalable, rule_options
 from ..rules.siamese import Compensation, SiameseOptions
 from ..trainer.audit import Auditor
 from ..trainer.trainer import LEARNING_RATE_MAX, TrainOptions
@@ -115,6 +117,8 @@ class DeviceConfig(_Section):
     v_read: PositiveFloat = 0.05
     """Read voltage, full scale [V]."""
     levels: int = Field(16, ge=2, le=1024)
+    spacing: Spacing = "even"
+    """How the levels lie between the lowest and the highest."""
     pulse_spread: Annotated[
         float | str | PulseSpread, *_law("pulses", "device.pulse_spread", 1.0)
     ] = 0.05
@@ -239,8 +243,11 @@ class TrainingConfig(_Section):
     """The update rule and the optimiser; symbols as in docs/siamese.md."""
 
     engine: EngineName = "surrogate"
-    rule: Literal["siamese", "closed loop", "verify-first", "mixed precision", "sign"] = "siamese"
-    """The Siamese update, or a baseline to compare it with."""
+    rule: str = TrainOptions.rule
+    """The Siamese update, a baseline to compare it with, or a registered rule."""
+    rule_options: dict[str, Any] = {}
+    """Options of the rule's own, by name. Keys of this section that its options have as well, as
+    ``hysteresis`` or ``spare_failed``, need not be repeated."""
     epochs: PositiveInt = TrainOptions.epochs
     batch: PositiveInt = TrainOptions.batch
     optimiser: Literal["sgd", "adam"] = TrainOptions.optimiser
@@ -271,6 +278,18 @@ class TrainingConfig(_Section):
     """Errors go back through the float weights, or through wires and device laws."""
     calibration: PositiveInt = TrainOptions.calibration
     """Training images on which the digital gains are calibrated before every epoch."""
+
+    @model_validator(mode="after")
+    def _registered(self) -> "TrainingConfig":
+        self.of_rule  # noqa: B018
+        return self
+
+    @property
+    def of_rule(self) -> Any:
+        """The rule's options; keys here at their default leave it its own."""
+        names = [item.name for item in fields(SiameseOptions)]
+        beside = SiameseOptions(**{name: getattr(self, name) for name in names})
+        return rule_options(self.rule, self.rule_options, beside)
 
 
 class AuditConfig(_Section):
@@ -341,10 +360,8 @@ class RunConfig(_Section):
                 "training.gradients = 'array' needs the engine line or surrogate and an analog"
                 f" drive, got the engine {training.engine!r} and the drive {self.mapping.drive!r}"
             )
-        if training.rule != "siamese" and training.scale == "adaptive":
-            raise ValueError(
-                f"training.scale = 'adaptive' needs the rule siamese, got {training.rule!r}"
-            )
+        if training.scale == "adaptive":
+            check_rescalable(training.rule)
         return self
 
 

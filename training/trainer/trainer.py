@@ -9,7 +9,7 @@ __all__ = ["LEARNING_RATE_MAX", "TrainOptions", "Trainer", "batches", "check_ima
 
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -21,12 +21,11 @@ from ...data.store import digest
 from ...data.types import Array32, Progress
 from ...devices.pulses.costs import Pricing, check_levels
 from ..network import Adjoint, Network, cross_entropy
-from ..rules.baselines import Baseline, start_rule
 from ..rules.optim import make_optimiser, schedule
-from ..rules.quantise import Quantiser, pair
-from ..rules.rule import Writes
-from ..rules.siamese import Siamese, SiameseOptions
-from ..seeds import generator
+from ..rules.quantise import pair
+from ..rules.registry import check_rescalable, rule_options, start_rule
+from ..rules.rule import Rescalable, Start, Writes
+from ..seeds import generator, renew
 from ..twin.cost import Cost
 from ..twin.evaluation import evaluate
 from ..twin.ledger import Ledger
@@ -57,12 +56,13 @@ class TrainOptions:
     schedule: Literal["exponential", "cosine", "constant"] = "exponential"
     decay: float = 0.8
     """Factor on the learning rate after every epoch, for ``exponential``."""
-    siamese: SiameseOptions = field(default_factory=SiameseOptions)
-    baseline: Baseline | None = None
-    """Another update rule instead of the Siamese one."""
+    rule: str = "siamese"
+    """Update rule, one of :data:`.rules.registry.RULES`."""
+    rule_options: Any = None
+    """Its own options, such as :class:`.siamese.SiameseOptions`, or a mapping of some of them."""
     scale: Literal["static", "adaptive"] = "static"
     """Whether the largest weight of a matrix may change between epochs, with the writes that this
-    takes; Siamese only."""
+    takes; for rules that can be rescaled, as the Siamese one."""
     gradients: Literal["float", "array"] = "float"
     """Errors go back through the float weights, or through wires and device laws by the engine's
     own gradients (line, surrogate)."""
@@ -80,6 +80,14 @@ class TrainOptions:
             )
         if self.seed < 0:
             raise InputError(f"training: the seed must not be negative, got {self.seed}")
+        rule_options(self.rule, self.rule_options)
+        if self.scale == "adaptive":
+            check_rescalable(self.rule)
+
+    @property
+    def of_rule(self) -> Any:
+        """Return the rule's options: those given, else those that it is registered with."""
+        return rule_options(self.rule, self.rule_options)
 
 
 class Trainer:
@@ -123,13 +131,18 @@ class Trainer:
             [matrix.devices for matrix in twin.matrices],
         )
         start = weights or twin.network.initial(generator(options.seed, "weights"))
+        self._drawing = generator(options.seed, "rule")
         self.updates = [
             start_rule(
-                options.baseline or options.siamese,
-                w,
-                Quantiser(twin.levels, matrix.clip),
-                make_optimiser(options.optimiser, w.shape, options.momentum),
-                digital_rows=int(matrix.bias is not None),
+                options.rule,
+                Start(
+                    w,
+                    matrix.coding,
+                    make_optimiser(options.optimiser, w.shape, options.momentum),
+                    int(matrix.bias is not None),
+                    self._drawing,
+                ),
+                options.of_rule,
             )
             for w, matrix in zip(start, twin.matrices, strict=True)
         ]
@@ -161,6 +174,7 @@ class Trainer:
             matrix.age(self._updates_done)
         if self.auditor is not None:
             self.auditor.renew()
+        renew(self._drawing, options.seed, "rule", epoch + 1)
         if options.scale == "adaptive" and epoch > 0:
             self._rescale(writing)
         self.twin.calibrate(x[: options.calibration])
@@ -263,10 +277,10 @@ class Trainer:
 
     def _rescale(self, rng: np.random.Generator) -> None:
         for k, (update, matrix) in enumerate(zip(self.updates, self.twin.matrices, strict=True)):
-            if not isinstance(update, Siamese):
+            if not isinstance(update, Rescalable):
                 continue
-            clip = update.quantiser.better_clip(update.weights)
-            if clip != update.quantiser.clip:
+            clip = update.coding.better_clip(update.weights)
+            if clip != update.coding.clip:
                 matrix.clip = clip
                 self._write(k, update.rescale(clip), rng)
 
@@ -308,7 +322,7 @@ class Trainer:
         programming error. A controller that spares failed devices asks for what they reach.
         """
         total = Cost()
-        spares = getattr(self.options.baseline or self.options.siamese, "spare_failed", True)
+        spares = getattr(self.options.of_rule, "spare_failed", True)
         for k, (old, update) in enumerate(zip(before, self.updates, strict=True)):
             matrix = self.twin.matrices[k]
             scale = np.float32(matrix.devices.top / matrix.clip)
@@ -319,6 +333,7 @@ class Trainer:
             )
             start = start + matrix.devices.programming_error(start, rng)
             np.clip(start, 0.0, self.twin.levels - 1, out=start)
+            start, target = (matrix.devices.quantiser.code(steps) for steps in (start, target))
             if spares:
                 start, target = (
                     matrix.devices.attainable(matrix.placement.places, level)
@@ -374,11 +389,12 @@ def check_images(network: Network, images: ImageSet) -> None:
 
 def _identity(twin: MemristorTwin, images: ImageSet, options: TrainOptions) -> str:
     # More epochs of the same training are no other training.
-    settings = asdict(options) | {"epochs": None}
+    settings = asdict(replace(options, epochs=1, rule_options=options.of_rule))
     return digest(
         repr(twin.network),
         repr(twin.tile),
         twin.levels,
+        twin.matrices[0].devices.places.tolist(),
         [matrix.clip for matrix in twin.matrices],
         [matrix.v_read for matrix in twin.matrices],
         twin.effects.identity(),

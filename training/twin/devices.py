@@ -18,6 +18,7 @@ from ...devices.spread.effects import Effects
 from ...devices.spread.pcm import PcmProgramming
 from ...devices.spread.programming import Programming
 from ...devices.spread.relaxation import Jump, RelaxationQuantiles
+from ..rules.quantise import Quantiser
 
 
 class Devices:
@@ -29,8 +30,8 @@ class Devices:
         Shape of the stack of tiles, (..., rows, cols).
     low, high
         Conductance of the lowest and of the highest level [S].
-    levels
-        Number of levels, equally spaced in conductance.
+    quantiser
+        Where the levels lie between those.
     rng
         Draws the stuck devices and every device's reach.
     """
@@ -41,17 +42,17 @@ class Devices:
         *,
         low: float,
         high: float,
-        levels: int,
+        quantiser: Quantiser,
         effects: Effects,
         rng: np.random.Generator,
     ) -> None:
-        self.low, self.step, self.top = (
-            np.float32(low),
-            np.float32((high - low) / (levels - 1)),
-            levels - 1,
-        )
+        self.quantiser, self.top = quantiser, quantiser.levels - 1
+        self.low, self.step = np.float32(low), np.float32((high - low) / self.top)
         self.span = float(high - low)
         """Highest minus lowest level [S]."""
+        self.places = quantiser.steps(np.arange(quantiser.levels, dtype=np.float32))
+        """Where the levels lie [mean steps], (L,)."""
+        self.even = bool(np.all(self.places == np.arange(quantiser.levels)))
         self.effects, laws = effects, effects.laws
         self.g = np.full(shape, low, np.float32)
         """Conductances [S]."""
@@ -94,7 +95,8 @@ class Devices:
         """Program the devices at ``index`` to ``level``; return the levels that the verify reads
         find, (n,).
         """
-        return self._put(index, level + self.programming_error(level, rng), rng, now)
+        aim = self.quantiser.steps(level)
+        return self._put(index, aim + self.programming_error(aim, rng), rng, now)
 
     def nudge(
         self,
@@ -105,20 +107,26 @@ class Devices:
         noise: float,
         now: int = 0,
     ) -> Array32:
-        """Change levels by pulses without verification, each off by the relative ``noise``; return
-        the levels that are reached, (n,).
+        """Change conductances by pulses of ``change`` [mean steps] without verification, each off by
+        the relative ``noise``; return the levels that are reached, (n,).
         """
         made = change * (1.0 + np.float32(noise) * rng.standard_normal(change.size, np.float32))
-        return self._put(index, self.levels(index) + made, rng, now)
+        return self._put(index, self.steps(index) + made, rng, now)
 
     def levels(self, index: NDArray[np.int64]) -> Array32:
         """Return the present, fractional levels of the devices at ``index``."""
+        return self.quantiser.code(self.steps(index))
+
+    def steps(self, index: NDArray[np.int64]) -> Array32:
+        """Return the present conductances of the devices at ``index`` over the lowest level [mean
+        steps].
+        """
         result: Array32 = (self._flat[index] - self.low) / self.step
         return result
 
-    def programming_error(self, level: Array32, rng: np.random.Generator) -> Array32:
-        """Draw what write-verify leaves of the targets ``level``, (n,), in levels."""
-        return self._draw(self.effects.laws.programming, level, rng)
+    def programming_error(self, aim: Array32, rng: np.random.Generator) -> Array32:
+        """Draw what write-verify leaves of the targets ``aim``, (n,) [mean steps]."""
+        return self._draw(self.effects.laws.programming, aim, rng)
 
     @property
     def limited(self) -> bool:
@@ -130,20 +138,20 @@ class Devices:
         left out: stuck devices stay, and others stop at their reach.
         """
         if self._reach is not None:
-            level = np.minimum(level, self._reach[index])
+            level = np.minimum(level, self.quantiser.code(self._reach[index]))
         if self._stuck is not None:
             held = np.clip(np.rint(self.levels(index)), 0.0, np.float32(self.top))
             level = np.where(self._stuck[index], held, level)
         return level
 
     def _draw(
-        self, law: Programming | PcmProgramming | Jump, level: Array32, rng: np.random.Generator
+        self, law: Programming | PcmProgramming | Jump, steps: Array32, rng: np.random.Generator
     ) -> Array32:
-        z = rng.standard_normal(level.size, np.float32)
+        z = rng.standard_normal(steps.size, np.float32)
         share = law.share(self.span)
         if share is not None:
             return np.float32(share * self.top) * z
-        g = self.low + level * self.step
+        g = self.low + steps * self.step
         return (law.sigma(g, self.span) / self.step).astype(np.float32) * z
 
     def _put(
@@ -165,7 +173,7 @@ class Devices:
             self._fresh[index], self._written_at[index] = g, now
         if self._luck is not None:
             self._luck[:, index] = rng.standard_normal((len(self._luck), len(index)), np.float32)
-        return reached
+        return self.quantiser.code(reached)
 
     def _wear_out(self, index: NDArray[np.int64]) -> None:
         """Count one write of each of the devices; those past their life stay where they are."""

@@ -23,6 +23,7 @@ from ...circuits.engines.converters import ADC
 from ...data.errors import InputError
 from ...data.types import Array, Array32
 from ...devices.spread.effects import Effects
+from ..rules.quantise import QUANTISERS, Coding, make_quantiser
 from ..rules.rule import Writes
 from .devices import Devices
 from .drive import Drive
@@ -56,6 +57,10 @@ class MappingOptions:
     adc_bits: int | None = None
     """Resolution of the column currents, over a range that calibration sets; ``None`` for analog.
     """
+    quantiser: str | None = None
+    """How levels stand for weights: ``uniform``, ``nonuniform``, or a registered one, see
+    :func:`.quantise.make_quantiser`; ``None`` for what the levels' conductances call for.
+    """
 
     def __post_init__(self) -> None:
         for name, bits in (("dac_bits", self.dac_bits), ("adc_bits", self.adc_bits)):
@@ -63,6 +68,8 @@ class MappingOptions:
                 raise InputError(f"mapping: {name} must be from 1 to 24, got {bits}")
         if self.drive == "bits" and self.dac_bits is None:
             raise InputError("mapping: inputs driven bit by bit need dac_bits, such as 8")
+        if self.quantiser is not None:
+            QUANTISERS[self.quantiser]  # says what there is, where there is none
 
 
 class MappedMatrix:
@@ -75,7 +82,7 @@ class MappedMatrix:
     tile, engine
         The largest tile, and what makes an engine for the tile that the matrix gets.
     g_levels
-        Conductance of every level at the cell's read voltage [S], (levels,), equally spaced.
+        Conductance of every level at the cell's read voltage [S], (levels,), rising.
     v_read
         That voltage [V], if the caller knows it too. The tile's cell says it, and the largest input
         is driven at it.
@@ -96,7 +103,7 @@ class MappedMatrix:
         options: MappingOptions,
         rng: np.random.Generator,
     ) -> None:
-        g = _checked_levels(g_levels)
+        g, quantiser = np.asarray(g_levels, float), make_quantiser(options.quantiser, g_levels)
         if v_read is not None:
             tile.cell.check_voltage(v_read)
         rows, cols = shape[0] - (options.bias == "digital"), shape[1]
@@ -105,7 +112,12 @@ class MappedMatrix:
         self._factory, self.engine = engine, engine(self.tile)
         self.options, self.effects = options, effects
         self.devices = Devices(
-            self.placement.shape, low=g[0], high=g[-1], levels=len(g), effects=effects, rng=rng
+            self.placement.shape,
+            low=g[0],
+            high=g[-1],
+            quantiser=quantiser,
+            effects=effects,
+            rng=rng,
         )
         self.clip = clip
         self.bias: Array32 | None = None if rows == shape[0] else np.zeros(cols, np.float32)
@@ -131,6 +143,11 @@ class MappedMatrix:
         self._variances: Array32 | None = None
 
     @property
+    def coding(self) -> Coding:
+        """What codes weigh here."""
+        return Coding(self.devices.quantiser, self.clip)
+
+    @property
     def v_read(self) -> float:
         """Voltage of the largest input, at which the levels' conductances are meant [V]."""
         return self.tile.cell.v_read
@@ -143,7 +160,8 @@ class MappedMatrix:
         places = self.placement.places[writes.device]
         if writes.blind is None:
             return self.devices.write(places, writes.level, rng, now=now)
-        change = writes.level - writes.before
+        steps = self.devices.quantiser.steps
+        change = steps(writes.level) - steps(writes.before)
         return self.devices.nudge(places, change, rng, noise=writes.blind, now=now)
 
     def levels(self) -> Array32:
@@ -154,7 +172,8 @@ class MappedMatrix:
 
     def weights(self) -> Array32:
         """Return the weights that the devices really hold, and a digital bias, (rows, cols)."""
-        pairs = self.levels().reshape(self.placement.rows, self.placement.cols, 2)
+        steps = self.devices.steps(self.placement.places)
+        pairs = steps.reshape(self.placement.rows, self.placement.cols, 2)
         held = (pairs[..., 0] - pairs[..., 1]) * np.float32(self.clip / self.devices.top)
         return held if self.bias is None else np.vstack([held, self.bias])
 
@@ -366,15 +385,3 @@ def _differences(i: Array) -> Array:
     """Return ``I+ - I-`` of neighbouring columns, (..., columns) to (..., columns / 2)."""
     difference: Array = i[..., 0::2] - i[..., 1::2]
     return difference
-
-
-def _checked_levels(g_levels: ArrayLike) -> Array:
-    g = np.asarray(g_levels, float)
-    if g.ndim != 1 or g.size < 2:
-        raise InputError(f"expected at least 2 conductance levels, got {g.size}")
-    steps = np.diff(g)
-    if not np.isfinite(g).all() or steps.min() <= 0.0 or np.ptp(steps) > 1e-3 * steps.mean():
-        raise InputError(
-            "conductance levels must rise in equal steps [S]: weights are whole numbers of them"
-        )
-    return g

@@ -32,7 +32,7 @@ class MemristorTwin:
         Makes one engine per matrix, given its tile: ``Ideal``, ``fit.engine``, ``lambda tile:
         make_engine("line", tile)``.
     g_levels
-        Conductance of every level at the cell's read voltage [S], (levels,), equally spaced.
+        Conductance of every level at the cell's read voltage [S], (levels,), rising.
     v_read
         That voltage [V], if it is to be checked; ``tile.cell`` says it.
     clip

@@ -38,8 +38,15 @@ FINE = 4096
 def twin_of(model, levels=FINE, **changes):
     return convert(
         model,
-        g_levels=np.linspace(5e-6, 50e-6, levels),
-        **{"tile": TILE, "engine": Ideal, "clip": 3.0, "effects": EXACT, "say": None, **changes},
+        **{
+            "g_levels": np.linspace(5e-6, 50e-6, levels),
+            "tile": TILE,
+            "engine": Ideal,
+            "clip": 3.0,
+            "effects": EXACT,
+            "say": None,
+            **changes,
+        },
     )
 
 
@@ -58,6 +65,34 @@ class Branch(nn.Module):
     def forward(self, x):
         x = torch.relu(self.first(x))
         return self.end((x + self.second(x)).flatten(1))
+
+
+@pytest.mark.parametrize("rule", ["closed loop", "verify-first", "siamese"])
+def test_other_rules_and_uneven_levels_follow_the_float_weights(rule):
+    torch.manual_seed(0)
+    g = np.geomspace(5e-6, 50e-6, 64)
+    twin = twin_of(nn.Linear(6, 4), g_levels=g)
+    sgd = torch.optim.SGD(twin.parameters(), lr=0.1)
+    optimiser = SiameseOptimizer(twin, sgd, nominal_pricing(64, g_levels=g), rule=rule)
+    x, y = torch.randn(50, 6), torch.randn(50, 4)
+    costs = []
+    for _ in range(20):
+        optimiser.zero_grad()
+        nn.functional.mse_loss(twin(x), y).backward()
+        costs.append(optimiser.step())
+    matrix, update = twin.matrix, optimiser.updates[0]
+    wide = matrix.coding.step * np.diff(matrix.devices.places).max()
+    # A pair has two devices, and each may be off by what its rule leaves alone.
+    band = {"siamese": 0.5 * wide, "closed loop": 1e-6, "verify-first": 0.041 * matrix.clip}[rule]
+    assert np.abs(matrix.weights() - update.weights).max() <= band
+    assert costs[-1].writes <= 2 * 28
+    state = copy.deepcopy((twin, optimiser))[1].state_dict()
+    optimiser.load_state_dict(state)
+    other = SiameseOptimizer(twin, sgd, nominal_pricing(64, g_levels=g))
+    with pytest.raises(InputError, match="has rule = "):
+        other.load_state_dict(state | {"siamese": state["siamese"] | {"rule": "sign"}})
+    with pytest.raises(InputError, match="back through the devices"):
+        SiameseOptimizer(twin, sgd, nominal_pricing(64, g_levels=g), rule="sign")
 
 
 @pytest.mark.parametrize("bias", ["device", "digital"])

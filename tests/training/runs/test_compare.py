@@ -11,8 +11,10 @@ from typer.testing import CliRunner
 from memtwin.cli.main import app
 from memtwin.data.errors import InputError
 from memtwin.devices.pulses.nominal import nominal_pricing
+from memtwin.training.rules.registry import RULES, register_rule
+from memtwin.training.rules.siamese import Siamese, SiameseOptions
 from memtwin.training.runs.build import train_options
-from memtwin.training.runs.compare import COMPARED, compare, compare_in
+from memtwin.training.runs.compare import compare, compare_in
 from memtwin.training.runs.config import load_config
 from memtwin.training.runs.setup import set_up
 from memtwin.training.trainer.loop import train, train_float
@@ -43,6 +45,20 @@ class Said:
 
     def say(self, sentence):
         self.lines.append(sentence)
+
+
+def test_a_rule_of_ones_own_is_compared(tmp_path):
+    register_rule("every fifth", Siamese, SiameseOptions(accumulate=5))
+    try:
+        setup, costs = set_up(load_config("demo", IDEAL), surrogate=False), nominal_pricing(4)
+        found = compare(setup, costs, ["every fifth", "siamese"], [0], folder=tmp_path)
+        assert [row.name for row in found.rules] == ["siamese", "closed loop", "every fifth"]
+        assert found.rules[2].first[0].writes < found.rules[0].first[0].writes
+        assert (tmp_path / "every-fifth-0.h5").exists()
+    finally:
+        del RULES._known["every fifth"]
+    with pytest.raises(InputError, match="no update rule 'every fifth'"):
+        compare(setup, costs, ["every fifth"], [0], folder=tmp_path)
 
 
 def test_rows_are_those_of_the_trainings_that_they_name():
@@ -123,7 +139,7 @@ def test_the_command_prints_every_rule(tmp_path, monkeypatch):
     assert done.exit_code == 0, done.output
     rows = json.loads(done.stdout)
     assert rows.keys() == {
-        "float", *COMPARED, "engine", "seeds", "write_cost_source", "folder",
+        "float", *RULES, "engine", "seeds", "write_cost_source", "folder",
     }  # fmt: skip
     assert (rows["engine"], rows["seeds"]) == ("ideal", [0, 1])
     again = runner.invoke(app, ["compare", "--resume", folder, "--seeds", "2"])

@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from memtwin.data.dataset import ImageSet, load_images
 from memtwin.data.errors import InputError
 from memtwin.devices.spread.effects import Effects
 from memtwin.training.network import AveragePool, lenet, mlp
-from memtwin.training.rules.baselines import BASELINES
+from memtwin.training.rules.registry import RULES
 from memtwin.training.rules.siamese import SiameseOptions
 from memtwin.training.runs.build import (
     auditor_of,
@@ -86,7 +86,8 @@ def test_changes_apply_in_their_types():
 
 def test_defaults_are_the_librarys():
     config = RunConfig()
-    assert train_options(config) == TrainOptions()
+    found, plain = train_options(config), TrainOptions()
+    assert found == replace(plain, rule_options=plain.of_rule)
     assert (config.effects, config.mapping) == (Effects(), MappingOptions())
     mine, theirs = AuditConfig(), {item.name: item.default for item in fields(Auditor)}
     for name in ("every", "vectors", "bar_percent"):
@@ -96,7 +97,7 @@ def test_defaults_are_the_librarys():
 def test_every_option_of_the_library_has_a_key():
     keys = TrainingConfig.model_fields.keys()
     library = {item.name for kind in (TrainOptions, SiameseOptions) for item in fields(kind)}
-    assert library - keys == {"siamese", "baseline", "seed"}
+    assert library - keys == {"seed"}
 
 
 def test_options_arrive_where_they_act():
@@ -110,7 +111,7 @@ def test_options_arrive_where_they_act():
     options = train_options(config)
     assert (options.seed, options.optimiser, options.schedule) == (5, "adam", "cosine")
     assert (options.scale, options.gradients, options.calibration) == ("adaptive", "array", 50)
-    assert options.siamese == SiameseOptions(compensation="damp", damping=0.01, write_limit=9)
+    assert options.of_rule == SiameseOptions(compensation="damp", damping=0.01, write_limit=9)
     images, levels = load_images("digits"), cell_levels(config)
     network = network_of(config, images)
     twin = twin_of(config, network, levels, cell_tile(config, levels), Ideal)
@@ -190,9 +191,9 @@ def test_a_validation_of_more_images_than_there_are_is_refused():
 
 
 def test_rules_are_those_of_the_library():
-    for name, rule in BASELINES.items():
+    for name in RULES:
         config = load_config("demo", [f"training.rule={name}"])
-        assert train_options(config).baseline == rule
+        assert train_options(config).of_rule == RULES[name].options
 
 
 def test_a_lenet_takes_square_images_that_are_large_enough():
@@ -235,7 +236,7 @@ def test_audits_are_made_where_they_say_something():
         ("[mapping]\ndrive = 'bits'", "toml: mapping: inputs driven bit by bit need dac_bits"),
         ("[network]\nkind = 'lenet'\nhidden = [3]", "network: hidden does not belong .* 'lenet'"),
         ("[training]\ngradients = 'array'\nengine = 'ideal'", "needs the engine line or surrogate"),
-        ("[training]\nrule = 'sign'\nscale = 'adaptive'", "needs the rule siamese, got 'sign'"),
+        ("[training]\nrule = 'sign'\nscale = 'adaptive'", "such as siamese, got 'sign'"),
         ("[training]\nepoch = 3", r"unknown key 'training.epoch' \(did you mean 'epochs'\?\)"),
         ("[trainig]\nepochs = 3", r"unknown key 'trainig' \(did you mean 'training'\?\)"),
         ("[training]\nepochs = 0", "training.epochs: Input should be greater than 0, got 0"),

@@ -58,7 +58,7 @@ def test_perceptron_on_mnist(images):
     assert removed["writes"] >= 99.5
     assert removed["weights"] >= 99.0
     assert removed["row_time"] >= 75.0
-    accuracy, removed = trained(mlp(784, 100, 10), images, 8.0, epochs=1, siamese=SLACK)
+    accuracy, removed = trained(mlp(784, 100, 10), images, 8.0, epochs=1, rule_options=SLACK)
     assert min(removed[key] for key in ("writes", "weights", "energy", "time")) >= 98.5
 
 

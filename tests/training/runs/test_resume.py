@@ -23,7 +23,7 @@ from memtwin.devices.spread.relaxation import RelaxationQuantiles
 from memtwin.devices.spread.stuck import Stuck
 from memtwin.devices.spread.wear import Wear
 from memtwin.training.network import mlp
-from memtwin.training.rules.baselines import BASELINES
+from memtwin.training.rules.registry import RULES
 from memtwin.training.rules.siamese import COMPENSATIONS, SiameseOptions
 from memtwin.training.trainer.audit import Auditor
 from memtwin.training.trainer.checkpoint import load_checkpoint, save_checkpoint
@@ -156,15 +156,15 @@ def test_with_any_effect_and_engine(digits, tmp_path, effects, engine):
 @pytest.mark.parametrize("compensation", COMPENSATIONS)
 def test_with_any_compensation(digits, tmp_path, compensation):
     siamese = SiameseOptions(accumulate=2, compensation=compensation, write_limit=3)
-    options = replace(OPTIONS, siamese=siamese, optimiser="adam", learning_rate=3e-3)
+    options = replace(OPTIONS, rule_options=siamese, optimiser="adam", learning_rate=3e-3)
     assert_resumes(
         lambda: trainer(digits, "surrogate", EFFECTS["all"], options), tmp_path / "run.h5"
     )
 
 
-@pytest.mark.parametrize("rule", BASELINES)
+@pytest.mark.parametrize("rule", RULES)
 def test_with_any_rule(digits, tmp_path, rule):
-    options = replace(OPTIONS, baseline=BASELINES[rule], learning_rate=0.03)
+    options = replace(OPTIONS, rule=rule, learning_rate=0.03)
     assert_resumes(
         lambda: trainer(digits, "surrogate", EFFECTS["drift"], options), tmp_path / "run.h5"
     )
