@@ -23,7 +23,9 @@ ACCESS: dict[str, type[Transistor] | type[Selector]] = {
 def tile_tree(tile: Tile) -> dict[str, Any]:
     """Return everything that ``tile`` consists of as nested names, numbers and strings."""
     plain = {
-        f.name: getattr(tile, f.name) for f in fields(tile) if f.name not in ("cell", "amplifier")
+        f.name: getattr(tile, f.name)
+        for f in fields(tile)
+        if f.name not in ("cell", "levels", "amplifier")
     }
     device = tile.cell.device
     tree: dict[str, Any] = plain | {
@@ -36,8 +38,7 @@ def tile_tree(tile: Tile) -> dict[str, Any]:
         },
     }
     if tile.cell.access is not None:
-        kind = next(kind for kind, cls in ACCESS.items() if isinstance(tile.cell.access, cls))
-        tree["access"] = {"kind": kind, **asdict(tile.cell.access)}
+        tree["access"] = asdict(tile.cell.access)
     if tile.amplifier is not None:
         tree["amplifier"] = asdict(tile.amplifier)
     return tree

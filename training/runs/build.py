@@ -1,15 +1,14 @@
-"""What a configuration stands for: levels, tile, write costs, images, network, twin and options."""
+"""What a configuration stands for: tile with levels, crossbar, write costs, images, network."""
 
 __all__ = [
     "VALIDATED",
     "auditor_of",
-    "cell_levels",
-    "cell_tile",
     "chosen_images",
+    "crossbar_of",
     "engines_of",
+    "levels_of",
     "network_of",
-    "train_options",
-    "twin_of",
+    "tile_of",
     "write_costs",
     "write_tolerance",
 ]
@@ -21,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from ...circuits.array.cell import Cell
-from ...circuits.array.tile import Tile
+from ...circuits.array.tile import Layout, Tile
 from ...circuits.programming.design import design_recipe
 from ...circuits.programming.fractional_moves import make_vain
 from ...circuits.programming.population import spread_from_fit
@@ -29,18 +28,18 @@ from ...circuits.programming.table import load_table, make_table
 from ...data.dataset import ImageSet
 from ...data.errors import InputError
 from ...data.types import Progress
-from ...devices.device import load_device
+from ...devices.device import Device, load_device
 from ...devices.levels import Levels, make_levels
+from ...devices.models import MODELS
 from ..network import AveragePool, MaxPool, Network, lenet, mlp
-from ..rules.baselines import BASELINES, ClosedLoopOptions
-from ..rules.siamese import SiameseOptions
 from ..trainer.audit import Auditor
-from ..trainer.loop import build_twin
-from ..trainer.trainer import TrainOptions
+from ..twin.crossbar import Crossbar
 from ..twin.ledger import WriteCosts
 from ..twin.matrix import EngineFactory
-from ..twin.twin import MemristorTwin
 from .config import RunConfig
+
+G_MAX = 14e-6
+"""Conductance of the highest level [S], where the configuration leaves it and the area open."""
 
 TOP_STATE = 0.95
 """State of the highest level of a device that does not say which states it was fitted in."""
@@ -49,34 +48,47 @@ FINEST = 0.02
 """Narrowest band of write-verify [level steps], where no programming error is asked for."""
 
 
-def cell_levels(config: RunConfig) -> Levels:
-    """Return the levels of the run's device, its area scaled so that the highest one has the wanted conductance."""
-    wanted = config.device
-    device = load_device(wanted.name).scaled(1.0)
+def levels_of(config: RunConfig) -> Levels:
+    """Return the levels of the configured device, whose area is scaled so that the highest one has
+    the wanted conductance, where no area is given.
+    """
+    wanted, device = config.device, _device(config.device.name)
     top = float(device.meta.get("x_max", TOP_STATE))
-    area = wanted.g_max / float(device.conductance(top, wanted.v_read))
+    if wanted.area is not None:
+        device = device.scaled(wanted.area)
+        g_max = wanted.g_max or float(device.conductance(top, wanted.v_read))
+    else:
+        g_max = wanted.g_max or G_MAX
+        if np.isfinite(device.model.state_range).all():
+            area = g_max / float(device.scaled(1.0).conductance(top, wanted.v_read))
+            device = device.scaled(area)
     return make_levels(
-        device.scaled(area),
+        device,
         wanted.levels,
         wanted.v_read,
-        g_min=wanted.g_max / wanted.on_off,
-        g_max=wanted.g_max,
+        g_min=wanted.g_min or g_max / wanted.on_off,
+        g_max=g_max,
     )
 
 
-def cell_tile(config: RunConfig, levels: Levels) -> Tile:
-    """Return the run's tile, the scaled device in every cell, or a resistor if that is wanted."""
-    v_read, wanted = levels.v_read, config.tile.access
-    access = None if wanted is None else wanted.device()
-    cell = (
-        Cell.resistor(v_read, access)
-        if config.device.linear
-        else Cell(levels.device, v_read, access)
-    )
-    plain = {
-        item.name: getattr(config.tile, item.name) for item in fields(Tile) if item.name != "cell"
-    }
-    return Tile(**plain, cell=cell)
+def _device(name: str) -> Device:
+    return Device(name, MODELS[name]) if name == "resistor" else load_device(name)
+
+
+def tile_of(config: RunConfig) -> Tile:
+    """Return the configured tile with its levels, the scaled device in every cell, or a resistor if
+    that is wanted.
+    """
+    levels, access = levels_of(config), config.tile.access
+    linear = config.device.linear
+    cell = Cell.resistor(levels.v_read, access) if linear else Cell.of(levels, access)
+    layout = {item.name: getattr(config.tile, item.name) for item in fields(Layout)}
+    return Tile(**layout, cell=cell, levels=levels)
+
+
+def crossbar_of(config: RunConfig) -> Crossbar:
+    """Return what the matrices of the run's twin sit on."""
+    return Crossbar(tile_of(config), config.effects, config.mapping)
 
 
 def write_costs(
@@ -165,45 +177,6 @@ def network_of(config: RunConfig, images: ImageSet) -> Network:
         ) from error
 
 
-def twin_of(
-    config: RunConfig, network: Network, levels: Levels, tile: Tile, engine: EngineFactory
-) -> MemristorTwin:
-    """Return the run's memristor twin, read through ``engine``."""
-    return build_twin(
-        network,
-        tile=tile,
-        engine=engine,
-        g_levels=levels.g,
-        v_read=levels.v_read,
-        clip=config.training.clip,
-        effects=config.effects,
-        options=config.mapping,
-        seed=config.seed,
-    )
-
-
-def train_options(config: RunConfig) -> TrainOptions:
-    """Return the options of the run's training."""
-    wanted = config.training
-    siamese, own = (
-        {
-            item.name: getattr(wanted, item.name)
-            for item in fields(kind)
-            if hasattr(wanted, item.name)
-        }
-        for kind in (SiameseOptions, TrainOptions)
-    )
-    baseline = BASELINES.get(wanted.rule)
-    if isinstance(baseline, ClosedLoopOptions):
-        baseline = replace(baseline, spare_failed=wanted.spare_failed)
-    return TrainOptions(
-        **own,
-        siamese=SiameseOptions(**siamese),
-        baseline=baseline,
-        seed=config.seed,
-    )
-
-
 def audited(config: RunConfig) -> bool:
     """Return whether the run's training is audited."""
     return bool(config.audit.every) and config.training.engine not in ("ideal", config.audit.engine)
@@ -219,13 +192,4 @@ def auditor_of(config: RunConfig, engine: Callable[[str], EngineFactory]) -> Aud
     """Return what audits the run's training, ``engine(name)`` giving the makers of engines; or
     ``None`` where nothing is to be audited.
     """
-    wanted = config.audit
-    if not audited(config):
-        return None
-    return Auditor(
-        engine(wanted.engine),
-        every=wanted.every,
-        vectors=wanted.vectors,
-        bar_percent=wanted.bar_percent,
-        fallback=None if wanted.fallback == "none" else engine(wanted.fallback),
-    )
+    return Auditor(config.audit, engine) if audited(config) else None

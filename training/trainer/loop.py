@@ -6,52 +6,32 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from ...circuits.array.tile import Tile
 from ...data.dataset import ImageSet
 from ...data.errors import MemtwinError
 from ...data.types import Array32, Progress
 from ..network import Network, cross_entropy
 from ..rules.optim import make_optimiser, schedule
 from ..seeds import generator
-from ..twin.effects import Effects
+from ..twin.crossbar import Crossbar
 from ..twin.evaluation import parts
 from ..twin.ledger import WriteCosts
-from ..twin.matrix import EngineFactory, MappingOptions
+from ..twin.matrix import EngineFactory
 from ..twin.twin import MemristorTwin
 from .audit import Auditor
 from .checkpoint import load_checkpoint, save_checkpoint
+from .options import TrainOptions
 from .results import EpochRecord, TrainResult
-from .trainer import Trainer, TrainOptions, batches, check_images
+from .trainer import Trainer, batches, check_images
 
 
 def build_twin(
-    network: Network,
-    *,
-    tile: Tile,
-    engine: EngineFactory,
-    g_levels: ArrayLike,
-    v_read: float | None = None,
-    clip: float = 8.0,
-    effects: Effects | None = None,
-    options: MappingOptions | None = None,
-    seed: int = 0,
+    network: Network, crossbar: Crossbar, engine: EngineFactory, *, seed: int = 0
 ) -> MemristorTwin:
     """Return a memristor twin whose fixed device errors are drawn from ``seed``; see
     :class:`.twin.MemristorTwin`.
     """
-    return MemristorTwin(
-        network,
-        tile=tile,
-        engine=engine,
-        g_levels=g_levels,
-        v_read=v_read,
-        clip=clip,
-        effects=effects,
-        options=options,
-        rng=generator(seed, "devices"),
-    )
+    return MemristorTwin(network, crossbar, engine, generator(seed, "devices"))
 
 
 def train(
@@ -60,6 +40,7 @@ def train(
     options: TrainOptions,
     costs: WriteCosts,
     *,
+    seed: int = 0,
     on_batch: Progress | None = None,
     on_epoch: Callable[[EpochRecord], None] | None = None,
     auditor: Auditor | None = None,
@@ -70,6 +51,8 @@ def train(
 
     Parameters
     ----------
+    seed
+        Of weights, order of images, and all that is random in writes and reads.
     on_batch
         Called with (batches done, batches in all epochs).
     on_epoch
@@ -81,7 +64,7 @@ def train(
     resume
         Continue from ``checkpoint`` if it exists.
     """
-    trainer = Trainer(twin, images, options, costs, auditor=auditor)
+    trainer = Trainer(twin, images, options, costs, seed=seed, auditor=auditor)
     if resume and checkpoint is not None and Path(checkpoint).exists():
         load_checkpoint(checkpoint, trainer)
     total = -(-len(images.x_train) // options.batch)
@@ -105,6 +88,7 @@ def train_float(
     images: ImageSet,
     options: TrainOptions,
     *,
+    seed: int = 0,
     on_batch: Progress | None = None,
 ) -> tuple[list[float], list[Array32]]:
     """Train the same network in float, unclipped, from the same initial weights and in the same
@@ -116,7 +100,7 @@ def train_float(
         Test accuracy after every epoch, and the matrices.
     """
     check_images(network, images)
-    weights = network.initial(generator(options.seed, "weights"))
+    weights = network.initial(generator(seed, "weights"))
     optimisers = [make_optimiser(options.optimiser, w.shape, options.momentum) for w in weights]
 
     def product(k: int, a: Array32) -> Array32:
@@ -125,7 +109,7 @@ def train_float(
     accuracies = []
     total = -(-len(images.x_train) // options.batch)
     for epoch in range(options.epochs):
-        order = generator(options.seed, "order", epoch + 1).permutation(len(images.x_train))
+        order = generator(seed, "order", epoch + 1).permutation(len(images.x_train))
         rate = schedule(
             options.schedule, options.learning_rate, options.decay, epoch, options.epochs
         )

@@ -5,32 +5,34 @@ through the float weights with the measured activations; the float weights move,
 whose level must change are written.
 """
 
-__all__ = ["LEARNING_RATE_MAX", "TrainOptions", "Trainer", "batches", "check_images"]
+__all__ = ["Trainer", "batches", "check_images"]
 
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import asdict, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...circuits.array.record import tile_tree
 from ...data.dataset import ImageSet
 from ...data.errors import InputError, MemtwinError
 from ...data.store import digest
 from ...data.types import Array32, Progress
 from ..network import Adjoint, Network, cross_entropy
-from ..rules.baselines import Baseline, start_rule
+from ..rules.baselines import start_rule
 from ..rules.optim import make_optimiser, schedule
 from ..rules.quantise import Quantiser, pair
 from ..rules.rule import Writes
-from ..rules.siamese import Siamese, SiameseOptions
+from ..rules.siamese import Siamese
 from ..seeds import generator
 from ..twin.cost import Cost
 from ..twin.evaluation import evaluate
 from ..twin.ledger import Ledger, WriteCosts
 from ..twin.twin import MemristorTwin
 from .audit import Auditor, AuditRecord
+from .options import TrainOptions
 from .results import EpochRecord, TrainResult
 
 DIVERGED = 0.2
@@ -38,47 +40,6 @@ DIVERGED = 0.2
 
 SAMPLES = 6
 """Batches per epoch on which the closed loop's pulses are counted; its writes need no sampling."""
-
-
-LEARNING_RATE_MAX = 1e30
-"""Largest learning rate: weights move in single precision, which must hold it."""
-
-
-@dataclass(frozen=True)
-class TrainOptions:
-    """How to train; the defaults are those of the MNIST perceptron."""
-
-    epochs: int = 10
-    batch: int = 100
-    learning_rate: float = 0.1
-    momentum: float = 0.9
-    optimiser: Literal["sgd", "adam"] = "sgd"
-    schedule: Literal["exponential", "cosine", "constant"] = "exponential"
-    decay: float = 0.8
-    """Factor on the learning rate after every epoch, for ``exponential``."""
-    siamese: SiameseOptions = field(default_factory=SiameseOptions)
-    baseline: Baseline | None = None
-    """Another update rule instead of the Siamese one."""
-    scale: Literal["static", "adaptive"] = "static"
-    """Whether the largest weight of a matrix may change between epochs, with the writes that this
-    takes; Siamese only."""
-    gradients: Literal["float", "array"] = "float"
-    """Errors go back through the float weights, or through wires and device laws by the engine's
-    own gradients (line, surrogate)."""
-    calibration: int = 100
-    """Training images on which the digital gains are calibrated before every epoch."""
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if min(self.epochs, self.batch, self.calibration) < 1:
-            raise InputError("training: epochs, batch and calibration must be at least 1")
-        if not 0.0 < self.learning_rate <= LEARNING_RATE_MAX:
-            raise InputError(
-                "training: the learning rate must be positive, and at most"
-                f" {LEARNING_RATE_MAX:g}, got {self.learning_rate!r}"
-            )
-        if self.seed < 0:
-            raise InputError(f"training: the seed must not be negative, got {self.seed}")
 
 
 class Trainer:
@@ -92,6 +53,8 @@ class Trainer:
         Images to train on and to test on.
     costs
         Write costs of the device.
+    seed
+        Of weights, order of images, and all that is random in writes and reads.
     weights
         Initial float matrices; by default drawn from the seed.
     auditor
@@ -105,14 +68,17 @@ class Trainer:
         options: TrainOptions,
         costs: WriteCosts,
         *,
+        seed: int = 0,
         weights: list[Array32] | None = None,
         auditor: Auditor | None = None,
     ) -> None:
         check_images(twin.network, images)
         costs.check_levels(twin.levels)
-        self.twin, self.images, self.options = twin, images, options
+        if seed < 0:
+            raise InputError(f"training: the seed must not be negative, got {seed}")
+        self.twin, self.images, self.options, self.seed = twin, images, options, seed
         self.auditor = auditor
-        self.identity = _identity(twin, images, options)
+        self.identity = _identity(twin, images, options, seed)
         """Hash of all that a checkpoint must share with the training it continues."""
         self.records: list[EpochRecord] = []
         self.audits: list[AuditRecord] = []
@@ -121,10 +87,10 @@ class Trainer:
             costs,
             [matrix.devices for matrix in twin.matrices],
         )
-        start = weights or twin.network.initial(generator(options.seed, "weights"))
+        start = weights or twin.network.initial(generator(seed, "weights"))
         self.updates = [
             start_rule(
-                options.baseline or options.siamese,
+                options.of_rule,
                 w,
                 Quantiser(twin.levels, matrix.clip),
                 make_optimiser(options.optimiser, w.shape, options.momentum),
@@ -133,7 +99,7 @@ class Trainer:
             for w, matrix in zip(start, twin.matrices, strict=True)
         ]
         self._updates_done = 0
-        rng = generator(options.seed, "programming", 0)
+        rng = generator(seed, "programming", 0)
         self.initial = Cost()
         """Cost of programming the initial weights, which the ledger does not hold."""
         for k, update in enumerate(self.updates):
@@ -148,10 +114,10 @@ class Trainer:
         epoch = len(self.records)
         started = time.perf_counter()
         noise, writing, sampling, auditing = (
-            generator(options.seed, name, epoch + 1)
+            generator(self.seed, name, epoch + 1)
             for name in ("reading", "programming", "closed loop", "audit")
         )
-        order = generator(options.seed, "order", epoch + 1).permutation(len(x))
+        order = generator(self.seed, "order", epoch + 1).permutation(len(x))
         rate = schedule(
             options.schedule, options.learning_rate, options.decay, epoch, options.epochs
         )
@@ -207,7 +173,7 @@ class Trainer:
         """Return the share of the test images that the memristor twin classifies right, read noise
         included.
         """
-        rng = generator(self.options.seed, "testing", len(self.records) + 1)
+        rng = generator(self.seed, "testing", len(self.records) + 1)
         return evaluate(
             self.twin, self.images.x_test, self.images.y_test, rng, scales=self._scales()
         )
@@ -307,7 +273,7 @@ class Trainer:
         programming error. A controller that spares failed devices asks for what they reach.
         """
         total = Cost()
-        spares = getattr(self.options.baseline or self.options.siamese, "spare_failed", True)
+        spares = getattr(self.options.of_rule, "spare_failed", True)
         spread = np.float32(self.twin.effects.programming * (self.twin.levels - 1))
         for k, (old, update) in enumerate(zip(before, self.updates, strict=True)):
             matrix = self.twin.matrices[k]
@@ -372,18 +338,23 @@ def check_images(network: Network, images: ImageSet) -> None:
         raise InputError("there are no test images")
 
 
-def _identity(twin: MemristorTwin, images: ImageSet, options: TrainOptions) -> str:
-    # More epochs of the same training are no other training.
-    settings = asdict(options) | {"epochs": None}
+def _identity(twin: MemristorTwin, images: ImageSet, options: TrainOptions, seed: int) -> str:
+    # More epochs of the same training are no other training; the engine may change from one to the
+    # next, and a subclass of the options may have keys that are not the trainer's.
+    settings = {
+        item.name: repr(getattr(options, item.name))
+        for item in fields(TrainOptions)
+        if item.name != "epochs"
+    }
     return digest(
         repr(twin.network),
-        repr(twin.tile),
-        twin.levels,
+        tile_tree(twin.tile),
+        twin.crossbar.levels.g,
         [matrix.clip for matrix in twin.matrices],
-        [matrix.v_read for matrix in twin.matrices],
         asdict(twin.effects),
-        asdict(twin.options),
-        repr(settings),
+        asdict(twin.crossbar.mapping),
+        settings,
+        seed,
         images.name,
         len(images.x_train),
         len(images.x_test),

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...circuits.array.record import tile_tree
 from ...data.dataset import ImageSet
 from ...data.errors import InputError
 from ...data.store import digest, reading, write_record
@@ -130,7 +131,7 @@ def validate(
     order = np.random.default_rng([seed, 11]).permutation(total)
     indices = order[:count]
     identity = digest(
-        name, seed, images.name, total, repr(twin.tile), repr(twin.network), twin.state()
+        name, seed, images.name, total, tile_tree(twin.tile), repr(twin.network), twin.state()
     )
     outputs = _read_so_far(path, identity, images.classes)
     twin.use(engine)
