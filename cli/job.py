@@ -143,12 +143,9 @@ def job(
     from ..training.runs.config import load_config, presets
     from ..training.runs.folder import new_folder, stored_config
 
-    every = [
-        *(changes or []),
-        *(f"{key}={value}" for key, value in given.items() if value is not None),
-    ]
+    asked = [key for key, value in given.items() if value is not None]
     if resume is not None:
-        if preset or config or every or out or characterisation:
+        if preset or config or changes or asked or out or characterisation:
             raise InputError(
                 "--resume continues a run as it was configured; give the folder and nothing else"
             )
@@ -156,7 +153,7 @@ def job(
     elif (preset is None) == (config is None):
         raise InputError(f"give a preset ({', '.join(presets())}) or --config FILE, one of them")
     else:
-        settings = load_config(config if config is not None else str(preset), every)
+        settings = load_config(config if config is not None else str(preset), changes or (), given)
         claim = new_folder(out, settings, kind)
     with claim:
         note(f"{kind or 'run'} folder: {claim.path}")

@@ -58,10 +58,10 @@ def compare(
 
     if seeds < 1:
         raise InputError(f"--seeds must be at least 1, got {seeds}")
-    given = {"training.engine": engine, "seed": seed, "workers": workers}
+    given: dict[str, Any] = {"training.engine": engine, "seed": seed, "workers": workers}
     if engine == "ideal":
         # Without wires the drive undoes the devices' curvature, so that linear ones do as well.
-        given["device.linear"] = "true"
+        given["device.linear"] = True
     with job(
         preset,
         config,

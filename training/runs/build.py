@@ -5,6 +5,7 @@ __all__ = [
     "auditor_of",
     "chosen_images",
     "crossbar_of",
+    "drawn",
     "engines_of",
     "levels_of",
     "network_of",
@@ -27,7 +28,7 @@ from ...circuits.programming.population import spread_from_fit
 from ...circuits.programming.table import load_table, make_table
 from ...data.dataset import ImageSet
 from ...data.errors import InputError
-from ...data.types import Progress
+from ...data.types import Array, Progress
 from ...devices.device import Device, load_device
 from ...devices.levels import Levels, make_levels
 from ...devices.models import MODELS
@@ -41,8 +42,13 @@ from .config import RunConfig
 G_MAX = 14e-6
 """Conductance of the highest level [S], where the configuration leaves it and the area open."""
 
+ON_OFF = 10.0
+"""Highest level over lowest level, where the configuration leaves it open and the device has it."""
+
 TOP_STATE = 0.95
-"""State of the highest level of a device that does not say which states it was fitted in."""
+"""State of the highest level of a device that does not say which states it was fitted in; that of
+the lowest level is as far from the other end, where the device does not reach lower.
+"""
 
 FINEST = 0.02
 """Narrowest band of write-verify [level steps], where no programming error is asked for."""
@@ -53,22 +59,20 @@ def levels_of(config: RunConfig) -> Levels:
     the wanted conductance, where no area is given.
     """
     wanted, device = config.device, _device(config.device.name)
-    top = float(device.meta.get("x_max", TOP_STATE))
+    v_read, top = wanted.v_read, float(device.meta.get("x_max", TOP_STATE))
     if wanted.area is not None:
         device = device.scaled(wanted.area)
-        g_max = wanted.g_max or float(device.conductance(top, wanted.v_read))
+        g_max = wanted.g_max or float(device.conductance(top, v_read))
     else:
         g_max = wanted.g_max or G_MAX
         if np.isfinite(device.model.state_range).all():
-            area = g_max / float(device.scaled(1.0).conductance(top, wanted.v_read))
-            device = device.scaled(area)
-    return make_levels(
-        device,
-        wanted.levels,
-        wanted.v_read,
-        g_min=wanted.g_min or g_max / wanted.on_off,
-        g_max=g_max,
-    )
+            device = device.scaled(g_max / float(device.scaled(1.0).conductance(top, v_read)))
+    g_min = wanted.g_min or g_max / (wanted.on_off or ON_OFF)
+    if wanted.g_min is None and wanted.on_off is None:
+        lowest, margin = device.model.state_range[0], 1.0 - TOP_STATE
+        if g_min < float(device.conductance(lowest, v_read)):
+            g_min = float(device.conductance(device.meta.get("x_min", lowest + margin), v_read))
+    return make_levels(device, wanted.levels, v_read, g_min=g_min, g_max=g_max)
 
 
 def _device(name: str) -> Device:
@@ -84,6 +88,14 @@ def tile_of(config: RunConfig) -> Tile:
     cell = Cell.resistor(levels.v_read, access) if linear else Cell.of(levels, access)
     layout = {item.name: getattr(config.tile, item.name) for item in fields(Layout)}
     return Tile(**layout, cell=cell, levels=levels)
+
+
+def drawn(tile: Tile, seed: int) -> Array:
+    """Return conductances [S], (rows, cols), each one of the tile's levels, at random."""
+    assert tile.levels is not None
+    rng = np.random.default_rng(seed)
+    g: Array = tile.levels.g[rng.integers(0, tile.levels.count, tile.shape)]
+    return g
 
 
 def crossbar_of(config: RunConfig) -> Crossbar:

@@ -83,8 +83,8 @@ class DeviceConfig(_Section):
     """Conductance of the highest level at the read voltage [S]; when absent 14 µS, or, with an
     area, what the device reached in its fit.
     """
-    on_off: float = Field(10.0, gt=1)
-    """Highest level over lowest level."""
+    on_off: float | None = Field(None, gt=1)
+    """Highest level over lowest level; when absent 10, or less where the device reaches less."""
     g_min: PositiveFloat | None = None
     """Conductance of the lowest level [S]; when absent it follows from ``on_off``."""
     v_read: PositiveFloat = 0.05
@@ -210,8 +210,11 @@ def presets() -> list[str]:
     )
 
 
-def load_config(source: str | Path, changes: Sequence[str] = ()) -> RunConfig:
-    """Read a configuration from a preset's name or a TOML file, with ``changes`` such as ``training.epochs=2`` applied.
+def load_config(
+    source: str | Path, changes: Sequence[str] = (), given: Mapping[str, Any] | None = None
+) -> RunConfig:
+    """Read a configuration from a preset's name or a TOML file, with ``changes`` such as ``training.epochs=2`` applied,
+    and then the keys that are ``given`` with a value other than ``None``.
 
     Raises
     ------
@@ -222,6 +225,9 @@ def load_config(source: str | Path, changes: Sequence[str] = ()) -> RunConfig:
     tree, where = _read(source)
     for change in changes:
         _apply(tree, change)
+    for key, value in (given or {}).items():
+        if value is not None:
+            _put(tree, key, value)
     return parse_config(tree, where)
 
 
@@ -286,18 +292,23 @@ def _read(source: str | Path) -> tuple[dict[str, Any], str]:
 
 
 def _apply(tree: dict[str, Any], change: str) -> None:
-    path, equals, value = change.partition("=")
-    if not equals or not path.strip():
+    key, equals, text = (part.strip() for part in change.partition("="))
+    if not equals or not key:
         raise InputError(f"expected KEY=VALUE such as training.epochs=2, got {change!r}")
-    *sections, key = MOVED.get(path.strip(), path.strip()).split(".")
+    try:
+        value = parse_toml(f"value = {text}", change)["value"]
+    except InputError:
+        value = text
+    _put(tree, key, value)
+
+
+def _put(tree: dict[str, Any], path: str, value: Any) -> None:
+    *sections, key = MOVED.get(path, path).split(".")
     for section in sections:
         tree = tree.setdefault(section, {})
         if not isinstance(tree, dict):
-            raise InputError(f"{path.strip()!r}: {section!r} is a value, not a section")
-    try:
-        tree[key] = parse_toml(f"value = {value.strip()}", change)["value"]
-    except InputError:
-        tree[key] = value.strip()
+            raise InputError(f"{path!r}: {section!r} is a value, not a section")
+    tree[key] = value
 
 
 def _place(location: Sequence[Any]) -> tuple[list[str], list[str]]:
