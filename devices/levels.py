@@ -1,16 +1,14 @@
 """The conductance levels a device is programmed to."""
 
-__all__ = ["Levels", "make_levels", "resistor_levels"]
+__all__ = ["Levels", "make_levels"]
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from ..data.errors import InputError
 from ..data.types import Array
 from .device import Device
-from .models import MODELS
 
 
 @dataclass(frozen=True)
@@ -101,11 +99,3 @@ def make_levels(
         passed = np.concatenate([[0.0], np.cumsum(steps)])
         g = np.interp(np.linspace(0.0, passed[-1], count), passed, grid)
     return Levels(device, v_read, g, device.state(g, v_read))
-
-
-def resistor_levels(g: ArrayLike, v_read: float) -> Levels:
-    """Return the conductances ``g`` [S], (L,) rising, as levels of a resistor, whose state is its
-    conductance.
-    """
-    g = np.asarray(g, float)
-    return Levels(Device("resistor", MODELS["resistor"]), v_read, g, g)

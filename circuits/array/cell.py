@@ -184,6 +184,11 @@ class Cell:
                 f" v_read = {v_read:g} V: make both for the same read voltage, as Cell.of(levels) does"
             )
 
+    def levels(self, g: ArrayLike) -> Levels:
+        """Return the conductances ``g`` [S], (L,) rising, as levels of the memristor."""
+        g = np.asarray(g, float)
+        return Levels(self.device, self.v_read, g, self.state(g))
+
     @property
     def linear(self) -> bool:
         """Whether the current is ``g v``, whatever ``v``."""

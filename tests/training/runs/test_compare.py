@@ -10,7 +10,6 @@ from typer.testing import CliRunner
 
 from memtwin.cli.main import app
 from memtwin.data.errors import InputError
-from memtwin.training.runs.build import train_options
 from memtwin.training.runs.compare import COMPARED, compare, compare_in
 from memtwin.training.runs.config import load_config
 from memtwin.training.runs.setup import set_up
@@ -52,11 +51,12 @@ def test_rows_are_those_of_the_trainings_that_they_name():
     assert (siamese.name, closed.name) == ("siamese", "closed loop")
     for place, seed in enumerate((0, 1)):
         one = setup.seeded(seed)
-        options = train_options(one.config)
-        run = train(one.twin(), one.images, options, costs)
+        options = one.config.training
+        run = train(one.twin(), one.images, options, costs, seed=seed)
         assert siamese.accuracy[place] == run.accuracy
         assert siamese.first[place] == run.records[0].cost
-        assert found.float_accuracy[place] == train_float(one.network, one.images, options)[0][-1]
+        accuracies, _ = train_float(one.network, one.images, options, seed=seed)
+        assert found.float_accuracy[place] == accuracies[-1]
     rows = found.summary()
     assert list(rows) == ["float", "siamese", "closed loop"]
     saved = [

@@ -14,7 +14,7 @@ from memtwin.data.store import digest
 from memtwin.devices.device import Device
 from memtwin.devices.models import MODELS
 from memtwin.training.runs import run as experiment
-from memtwin.training.runs.build import cell_levels, engines_of, write_costs
+from memtwin.training.runs.build import engines_of, levels_of, write_costs
 from memtwin.training.runs.config import load_config
 from memtwin.training.runs.report.page import write_report
 
@@ -76,9 +76,9 @@ def test_outputs_follow_from_the_record_alone(tmp_path):
 def test_write_costs_are_kept_where_they_are_told(tmp_path, kind):
     config = load_config("demo", ["device.levels=3"])
     path = tmp_path / "table.h5"
-    made = write_costs(config, cell_levels(config), path=kind(path))
+    made = write_costs(config, levels_of(config), path=kind(path))
     assert path.exists()
-    again = write_costs(config, cell_levels(config), path=kind(path))
+    again = write_costs(config, levels_of(config), path=kind(path))
     assert digest(asdict(made)) == digest(asdict(again))
 
 
