@@ -13,7 +13,12 @@ from memtwin.circuits.array.amplifier import Amplifier
 from memtwin.circuits.array.tile import Tile
 from memtwin.circuits.ngspice.netlist import Netlist, build
 from memtwin.circuits.surrogate.cell_deck import sweep_in_ngspice
-from memtwin.circuits.surrogate.characterise import Characterisation, Vectors, characterise
+from memtwin.circuits.surrogate.characterise import (
+    Characterisation,
+    CharacteriseOptions,
+    Vectors,
+    characterise,
+)
 from memtwin.circuits.surrogate.engine import Surrogate
 from memtwin.circuits.surrogate.fit import RESISTANCES, fit_surrogate
 from memtwin.circuits.surrogate.patterns import pattern, vectors
@@ -45,7 +50,9 @@ def ageing(size: int) -> Row:
 def recovery(size: int) -> Row:
     """Resistances from 18 vectors, started 2x wrong."""
     tile = Tile(size, size, r_row=2.5, r_col=2.5, cell=CELLS["state"])
-    record = characterise(tile, tile.cell.levels(LEVELS), vectors=18, held_out=3, seed=SEED)
+    record = characterise(
+        replace(tile, levels=tile.cell.levels(LEVELS)), CharacteriseOptions(18, 3), seed=SEED
+    )
     start = replace(tile, r_row=5.0, r_col=1.25, r_driver=200.0, r_sense=10.0)
     fitted = fit_surrogate(record, start=start, multipliers=False)
     off = [getattr(fitted.tile, name) / getattr(tile, name) - 1.0 for name in RESISTANCES]

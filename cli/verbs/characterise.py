@@ -16,7 +16,9 @@ from ..settings import Source
 def characterise(
     record: Annotated[Path, typer.Argument(help="Where to keep the characterisation (HDF5).")],
     source: Source,
-    bipolar: Annotated[bool, typer.Option(help="Row voltages of both signs will come.")] = False,
+    bipolar: Annotated[
+        bool | None, typer.Option(help="Whether row voltages of both signs will come.")
+    ] = None,
     workers: Annotated[int | None, typer.Option(help="ngspice processes.")] = None,
     json: Json = False,
 ) -> dict[str, Any]:
@@ -24,17 +26,14 @@ def characterise(
     from ...circuits.surrogate.characterise import characterise as run
     from ...training.runs.build import tile_of
 
-    settings = source.read({"workers": workers})
+    settings = source.read({"workers": workers, "surrogate.bipolar": bipolar})
     tile = tile_of(settings)
     levels = tile.levels
     assert levels is not None
     with bar("characterising cell and tile in ngspice") as progress:
         found = run(
             tile,
-            levels,
-            vectors=settings.surrogate.vectors,
-            held_out=settings.surrogate.held_out,
-            bipolar=bipolar,
+            settings.surrogate,
             seed=settings.seed,
             workers=settings.workers,
             memory=settings.worker_memory,

@@ -13,7 +13,7 @@ __all__ = [
     "ImagesConfig",
     "NetworkConfig",
     "RunConfig",
-    "SurrogateConfig",
+    "SurrogateSection",
     "TileSection",
     "TrainingSection",
     "ValidationSection",
@@ -43,6 +43,7 @@ from pydantic import (
 from ...circuits.array.cell import Access
 from ...circuits.array.tile import Layout
 from ...circuits.registry import ENGINES
+from ...circuits.surrogate.characterise import CharacteriseOptions
 from ...data.errors import InputError, nearest
 from ...data.files import parse_toml, read_toml
 from ...data.options import check_choice, check_number
@@ -53,6 +54,9 @@ from ..twin.effects import Effects
 
 FITTED = ("surrogate", "line")
 """Engines that read by the law and resistances fitted to ngspice; they alone have gradients."""
+
+UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
+"""What pydantic calls a key that is not known."""
 
 MOVED = {"training.clip": "mapping.clip"}
 """Keys by which configurations and records of earlier versions call what has moved since."""
@@ -146,15 +150,16 @@ class TrainingSection(TrainOptions):
         check_choice("training", "engine", self.engine, ENGINES)
 
 
-class SurrogateConfig(_Section):
-    """How the surrogate is characterised in SPICE, and what is expected of it."""
+@dataclass(frozen=True)
+class SurrogateSection(CharacteriseOptions):
+    """``[surrogate]``: how it is characterised in SPICE, and what is expected of it."""
 
-    vectors: int = Field(18, ge=4)
-    """Tile vectors, over at least two patterns, that the fit uses."""
-    held_out: int = Field(18, ge=4)
-    """Tile vectors that only check it."""
-    bar_percent: PositiveFloat = 0.2
+    bar_percent: float = 0.2
     """Largest NRMSE on the held-out vectors that training accepts [% of full scale]."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number("surrogate", bar_percent=self.bar_percent, above=0)
 
 
 @dataclass(frozen=True)
@@ -186,7 +191,7 @@ class RunConfig(_Section):
     training: TrainingSection = TrainingSection()
     mapping: MappingOptions = MappingOptions()
     effects: Effects = Effects()
-    surrogate: SurrogateConfig = SurrogateConfig()
+    surrogate: SurrogateSection = SurrogateSection()
     audit: AuditOptions = AuditOptions()
     validation: ValidationSection = ValidationSection()
 
@@ -266,10 +271,16 @@ def stated_config(tree: Mapping[str, Any]) -> dict[str, Any]:
 
 def _sentence(error: ValidationError) -> str:
     """Return what is wrong first: where, what was expected, and what came."""
-    first = error.errors()[0]
+    # Where a value can be of several kinds, each has something to say of it: what a section has
+    # found wrong itself says most, then a key that it does not know.
+    found = error.errors()
+    telling = ("value_error", *UNKNOWN)
+    first = min(found, key=lambda one: (*telling, one["type"]).index(one["type"]))
     keys, known = _place(first["loc"])
+    if first["type"] not in UNKNOWN and keys and keys[-1] not in known:
+        keys.pop()  # the name of a kind, as of a string
     path = ".".join(keys)
-    if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+    if first["type"] in UNKNOWN:
         return f"unknown key {path!r}{nearest(keys[-1], known)}"
     if first["type"] == "value_error":
         message = first["msg"].removeprefix("Value error, ")

@@ -217,18 +217,14 @@ def characterised(
     InputError
         If that record is of another tile, device or range of conductances.
     """
-    path, levels = None if path is None else Path(path), tile.levels
-    if levels is None:
-        raise InputError("a characterisation needs a tile with levels")
+    path = None if path is None else Path(path)
     if path is not None and path.exists():
         record = load_characterisation(path)
-        _check_match(record, tile, levels, path)
+        _check_match(record, tile, path)
         return record
     record = characterise(
         tile,
-        levels,
-        vectors=config.surrogate.vectors,
-        held_out=config.surrogate.held_out,
+        config.surrogate,
         seed=config.seed,
         workers=config.workers,
         memory=config.worker_memory,
@@ -242,13 +238,15 @@ def characterised(
     return load_characterisation(path)
 
 
-def _check_match(record: Characterisation, tile: Tile, levels: Levels, path: Path) -> None:
+def _check_match(record: Characterisation, tile: Tile, path: Path) -> None:
     """Refuse a record of another tile, device or range of conductances; the number of levels
     between its ends may differ.
     """
     asked, stated = tile_tree(tile), tile_tree(record.tile)
     other = [name for name in stated if stated[name] != asked.get(name)]
-    if not np.allclose(record.levels[[0, -1]], levels.g[[0, -1]], rtol=1e-9, atol=0.0):
+    assert tile.levels is not None
+    ends = tile.levels.g[[0, -1]]
+    if not np.allclose(record.levels[[0, -1]], ends, rtol=1e-9, atol=0.0):
         other.append("levels' range")
     if other or asked.keys() != stated.keys():
         raise InputError(

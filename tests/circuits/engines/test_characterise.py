@@ -15,31 +15,30 @@ from memtwin.circuits.ngspice.engine import Spice
 from memtwin.circuits.surrogate.cell_deck import sweep_in_ngspice
 from memtwin.circuits.surrogate.characterise import (
     Characterisation,
+    CharacteriseOptions,
     characterise,
     load_characterisation,
 )
 from memtwin.circuits.surrogate.fit import RESISTANCES, fit_surrogate, load_surrogate
 from memtwin.data.errors import InputError
 from memtwin.data.store import write_record
-from memtwin.devices.levels import Levels
 
 pytestmark = pytest.mark.spice
 
 G = np.linspace(5e-6, 1e-4, 16)
 
 
-def levels_of(cell: Cell) -> Levels:
-    return Levels(cell.device, cell.v_read, G, cell.state(G))
+OPTIONS = CharacteriseOptions(vectors=12, held_out=9)
 
 
 @pytest.fixture(scope="module")
 def tile() -> Tile:
-    return Tile(16, 12, r_row=5.0, r_col=4.0, cell=Cell.sinh_state({}))
+    return Tile(16, 12, r_row=5.0, r_col=4.0, levels=Cell.sinh_state({}).levels(G))
 
 
 @pytest.fixture(scope="module")
 def record(tile: Tile) -> Characterisation:
-    return characterise(tile, levels_of(tile.cell), vectors=12, held_out=9, seed=5)
+    return characterise(tile, OPTIONS, seed=5)
 
 
 @pytest.mark.parametrize("access", [None, Transistor()])
@@ -79,9 +78,7 @@ def test_same_seed_same_record(record: Characterisation, tile: Tile) -> None:
     calls: list[tuple[int, int]] = []
     again = characterise(
         tile,
-        levels_of(tile.cell),
-        vectors=12,
-        held_out=9,
+        OPTIONS,
         seed=5,
         workers=1,
         progress=lambda done, total: calls.append((done, total)),
@@ -141,8 +138,10 @@ def test_tiles_survive_a_record(tile: Tile) -> None:
 
 
 def test_too_few_vectors(tile: Tile) -> None:
-    with pytest.raises(InputError, match="at least 2 vectors"):
-        characterise(tile, levels_of(tile.cell), vectors=1)
+    with pytest.raises(InputError, match="surrogate: vectors must be a whole number, at least 2"):
+        CharacteriseOptions(vectors=1)
+    with pytest.raises(InputError, match="needs a tile with levels"):
+        characterise(replace(tile, levels=None))
 
 
 def test_verbs(
@@ -164,6 +163,6 @@ def test_verbs(
 
 
 def test_levels_at_another_voltage_than_the_cells_are_refused(tile: Tile) -> None:
-    levels = replace(levels_of(tile.cell), v_read=0.05)
-    with pytest.raises(InputError, match=r"meant at 0.2 V, v_read = 0.05 V"):
-        characterise(tile, levels, vectors=12)
+    levels = replace(tile.levels, v_read=0.05)
+    with pytest.raises(InputError, match=r"meant at 0.2 V, its levels at v_read = 0.05 V"):
+        replace(tile, levels=levels)

@@ -174,8 +174,9 @@ def test_the_verb_writes_a_deck_and_says_what_is_in_it(tmp_path, capsys):
     (tmp_path / "v.csv").write_text("0.1,0.2\n0,0.1\n")
     summary = verb(
         out,
-        2,
-        2,
+        rows=2,
+        cols=2,
+        device="resistor",
         r_col=4.0,
         conductances=tmp_path / "g.csv",
         voltages=tmp_path / "v.csv",
@@ -185,12 +186,12 @@ def test_the_verb_writes_a_deck_and_says_what_is_in_it(tmp_path, capsys):
     assert "r0_1 w0_1 b0_1 65536.0" in out.read_text()
     assert capsys.readouterr().out.startswith("{")
     with pytest.raises(InputError, match=r"nowhere\.csv"):
-        verb(out, 2, 2, conductances=tmp_path / "nowhere.csv")
+        verb(out, rows=2, cols=2, conductances=tmp_path / "nowhere.csv")
     (tmp_path / "g.csv").write_text("1e-5,what\n")
     with pytest.raises(InputError, match="no table of numbers"):
-        verb(out, 2, 2, conductances=tmp_path / "g.csv")
+        verb(out, rows=2, cols=2, conductances=tmp_path / "g.csv")
     with pytest.raises(MemtwinError, match="can't write"):
-        verb(tmp_path / "g.csv" / "folder.cir", 2, 2)
+        verb(tmp_path / "g.csv" / "folder.cir", rows=2, cols=2)
 
 
 def test_a_name_cannot_add_lines_to_a_deck():

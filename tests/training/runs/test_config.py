@@ -221,9 +221,13 @@ def test_a_rule_can_have_options_of_its_own(tmp_path):
         config = load_config(path)
         assert config.training.of_rule == rule
         assert parse_config(json.loads(config.model_dump_json()), "again") == config
-    path.write_text("[training.rule]\ntolerence = 0.1\n")
-    with pytest.raises(InputError, match=r"training.rule"):
-        load_config(path)
+    for value, words in (
+        ("{tolerence = 0.1}", r"'training.rule.tolerence' \(did you mean 'tolerance'"),
+        ("{tolerance = 2.0}", "training.rule: closed loop: the tolerance must be below 1"),
+        ("3", "training.rule: Input should be a valid string, got 3"),
+    ):
+        with pytest.raises(InputError, match=words):
+            load_config("demo", [f"training.rule={value}"])
 
 
 def test_a_lenet_takes_square_images_that_are_large_enough():
