@@ -1,6 +1,6 @@
 """The conductance levels a device is programmed to."""
 
-__all__ = ["Levels", "make_levels"]
+__all__ = ["V_READ", "Levels", "make_levels"]
 
 from dataclasses import dataclass
 
@@ -9,6 +9,9 @@ import numpy as np
 from ..data.errors import InputError
 from ..data.types import Array
 from .device import Device
+
+V_READ = 0.05
+"""Read voltage where none is stated [V]."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 from ...data.errors import InputError
 from ...data.types import Array
 from ...devices.device import Device
-from ...devices.levels import Levels
+from ...devices.levels import V_READ, Levels
 from ...devices.model import CompactModel, symbols
 from ...devices.models import MODELS
 
@@ -142,7 +142,7 @@ class Cell:
     """
 
     device: Device
-    v_read: float = 0.2
+    v_read: float
     """Voltage at which a conductance is meant [V]."""
     access: Access | None = None
     """Transistor or selector between the memristor and the bit line."""
@@ -158,18 +158,18 @@ class Cell:
         return cls(levels.device, levels.v_read, access)
 
     @classmethod
-    def resistor(cls, v_read: float = 0.2, access: Access | None = None) -> "Cell":
+    def resistor(cls, v_read: float = V_READ, access: Access | None = None) -> "Cell":
         """Return the cell whose device is ``i = g v``."""
         return cls(Device("resistor", MODELS["resistor"]), v_read, access)
 
     @classmethod
-    def sinh(cls, b: float, v_read: float = 0.2, access: Access | None = None) -> "Cell":
+    def sinh(cls, b: float, v_read: float, access: Access | None = None) -> "Cell":
         """Return the cell whose device is ``i = x sinh(b v) / b``, with ``b`` in 1/V."""
         return cls(Device("sinh", MODELS["sinh"], {"b": b}), v_read, access)
 
     @classmethod
     def sinh_state(
-        cls, parameters: Mapping[str, float], v_read: float = 0.2, access: Access | None = None
+        cls, parameters: Mapping[str, float], v_read: float, access: Access | None = None
     ) -> "Cell":
         """Return the sinh cell whose curvature falls with its conductance; see the model's
         parameters.

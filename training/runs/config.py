@@ -47,6 +47,7 @@ from ...circuits.surrogate.characterise import CharacteriseOptions
 from ...data.errors import InputError, nearest
 from ...data.files import parse_toml, read_toml
 from ...data.options import check_choice, check_number
+from ...devices.levels import V_READ
 from ..trainer.audit import AuditOptions
 from ..trainer.options import TrainOptions
 from ..twin.crossbar import MappingOptions
@@ -91,7 +92,7 @@ class DeviceConfig(_Section):
     """Highest level over lowest level; when absent 10, or less where the device reaches less."""
     g_min: PositiveFloat | None = None
     """Conductance of the lowest level [S]; when absent it follows from ``on_off``."""
-    v_read: PositiveFloat = 0.05
+    v_read: PositiveFloat = V_READ
     """Read voltage, full scale [V]."""
     levels: int = Field(16, ge=2, le=1024)
     pulse_spread: float = Field(0.05, ge=0, lt=1)

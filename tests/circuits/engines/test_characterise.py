@@ -33,7 +33,7 @@ OPTIONS = CharacteriseOptions(vectors=12, held_out=9)
 
 @pytest.fixture(scope="module")
 def tile() -> Tile:
-    return Tile(16, 12, r_row=5.0, r_col=4.0, levels=Cell.sinh_state({}).levels(G))
+    return Tile(16, 12, r_row=5.0, r_col=4.0, levels=Cell.sinh_state({}, 0.2).levels(G))
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def record(tile: Tile) -> Characterisation:
 
 @pytest.mark.parametrize("access", [None, Transistor()])
 def test_cells_in_ngspice_carry_what_their_equations_say(access: Transistor | None) -> None:
-    cell = Cell.sinh(5.0, access=access)
+    cell = Cell.sinh(5.0, 0.2, access=access)
     sweep, deck = sweep_in_ngspice(cell, G[::5], (-0.04, 0.2), voltages=13)
     expected = sweep_cell(cell, G[::5], (-0.04, 0.2), voltages=13)
     assert np.abs(sweep.i - expected.i).max() < 1e-8 * np.abs(expected.i).max()
@@ -114,7 +114,7 @@ def test_other_tiles_are_refused(tile: Tile, record: Characterisation) -> None:
     fitted = fit_surrogate(record)
     assert fitted.engine(replace(tile, rows=8)).tile.rows == 8
     for change in (
-        {"cell": Cell.sinh(5.0)},
+        {"cell": Cell.sinh(5.0, 0.2)},
         {"drive": "both"},
         {"r_row": 2.5},
         {"rows": 17},
@@ -127,7 +127,7 @@ def test_tiles_survive_a_record(tile: Tile) -> None:
     fancy = Tile(
         8,
         8,
-        cell=Cell.sinh(3.0, access=Transistor(v_gate=2.0)),
+        cell=Cell.sinh(3.0, 0.2, access=Transistor(v_gate=2.0)),
         drive="both",
         wire_spread=0.1,
     )

@@ -64,19 +64,19 @@ def test_a_single_vector_is_an_operating_point_of_plain_sources():
 def test_open_devices_are_left_out():
     g = np.full((3, 3), 1e-5)
     g[1, 2] = 0.0
-    for cell in (Cell.resistor(), Cell.sinh(2.0, access=Transistor())):
+    for cell in (Cell.resistor(), Cell.sinh(2.0, 0.2, access=Transistor())):
         text = build(Tile(3, 3, cell=cell), g, np.zeros((1, 3))).text
         assert not re.search(r"^[rbm]1_2 ", text, re.MULTILINE)
         assert len(re.findall(r"^[rb]\d_\d ", text, re.MULTILINE)) == 8
 
 
 def test_the_state_is_folded_into_constants():
-    device = Cell.sinh_state({"b_hrs": 5.0, "b_lrs": 1.0, "g_max": 1e-4}).device
+    device = Cell.sinh_state({"b_hrs": 5.0, "b_lrs": 1.0, "g_max": 1e-4}, 0.2).device
     law = frozen_law(device, "v(p,n)")
     assert law.text == "(%r*sinh((v(p,n)*%r)))"
     np.testing.assert_allclose(law.constants(np.array([5e-5])), [[5e-5 / 3.0, 3.0]])
     assert law.factor is None
-    assert frozen_law(Cell.sinh(2.0).device, "v(p,n)").factor == "sinh((2.0*v(p,n)))"
+    assert frozen_law(Cell.sinh(2.0, 0.2).device, "v(p,n)").factor == "sinh((2.0*v(p,n)))"
 
 
 @pytest.mark.parametrize("name", [name for name in MODELS if MODELS[name].state_range[1] == 1.0])
@@ -113,7 +113,7 @@ def test_the_order_is_a_permutation(shape):
 
 def test_alterations_name_the_elements_of_the_deck():
     g = np.full((2, 2), 1e-5)
-    for cell in (Cell.resistor(), Cell.sinh(3.0), Cell.sinh_state({})):
+    for cell in (Cell.resistor(), Cell.sinh(3.0, 0.2), Cell.sinh_state({}, 0.2)):
         tile = Tile(2, 2, cell=cell)
         text = build(tile, g, np.zeros((2, 2)), alterable=True).text
         for command in alterations(tile, [(1, 0)], np.array([2e-5])):
@@ -137,8 +137,8 @@ def test_a_large_deck_is_written_quickly(rng):
     "kind",
     [
         {},
-        {"cell": Cell.sinh(2.0, access=Transistor()), "drive": "both"},
-        {"cell": Cell.sinh(2.0, access=Selector()), "sense": "both"},
+        {"cell": Cell.sinh(2.0, 0.2, access=Transistor()), "drive": "both"},
+        {"cell": Cell.sinh(2.0, 0.2, access=Selector()), "sense": "both"},
         {"amplifier": Amplifier()},
     ],
 )
