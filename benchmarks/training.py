@@ -38,7 +38,8 @@ from table import Row, add_options, at_least, at_most, publish
 import memtwin
 from memtwin.circuits.surrogate.engine import Surrogate
 from memtwin.data.dataset import ImageSet, load_images
-from memtwin.data.store import digest, write_text
+from memtwin.data.files import write_text
+from memtwin.data.store import digest
 from memtwin.training.network import Network
 from memtwin.training.runs.build import network_of, write_costs
 from memtwin.training.runs.config import RunConfig, load_config

@@ -95,7 +95,9 @@ def test_devices_that_differ_and_have_their_own_speed():
 @pytest.mark.spice
 def test_every_kind_of_tile():
     x = np.random.default_rng(0).uniform(0.2, 0.8, (3, 4))
-    tile = Tile(3, 4, 20.0, 20.0, 50.0, 20.0, Cell(VTEAM, 0.2), "both", "both", 0.2)
+    tile = Tile(
+        3, 4, 20.0, 20.0, 50.0, 20.0, "both", "both", wire_spread=0.2, cell=Cell(VTEAM, 0.2)
+    )
     amplitude = np.array([0.0, -1.6, 0.0, -1.8])
     one, two = (
         writer(tile, "third").pulse(x, 1, amplitude, 2e-8, 0.05, np.ones((3, 4)))
