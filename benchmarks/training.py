@@ -198,7 +198,7 @@ class Bench:
         twin, _ = self._train(setup)
         spice, surrogate = setup.engine("spice"), setup.engine("surrogate")
         started = time.perf_counter()
-        found = validate(twin, setup.images, 200, engine=spice, name="spice", reference=surrogate)
+        found = validate(twin, setup.images, 200, engine=spice, reference=surrogate)
         return (time.perf_counter() - started) / 60, found.agreement
 
 

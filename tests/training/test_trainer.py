@@ -176,7 +176,6 @@ def test_resumed_training_is_the_uninterrupted_one(digits, tmp_path, changes):
         COSTS,
         seed=SEED,
         checkpoint=file,
-        resume=True,
         on_epoch=lambda record: seen.append(record.epoch),
     )
     assert seen == [2, 3]

@@ -213,7 +213,6 @@ class _Job:
                 setup.images,
                 count,
                 engine=setup.engine(wanted.engine),
-                name=wanted.engine,
                 reference=setup.engine(trained),
                 seed=config.seed,
                 path=self.folder.path / f"validation-{wanted.engine}.h5",

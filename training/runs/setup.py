@@ -146,7 +146,6 @@ class Setup:
             on_epoch=on_epoch,
             auditor=auditor,
             checkpoint=checkpoint,
-            resume=True,
         )
 
 

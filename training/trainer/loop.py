@@ -45,7 +45,6 @@ def train(
     on_epoch: Callable[[EpochRecord], None] | None = None,
     auditor: Auditor | None = None,
     checkpoint: str | Path | None = None,
-    resume: bool = False,
 ) -> TrainResult:
     """Train ``twin`` on ``images``.
 
@@ -60,12 +59,11 @@ def train(
     auditor
         Checks the engine now and then; its findings are in the result.
     checkpoint
-        File to which the training is saved after every epoch.
-    resume
-        Continue from ``checkpoint`` if it exists.
+        File to which the training is saved after every epoch, and from which it goes on where it is
+        there.
     """
     trainer = Trainer(twin, images, options, costs, seed=seed, auditor=auditor)
-    if resume and checkpoint is not None and Path(checkpoint).exists():
+    if checkpoint is not None and Path(checkpoint).exists():
         load_checkpoint(checkpoint, trainer)
     total = -(-len(images.x_train) // options.batch)
     while len(trainer.records) < options.epochs:

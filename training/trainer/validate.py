@@ -99,7 +99,6 @@ def validate(
     count: int,
     *,
     engine: EngineFactory,
-    name: str,
     reference: EngineFactory,
     seed: int = 0,
     path: str | Path | None = None,
@@ -112,8 +111,8 @@ def validate(
     ----------
     twin
         The trained twin; it is left with the ``reference`` engine.
-    engine, name, reference
-        Makers of the validating engine, with its name, and of the one that training ended with.
+    engine, reference
+        Makers of the validating engine, and of the one that training ended with.
     path
         Record of what has been read so far, written after every ``chunk`` images; a validation of the same array that
         finds it there goes on from it, and extends it where ``count`` is larger.
@@ -130,12 +129,13 @@ def validate(
         raise InputError(f"{count} images asked for, the test set of {images.name} has {total}")
     order = np.random.default_rng([seed, 11]).permutation(total)
     indices = order[:count]
-    identity = digest(
-        name, seed, images.name, total, tile_tree(twin.tile), repr(twin.network), twin.state()
-    )
-    outputs = _read_so_far(path, identity, images.classes)
-    twin.use(engine)
     try:
+        twin.use(engine)
+        name = twin.matrices[0].engine.name
+        identity = digest(
+            name, seed, images.name, total, tile_tree(twin.tile), repr(twin.network), twin.state()
+        )
+        outputs = _read_so_far(path, identity, images.classes)
         while len(outputs) < count:
             if progress is not None:
                 progress(len(outputs), count)

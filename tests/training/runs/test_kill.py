@@ -31,7 +31,7 @@ twin = build_twin(mlp(64, 32, 10), Crossbar(tile, effects, MappingOptions(clip=5
 print("ready", flush=True)
 train(
     twin, load_images("digits"), TrainOptions(epochs=12, batch=20), WriteCosts.nominal(16),
-    checkpoint=sys.argv[1], resume=True, on_epoch=lambda record: print(record.epoch, flush=True),
+    checkpoint=sys.argv[1], on_epoch=lambda record: print(record.epoch, flush=True),
 )
 """
 
