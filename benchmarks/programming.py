@@ -41,7 +41,7 @@ from memtwin.devices.models import MODELS
 from memtwin.training.network import mlp
 from memtwin.training.rules.quantise import Coding, Uniform, pair
 from memtwin.training.trainer.loop import train_float
-from memtwin.training.trainer.trainer import TrainOptions
+from memtwin.training.trainer.options import TrainOptions
 
 V_READ, EDGE = 0.2, 0.04
 SCHEMES: dict[str, tuple[str, Access | None]] = {
@@ -166,7 +166,7 @@ def population() -> Iterator[Row]:
 
 def trained_levels(count: int) -> np.ndarray:
     """Return a 16 x 16 block of levels: 16 hidden units' weights to 8 digits, as column pairs."""
-    options = TrainOptions(5, learning_rate=0.1, seed=0)
+    options = TrainOptions(epochs=5, learning_rate=0.1)
     _, weights = train_float(mlp(64, 32, 10), load_images("digits"), options)
     last = weights[-1][:16, :8]
     codes = Coding(Uniform(count), 0.6 * float(np.abs(last).max())).codes(last)

@@ -10,16 +10,19 @@ from table import Row, at_most
 from tiles import CELLS, FULL, LEVELS, SEED, errors, law_of, rms, spice
 
 from memtwin.circuits.array.amplifier import Amplifier
-from memtwin.circuits.array.cell import Cell
 from memtwin.circuits.array.tile import Tile
 from memtwin.circuits.ngspice.netlist import Netlist, build
 from memtwin.circuits.surrogate.cell_deck import sweep_in_ngspice
-from memtwin.circuits.surrogate.characterise import Characterisation, Vectors, characterise
+from memtwin.circuits.surrogate.characterise import (
+    Characterisation,
+    CharacteriseOptions,
+    Vectors,
+    characterise,
+)
 from memtwin.circuits.surrogate.engine import Surrogate
 from memtwin.circuits.surrogate.fit import RESISTANCES, fit_surrogate
 from memtwin.circuits.surrogate.patterns import pattern, vectors
 from memtwin.data.types import Array
-from memtwin.devices.levels import Levels
 
 
 def ageing(size: int) -> Row:
@@ -43,14 +46,12 @@ def ageing(size: int) -> Row:
     return at_most(f"LC, {size}, after 50 rounds of 1 % changes: NRMSE", worst, "%", 0.1)
 
 
-def levels_of(cell: Cell) -> Levels:
-    return Levels(cell.device, cell.v_read, LEVELS, cell.state(LEVELS))
-
-
 def recovery(size: int) -> Row:
     """Resistances from 18 vectors, started 2x wrong."""
     tile = Tile(size, size, r_row=2.5, r_col=2.5, cell=CELLS["state"])
-    record = characterise(tile, levels_of(tile.cell), vectors=18, held_out=3, seed=SEED)
+    record = characterise(
+        replace(tile, levels=tile.cell.levels(LEVELS)), CharacteriseOptions(18, 3), seed=SEED
+    )
     start = replace(tile, r_row=5.0, r_col=1.25, r_driver=200.0, r_sense=10.0)
     fitted = fit_surrogate(record, start=start, multipliers=False)
     off = [getattr(fitted.tile, name) / getattr(tile, name) - 1.0 for name in RESISTANCES]

@@ -40,7 +40,7 @@ from memtwin.circuits.ngspice.netlist import Netlist, alterations, build
 from memtwin.circuits.ngspice.program import script
 
 RNG = np.random.default_rng(20240229)
-NONLINEAR = Cell.sinh_state({"b_hrs": 5.0, "b_lrs": 1.0, "g_max": 1e-4})
+NONLINEAR = Cell.sinh_state({"b_hrs": 5.0, "b_lrs": 1.0, "g_max": 1e-4}, 0.2)
 
 
 def problem(n: int, vectors: int, cell: Cell | None = None) -> tuple[Tile, np.ndarray, np.ndarray]:
@@ -228,9 +228,9 @@ def machine_scaling(job: Job) -> float:
 def accuracy() -> Iterator[Row]:
     cases = (
         ("linear", 64, None, 1e-9),
-        ("sinh", 32, Cell.sinh(5.0), 1e-6),
+        ("sinh", 32, Cell.sinh(5.0, 0.2), 1e-6),
         ("state-dependent sinh", 32, NONLINEAR, 1e-6),
-        ("1T1R", 32, Cell.sinh(2.0, access=Transistor()), 1e-6),
+        ("1T1R", 32, Cell.sinh(2.0, 0.2, access=Transistor()), 1e-6),
     )
     for name, n, cell, bar in cases:
         tile, g, v = problem(n, 8, cell)

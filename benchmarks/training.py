@@ -42,11 +42,11 @@ from memtwin.data.files import write_text
 from memtwin.data.store import digest
 from memtwin.devices.pulses.costs import Pricing
 from memtwin.training.network import Network
-from memtwin.training.runs.build import network_of, train_options, write_costs
+from memtwin.training.runs.build import network_of, write_costs
 from memtwin.training.runs.config import RunConfig, load_config
 from memtwin.training.runs.setup import Setup, set_up
 from memtwin.training.trainer.loop import train_float
-from memtwin.training.trainer.trainer import TrainOptions
+from memtwin.training.trainer.options import TrainOptions
 from memtwin.training.trainer.validate import validate
 from memtwin.training.twin.cost import Cost
 from memtwin.training.twin.twin import MemristorTwin
@@ -85,12 +85,12 @@ MLP = {
     ),
     "mlp L=8": Case(
         "mlp",
-        ("device.levels=8", "training.clip=7.0"),
+        ("device.levels=8", "mapping.clip=7.0"),
         {"to float": -0.25, "writes": 99.8, "weights": 99.55},
     ),
     "mlp L=4": Case(
         "mlp",
-        ("device.levels=4", "training.clip=5.0"),
+        ("device.levels=4", "mapping.clip=5.0"),
         {"to float": -0.35, "writes": 99.85, "weights": 99.7},
     ),
     "mlp balanced": Case("balanced", bars=PRESET),
@@ -185,7 +185,9 @@ class Bench:
 
     def _train_float(self, name: str, seed: int, epochs: int) -> dict[str, Any]:
         config, images = CASES[name].config("ideal", seed, epochs), load_images("mnist")
-        accuracy, _ = train_float(network_of(config, images), images, train_options(config))
+        accuracy, _ = train_float(
+            network_of(config, images), images, config.training, seed=config.seed
+        )
         return {"accuracy": accuracy}
 
     def validate(self, workers: int) -> tuple[float, int]:
@@ -196,7 +198,7 @@ class Bench:
         twin, _ = self._train(setup)
         spice, surrogate = setup.engine("spice"), setup.engine("surrogate")
         started = time.perf_counter()
-        found = validate(twin, setup.images, 200, engine=spice, name="spice", reference=surrogate)
+        found = validate(twin, setup.images, 200, engine=spice, reference=surrogate)
         return (time.perf_counter() - started) / 60, found.agreement
 
 
@@ -305,7 +307,7 @@ def speed(bench: Bench) -> Iterator[Row]:
     plain = {}
     for kind, bar in (("mlp", 4.5), ("cnn", 3.0)):
         setup = bench.setup(CASES[f"{kind} L=16"].config("ideal", 0, 1))
-        options = train_options(setup.config)
+        options = setup.config.training
         costs, repeats = bench.costs(setup), 3 if kind == "mlp" else 1
         ours = min(setup.train(setup.twin(), costs).records[0].seconds for _ in range(repeats))
         plain[kind] = min(_seconds(setup.network, images, options) for _ in range(repeats))

@@ -20,6 +20,7 @@ __all__ = [
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -50,9 +51,7 @@ Changes = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a key, e.g. training.epochs=2."),
 ]
-Engine = Annotated[
-    str | None, typer.Option(help="Engine for training: ideal, surrogate, line or spice.")
-]
+Engine = Annotated[str | None, typer.Option(help="Engine for training, such as line.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of every random draw.", **SEED)]
 Workers = Annotated[
     int | None, typer.Option(help="ngspice processes; the result does not depend on it.")
@@ -113,22 +112,27 @@ class Job(NamedTuple):
     """Where ngspice runs, if not here."""
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What every job is asked for."""
+
+    preset: Preset = None
+    config: ConfigFile = None
+    change: Changes = None
+    seed: Seed = None
+    workers: Workers = None
+    characterisation: Characterised = None
+    dask: Dask = None
+    out: Out = None
+    resume: Resume = None
+
+
 @contextmanager
 def job(
-    preset: str | None,
-    config: Path | None,
-    changes: list[str] | None,
-    given: Mapping[str, Any],
-    *,
-    out: Path | None,
-    resume: Path | None,
-    characterisation: Path | None,
-    dask: str | None,
-    again: str,
-    kind: str | None = None,
+    asked: Asked, given: Mapping[str, Any], *, again: str, kind: str | None = None
 ) -> Iterator[Job]:
-    """Enter the job that the options ask for: its folder is claimed, and said; after Ctrl-C, or
-    where an engine failed, it is said how to go on.
+    """Enter the job that is asked for: its folder is claimed, and said; after Ctrl-C, or where an
+    engine failed, it is said how to go on.
 
     Parameters
     ----------
@@ -143,12 +147,11 @@ def job(
     from ..training.runs.config import load_config, presets
     from ..training.runs.folder import new_folder, stored_config
 
-    every = [
-        *(changes or []),
-        *(f"{key}={value}" for key, value in given.items() if value is not None),
-    ]
+    preset, config, resume = asked.preset, asked.config, asked.resume
+    keys = {**given, "seed": asked.seed, "workers": asked.workers}
     if resume is not None:
-        if preset or config or every or out or characterisation:
+        changed = asked.change or any(value is not None for value in keys.values())
+        if preset or config or changed or asked.out or asked.characterisation:
             raise InputError(
                 "--resume continues a run as it was configured; give the folder and nothing else"
             )
@@ -156,12 +159,13 @@ def job(
     elif (preset is None) == (config is None):
         raise InputError(f"give a preset ({', '.join(presets())}) or --config FILE, one of them")
     else:
-        settings = load_config(config if config is not None else str(preset), every)
-        claim = new_folder(out, settings, kind)
+        source = config if config is not None else str(preset)
+        settings = load_config(source, asked.change or (), keys)
+        claim = new_folder(asked.out, settings, kind)
     with claim:
         note(f"{kind or 'run'} folder: {claim.path}")
         try:
-            with executor_at(dask) as executor:
+            with executor_at(asked.dask) as executor:
                 yield Job(settings, claim, executor)
         except (KeyboardInterrupt, EngineError):
             note(f"continue with: {again.format(claim.path)}")

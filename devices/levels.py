@@ -1,6 +1,6 @@
 """The conductance levels a device is programmed to."""
 
-__all__ = ["Levels", "Spacing", "make_levels"]
+__all__ = ["V_READ", "Levels", "Spacing", "make_levels"]
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
@@ -13,6 +13,8 @@ from .device import Device
 
 Spacing: TypeAlias = Literal["even", "logarithmic", "powers"]
 """Equal steps in conductance; equal ratios; or shares 0, 1/2^(L-2), .. 1/4, 1/2, 1 of the range."""
+V_READ = 0.05
+"""Read voltage where none is stated [V]."""
 
 
 @dataclass(frozen=True)

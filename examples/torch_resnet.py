@@ -16,6 +16,7 @@ from memtwin.circuits.engines.ideal import Ideal
 from memtwin.data.dataset import load_images
 from memtwin.devices.pulses.nominal import nominal_pricing
 from memtwin.training.pytorch import SiameseOptimizer, convert
+from memtwin.training.twin.crossbar import Crossbar, MappingOptions
 
 
 class Residual(nn.Module):
@@ -63,9 +64,9 @@ def main() -> float:
     tests = torch.from_numpy(images.x_test[:2000]).reshape(-1, 1, 28, 28)
     answers = torch.from_numpy(images.y_test[:2000])
 
-    levels = np.linspace(5e-6, 50e-6, 16)
-    tile = Tile(64, 64, cell=Cell.resistor(0.2))
-    model = convert(resnet(), tile=tile, engine=Ideal, g_levels=levels, clip=5.0)
+    levels = Cell.resistor(0.2).levels(np.linspace(5e-6, 50e-6, 16))
+    crossbar = Crossbar(Tile(64, 64, levels=levels), mapping=MappingOptions(clip=5.0))
+    model = convert(resnet(), crossbar, Ideal)
     sgd = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
     optimiser, loss = SiameseOptimizer(model, sgd, nominal_pricing(16)), nn.CrossEntropyLoss()
     for epoch in range(arguments.epochs):

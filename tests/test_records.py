@@ -55,10 +55,10 @@ def rectifier(a: float = 1e-5, ratio: float = 4.0, b_p: float = 5.0, b_n: float 
 
 CELLS = {
     "linear": Cell.resistor(),
-    "sinh": Cell.sinh(5.0),
+    "sinh": Cell.sinh(5.0, 0.2),
     "rectifier": rectifier(),
     "nbsto": Cell(load_device("nbsto_32um"), 0.2),
-    "1T1R": Cell.sinh(2.0, access=Transistor(v_gate=1.5)),
+    "1T1R": Cell.sinh(2.0, 0.2, access=Transistor(v_gate=1.5)),
     "rectifier 1T1R": replace(rectifier(), access=Transistor(v_gate=1.5)),
 }
 """Cells that polynomials follow; a kink, powers of the bit line's potential, and both."""

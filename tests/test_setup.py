@@ -5,7 +5,6 @@ import pytest
 
 from memtwin.data.errors import InputError
 from memtwin.devices.pulses.nominal import nominal_pricing
-from memtwin.training.runs.build import train_options
 from memtwin.training.runs.config import load_config
 from memtwin.training.runs.setup import set_up
 from memtwin.training.trainer.loop import train
@@ -35,7 +34,7 @@ def test_configurations_share_a_characterisation(tmp_path):
     twin = second.twin()
     assert twin.levels == 4
     assert {matrix.engine.name for matrix in twin.matrices} == {"surrogate"}
-    result = train(twin, second.images, train_options(other), nominal_pricing(4))
+    result = train(twin, second.images, other.training, nominal_pricing(4), seed=other.seed)
     assert result.accuracy > 0.2
     for change, word in (("tile.r_row=3.0", "r_row"), ("device.on_off=20.0", "range")):
         with pytest.raises(InputError, match=f"differs from the configured one in .*{word}"):
@@ -47,7 +46,7 @@ def test_without_a_surrogate_there_are_the_engines_that_need_none():
     setup = set_up(config, surrogate=False)
     assert setup.tile.cell.linear
     twin = setup.seeded(2).twin()
-    result = train(twin, setup.images, train_options(config), nominal_pricing(16))
+    result = train(twin, setup.images, config.training, nominal_pricing(16))
     assert result.accuracy > 0.2
     assert setup.auditor() is None
     assert setup.engine("spice")(setup.tile).name == "spice"

@@ -6,12 +6,12 @@ and bit line. Only the transistor also feels the potential ``b`` of the bit line
 gate voltage is counted.
 """
 
-__all__ = ["ACCESS", "Cell", "Selector", "Transistor"]
+__all__ = ["ACCESS", "Access", "Cell", "Selector", "Transistor"]
 
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike
 from ...data.errors import InputError
 from ...data.types import Array
 from ...devices.device import Device
+from ...devices.levels import V_READ, Levels
 from ...devices.model import CompactModel, symbols
 from ...devices.models import MODELS
 
@@ -41,6 +42,8 @@ class Transistor:
     """Transconductance ``kp w / l`` [A/V^2]."""
     channel: float = 0.02
     """Channel-length modulation [1/V]."""
+    kind: Literal["transistor"] = "transistor"
+    """What it is called in configurations and records."""
 
     def __post_init__(self) -> None:
         _finite("transistor", v_gate=self.v_gate, v_threshold=self.v_threshold)
@@ -94,6 +97,8 @@ class Selector:
     """Conductance when on [S]."""
     g_off: float = 1e-8
     """Conductance when off [S]."""
+    kind: Literal["selector"] = "selector"
+    """What it is called in configurations and records."""
 
     def __post_init__(self) -> None:
         _positive(
@@ -140,7 +145,7 @@ class Cell:
     """
 
     device: Device
-    v_read: float = 0.2
+    v_read: float
     """Voltage at which a conductance is meant [V]."""
     access: Access | None = None
     """Transistor or selector between the memristor and the bit line."""
@@ -151,18 +156,23 @@ class Cell:
             raise InputError("cell: v_read must not be 0 V, a conductance is measured there")
 
     @classmethod
-    def resistor(cls, v_read: float = 0.2, access: Access | None = None) -> "Cell":
+    def of(cls, levels: Levels, access: Access | None = None) -> "Cell":
+        """Return the cell that holds ``levels``, read at their voltage."""
+        return cls(levels.device, levels.v_read, access)
+
+    @classmethod
+    def resistor(cls, v_read: float = V_READ, access: Access | None = None) -> "Cell":
         """Return the cell whose device is ``i = g v``."""
         return cls(Device("resistor", MODELS["resistor"]), v_read, access)
 
     @classmethod
-    def sinh(cls, b: float, v_read: float = 0.2, access: Access | None = None) -> "Cell":
+    def sinh(cls, b: float, v_read: float, access: Access | None = None) -> "Cell":
         """Return the cell whose device is ``i = x sinh(b v) / b``, with ``b`` in 1/V."""
         return cls(Device("sinh", MODELS["sinh"], {"b": b}), v_read, access)
 
     @classmethod
     def sinh_state(
-        cls, parameters: Mapping[str, float], v_read: float = 0.2, access: Access | None = None
+        cls, parameters: Mapping[str, float], v_read: float, access: Access | None = None
     ) -> "Cell":
         """Return the sinh cell whose curvature falls with its conductance; see the model's
         parameters.
@@ -170,12 +180,17 @@ class Cell:
         return cls(Device("sinh_state", MODELS["sinh_state"], parameters), v_read, access)
 
     def check_voltage(self, v_read: float) -> None:
-        """Refuse conductances that are meant at another voltage than this cell's."""
+        """Refuse levels that are meant at another voltage than this cell's conductances."""
         if not np.isclose(v_read, self.v_read, rtol=1e-9, atol=0.0):
             raise InputError(
-                f"the cell's conductances are meant at {self.v_read:g} V, v_read = {v_read:g} V was"
-                " given: give the cell's voltage, or make the cell for the other"
+                f"the cell's conductances are meant at {self.v_read:g} V, its levels at"
+                f" v_read = {v_read:g} V: make both for the same read voltage, as Cell.of(levels) does"
             )
+
+    def levels(self, g: ArrayLike) -> Levels:
+        """Return the conductances ``g`` [S], (L,) rising, as levels of the memristor."""
+        g = np.asarray(g, float)
+        return Levels(self.device, self.v_read, g, self.state(g))
 
     @property
     def linear(self) -> bool:

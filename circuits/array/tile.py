@@ -16,16 +16,17 @@ The sense input is held at 0 V, or near it by an :mod:`.amplifier`; its current 
 output.
 """
 
-__all__ = ["Tile", "Wires"]
+__all__ = ["Layout", "Tile", "Wires"]
 
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 
-from ...data.errors import InputError
-from ...data.pack import FLAT
+from ...data.options import check_choice, check_number
+from ...data.pack import FLAT, UNSAVED
 from ...data.types import Array
+from ...devices.levels import Levels
 from .amplifier import Amplifier
 from .cell import Cell
 
@@ -35,6 +36,9 @@ gmin outweighs it.
 """
 
 LINES_MAX = 1024
+
+Drive: TypeAlias = Literal["left", "both"]
+Sense: TypeAlias = Literal["bottom", "both"]
 
 
 class Wires(NamedTuple):
@@ -55,8 +59,8 @@ class Wires(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Tile:
-    """An array of ``rows`` x ``cols`` equal cells; their conductances are an engine's business.
+class Layout:
+    """Lines, wires and periphery of an array of ``rows`` x ``cols`` cells, whatever these are.
 
     Raises
     ------
@@ -74,10 +78,9 @@ class Tile:
     """Output resistance of a driver [ohm]."""
     r_sense: float = 20.0
     """Input resistance of a sense amplifier [ohm]."""
-    cell: Cell = field(default_factory=Cell.resistor, metadata=FLAT)
-    drive: Literal["left", "both"] = "left"
+    drive: Drive = "left"
     """Where the word lines are driven."""
-    sense: Literal["bottom", "both"] = "bottom"
+    sense: Sense = "bottom"
     """Where the bit lines are sensed; the currents of both ends are added."""
     amplifier: Amplifier | None = None
     """Amplifier at each sensed end; without one the sense input is held at 0 V exactly."""
@@ -89,25 +92,22 @@ class Tile:
     """Seed of that spread."""
 
     def __post_init__(self) -> None:
-        for name in ("rows", "cols"):
-            count = getattr(self, name)
-            if not isinstance(count, (int, np.integer)) or not 1 <= count <= LINES_MAX:
-                raise InputError(
-                    f"tile: {name} must be an integer from 1 to {LINES_MAX}, got {count!r}"
-                )
-        for name in ("r_row", "r_col", "r_driver", "r_sense"):
-            value = getattr(self, name)
-            if not isinstance(value, (int, float, np.number)) or not R_MIN <= value <= R_MAX:
-                raise InputError(
-                    f"tile: {name} must be from {R_MIN:g} to {R_MAX:g} ohm, got {value!r}"
-                )
-        for name, known in (("drive", ("left", "both")), ("sense", ("bottom", "both"))):
-            if getattr(self, name) not in known:
-                raise InputError(
-                    f"tile: {name} must be one of {known}, got {getattr(self, name)!r}"
-                )
-        if not 0.0 <= self.wire_spread <= 1.0:
-            raise InputError(f"tile: wire_spread must be from 0 to 1, got {self.wire_spread!r}")
+        check_number(
+            "tile", rows=self.rows, cols=self.cols, whole=True, at_least=1, at_most=LINES_MAX
+        )
+        check_number(
+            "tile",
+            r_row=self.r_row,
+            r_col=self.r_col,
+            r_driver=self.r_driver,
+            r_sense=self.r_sense,
+            at_least=R_MIN,
+            at_most=R_MAX,
+        )
+        check_choice("tile", "drive", self.drive, get_args(Drive))
+        check_choice("tile", "sense", self.sense, get_args(Sense))
+        check_number("tile", wire_spread=self.wire_spread, at_least=0, at_most=1)
+        check_number("tile", wire_seed=self.wire_seed, whole=True, at_least=0)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -140,3 +140,29 @@ class Tile:
             bottom=1.0 / (bottom + self.r_sense),
             top=1.0 / (top + self.r_sense) if self.sense == "both" else np.zeros(n),
         )
+
+
+@dataclass(frozen=True)
+class Tile(Layout):
+    """An array of equal cells; their conductances are an engine's business.
+
+    Raises
+    ------
+    InputError
+        As for a :class:`Layout`, and if cell and levels are meant at different read voltages.
+    """
+
+    cell: Cell = field(default=None, metadata=FLAT)  # type: ignore[assignment]  # never None once made
+    """What sits at a crossing; by default the device of the levels, or a resistor."""
+    levels: Levels | None = field(default=None, compare=False, repr=False, metadata=UNSAVED)
+    """What the cells are programmed to, where that is known. Two tiles are the same, whatever their
+    devices are to hold.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.cell is None:
+            made = Cell.resistor() if self.levels is None else Cell.of(self.levels)
+            object.__setattr__(self, "cell", made)
+        if self.levels is not None:
+            self.cell.check_voltage(self.levels.v_read)

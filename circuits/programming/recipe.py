@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...data.errors import InputError
 from ...data.types import Array
+from ...devices.levels import V_READ
 
 Indices = NDArray[np.intp]
 
@@ -170,7 +171,7 @@ class Recipe:
     """Pulses that lower it."""
     tolerance: float
     """Half width of the accepted band around the target [S]."""
-    v_read: float = 0.2
+    v_read: float = V_READ
     """Voltage of the verify read [V]."""
     read_time: float = 1e-7
     """Duration of a verify read [s]."""

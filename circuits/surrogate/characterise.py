@@ -1,6 +1,12 @@
 """What ngspice says about a cell and a tile: all that a surrogate is fitted to and judged by."""
 
-__all__ = ["Characterisation", "Vectors", "characterise", "load_characterisation"]
+__all__ = [
+    "Characterisation",
+    "CharacteriseOptions",
+    "Vectors",
+    "characterise",
+    "load_characterisation",
+]
 
 import time
 from dataclasses import dataclass, field
@@ -10,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ...data.errors import InputError
+from ...data.options import check_number
 from ...data.store import digest, pack, reading, unpack, write_record
 from ...data.types import Array, Progress
 from ...devices.levels import Levels
@@ -85,13 +92,26 @@ def load_characterisation(path: str | Path) -> Characterisation:
         return unpack(Characterisation, tree)
 
 
+@dataclass(frozen=True)
+class CharacteriseOptions:
+    """What is read in ngspice."""
+
+    vectors: int = 18
+    """Tile vectors for the fit, over two patterns of different density; rounded up to share evenly."""
+    held_out: int = 18
+    """Tile vectors for the judgement, over three other patterns; rounded up too."""
+    bipolar: bool = False
+    """Whether row voltages of both signs will come."""
+
+    def __post_init__(self) -> None:
+        check_number("surrogate", vectors=self.vectors, whole=True, at_least=len(FITTED))
+        check_number("surrogate", held_out=self.held_out, whole=True, at_least=len(HELD_OUT))
+
+
 def characterise(
     tile: Tile,
-    levels: Levels,
+    options: CharacteriseOptions | None = None,
     *,
-    vectors: int = 18,
-    held_out: int = 18,
-    bipolar: bool = False,
     seed: int = 0,
     workers: int | None = None,
     memory: float = MEMORY,
@@ -102,15 +122,10 @@ def characterise(
     Parameters
     ----------
     tile
-        The tile; its cell's read voltage is the full swing.
-    levels
-        The conductances that devices will be programmed to.
-    vectors
-        Tile vectors for the fit, over two patterns of different density; rounded up to share evenly.
-    held_out
-        Tile vectors for the judgement, over three other patterns; rounded up too.
-    bipolar
-        Whether row voltages of both signs will come.
+        The tile, with the levels that its devices will be programmed to; its cell's read voltage is
+        the full swing.
+    options
+        What is read.
     seed
         Seed of patterns and vectors.
     workers
@@ -119,13 +134,16 @@ def characterise(
         Memory that each of them may take [byte].
     progress
         Called after every pattern.
+
+    Raises
+    ------
+    InputError
+        If the tile has no levels.
     """
-    if vectors < 2 or held_out < 3:
-        raise InputError(
-            f"a characterisation takes at least 2 vectors and 3 held-out ones, got {vectors} and"
-            f" {held_out}"
-        )
-    tile.cell.check_voltage(levels.v_read)
+    options, levels = options or CharacteriseOptions(), tile.levels
+    if levels is None:
+        raise InputError("a characterisation needs a tile with levels: Tile(..., levels=...)")
+    bipolar = options.bipolar
     began = time.perf_counter()
     rng = np.random.default_rng([seed, 0x5EED])
     total = 1 + len(FITTED) + len(HELD_OUT)
@@ -137,7 +155,7 @@ def characterise(
         progress(1, total)
     groups = []
     done = 1
-    for families, count in ((FITTED, vectors), (HELD_OUT, held_out)):
+    for families, count in ((FITTED, options.vectors), (HELD_OUT, options.held_out)):
         g = np.stack([pattern(family, tile.shape, levels.g, rng) for family in families])
         many = -(-count // len(families))
         v = np.stack([row_voltages(many, tile.rows, full, rng, bipolar=bipolar) for _ in families])

@@ -7,39 +7,33 @@ from typing import Annotated, Any
 
 import typer
 
-from ..console import SEED, Json, bar, emit
+from ..console import Json, bar, emit
+from ..groups import grouped
+from ..settings import Source
 
 
+@grouped
 def characterise(
     record: Annotated[Path, typer.Argument(help="Where to keep the characterisation (HDF5).")],
-    config: Annotated[
-        str, typer.Option(help="Device, levels and tile: a preset, or a configuration file (TOML).")
-    ] = "demo",
-    change: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a key, e.g. tile.rows=32."),
+    source: Source,
+    bipolar: Annotated[
+        bool | None, typer.Option(help="Whether row voltages of both signs will come.")
     ] = None,
-    bipolar: Annotated[bool, typer.Option(help="Row voltages of both signs will come.")] = False,
-    seed: Annotated[int | None, typer.Option(help="Seed of patterns and vectors.", **SEED)] = None,
     workers: Annotated[int | None, typer.Option(help="ngspice processes.")] = None,
     json: Json = False,
 ) -> dict[str, Any]:
     """Sweep single cells and read whole tiles in ngspice."""
     from ...circuits.surrogate.characterise import characterise as run
-    from ...training.runs.build import cell_levels, cell_tile
-    from ...training.runs.config import load_config
+    from ...training.runs.build import tile_of
 
-    given = {"seed": seed, "workers": workers}
-    changes = [f"{key}={value}" for key, value in given.items() if value is not None]
-    settings = load_config(config, [*(change or []), *changes])
-    levels = cell_levels(settings)
+    settings = source.read({"workers": workers, "surrogate.bipolar": bipolar})
+    tile = tile_of(settings)
+    levels = tile.levels
+    assert levels is not None
     with bar("characterising cell and tile in ngspice") as progress:
         found = run(
-            cell_tile(settings, levels),
-            levels,
-            vectors=settings.surrogate.vectors,
-            held_out=settings.surrogate.held_out,
-            bipolar=bipolar,
+            tile,
+            settings.surrogate,
             seed=settings.seed,
             workers=settings.workers,
             memory=settings.worker_memory,

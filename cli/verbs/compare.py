@@ -9,25 +9,13 @@ import typer
 
 from ...data.errors import InputError
 from ..console import Json, emit
-from ..job import (
-    Changes,
-    Characterised,
-    ConfigFile,
-    Dask,
-    Out,
-    Preset,
-    Resume,
-    Seed,
-    Terminal,
-    Workers,
-    job,
-)
+from ..groups import grouped
+from ..job import Asked, Terminal, job
 
 
+@grouped
 def compare(
-    preset: Preset = None,
-    config: ConfigFile = None,
-    change: Changes = None,
+    asked: Asked,
     rule: Annotated[
         list[str] | None,
         typer.Option(
@@ -42,12 +30,6 @@ def compare(
             help="Engine for training, by default the configuration's; ideal takes linear devices."
         ),
     ] = None,
-    seed: Seed = None,
-    workers: Workers = None,
-    characterisation: Characterised = None,
-    dask: Dask = None,
-    out: Out = None,
-    resume: Resume = None,
     json: Json = False,
 ) -> None:
     """Train by several update rules over several seeds; print accuracies, writes and costs.
@@ -59,25 +41,25 @@ def compare(
 
     if seeds < 1:
         raise InputError(f"--seeds must be at least 1, got {seeds}")
-    given = {"training.engine": engine, "seed": seed, "workers": workers}
+    given: dict[str, Any] = {"training.engine": engine}
     if engine == "ideal":
         # Without wires the drive undoes the devices' curvature, so that linear ones do as well.
-        given["device.linear"] = "true"
+        given["device.linear"] = True
     with job(
-        preset,
-        config,
-        change,
+        asked,
         given,
-        out=out,
-        resume=resume,
-        characterisation=characterisation,
-        dask=dask,
         again=f"memtwin compare --resume {{}} --seeds {seeds}",
         kind="compare",
     ) as (settings, claim, executor):
         chosen = range(settings.seed, settings.seed + seeds)
         found = compare_in(
-            claim, settings, rule or tuple(RULES), chosen, Terminal(), executor, characterisation
+            claim,
+            settings,
+            rule or tuple(RULES),
+            chosen,
+            Terminal(),
+            executor,
+            asked.characterisation,
         )
     rows = found.summary()
     facts = {

@@ -7,37 +7,18 @@ from typing import Annotated
 import typer
 
 from ..console import Json, emit
-from ..job import (
-    Changes,
-    Characterised,
-    ConfigFile,
-    Dask,
-    Engine,
-    Out,
-    Preset,
-    Resume,
-    Seed,
-    Terminal,
-    Workers,
-    job,
-)
+from ..groups import grouped
+from ..job import Asked, Engine, Terminal, job
 
 
+@grouped
 def run(
-    preset: Preset = None,
-    config: ConfigFile = None,
-    change: Changes = None,
+    asked: Asked,
     engine: Engine = None,
     validate_engine: Annotated[
         str | None, typer.Option(help="Engine for the validation, by default spice.")
     ] = None,
     images: Annotated[int | None, typer.Option(help="Test images read in the validation.")] = None,
-    seed: Seed = None,
-    workers: Workers = None,
-    characterisation: Characterised = None,
-    dask: Dask = None,
-    out: Out = None,
-    resume: Resume = None,
     json: Json = False,
 ) -> None:
     """Run the whole job: characterise, fit the surrogate, train, validate in ngspice, report."""
@@ -49,21 +30,13 @@ def run(
         "training.engine": engine,
         "validation.engine": validate_engine,
         "validation.images": images,
-        "seed": seed,
-        "workers": workers,
     }
     with job(
-        preset,
-        config,
-        change,
+        asked,
         given,
-        out=out,
-        resume=resume,
-        characterisation=characterisation,
-        dask=dask,
         again="memtwin run --resume {}",
     ) as (settings, claim, executor):
-        record = experiment.run(settings, claim, Terminal(), executor, characterisation)
+        record = experiment.run(settings, claim, Terminal(), executor, asked.characterisation)
         page = write_report(record, claim.path / "report.html")
     summary = record["summary"] | {"record": str(record_path(claim.path)), "report": str(page)}
     emit(summary, as_json=json, title=f"run {settings.name}")

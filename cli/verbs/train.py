@@ -3,51 +3,26 @@
 __all__ = ["train"]
 
 from ..console import Json, emit
-from ..job import (
-    Changes,
-    Characterised,
-    ConfigFile,
-    Dask,
-    Engine,
-    Out,
-    Preset,
-    Resume,
-    Seed,
-    Terminal,
-    Workers,
-    job,
-)
+from ..groups import grouped
+from ..job import Asked, Engine, Terminal, job
 
 
+@grouped
 def train(
-    preset: Preset = None,
-    config: ConfigFile = None,
-    change: Changes = None,
+    asked: Asked,
     engine: Engine = None,
-    seed: Seed = None,
-    workers: Workers = None,
-    characterisation: Characterised = None,
-    dask: Dask = None,
-    out: Out = None,
-    resume: Resume = None,
     json: Json = False,
 ) -> None:
     """Characterise, fit the surrogate and train; every finished epoch is a checkpoint."""
     from ...training.runs.run import train_run
 
-    given = {"training.engine": engine, "seed": seed, "workers": workers}
+    given = {"training.engine": engine}
     with job(
-        preset,
-        config,
-        change,
+        asked,
         given,
-        out=out,
-        resume=resume,
-        characterisation=characterisation,
-        dask=dask,
         again="memtwin train --resume {}",
     ) as (settings, claim, executor):
-        result = train_run(settings, claim, Terminal(), executor, characterisation)
+        result = train_run(settings, claim, Terminal(), executor, asked.characterisation)
     last = result.records[-1].summary()
     audits = {
         "audits": len(result.audits),

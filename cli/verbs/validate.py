@@ -16,9 +16,7 @@ def validate(
     images: Annotated[
         int | None, typer.Option(help="Test images; as configured when absent.")
     ] = None,
-    engine: Annotated[
-        str | None, typer.Option(help="spice (default), line, surrogate or ideal.")
-    ] = None,
+    engine: Annotated[str | None, typer.Option(help="Engine; as configured when absent.")] = None,
     dask: Dask = None,
     json: Json = False,
 ) -> None:

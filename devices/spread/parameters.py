@@ -29,6 +29,11 @@ class Lognormal:
 
     sigma: Mapping[str, float]
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Parameters that vary."""
+        return tuple(self.sigma)
+
     def __post_init__(self) -> None:
         """Refuse what is no deviation."""
         for name, value in self.sigma.items():

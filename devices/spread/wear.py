@@ -100,7 +100,7 @@ def failures(cycled: Table, window: float = 2.0) -> tuple[Array, NDArray[np.bool
     InputError
         If a column is missing.
     """
-            missing = {"address", "r_set", "r_reset", "cycle"} - set(cycled.columns)
+    missing = {"address", "r_set", "r_reset", "cycle"} - set(cycled.columns)
     if missing:
         raise InputError(
             f"{cycled.name}: an endurance test has columns address, r_set, r_reset and cycle, here"

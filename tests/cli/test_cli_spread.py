@@ -19,7 +19,7 @@ from memtwin.devices.spread.noise import ReadNoise
 from memtwin.devices.spread.record import load_law, save_law
 from memtwin.devices.spread.relaxation import RelaxationQuantiles
 from memtwin.devices.spread.wear import Wear
-from memtwin.training.runs.build import cell_levels, cell_tile, network_of, train_options, twin_of
+from memtwin.training.runs.build import cell_tile, levels_of, network_of, train_options, twin_of
 from memtwin.training.runs.config import load_config
 from memtwin.training.runs.record import laws_tree
 from memtwin.training.trainer.trainer import Trainer
@@ -127,7 +127,7 @@ def trained(*changes):
     config = load_config("demo", ["training.epochs=1", "device.levels=16", *changes])
     images = load_images("digits")
     few = {name: getattr(images, name)[:200] for name in ("x_train", "y_train", "x_test", "y_test")}
-    images, levels = replace(images, **few), cell_levels(config)
+    images, levels = replace(images, **few), levels_of(config)
     twin = twin_of(config, network_of(config, images), levels, cell_tile(config, levels), Ideal)
     trainer = Trainer(twin, images, train_options(config), nominal_pricing(16))
     trainer.run_epoch()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from memtwin.cli.job import job
+from memtwin.cli.job import Asked, job
 from memtwin.data.errors import EngineError, InputError
 
 
@@ -13,18 +13,8 @@ from memtwin.data.errors import EngineError, InputError
 def test_the_command_that_continues_is_named_where_there_is_something_to_continue(
     error, named, tmp_path, capsys
 ):
-    asked = {
-        "preset": "demo",
-        "config": None,
-        "changes": None,
-        "given": {},
-        "out": tmp_path / "a",
-        "resume": None,
-        "characterisation": None,
-        "dask": None,
-        "again": "memtwin run --resume {}",
-    }
-    with pytest.raises(type(error)), job(**asked):
+    asked = Asked(preset="demo", out=tmp_path / "a")
+    with pytest.raises(type(error)), job(asked, {}, again="memtwin run --resume {}"):
         raise error
     said = capsys.readouterr().err.replace("\n", "")
     assert (f"continue with: memtwin run --resume {tmp_path / 'a'}" in said) == named

@@ -8,20 +8,21 @@ import pytest
 from memtwin.circuits.array.cell import Cell
 from memtwin.circuits.array.tile import Tile
 from memtwin.circuits.engines.ideal import Ideal
-from memtwin.circuits.engines.nodal import Nodal
-from memtwin.circuits.lines.solver import LineSolver
 from memtwin.circuits.surrogate.engine import Surrogate
 from memtwin.data.dataset import load_images
 from memtwin.data.errors import InputError
 from memtwin.devices.pulses.nominal import nominal_pricing
 from memtwin.training.network import mlp
-from memtwin.training.trainer.audit import Auditor
+from memtwin.training.trainer.audit import AuditOptions, Auditor
 from memtwin.training.trainer.checkpoint import load_checkpoint, save_checkpoint
 from memtwin.training.trainer.loop import build_twin, train
-from memtwin.training.trainer.trainer import Trainer, TrainOptions
+from memtwin.training.trainer.options import TrainOptions
+from memtwin.training.trainer.trainer import Trainer
+from memtwin.training.twin.crossbar import Crossbar, MappingOptions
 
-TILE = Tile(32, 32, cell=Cell.resistor(0.2))
-OPTIONS = TrainOptions(epochs=2, batch=50, seed=1)
+TILE = Tile(32, 32, levels=Cell.resistor(0.2).levels(np.linspace(5e-6, 50e-6, 16)))
+OPTIONS = TrainOptions(epochs=2, batch=50)
+SEED = 1
 
 
 @pytest.fixture(scope="module")
@@ -37,19 +38,16 @@ def digits():
 
 
 def twin(engine):
-    return build_twin(
-        mlp(64, 32, 10),
-        tile=TILE,
-        engine=engine,
-        g_levels=np.linspace(5e-6, 50e-6, 16),
-        v_read=0.2,
-        clip=5.0,
-    )
+    return build_twin(mlp(64, 32, 10), Crossbar(TILE, mapping=MappingOptions(clip=5.0)), engine)
+
+
+def auditor_of(every, *, on_record=None, **options):
+    return Auditor(AuditOptions(every=every, engine="nodal", **options), on_record=on_record)
 
 
 def test_an_engine_without_wires_fails_and_the_fallback_passes(digits):
-    auditor = Auditor(Nodal, every=1, bar_percent=1.0, fallback=Nodal)
-    result = train(twin(Ideal), digits, OPTIONS, nominal_pricing(16), auditor=auditor)
+    auditor = auditor_of(1, bar_percent=1.0, fallback="nodal")
+    result = train(twin(Ideal), digits, OPTIONS, nominal_pricing(16), seed=SEED, auditor=auditor)
     first, *others = result.audits
     assert not first.passed
     assert first.engine == "ideal"
@@ -61,8 +59,10 @@ def test_an_engine_without_wires_fails_and_the_fallback_passes(digits):
 
 def test_audits_do_not_change_the_training(digits):
     costs = nominal_pricing(16)
-    plain = train(twin(Ideal), digits, OPTIONS, costs)
-    audited = train(twin(Ideal), digits, OPTIONS, costs, auditor=Auditor(Nodal, every=2))
+    plain = train(twin(Ideal), digits, OPTIONS, costs, seed=SEED)
+    audited = train(
+        twin(Ideal), digits, OPTIONS, costs, seed=SEED, auditor=auditor_of(2, fallback="none")
+    )
     np.testing.assert_array_equal(plain.weights[0], audited.weights[0])
     assert [(record.epoch, record.batch) for record in audited.audits] == [
         (1, 2), (1, 4), (1, 6), (2, 2), (2, 4), (2, 6),
@@ -71,8 +71,10 @@ def test_audits_do_not_change_the_training(digits):
 
 def test_a_resumed_training_remembers_its_audits_and_its_fallback(digits, tmp_path):
     def trainer():
-        auditor = Auditor(Nodal, every=3, fallback=Nodal)
-        return Trainer(twin(Ideal), digits, OPTIONS, nominal_pricing(16), auditor=auditor)
+        auditor = auditor_of(3, fallback="nodal")
+        return Trainer(
+            twin(Ideal), digits, OPTIONS, nominal_pricing(16), seed=SEED, auditor=auditor
+        )
 
     first, second = trainer(), trainer()
     first.run_epoch()
@@ -84,9 +86,9 @@ def test_a_resumed_training_remembers_its_audits_and_its_fallback(digits, tmp_pa
 
 def test_a_training_that_fell_back_is_resumed_bit_for_bit(digits, tmp_path):
     def trainer():
-        auditor = Auditor(Nodal, every=4, bar_percent=1e-9, fallback=LineSolver)
+        auditor = auditor_of(4, bar_percent=1e-9)
         costs = nominal_pricing(16)
-        return Trainer(twin(Surrogate), digits, OPTIONS, costs, auditor=auditor)
+        return Trainer(twin(Surrogate), digits, OPTIONS, costs, seed=SEED, auditor=auditor)
 
     straight, stopped, resumed = trainer(), trainer(), trainer()
     straight.run_epoch()
@@ -104,13 +106,27 @@ def test_a_training_that_fell_back_is_resumed_bit_for_bit(digits, tmp_path):
 
 def test_findings_are_told(digits):
     heard = []
-    auditor = Auditor(Nodal, every=5, on_record=heard.append)
-    result = train(twin(Ideal), digits, OPTIONS, nominal_pricing(16), auditor=auditor)
+    auditor = auditor_of(5, fallback="none", on_record=heard.append)
+    result = train(twin(Ideal), digits, OPTIONS, nominal_pricing(16), seed=SEED, auditor=auditor)
     assert tuple(heard) == result.audits
     # Every fifth batch of both epochs of six: the fifth, and the fourth of the second.
     assert [(record.epoch, record.batch) for record in heard] == [(1, 5), (2, 4)]
 
 
-def test_bad_audits_are_said():
-    with pytest.raises(InputError, match="must be positive"):
-        Auditor(Nodal, every=0)
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"every": -1}, "audit: every must be a whole number, at least 0, got -1"),
+        ({"vectors": 0}, "audit: vectors must be a whole number, at least 1"),
+        ({"bar_percent": 0.0}, "audit: bar_percent must be above 0"),
+        ({"engine": "nodla"}, r"there is no engine 'nodla' \(did you mean 'nodal'\?\)"),
+        ({"fallback": "lines"}, "did you mean 'line'"),
+    ],
+)
+def test_bad_audits_are_said(options, words):
+    with pytest.raises(InputError, match=words):
+        AuditOptions(**options)
+
+
+def test_none_are_due_where_none_are_wanted():
+    assert not any(Auditor(AuditOptions(every=0)).due(batch) for batch in range(1000))

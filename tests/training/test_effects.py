@@ -26,10 +26,10 @@ from memtwin.devices.spread.stuck import Stuck
 from memtwin.devices.spread.wear import Wear
 from memtwin.training.rules.quantise import Uniform
 from memtwin.training.rules.rule import Writes
-from memtwin.training.runs.build import cell_levels, write_costs, write_spread, write_tolerance
+from memtwin.training.runs.build import levels_of, write_costs, write_spread, write_tolerance
 from memtwin.training.runs.config import load_config, parse_config
 from memtwin.training.twin.devices import Devices
-from memtwin.training.twin.matrix import MappedMatrix, MappingOptions
+from memtwin.training.twin.matrix import MappedMatrix
 
 EXACT = {"programming": 0.0, "read": 0.0}
 QUANTILES = RelaxationQuantiles(
@@ -248,10 +248,10 @@ def test_tables_and_paths_of_a_configuration(tmp_path, monkeypatch):
     again = parse_config(config.model_dump(), "again")
     assert again == config
     assert type(config).model_validate_json(config.model_dump_json()) == config
-    spread = write_spread(config, cell_levels(config).device)
+    spread = write_spread(config, levels_of(config).device)
     assert spread == Spread(Lognormal({"A_p": 0.03}), PulseSpread(0.02), noise)
     span = 14e-6 * 0.9
-    levels = cell_levels(config)
+    levels = levels_of(config)
     assert write_tolerance(config, levels) == pytest.approx(3**0.5 * 0.5e-7 / span * 15)
     changed = load_config("demo", ["effects.programming.kind=pcm"])
     assert changed.effects.laws.programming == PcmProgramming()
@@ -283,7 +283,7 @@ def test_what_is_no_law_gets_one_sentence(change, sentence):
 def test_a_missing_law_is_named_before_anything_is_made():
     config = load_config("demo", ["effects.read=nowhere.h5"])
     with pytest.raises(InputError, match=r"effects.read: there is no law record at nowhere.h5"):
-        write_tolerance(config, cell_levels(config))
+        write_tolerance(config, levels_of(config))
 
 
 def test_numbers_and_laws_of_a_write_population_agree():
@@ -326,7 +326,7 @@ def test_a_table_of_writes_by_another_law_is_refused(tmp_path):
     noise = save_law(ReadNoise(0.002, 0.9, 1e-5), tmp_path / "noise.h5")
     changes = [f"device.verify_noise={noise}", "device.levels=3", "device.pulse_spread=0.0"]
     config = load_config("demo", changes)
-    levels, path = cell_levels(config), tmp_path / "write_table.h5"
+    levels, path = levels_of(config), tmp_path / "write_table.h5"
     made = write_costs(config, levels, path=path)
     np.testing.assert_array_equal(write_costs(config, levels, path=path).pulses, made.pulses)
     save_law(ReadNoise(0.003), noise)

@@ -1,6 +1,7 @@
 """Matrices on tiles: where devices sit, what they compute, their effects, calibration."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,8 +17,9 @@ from memtwin.devices.spread.effects import Effects
 from memtwin.training.network import mlp
 from memtwin.training.rules.quantise import Uniform, pair
 from memtwin.training.rules.rule import Writes
+from memtwin.training.twin.crossbar import Crossbar, MappingOptions
 from memtwin.training.twin.devices import Devices
-from memtwin.training.twin.matrix import MappedMatrix, MappingOptions
+from memtwin.training.twin.matrix import MappedMatrix
 from memtwin.training.twin.placement import Placement
 from memtwin.training.twin.twin import MemristorTwin
 
@@ -25,20 +27,15 @@ EXACT = Effects(programming=0.0, read=0.0)
 LEVELS = np.linspace(5e-6, 50e-6, 8)
 
 
-def matrix_of(codes, rng, *, tile=None, effects=EXACT, v_read=0.2, **options):
+def with_levels(tile):
+    return replace(tile, levels=tile.cell.levels(LEVELS))
+
+
+def matrix_of(codes, rng, *, tile=None, effects=EXACT, **options):
     tile = tile or Tile(8, 6, cell=Cell.resistor(0.2))
     rows = len(codes) + (options.get("bias") == "digital")
-    matrix = MappedMatrix(
-        (rows, codes.shape[1]),
-        tile=tile,
-        engine=Ideal,
-        g_levels=LEVELS,
-        v_read=v_read,
-        clip=1.4,
-        effects=effects,
-        options=MappingOptions(**options),
-        rng=rng,
-    )
+    crossbar = Crossbar(with_levels(tile), effects, MappingOptions(**options))
+    matrix = MappedMatrix((rows, codes.shape[1]), crossbar, Ideal, rng, clip=1.4)
     level = np.stack(pair(codes.ravel()), axis=-1).ravel()
     matrix.write(Writes(np.arange(level.size), np.zeros_like(level), level, codes.size), rng)
     return matrix
@@ -232,15 +229,8 @@ def test_drift_grows_with_age_and_a_write_ends_it(rng):
 
 
 def test_twin_counts_devices_and_tiles(rng):
-    tile = Tile(64, 64, cell=Cell.resistor(0.2))
-    twin = MemristorTwin(
-        mlp(784, 100, 10),
-        tile=tile,
-        engine=Ideal,
-        g_levels=LEVELS,
-        v_read=0.2,
-        rng=rng,
-    )
+    tile = Tile(64, 64, levels=Cell.resistor(0.2).levels(LEVELS))
+    twin = MemristorTwin(mlp(784, 100, 10), Crossbar(tile), Ideal, rng)
     assert twin.devices == 159_020
     assert twin.tiles == 13 * 4 + 2
 
@@ -261,7 +251,7 @@ def test_the_largest_input_is_driven_at_the_voltage_of_the_cell(v_read, drive, r
 
     cell = Cell.sinh(10.0, v_read) if drive == "device" else Cell.resistor(v_read)
     codes = random_codes(rng, 8, 3)
-    matrix = matrix_of(codes, rng, tile=Tile(8, 6, cell=cell), v_read=None, drive=drive)
+    matrix = matrix_of(codes, rng, tile=Tile(8, 6, cell=cell), drive=drive)
     matrix.use(Watched)
     a = rng.random((20, 8), np.float32)
     np.testing.assert_allclose(matrix.multiply(a, None), a @ (codes * 0.2), atol=2e-3)
@@ -271,18 +261,33 @@ def test_the_largest_input_is_driven_at_the_voltage_of_the_cell(v_read, drive, r
 
 @given(st.floats(0.01, 1.0), st.floats(0.01, 1.0))
 def test_another_read_voltage_than_the_cells_is_refused(cell, asked):
-    rng, codes = np.random.default_rng(1), np.zeros((2, 1), np.float32)
-    tile = Tile(4, 4, cell=Cell.sinh(5.0, cell))
+    levels = Cell.sinh(5.0, asked).levels(LEVELS)
     if abs(asked / cell - 1.0) < 1e-9:
         return
-    with pytest.raises(InputError, match=re.escape(f"{cell:g} V, v_read = {asked:g} V")):
-        matrix_of(codes, rng, tile=tile, v_read=asked)
+    with pytest.raises(
+        InputError, match=re.escape(f"{cell:g} V, its levels at v_read = {asked:g} V")
+    ):
+        Tile(4, 4, cell=Cell.sinh(5.0, cell), levels=levels)
+
+
+def test_a_crossbar_needs_levels_and_pairs_of_columns():
+    with pytest.raises(InputError, match=r"needs a tile with conductance levels .* levels=make"):
+        Crossbar(Tile(4, 4))
+    with pytest.raises(InputError, match=r"cols must be even, .* got 5"):
+        Crossbar(with_levels(Tile(4, 5)))
+
+
+def test_a_tile_with_levels_has_their_device_in_its_cells():
+    cell = Cell.sinh(5.0, 0.3)
+    tile = Tile(4, 4, levels=cell.levels(LEVELS))
+    assert tile.cell == cell
+    # What devices are programmed to makes no other tile.
+    assert tile == Tile(4, 4, cell=cell)
 
 
 def test_a_matrix_without_weights_is_not_read(rng):
-    twin = MemristorTwin(
-        mlp(4, 2), tile=Tile(4, 4, cell=Cell.resistor(0.2)), engine=Ideal, g_levels=LEVELS, rng=rng
-    )
+    crossbar = Crossbar(Tile(4, 4, levels=Cell.resistor(0.2).levels(LEVELS)))
+    twin = MemristorTwin(mlp(4, 2), crossbar, Ideal, rng)
     with pytest.raises(InputError, match="hold no weights yet"):
         twin.forward(np.ones((1, 4), np.float32), None)
     twin.matrices[0].state()
@@ -301,6 +306,9 @@ def test_vectors_of_zeros_leave_the_range_of_the_adc(rng):
         (lambda rng: Placement(3, 3, 4, 5), "even number"),
         (lambda rng: Effects(read=-0.1), "read must be from 0 to 1"),
         (lambda rng: MappingOptions(adc_bits=0), "adc_bits"),
+        (lambda rng: MappingOptions(clip=-1.0), "mapping: clip must be above 0"),
+        (lambda rng: MappingOptions(clip=np.inf), "mapping: clip must be above 0"),
+        (lambda rng: MappingOptions(gain="colum"), "did you mean 'column'"),
         (lambda rng: MappingOptions(drive="bits"), "need dac_bits"),
     ],
 )
@@ -311,9 +319,9 @@ def test_bad_options_are_said(make, words, rng):
 
 @pytest.mark.parametrize("g", [[1e-6], [1e-6, 1e-6, 4e-6], [2e-6, 1e-6], [1e-6, np.nan]])
 def test_levels_must_rise(g, rng):
-    tile = Tile(4, 4, cell=Cell.resistor(0.2))
+    tile = Tile(4, 4, levels=Cell.resistor(0.2).levels(g))
     with pytest.raises(InputError, match="conductance levels"):
-        MemristorTwin(mlp(3, 2), tile=tile, engine=Ideal, g_levels=g, v_read=0.2, rng=rng)
+        MemristorTwin(mlp(3, 2), Crossbar(tile), Ideal, rng)
 
 
 def exact_lines(tile):

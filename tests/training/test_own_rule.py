@@ -22,7 +22,7 @@ from memtwin.training.runs.config import load_config
 from memtwin.training.runs.folder import stored_config
 from memtwin.training.trainer.checkpoint import load_checkpoint, save_checkpoint
 from memtwin.training.trainer.loop import build_twin
-from memtwin.training.trainer.trainer import Trainer, TrainOptions
+from memtwin.training.trainer.trainer import Trainer
 
 MODULE = '''
 from dataclasses import dataclass
@@ -81,9 +81,9 @@ from memtwin.training.network import mlp
 from memtwin.training.runs.config import load_config
 from memtwin.training.runs.run import run
 from memtwin.training.trainer.loop import build_twin, train
-from memtwin.training.trainer.trainer import TrainOptions
+from memtwin.training.trainer.options import TrainOptions
 from memtwin.devices.pulses.nominal import nominal_pricing
-from memtwin.training.twin.matrix import MappingOptions
+from memtwin.training.twin.crossbar import MappingOptions
 import numpy as np
 
 twin = build_twin(

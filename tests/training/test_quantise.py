@@ -33,9 +33,9 @@ from memtwin.training.rules.rule import Start, Writes
 from memtwin.training.rules.siamese import COMPENSATIONS, Siamese, SiameseOptions
 from memtwin.training.trainer.checkpoint import load_checkpoint, save_checkpoint
 from memtwin.training.trainer.loop import build_twin, train
-from memtwin.training.trainer.trainer import Trainer, TrainOptions
+from memtwin.training.trainer.trainer import Trainer
+from memtwin.training.twin.crossbar import MappingOptions
 from memtwin.training.twin.devices import Devices
-from memtwin.training.twin.matrix import MappingOptions
 
 LOGARITHMIC = np.geomspace(5e-6, 50e-6, 16)
 POWERS = np.array([0.0, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0]) * 45e-6 + 5e-6

@@ -178,7 +178,10 @@ def test_schedules():
         (lambda: Coding(Uniform(4), float("nan")), "positive and finite"),
         (lambda: SiameseOptions(compensation="carri"), "did you mean 'carry'"),
         (lambda: SiameseOptions(hysteresis=-1.0), "hysteresis"),
-        (lambda: SiameseOptions(accumulate=0), "at least 1 batch"),
+        (
+            lambda: SiameseOptions(accumulate=0),
+            "training: accumulate must be a whole number, at least 1, got 0",
+        ),
         (lambda: make_optimiser("sdg", (2, 2)), "did you mean 'sgd'"),
         (lambda: schedule("cosin", 0.1, 0.8, 0, 1), "did you mean 'cosine'"),
     ],

@@ -27,22 +27,23 @@ from memtwin.training.rules.bad_cells import Limits
 from memtwin.training.rules.baselines import ClosedLoopOptions
 from memtwin.training.rules.quantise import Uniform
 from memtwin.training.rules.rule import Writes
-from memtwin.training.rules.siamese import SiameseOptions
-from memtwin.training.runs.build import cell_levels, train_options, write_costs
+from memtwin.training.runs.build import levels_of, write_costs
 from memtwin.training.runs.config import load_config
 from memtwin.training.trainer.loop import build_twin
-from memtwin.training.trainer.trainer import Trainer, TrainOptions
+from memtwin.training.trainer.options import TrainOptions
+from memtwin.training.trainer.trainer import Trainer
+from memtwin.training.twin.crossbar import Crossbar, MappingOptions
 from memtwin.training.twin.devices import Devices
 from memtwin.training.twin.ledger import Ledger
 from memtwin.training.twin.placement import Placement
 
 F = np.float32
-OPTIONS = TrainOptions(epochs=2, batch=20, decay=0.9, seed=3)
+OPTIONS = TrainOptions(epochs=2, batch=20, decay=0.9)
 
 
 @pytest.fixture(scope="module")
 def levels():
-    return cell_levels(load_config("demo"))
+    return levels_of(load_config("demo"))
 
 
 @pytest.fixture(scope="module")
@@ -167,16 +168,10 @@ def digits():
 
 
 def trained(digits, costs, effects, **changes):
-    twin = build_twin(
-        mlp(64, 16, 10),
-        tile=Tile(32, 32, cell=Cell.resistor(0.2)),
-        engine=Ideal,
-        g_levels=np.linspace(5e-6, 50e-6, 16),
-        v_read=0.2,
-        clip=5.0,
-        effects=effects,
-    )
-    trainer = Trainer(twin, digits, replace(OPTIONS, **changes), costs)
+    tile = Tile(32, 32, levels=Cell.resistor(0.2).levels(np.linspace(5e-6, 50e-6, 16)))
+    crossbar = Crossbar(tile, effects, MappingOptions(clip=5.0))
+    twin = build_twin(mlp(64, 16, 10), crossbar, Ideal)
+    trainer = Trainer(twin, digits, replace(OPTIONS, **changes), costs, seed=3)
     for _ in range(2):
         trainer.run_epoch()
     return trainer
@@ -191,22 +186,21 @@ STUCK = Effects(stuck=0.1, stuck_high=0.5)
 
 
 def test_stuck_devices_cost_all_patience_at_every_vain_write(digits, costs):
-    options = SiameseOptions(spare_failed=False)
-    found = trained(digits, costs, STUCK, rule_options=options)
+    found = trained(digits, costs, STUCK, spare_failed=False)
     stuck, mine = stuck_of(found), found.ledger.devices[0]
     pulses = mine.pulses_up + mine.pulses_down
     at = stuck & (mine.writes > 0)
     # Of the writes to a stuck device those to the level that it has need no pulse.
     assert pulses[at].sum() > 0.4 * 8 * mine.writes[at].sum()
     assert np.all(mine.reads[at] == pytest.approx(pulses[at] + mine.writes[at]))
-    sound = trained(digits, costs, Effects(), rule_options=options).ledger.devices[0]
+    sound = trained(digits, costs, Effects(), spare_failed=False).ledger.devices[0]
     each = (sound.pulses_up + sound.pulses_down).sum() / sound.writes.sum()
     assert pulses[at].sum() / mine.writes[at].sum() > 2.0 * each
 
 
 def test_failed_devices_are_asked_no_more_for_what_they_cannot_reach(digits, costs):
     spared = trained(digits, costs, STUCK)
-    vain = trained(digits, costs, STUCK, rule_options=SiameseOptions(spare_failed=False))
+    vain = trained(digits, costs, STUCK, spare_failed=False)
     stuck = stuck_of(spared)
     # A stuck device is written once in vain, before training or in it; then it is known.
     assert spared.ledger.devices[0].writes[stuck].max() <= 1
@@ -257,10 +251,8 @@ def test_a_device_out_of_reach_is_written_up_to_its_reach_and_down_again(digits,
 
 def test_the_option_is_in_the_configuration():
     for rule in ("closed loop", "siamese"):
-        options = train_options(
-            load_config("demo", [f"training.rule={rule}", "training.spare_failed=false"])
-        )
-        assert not options.of_rule.spare_failed
+        config = load_config("demo", [f"training.rule={rule}", "training.spare_failed=false"])
+        assert not config.training.of_rule.spare_failed
 
 
 def test_a_device_without_a_recipe_is_given_up_after_the_longest_write():

@@ -6,7 +6,7 @@ stay ordinary parameters. :class:`SiameseOptimizer` wraps any torch optimiser: t
 float weights, and the few devices whose level must change are written. Needs the extra
 ``memtwin[torch]``; tiles are computed on the CPU, whatever the model's device.
 
->>> model = convert(model, tile=tile, engine=Ideal, g_levels=levels.g)
+>>> model = convert(model, Crossbar(Tile(64, 64, levels=levels)), Ideal)
 >>> optimiser = SiameseOptimizer(model, torch.optim.SGD(model.parameters(), 0.1, 0.9), costs)
 
 ``state_dict`` of both, loaded into a model that was converted in the same way and a new optimiser,

@@ -7,15 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike
 from torch import nn
 from torch.nn.parameter import UninitializedParameter
 
-from ...circuits.array.tile import Tile
 from ...data.errors import InputError, nearest
-from ...devices.spread.effects import Effects
 from ..seeds import generator
-from ..twin.matrix import EngineFactory, MappedMatrix, MappingOptions
+from ..twin.crossbar import Crossbar
+from ..twin.matrix import EngineFactory, MappedMatrix
 from .attention import SplitAttention, call_layers_one_by_one, split_attention
 from .layers import TileLayer, TwinConv2d, TwinLinear, array_of
 
@@ -59,14 +57,9 @@ class Placed:
 
 def convert(
     model: nn.Module,
-    *,
-    tile: Tile,
+    crossbar: Crossbar,
     engine: EngineFactory,
-    g_levels: ArrayLike,
-    v_read: float | None = None,
-    clip: float = 8.0,
-    effects: Effects | None = None,
-    options: MappingOptions | None = None,
+    *,
     seed: int = 0,
     digital: Sequence[str] = (),
     say: Callable[[str], None] | None = print,
@@ -78,9 +71,9 @@ def convert(
     ----------
     model
         Any module; its weights are the float twin's. Shared layers stay shared.
-    clip
-        Largest weight of a layer, in units of ``sqrt(2 / fan_in)``, or its largest weight at
-        present if that is larger.
+    crossbar, engine
+        As for a :class:`.twin.MemristorTwin`. The largest weight of a layer is ``mapping.clip``
+        times ``sqrt(2 / fan_in)``, or its largest weight at present if that is larger.
     seed
         Of the devices' errors and of the noise of reads.
     digital
@@ -88,17 +81,15 @@ def convert(
     say
         Hears the table of :func:`layer_table` in words; ``None`` for silence.
 
-    The other parameters are those of :class:`.twin.MemristorTwin`. The devices hold weights once
-    a :class:`.torch.SiameseOptimizer` has programmed them.
+    The devices hold weights once a :class:`.optimiser.SiameseOptimizer` has programmed them.
 
     Raises
     ------
     InputError
         If there is no layer to convert, or the weights of one are not finite.
     """
-    if not (np.isfinite(clip) and clip > 0.0):
-        raise InputError(f"clip must be positive and finite, got {clip!r}")
-    effects, options = effects or Effects(), options or MappingOptions()
+    mapping = crossbar.mapping
+    without_bias = replace(crossbar, mapping=replace(mapping, bias="device"))
     known = [name for name, _ in model.named_modules()]
     for name in digital:
         if name not in known:
@@ -129,14 +120,10 @@ def convert(
         fan_in = weights[0].size
         matrix = MappedMatrix(
             (fan_in + bias, len(weights)),
-            tile=tile,
-            engine=engine,
-            g_levels=g_levels,
-            v_read=v_read,
-            clip=max(clip * (2.0 / fan_in) ** 0.5, float(np.abs(weights).max())),
-            effects=effects,
-            options=options if bias else replace(options, bias="device"),
-            rng=fixed,
+            crossbar if bias else without_bias,
+            engine,
+            fixed,
+            clip=max(mapping.clip * (2.0 / fan_in) ** 0.5, float(np.abs(weights).max())),
         )
         kind = next(twin for base, twin in TWINS.items() if isinstance(layer, base))
         kind.mount(layer, label, matrix, generator(seed, "reading", k))

@@ -33,7 +33,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from ...data.errors import InputError, nearest
+from ...data.options import check_choice, check_number
 from ...data.types import Array32
 from .bad_cells import Limits
 from .quantise import Uniform, pair
@@ -62,19 +62,13 @@ class SiameseOptions:
     a list of bad cells; else it is written in vain again and again."""
 
     def __post_init__(self) -> None:
-        if self.accumulate < 1:
-            raise InputError(f"gradients accumulate over at least 1 batch, got {self.accumulate}")
-        if not 0.0 <= self.hysteresis < 10.0:
-            raise InputError(
-                f"hysteresis must be from 0 to below 10 level steps, got {self.hysteresis!r}"
-            )
-        if self.compensation not in COMPENSATIONS:
-            raise InputError(
-                f"there is no compensation {self.compensation!r}"
-                f"{nearest(self.compensation, COMPENSATIONS)}"
-            )
-        if self.write_limit is not None and self.write_limit < 1:
-            raise InputError(f"a write limit must be at least 1, got {self.write_limit}")
+        check_number("training", accumulate=self.accumulate, whole=True, at_least=1)
+        check_number("training", hysteresis=self.hysteresis, at_least=0, below=10)
+        check_choice("training", "compensation", self.compensation, COMPENSATIONS)
+        check_number("training", damping=self.damping, at_least=0, below=1)
+        check_number(
+            "training", write_limit=self.write_limit, whole=True, optional=True, at_least=1
+        )
 
 
 class Siamese:

@@ -1,15 +1,15 @@
-"""What a configuration stands for: levels, tile, write costs, images, network, twin and options."""
+"""What a configuration stands for: tile with levels, crossbar, write costs, images, network."""
 
 __all__ = [
     "VALIDATED",
     "auditor_of",
-    "cell_levels",
-    "cell_tile",
     "chosen_images",
+    "crossbar_of",
+    "drawn",
     "engines_of",
+    "levels_of",
     "network_of",
-    "train_options",
-    "twin_of",
+    "tile_of",
     "write_costs",
     "write_spread",
     "write_tolerance",
@@ -22,64 +22,91 @@ from pathlib import Path
 import numpy as np
 
 from ...circuits.array.cell import Cell
-from ...circuits.array.tile import Tile
+from ...circuits.array.tile import Layout, Tile
 from ...circuits.programming.design import design_recipe, fitted_range
 from ...circuits.programming.fractional_moves import make_vain
 from ...circuits.programming.population import Spread, spread_from_fit
 from ...circuits.programming.table import load_table, make_table
 from ...data.dataset import ImageSet
 from ...data.errors import InputError
-from ...data.types import Progress
+from ...data.types import Array, Progress
 from ...devices.device import Device, load_device
 from ...devices.levels import Levels, make_levels
+from ...devices.models import MODELS
 from ...devices.pulses.nominal import nominal_pricing
 from ...devices.pulses.open_loop import open_loop_costs
 from ...devices.pulses.pricing import LevelPricing
 from ...devices.spread.record import saved
 from ..network import AveragePool, MaxPool, Network, lenet, mlp
 from ..trainer.audit import Auditor
-from ..trainer.loop import build_twin
-from ..trainer.trainer import TrainOptions
+from ..twin.crossbar import Crossbar
 from ..twin.matrix import EngineFactory
-from ..twin.twin import MemristorTwin
 from .config import RunConfig
 
+G_MAX = 14e-6
+"""Conductance of the highest level [S], where the configuration leaves it and the area open."""
+
+ON_OFF = 10.0
+"""Highest level over lowest level, where the configuration leaves it open and the device has it."""
+
 TOP_STATE = 0.95
-"""State of the highest level of a device that does not say which states it was fitted in."""
+"""State of the highest level of a device that does not say which states it was fitted in; that of
+the lowest level is as far from the other end, where the device does not reach lower.
+"""
 
 FINEST = 0.02
 """Narrowest band of write-verify [level steps], where no programming error is asked for."""
 
 
-def cell_levels(config: RunConfig) -> Levels:
-    """Return the levels of the run's device, its area scaled so that the highest one has the wanted conductance."""
-    wanted = config.device
-    device = load_device(wanted.name).scaled(1.0)
-    top = float(device.meta.get("x_max", TOP_STATE))
-    area = wanted.g_max / float(device.conductance(top, wanted.v_read))
+def levels_of(config: RunConfig) -> Levels:
+    """Return the levels of the configured device, whose area is scaled so that the highest one has
+    the wanted conductance, where no area is given.
+    """
+    wanted, device = config.device, _device(config.device.name)
+    v_read, top = wanted.v_read, float(device.meta.get("x_max", TOP_STATE))
+    if wanted.area is not None:
+        device = device.scaled(wanted.area)
+        g_max = wanted.g_max or float(device.conductance(top, v_read))
+    else:
+        g_max = wanted.g_max or G_MAX
+        if np.isfinite(device.model.state_range).all():
+            device = device.scaled(g_max / float(device.scaled(1.0).conductance(top, v_read)))
+    g_min = wanted.g_min or g_max / (wanted.on_off or ON_OFF)
+    if wanted.g_min is None and wanted.on_off is None:
+        lowest, margin = device.model.state_range[0], 1.0 - TOP_STATE
+        if g_min < float(device.conductance(lowest, v_read)):
+            g_min = float(device.conductance(device.meta.get("x_min", lowest + margin), v_read))
     return make_levels(
-        device.scaled(area),
-        wanted.levels,
-        wanted.v_read,
-        g_min=wanted.g_max / wanted.on_off,
-        g_max=wanted.g_max,
-        spacing=wanted.spacing,
+        device, wanted.levels, v_read, g_min=g_min, g_max=g_max, spacing=wanted.spacing
     )
 
 
-def cell_tile(config: RunConfig, levels: Levels) -> Tile:
-    """Return the run's tile, the scaled device in every cell, or a resistor if that is wanted."""
-    v_read, wanted = levels.v_read, config.tile.access
-    access = None if wanted is None else wanted.device()
-    cell = (
-        Cell.resistor(v_read, access)
-        if config.device.linear
-        else Cell(levels.device, v_read, access)
-    )
-    plain = {
-        item.name: getattr(config.tile, item.name) for item in fields(Tile) if item.name != "cell"
-    }
-    return Tile(**plain, cell=cell)
+def _device(name: str) -> Device:
+    return Device(name, MODELS[name]) if name == "resistor" else load_device(name)
+
+
+def tile_of(config: RunConfig) -> Tile:
+    """Return the configured tile with its levels, the scaled device in every cell, or a resistor if
+    that is wanted.
+    """
+    levels, access = levels_of(config), config.tile.access
+    linear = config.device.linear
+    cell = Cell.resistor(levels.v_read, access) if linear else Cell.of(levels, access)
+    layout = {item.name: getattr(config.tile, item.name) for item in fields(Layout)}
+    return Tile(**layout, cell=cell, levels=levels)
+
+
+def drawn(tile: Tile, seed: int) -> Array:
+    """Return conductances [S], (rows, cols), each one of the tile's levels, at random."""
+    assert tile.levels is not None
+    rng = np.random.default_rng(seed)
+    g: Array = tile.levels.g[rng.integers(0, tile.levels.count, tile.shape)]
+    return g
+
+
+def crossbar_of(config: RunConfig) -> Crossbar:
+    """Return what the matrices of the run's twin sit on."""
+    return Crossbar(tile_of(config), config.effects, config.mapping)
 
 
 def write_costs(
@@ -139,7 +166,10 @@ def write_spread(config: RunConfig, device: Device) -> Spread:
     if wanted.parameter_spread is None:
         return spread_from_fit(device, c2c=c2c, read=read)
     d2d = saved("parameters", wanted.parameter_spread, "device.parameter_spread")
-    return Spread(d2d, c2c, read)
+    spread = Spread(d2d, c2c, read)
+    for name in spread.parameters.names:
+        device.model.parameter(name)
+    return spread
 
 
 def write_tolerance(config: RunConfig, levels: Levels) -> float:
@@ -149,14 +179,13 @@ def write_tolerance(config: RunConfig, levels: Levels) -> float:
     What it leaves is about uniform in the band, so that the band follows from the programming error
     that training reckons with, however many levels there are; it ends at a quarter step.
     """
-    high = config.device.g_max
-    span = high - high / config.device.on_off
+    span = float(levels.g[-1] - levels.g[0])
     law = config.effects.laws.programming
     share = law.share(span)
     if share is None:
-        g = np.linspace(high - span, high, config.device.levels)
+        g = np.linspace(levels.g[0], levels.g[-1], levels.count)
         share = float(np.sqrt(np.mean(np.square(law.sigma(g, span) / span))))
-    steps = 3.0**0.5 * share * (config.device.levels - 1)
+    steps = 3.0**0.5 * share * (levels.count - 1)
     if config.device.spacing != "even":
         steps *= levels.step / float(np.diff(levels.g).min())
     return float(np.clip(steps, FINEST, 0.25))
@@ -214,34 +243,6 @@ def network_of(config: RunConfig, images: ImageSet) -> Network:
         ) from error
 
 
-def twin_of(
-    config: RunConfig, network: Network, levels: Levels, tile: Tile, engine: EngineFactory
-) -> MemristorTwin:
-    """Return the run's memristor twin, read through ``engine``."""
-    return build_twin(
-        network,
-        tile=tile,
-        engine=engine,
-        g_levels=levels.g,
-        v_read=levels.v_read,
-        clip=config.training.clip,
-        effects=config.effects,
-        options=config.mapping,
-        seed=config.seed,
-    )
-
-
-def train_options(config: RunConfig) -> TrainOptions:
-    """Return the options of the run's training."""
-    wanted = config.training
-    own = {
-        item.name: getattr(wanted, item.name)
-        for item in fields(TrainOptions)
-        if item.name != "rule_options" and hasattr(wanted, item.name)
-    }
-    return TrainOptions(**own, rule_options=wanted.of_rule, seed=config.seed)
-
-
 def audited(config: RunConfig) -> bool:
     """Return whether the run's training is audited."""
     return bool(config.audit.every) and config.training.engine not in ("ideal", config.audit.engine)
@@ -257,13 +258,4 @@ def auditor_of(config: RunConfig, engine: Callable[[str], EngineFactory]) -> Aud
     """Return what audits the run's training, ``engine(name)`` giving the makers of engines; or
     ``None`` where nothing is to be audited.
     """
-    wanted = config.audit
-    if not audited(config):
-        return None
-    return Auditor(
-        engine(wanted.engine),
-        every=wanted.every,
-        vectors=wanted.vectors,
-        bar_percent=wanted.bar_percent,
-        fallback=None if wanted.fallback == "none" else engine(wanted.fallback),
-    )
+    return Auditor(config.audit, engine) if audited(config) else None

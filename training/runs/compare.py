@@ -21,9 +21,8 @@ from ..rules.registry import RULES
 from ..trainer.loop import train_float
 from ..trainer.results import TrainResult
 from ..twin.cost import Cost
-from .build import train_options
 from .claim import Claim, claimed
-from .config import RunConfig
+from .config import FITTED, RunConfig
 from .folder import Folder
 from .listener import Listener, Steps
 from .setup import Setup
@@ -106,7 +105,7 @@ def compare_in(
     """
     _check(rules, seeds)
     steps = Steps(listener)
-    needed = config.training.engine in ("surrogate", "line")
+    needed = config.training.engine in FITTED
     with claimed(folder) as path:
         home = Folder(path, characterisation)
         home.check(config)
@@ -142,7 +141,7 @@ def compare(
         seeded = setup.seeded(seed)
         goals.append(_float_accuracy(seeded, home, steps))
         for name in chosen:
-            result = _train(seeded.with_rule(name), costs, home, steps)
+            result = _train(seeded, name, costs, home, steps)
             steps.say(_training_text(name, seed, result, goals[-1]))
             results[name].append(result)
     rows = tuple(_row(name, runs) for name, runs in results.items())
@@ -156,10 +155,9 @@ def _check(rules: Sequence[str], seeds: Sequence[int]) -> None:
         raise InputError("a comparison needs at least one rule and one seed")
 
 
-def _train(setup: Setup, costs: Pricing, home: Path | None, steps: Steps) -> TrainResult:
-    config = setup.config
-    title = f"{config.training.rule}, seed {config.seed}"
-    file = f"{config.training.rule.replace(' ', '-')}-{config.seed}.h5"
+def _train(setup: Setup, rule: str, costs: Pricing, home: Path | None, steps: Steps) -> TrainResult:
+    setup, seed = setup.with_rule(rule), setup.config.seed
+    title, file = f"{rule}, seed {seed}", f"{rule.replace(' ', '-')}-{seed}.h5"
     with steps.step(title, title) as progress:
         return setup.train(
             setup.twin(),
@@ -172,7 +170,7 @@ def _train(setup: Setup, costs: Pricing, home: Path | None, steps: Steps) -> Tra
 
 def _float_accuracy(setup: Setup, home: Path | None, steps: Steps) -> float:
     """Return the float network's accuracy after the last epoch, or take it from ``home``."""
-    config, options = setup.config, train_options(setup.config)
+    config = setup.config
     path = None if home is None else home / f"float-{config.seed}.h5"
     identity = digest(config.model_dump_json())
     if path is not None and path.exists():
@@ -180,7 +178,9 @@ def _float_accuracy(setup: Setup, home: Path | None, steps: Steps) -> float:
             if tree["identity"] == identity:
                 return float(tree["accuracy"][-1])
     with steps.step(f"float, seed {config.seed}", f"float, seed {config.seed}") as progress:
-        accuracy, _ = train_float(setup.network, setup.images, options, on_batch=progress)
+        accuracy, _ = train_float(
+            setup.network, setup.images, config.training, seed=config.seed, on_batch=progress
+        )
     if path is not None:
         write_record(path, FLOAT, {"identity": identity, "accuracy": np.array(accuracy)})
     steps.say(f"float, seed {config.seed}: {100 * accuracy[-1]:.2f} %")

@@ -1,36 +1,36 @@
 """The configuration of a run: a typed model, read from TOML, with every key checked.
 
 One :class:`RunConfig` says everything that a run depends on; it is stored in the run's record, and
-the same configuration with the same seed gives the same record. Sections that the library has as
-options of its own (:class:`.effects.Effects`, :class:`.mapping.MappingOptions`) are those very
-classes; other defaults are taken from the options that they become.
+the same configuration with the same seed gives the same record. Sections are the library's own
+options where it has them: :class:`.layout.Layout`, :class:`.options.TrainOptions`,
+:class:`.crossbar.MappingOptions`, :class:`.effects.Effects`, :class:`.audit.AuditOptions`; those
+check themselves, and have the defaults.
 """
 
 __all__ = [
-    "AccessConfig",
-    "AuditConfig",
+    "FITTED",
     "DeviceConfig",
-    "EngineName",
     "ImagesConfig",
     "NetworkConfig",
     "RunConfig",
-    "SurrogateConfig",
-    "TileConfig",
-    "TrainingConfig",
-    "ValidationConfig",
+    "SurrogateSection",
+    "TileSection",
+    "TrainingSection",
+    "ValidationSection",
     "load_config",
     "parse_config",
     "presets",
+    "stated_config",
 ]
 
-from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, is_dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias, get_args
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -42,25 +42,31 @@ from pydantic import (
     model_validator,
 )
 
-from ...circuits.array.amplifier import Amplifier
-from ...circuits.array.cell import ACCESS, Access
-from ...circuits.array.tile import Tile
-from ...circuits.registry import known_engine
+from ...circuits.array.cell import Access
+from ...circuits.array.tile import Layout
+from ...circuits.registry import ENGINES
+from ...circuits.surrogate.characterise import CharacteriseOptions
 from ...data.errors import InputError, nearest
 from ...data.files import parse_toml, read_toml
-from ...devices.levels import Spacing
+from ...data.options import check_choice, check_number
+from ...devices.levels import V_READ, Spacing
 from ...devices.spread.effects import Effects
 from ...devices.spread.noise import ReadNoise
 from ...devices.spread.parameters import Lognormal, ParameterSpread
 from ...devices.spread.pulse import PulseSpread
 from ...devices.spread.record import law_tree, said
-from ..rules.registry import check_rescalable, rule_options
-from ..rules.siamese import Compensation, SiameseOptions
-from ..trainer.audit import Auditor
-from ..trainer.trainer import LEARNING_RATE_MAX, TrainOptions
-from ..twin.matrix import MappingOptions
+from ..trainer.audit import AuditOptions
+from ..trainer.options import TrainOptions
+from ..twin.crossbar import MappingOptions
 
-EngineName: TypeAlias = Annotated[str, AfterValidator(known_engine)]
+FITTED = ("surrogate", "line")
+"""Engines that read by the law and resistances fitted to ngspice; they alone have gradients."""
+
+UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
+"""What pydantic calls a key that is not known."""
+
+MOVED = {"training.clip": "mapping.clip"}
+"""Keys by which configurations and records of earlier versions call what has moved since."""
 
 
 class _Section(BaseModel):
@@ -109,12 +115,18 @@ class DeviceConfig(_Section):
     """The device in every cell, and the conductance levels that it is programmed to."""
 
     name: str = "nbsto_32um"
-    """A device of the library, or the path of a device file (TOML)."""
-    g_max: PositiveFloat = 14e-6
-    """Conductance of the highest level at the read voltage [S]; the device's area is scaled to reach it."""
-    on_off: float = Field(10.0, gt=1)
-    """Highest level over lowest level."""
-    v_read: PositiveFloat = 0.05
+    """A device of the library, the path of a device file (TOML), or ``resistor``."""
+    area: PositiveFloat | None = None
+    """Area, in areas of the fitted device; when absent such that the device reaches ``g_max``."""
+    g_max: PositiveFloat | None = None
+    """Conductance of the highest level at the read voltage [S]; when absent 14 µS, or, with an
+    area, what the device reached in its fit.
+    """
+    on_off: float | None = Field(None, gt=1)
+    """Highest level over lowest level; when absent 10, or less where the device reaches less."""
+    g_min: PositiveFloat | None = None
+    """Conductance of the lowest level [S]; when absent it follows from ``on_off``."""
+    v_read: PositiveFloat = V_READ
     """Read voltage, full scale [V]."""
     levels: int = Field(16, ge=2, le=1024)
     spacing: Spacing = "even"
@@ -147,75 +159,16 @@ class DeviceConfig(_Section):
     """Writes that a device is taken to survive. Assumed: a sweep does not show it."""
 
 
-class AccessConfig(_Section):
-    """A device in series with every memristor: one of :data:`.circuits.array.cell.ACCESS`, whose
-    defaults hold for what is absent.
+@dataclass(frozen=True)
+class TileSection(Layout):
+    """``[tile]``: lines, wires and periphery of the largest tile, and the cell's access device. The
+    memristor and its read voltage are those of ``[device]``.
     """
 
-    kind: Literal["transistor", "selector"]
-    v_threshold: float | None = None
-    """Threshold voltage of either kind [V]."""
-    v_gate: float | None = None
-    """Gate voltage of a transistor while its row is read [V]."""
-    k: float | None = None
-    """Transconductance of a transistor [A/V^2]."""
-    channel: float | None = None
-    """Channel-length modulation of a transistor [1/V]."""
-    width: float | None = None
-    """Width of a selector's transition [V]."""
-    g_on: float | None = None
-    """Conductance of a selector that is on [S]."""
-    g_off: float | None = None
-    """Conductance of a selector that is off [S]."""
-
-    @model_validator(mode="after")
-    def _possible(self) -> "AccessConfig":
-        self.device()
-        return self
-
-    def device(self) -> Access:
-        """Return the access device."""
-        kind = ACCESS[self.kind]
-        given = self.model_dump(exclude={"kind"}, exclude_none=True)
-        for name in given:
-            if name not in kind.__dataclass_fields__:
-                raise ValueError(f"{name} does not belong to a {self.kind}")
-        return kind(**given)
-
-
-class TileConfig(_Section):
-    """One physical array, its wires and periphery: the fields of :class:`.circuits.tile.Tile`, and
-    the cell's access device. The memristor and its read voltage are those of ``[device]``.
-    """
-
-    rows: int = Field(64, ge=2, le=1024)
-    cols: int = Field(64, ge=2, le=1024)
-    r_row: PositiveFloat = Tile.r_row
-    """Word-line segment [ohm]."""
-    r_col: PositiveFloat = Tile.r_col
-    """Bit-line segment [ohm]."""
-    r_driver: PositiveFloat = Tile.r_driver
-    """Output of a driver [ohm]."""
-    r_sense: PositiveFloat = Tile.r_sense
-    """Input of a sense amplifier [ohm]."""
-    drive: Literal["left", "both"] = Tile.drive
-    """Where the word lines are driven."""
-    sense: Literal["bottom", "both"] = Tile.sense
-    """Where the bit lines are sensed."""
-    wire_spread: float = Field(Tile.wire_spread, ge=0, le=1)
-    """Relative standard deviation of every wire segment's resistance."""
-    wire_seed: int = Field(Tile.wire_seed, ge=0)
-    """Seed of that spread."""
-    amplifier: Amplifier | None = Tile.amplifier
-    """Amplifier at each sensed end; without one the sense input is held at 0 V exactly."""
-    access: AccessConfig | None = None
-    """Transistor or selector in every cell; none when absent."""
-
-    @model_validator(mode="after")
-    def _pairs(self) -> "TileConfig":
-        if self.cols % 2:
-            raise ValueError(f"cols must be even, for differential column pairs; got {self.cols}")
-        return self
+    rows: int = 64
+    cols: int = 64
+    access: Annotated[Access, Field(discriminator="kind")] | None = None
+    """Transistor or selector in series with every memristor; none when absent."""
 
 
 class NetworkConfig(_Section):
@@ -239,93 +192,40 @@ class NetworkConfig(_Section):
         return self
 
 
-class TrainingConfig(_Section):
-    """The update rule and the optimiser; symbols as in docs/siamese.md."""
+@dataclass(frozen=True)
+class TrainingSection(TrainOptions):
+    """``[training]``: the library's options, and the engine that tiles are read through."""
 
-    engine: EngineName = "surrogate"
-    rule: str = TrainOptions.rule
-    """The Siamese update, a baseline to compare it with, or a registered rule."""
-    rule_options: dict[str, Any] = {}
-    """Options of the rule's own, by name. Keys of this section that its options have as well, as
-    ``hysteresis`` or ``spare_failed``, need not be repeated."""
-    epochs: PositiveInt = TrainOptions.epochs
-    batch: PositiveInt = TrainOptions.batch
-    optimiser: Literal["sgd", "adam"] = TrainOptions.optimiser
-    learning_rate: float = Field(TrainOptions.learning_rate, gt=0, le=LEARNING_RATE_MAX)
-    momentum: float = Field(TrainOptions.momentum, ge=0, lt=1)
-    """Of ``sgd``; decay of the mean gradient for ``adam``."""
-    schedule: Literal["exponential", "cosine", "constant"] = TrainOptions.schedule
-    """How the learning rate falls from epoch to epoch."""
-    decay: float = Field(TrainOptions.decay, gt=0, le=1)
-    """Factor on the learning rate after every epoch, for ``exponential``."""
-    clip: PositiveFloat = 8.0
-    """Largest weight, in standard deviations of the layer's initial weights."""
-    scale: Literal["static", "adaptive"] = TrainOptions.scale
-    """Whether that may change between epochs, at the price of the writes that it takes."""
-    accumulate: PositiveInt = SiameseOptions.accumulate
-    """Batches whose mean gradient makes one update."""
-    hysteresis: float = Field(SiameseOptions.hysteresis, ge=0, lt=10)
-    """Extra distance from the present level before a device is written, in level steps."""
-    compensation: Compensation = SiameseOptions.compensation
-    damping: float = Field(SiameseOptions.damping, ge=0, lt=1)
-    """Strength of the compensation ``damp``."""
-    write_limit: PositiveInt | None = SiameseOptions.write_limit
-    """Writes after which a device is left alone, to spare its endurance; none when absent."""
-    spare_failed: bool = SiameseOptions.spare_failed
-    """Whether a device is asked no more for what it has failed to reach; else it is written in vain
-    again and again."""
-    gradients: Literal["float", "array"] = TrainOptions.gradients
-    """Errors go back through the float weights, or through wires and device laws."""
-    calibration: PositiveInt = TrainOptions.calibration
-    """Training images on which the digital gains are calibrated before every epoch."""
+    engine: str = "surrogate"
 
-    @model_validator(mode="after")
-    def _registered(self) -> "TrainingConfig":
-        self.of_rule  # noqa: B018
-        return self
-
-    @property
-    def of_rule(self) -> Any:
-        """The rule's options; keys here at their default leave it its own."""
-        names = [item.name for item in fields(SiameseOptions)]
-        beside = SiameseOptions(**{name: getattr(self, name) for name in names})
-        return rule_options(self.rule, self.rule_options, beside)
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("training", "engine", self.engine, ENGINES)
 
 
-class AuditConfig(_Section):
-    """Checks of the training engine on random tiles, with the batch's own vectors. The engine
-    ``ideal`` is not audited: it leaves the wires out on purpose.
-    """
+@dataclass(frozen=True)
+class SurrogateSection(CharacteriseOptions):
+    """``[surrogate]``: how it is characterised in SPICE, and what is expected of it."""
 
-    every: int = Field(Auditor.every, ge=0)
-    """Batches between audits, counted through all epochs; 0 for none."""
-    vectors: PositiveInt = Auditor.vectors
-    """Vectors read in each."""
-    engine: EngineName = "spice"
-    """The engine that is trusted."""
-    bar_percent: PositiveFloat = Auditor.bar_percent
-    """Largest NRMSE that passes [% of full scale]."""
-    fallback: Literal["line", "none"] = "line"
-    """The engine that trains on after an audit that did not pass."""
-
-
-class SurrogateConfig(_Section):
-    """How the surrogate is characterised in SPICE, and what is expected of it."""
-
-    vectors: int = Field(18, ge=4)
-    """Tile vectors, over at least two patterns, that the fit uses."""
-    held_out: int = Field(18, ge=4)
-    """Tile vectors that only check it."""
-    bar_percent: PositiveFloat = 0.2
+    bar_percent: float = 0.2
     """Largest NRMSE on the held-out vectors that training accepts [% of full scale]."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number("surrogate", bar_percent=self.bar_percent, above=0)
 
-class ValidationConfig(_Section):
-    """The audit after training: test images read through another engine."""
 
-    engine: EngineName = "spice"
-    images: PositiveInt | None = None
+@dataclass(frozen=True)
+class ValidationSection:
+    """``[validation]``: the audit after training, test images read through another engine."""
+
+    engine: str = "spice"
+    images: int | None = None
     """Test images read; when absent 200, or all of a smaller test set."""
+
+    def __post_init__(self) -> None:
+        check_choice("validation", "engine", self.engine, ENGINES)
+        check_number("validation", images=self.images, whole=True, optional=True, at_least=1)
 
 
 class RunConfig(_Section):
@@ -339,29 +239,25 @@ class RunConfig(_Section):
     """Memory that each of them may take [byte]."""
     images: ImagesConfig = ImagesConfig()
     device: DeviceConfig = DeviceConfig()
-    tile: TileConfig = TileConfig()
+    tile: TileSection = TileSection()
     network: NetworkConfig = NetworkConfig()
-    training: TrainingConfig = TrainingConfig()
+    training: TrainingSection = TrainingSection()
     mapping: MappingOptions = MappingOptions()
     effects: Annotated[Effects, PlainValidator(Effects.of), PlainSerializer(Effects.tree)] = (
         Effects()
     )
-    surrogate: SurrogateConfig = SurrogateConfig()
-    audit: AuditConfig = AuditConfig()
-    validation: ValidationConfig = ValidationConfig()
+    surrogate: SurrogateSection = SurrogateSection()
+    audit: AuditOptions = AuditOptions()
+    validation: ValidationSection = ValidationSection()
 
     @model_validator(mode="after")
     def _possible(self) -> "RunConfig":
-        training = self.training
-        if training.gradients == "array" and (
-            training.engine not in ("line", "surrogate") or self.mapping.drive == "bits"
-        ):
+        engine, drive = self.training.engine, self.mapping.drive
+        if self.training.gradients == "array" and (engine not in FITTED or drive == "bits"):
             raise ValueError(
-                "training.gradients = 'array' needs the engine line or surrogate and an analog"
-                f" drive, got the engine {training.engine!r} and the drive {self.mapping.drive!r}"
+                f"training.gradients = 'array' needs the engine {' or '.join(FITTED)} and an analog"
+                f" drive, got the engine {engine!r} and the drive {drive!r}"
             )
-        if training.scale == "adaptive":
-            check_rescalable(training.rule)
         return self
 
 
@@ -374,8 +270,11 @@ def presets() -> list[str]:
     )
 
 
-def load_config(source: str | Path, changes: Sequence[str] = ()) -> RunConfig:
-    """Read a configuration from a preset's name or a TOML file, with ``changes`` such as ``training.epochs=2`` applied.
+def load_config(
+    source: str | Path, changes: Sequence[str] = (), given: Mapping[str, Any] | None = None
+) -> RunConfig:
+    """Read a configuration from a preset's name or a TOML file, with ``changes`` such as ``training.epochs=2`` applied,
+    and then the keys that are ``given`` with a value other than ``None``.
 
     Raises
     ------
@@ -386,13 +285,16 @@ def load_config(source: str | Path, changes: Sequence[str] = ()) -> RunConfig:
     tree, where = _read(source)
     for change in changes:
         _apply(tree, change)
+    for key, value in (given or {}).items():
+        if value is not None:
+            _put(tree, key, value)
     return parse_config(tree, where)
 
 
 def parse_config(tree: Mapping[str, Any], where: str) -> RunConfig:
     """Check nested mappings as a configuration; ``where`` names their origin in errors."""
     try:
-        return RunConfig.model_validate(tree)
+        return RunConfig.model_validate(stated_config(tree))
     except InputError as error:  # of a section that is the library's own
         raise InputError(f"{where}: {error}") from error
     except (RecursionError, OverflowError) as error:
@@ -401,12 +303,40 @@ def parse_config(tree: Mapping[str, Any], where: str) -> RunConfig:
         raise InputError(f"{where}: {_sentence(error)}") from error
 
 
+def stated_config(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested mappings, as a file or a run's record states them, by the keys of today.
+
+    Raises
+    ------
+    InputError
+        If something is stated by its old key and its new one.
+    """
+    stated = deepcopy(dict(tree))
+    for old, new in MOVED.items():
+        (section, key), (to, name) = old.split("."), new.split(".")
+        held = stated.get(section)
+        if not isinstance(held, dict) or key not in held:
+            continue
+        target = stated.setdefault(to, {})
+        if not isinstance(target, dict) or name in target:
+            raise InputError(f"{old} is called {new} now, and both are given: leave {old} out")
+        target[name] = held.pop(key)
+    return stated
+
+
 def _sentence(error: ValidationError) -> str:
     """Return what is wrong first: where, what was expected, and what came."""
-    first = error.errors()[0]
-    path = ".".join(str(part) for part in first["loc"])
-    if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        return f"unknown key {path!r}{nearest(path.split('.')[-1], _keys(first['loc'][:-1]))}"
+    # Where a value can be of several kinds, each has something to say of it: what a section has
+    # found wrong itself says most, then a key that it does not know.
+    found = error.errors()
+    telling = ("value_error", *UNKNOWN)
+    first = min(found, key=lambda one: (*telling, one["type"]).index(one["type"]))
+    keys, known = _place(first["loc"])
+    if first["type"] not in UNKNOWN and keys and keys[-1] not in known:
+        keys.pop()  # the name of a kind, as of a string
+    path = ".".join(keys)
+    if first["type"] in UNKNOWN:
+        return f"unknown key {path!r}{nearest(keys[-1], known)}"
     if first["type"] == "value_error":
         message = first["msg"].removeprefix("Value error, ")
         said = message.startswith((path, f"unknown key '{path}."))
@@ -429,23 +359,47 @@ def _read(source: str | Path) -> tuple[dict[str, Any], str]:
 
 
 def _apply(tree: dict[str, Any], change: str) -> None:
-    path, equals, value = change.partition("=")
-    if not equals or not path.strip():
+    key, equals, text = (part.strip() for part in change.partition("="))
+    if not equals or not key:
         raise InputError(f"expected KEY=VALUE such as training.epochs=2, got {change!r}")
-    *sections, key = path.strip().split(".")
+    try:
+        value = parse_toml(f"value = {text}", change)["value"]
+    except InputError:
+        value = text
+    _put(tree, key, value)
+
+
+def _put(tree: dict[str, Any], path: str, value: Any) -> None:
+    *sections, key = MOVED.get(path, path).split(".")
     for section in sections:
         tree = tree.setdefault(section, {})
         if not isinstance(tree, dict):
-            raise InputError(f"{path.strip()!r}: {section!r} is a value, not a section")
-    try:
-        tree[key] = parse_toml(f"value = {value.strip()}", change)["value"]
-    except InputError:
-        tree[key] = value.strip()
+            raise InputError(f"{path!r}: {section!r} is a value, not a section")
+    tree[key] = value
 
 
-def _keys(location: Sequence[Any]) -> list[str]:
-    model: Any = RunConfig
+def _place(location: Sequence[Any]) -> tuple[list[str], list[str]]:
+    """Return the keys that lead to a place of pydantic's, without the names of alternatives that it
+    puts between them, and the keys that are known beside the last.
+    """
+    kinds: list[Any] = [RunConfig]
+    path: list[str] = []
+    known: list[str] = []
     for part in location:
-        kind = model.model_fields[part].annotation
-        model = get_args(kind)[0] if get_args(kind) else kind  # a section, or such a one or none
-    return list(model.__dataclass_fields__ if is_dataclass(model) else model.model_fields)
+        chosen = [kind for kind in kinds if part in (kind.__name__, getattr(kind, "kind", None))]
+        if path and chosen:
+            kinds = chosen
+            continue
+        items = {name: item for kind in kinds for name, item in get_type_hints(kind).items()}
+        known = [name for name in items if not name.startswith("_") and name != "model_config"]
+        path.append(str(part))
+        kinds = list(_sections(items.get(part)))
+    return path, known
+
+
+def _sections(kind: Any) -> Iterator[Any]:
+    """Yield the sections that a value of the type ``kind`` can be."""
+    if isinstance(kind, type) and (is_dataclass(kind) or issubclass(kind, BaseModel)):
+        yield kind
+    for part in get_args(kind):
+        yield from _sections(part)

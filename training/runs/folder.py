@@ -110,5 +110,5 @@ class Folder:
             return setup, costs
         path = self.path / "characterisation.h5"
         if self.characterisation is not None and not path.exists():
-            characterised(config, setup.tile, setup.levels, self.characterisation).save(path)
+            characterised(config, setup.tile, self.characterisation).save(path)
         return fitted(setup, steps, path), costs

@@ -7,6 +7,7 @@ __all__ = [
     "FORMAT",
     "KIND",
     "audits_tree",
+    "config_of",
     "counted",
     "device_tree",
     "epochs_tree",
@@ -48,7 +49,7 @@ from ..trainer.results import EpochRecord, TrainResult
 from ..trainer.validate import wilson
 from ..twin.cost import removed_percent
 from ..twin.twin import MemristorTwin
-from .config import RunConfig
+from .config import RunConfig, stated_config
 
 KIND, FORMAT = "run", 2
 
@@ -224,7 +225,7 @@ def wear_tree(result: TrainResult, endurance: float) -> dict[str, Any]:
 
 def summarise(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return the figures that a user asks for first, as flat names and numbers."""
-    config, epochs = json.loads(record["config"]), record["epochs"]
+    config, epochs = config_of(record), record["epochs"]
     validation, check = record["validation"], record.get("surrogate")
     audits = record["audits"]
     said, reference = validation["outputs"].argmax(axis=1), validation["reference"].argmax(axis=1)
@@ -264,6 +265,11 @@ def summarise(record: Mapping[str, Any]) -> dict[str, Any]:
         "ngspice_version": record["versions"]["ngspice"],
         "klu": bool(record["versions"]["klu"]),
     }
+
+
+def config_of(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the configuration that a run's record states, by the keys of today."""
+    return stated_config(json.loads(record["config"]))
 
 
 def counted(epochs: Mapping[str, Array], name: str) -> tuple[Array, Array]:

@@ -21,9 +21,9 @@ from ..trainer.loop import train_float
 from ..trainer.results import TrainResult
 from ..trainer.validate import Validation, validate
 from ..twin.twin import MemristorTwin
-from .build import VALIDATED, engines_of, train_options
+from .build import VALIDATED, engines_of
 from .claim import Claim, claimed
-from .config import RunConfig, parse_config
+from .config import FITTED, RunConfig, parse_config
 from .folder import Folder, stored_config
 from .listener import Listener, Steps
 from .record import (
@@ -126,7 +126,7 @@ class _Job:
         self.config, self.folder = config, Folder(folder, characterisation)
         self.executor, self.steps = executor, Steps(listener)
         self.engines = engines_of(config)
-        self.needs_fit = bool(self.engines & {"surrogate", "line"})
+        self.needs_fit = not self.engines.isdisjoint(FITTED)
 
     def run(self) -> dict[str, Any]:
         started = time.perf_counter()
@@ -175,9 +175,14 @@ class _Job:
         )
 
     def _train_float(self, setup: Setup) -> list[float]:
-        options = train_options(self.config)
         with self.steps.step("float network", "training the float network") as progress:
-            accuracy, _ = train_float(setup.network, setup.images, options, on_batch=progress)
+            accuracy, _ = train_float(
+                setup.network,
+                setup.images,
+                self.config.training,
+                seed=self.config.seed,
+                on_batch=progress,
+            )
         self.steps.say(
             f"float network: {100 * accuracy[-1]:.2f} % on {len(setup.images.x_test):,} test images"
         )
@@ -202,8 +207,8 @@ class _Job:
 
     def _validate(self, setup: Setup, twin: MemristorTwin, result: TrainResult) -> Validation:
         config, wanted = self.config, self.config.validation
-        fell_back = config.audit.fallback == "line" and not all(one.passed for one in result.audits)
-        trained = "line" if fell_back else config.training.engine
+        fallback, passed = config.audit.fallback, all(one.passed for one in result.audits)
+        trained = config.training.engine if passed or fallback == "none" else fallback
         count = wanted.images or min(VALIDATED, len(setup.images.x_test))
         title = f"reading {count} images in {wanted.engine}"
         with self.steps.step("validation", title) as progress:
@@ -212,7 +217,6 @@ class _Job:
                 setup.images,
                 count,
                 engine=setup.engine(wanted.engine),
-                name=wanted.engine,
                 reference=setup.engine(trained),
                 seed=config.seed,
                 path=self.folder.path / f"validation-{wanted.engine}.h5",

@@ -33,20 +33,13 @@ from ...devices.levels import Levels
 from ...devices.pulses.costs import Pricing
 from ..network import Network
 from ..trainer.audit import Auditor
-from ..trainer.loop import train
+from ..trainer.loop import build_twin, train
 from ..trainer.results import EpochRecord, TrainResult
+from ..twin.crossbar import Crossbar
 from ..twin.matrix import EngineFactory
 from ..twin.twin import MemristorTwin
-from .build import (
-    auditor_of,
-    cell_levels,
-    cell_tile,
-    chosen_images,
-    network_of,
-    train_options,
-    twin_of,
-)
-from .config import RunConfig
+from .build import auditor_of, chosen_images, crossbar_of, network_of
+from .config import FITTED, RunConfig
 from .listener import Steps
 from .wording import audit_text, device_text, surrogate_text
 
@@ -60,8 +53,7 @@ class Setup:
 
     config: RunConfig
     images: ImageSet
-    levels: Levels
-    tile: Tile
+    crossbar: Crossbar
     network: Network
     fit: SurrogateFit | None = None
     """Fitted to ngspice; ``None`` where no engine needs it."""
@@ -70,11 +62,21 @@ class Setup:
     executor: Executor | None = None
     """Where ngspice runs, if not in processes of its own here."""
 
+    @property
+    def tile(self) -> Tile:
+        """The largest tile."""
+        return self.crossbar.tile
+
+    @property
+    def levels(self) -> Levels:
+        """What its devices are programmed to."""
+        return self.crossbar.levels
+
     def engine(self, name: str) -> EngineFactory:
         """Return what makes the engine called ``name``; ``surrogate`` and ``line`` have the fitted
         device law and resistances, ``ideal`` that law, or one made from the cell's own equations.
         """
-        if name in ("surrogate", "line"):
+        if name in FITTED:
             if self.fit is None:
                 raise InputError(f"the engine {name} needs a surrogate, which was not fitted here")
             return self.fit.engine if name == "surrogate" else self.fit.line
@@ -106,13 +108,13 @@ class Setup:
 
     def with_rule(self, rule: str) -> "Setup":
         """Return the same setup for a training by another update rule."""
-        training = self.config.training.model_copy(update={"rule": rule})
+        training = replace(self.config.training, rule=rule)
         return replace(self, config=self.config.model_copy(update={"training": training}))
 
     def twin(self) -> MemristorTwin:
         """Return a new memristor twin that is read through the training engine."""
         engine = self.engine(self.config.training.engine)
-        return twin_of(self.config, self.network, self.levels, self.tile, engine)
+        return build_twin(self.network, self.crossbar, engine, seed=self.config.seed)
 
     def auditor(self) -> Auditor | None:
         """Return a new auditor, or ``None`` where none is asked for."""
@@ -137,13 +139,13 @@ class Setup:
         return train(
             twin,
             self.images,
-            train_options(self.config),
+            self.config.training,
             costs,
+            seed=self.config.seed,
             on_batch=on_batch,
             on_epoch=on_epoch,
             auditor=auditor,
             checkpoint=checkpoint,
-            resume=True,
         )
 
 
@@ -176,10 +178,9 @@ def set_up(
     with steps.step("images", f"loading {config.images.name}") as progress:
         images = chosen_images(load_images(config.images.name, progress=progress), config)
     network = network_of(config, images)
-    levels = cell_levels(config)
-    tile = cell_tile(config, levels)
-    steps.say(device_text(levels))
-    setup = Setup(config, images, levels, tile, network, executor=executor)
+    crossbar = crossbar_of(config)
+    steps.say(device_text(crossbar.levels))
+    setup = Setup(config, images, crossbar, network, executor=executor)
     return fitted(setup, steps, characterisation) if surrogate else setup
 
 
@@ -187,7 +188,7 @@ def fitted(setup: Setup, steps: Steps, characterisation: str | Path | None = Non
     """Return ``setup`` with a surrogate, fitted to the ``characterisation``; see :func:`set_up`."""
     config = setup.config
     with steps.step("characterisation", "characterising cell and tile in ngspice") as progress:
-        record = characterised(config, setup.tile, setup.levels, characterisation, progress)
+        record = characterised(config, setup.tile, characterisation, progress)
     with steps.step("surrogate", "fitting the surrogate"):
         fit = fit_surrogate(record)
     check = fit.check(record).tree()
@@ -204,7 +205,6 @@ def fitted(setup: Setup, steps: Steps, characterisation: str | Path | None = Non
 def characterised(
     config: RunConfig,
     tile: Tile,
-    levels: Levels,
     path: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Characterisation:
@@ -219,13 +219,11 @@ def characterised(
     path = None if path is None else Path(path)
     if path is not None and path.exists():
         record = load_characterisation(path)
-        _check_match(record, tile, levels, path)
+        _check_match(record, tile, path)
         return record
     record = characterise(
         tile,
-        levels,
-        vectors=config.surrogate.vectors,
-        held_out=config.surrogate.held_out,
+        config.surrogate,
         seed=config.seed,
         workers=config.workers,
         memory=config.worker_memory,
@@ -239,13 +237,15 @@ def characterised(
     return load_characterisation(path)
 
 
-def _check_match(record: Characterisation, tile: Tile, levels: Levels, path: Path) -> None:
+def _check_match(record: Characterisation, tile: Tile, path: Path) -> None:
     """Refuse a record of another tile, device or range of conductances; the number of levels
     between its ends may differ.
     """
     asked, stated = pack(tile), pack(record.tile)
     other = [name for name in stated if stated[name] != asked.get(name)]
-    if not np.allclose(record.levels[[0, -1]], levels.g[[0, -1]], rtol=1e-9, atol=0.0):
+    assert tile.levels is not None
+    ends = tile.levels.g[[0, -1]]
+    if not np.allclose(record.levels[[0, -1]], ends, rtol=1e-9, atol=0.0):
         other.append("levels' range")
     if other or asked.keys() != stated.keys():
         raise InputError(

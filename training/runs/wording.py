@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...devices.levels import Levels
-from ..trainer.audit import AuditRecord
+from ..trainer.audit import AuditOptions, AuditRecord
 from ..trainer.results import EpochRecord
 from ..trainer.validate import Validation
-from .config import AuditConfig
 
 
 def device_text(levels: Levels) -> str:
@@ -40,7 +39,7 @@ def epoch_text(epoch: EpochRecord) -> str:
     )
 
 
-def audit_text(found: AuditRecord, config: AuditConfig) -> str:
+def audit_text(found: AuditRecord, config: AuditOptions) -> str:
     """Say what an audit found, and what follows from it."""
     text = (
         f"audit in epoch {found.epoch}, batch {found.batch}: {found.engine} off by"

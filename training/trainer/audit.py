@@ -6,16 +6,18 @@ Where they differ by more than the bar, training falls back to a slower engine, 
 so.
 """
 
-__all__ = ["AuditRecord", "Auditor"]
+__all__ = ["AuditOptions", "AuditRecord", "Auditor"]
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from ...circuits.array.tile import Tile
 from ...circuits.engine import Engine
-from ...data.errors import InputError
+from ...circuits.registry import ENGINES, make_engine
+from ...data.options import check_choice, check_number
 from ...data.types import Array32
 from ..twin.matrix import EngineFactory
 from ..twin.twin import MemristorTwin
@@ -40,41 +42,58 @@ class AuditRecord:
     passed: bool
 
 
-@dataclass
+@dataclass(frozen=True)
+class AuditOptions:
+    """When to audit, against which engine, and what to do then."""
+
+    every: int = 200
+    """Batches between audits, counted through all epochs; 0 for none."""
+    vectors: int = 2
+    """Vectors read in each."""
+    engine: str = "spice"
+    """The engine that is trusted."""
+    bar_percent: float = 0.5
+    """Largest NRMSE that passes [% of full scale]."""
+    fallback: str = "line"
+    """The engine that trains on after an audit that did not pass; ``none`` trains on as is."""
+
+    def __post_init__(self) -> None:
+        check_number("audit", every=self.every, whole=True, at_least=0)
+        check_number("audit", vectors=self.vectors, whole=True, at_least=1)
+        check_choice("audit", "engine", self.engine, ENGINES)
+        check_number("audit", bar_percent=self.bar_percent, above=0)
+        check_choice("audit", "fallback", self.fallback, (*ENGINES, "none"))
+
+
 class Auditor:
-    """When to audit, against which engine, and what to do then.
+    """Audits of one training.
 
     Parameters
     ----------
-    truth
-        Makes the trusted engine for one tile.
-    every
-        Batches between audits.
-    vectors
-        Vectors read in each.
-    bar_percent
-        Largest NRMSE that passes [% of full scale].
-    fallback
-        Makes the engine that trains on after an audit that did not pass; ``None`` trains on as is.
+    options
+        When, against which engine, and what to do then.
+    engine
+        Returns what makes the engine of a name; by default :func:`.registry.make_engine` does.
     on_record
         Called with every finding.
     """
 
-    truth: EngineFactory
-    every: int = 200
-    vectors: int = 2
-    bar_percent: float = 0.5
-    fallback: EngineFactory | None = None
-    on_record: Callable[[AuditRecord], None] | None = None
-    _engines: dict[tuple[int, int], Engine] = field(default_factory=dict, init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        if min(self.every, self.vectors) < 1 or not self.bar_percent > 0.0:
-            raise InputError("audits: every, vectors and the bar must be positive")
+    def __init__(
+        self,
+        options: AuditOptions,
+        engine: Callable[[str], EngineFactory] | None = None,
+        on_record: Callable[[AuditRecord], None] | None = None,
+    ) -> None:
+        engine = engine or (lambda name: partial(make_engine, name))
+        self.options, self.on_record = options, on_record
+        self.truth = engine(options.engine)
+        self.fallback = None if options.fallback == "none" else engine(options.fallback)
+        self._engines: dict[tuple[int, int], Engine] = {}
 
     def due(self, batch: int) -> bool:
         """Return whether ``batch``, counted from 0 through all epochs, is to be audited."""
-        return batch % self.every == self.every - 1
+        every = self.options.every
+        return every > 0 and batch % every == every - 1
 
     def renew(self) -> None:
         """Read through new engines from now on; see :meth:`.mapping.MappedMatrix.renew`."""
@@ -94,7 +113,7 @@ class Auditor:
         matrix, a = twin.matrices[k], inputs[k]
         row_blocks, column_blocks = matrix.placement.grid
         block = int(rng.integers(row_blocks)), int(rng.integers(column_blocks))
-        chosen = a[rng.choice(len(a), min(self.vectors, len(a)), replace=False)]
+        chosen = a[rng.choice(len(a), min(self.options.vectors, len(a)), replace=False)]
         found, expected = matrix.compare(chosen, block, self._truth(matrix.tile))
         scale = float(np.abs(expected).max())
         error = np.abs(found - expected) / (scale if scale > 0.0 else 1.0)
@@ -108,7 +127,7 @@ class Auditor:
             len(chosen),
             nrmse,
             100.0 * float(error.max()),
-            nrmse <= self.bar_percent,
+            nrmse <= self.options.bar_percent,
         )
         if self.on_record is not None:
             self.on_record(record)

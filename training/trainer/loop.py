@@ -6,52 +6,32 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from ...circuits.array.tile import Tile
 from ...data.dataset import ImageSet
 from ...data.errors import MemtwinError
 from ...data.types import Array32, Progress
 from ...devices.pulses.costs import Pricing
-from ...devices.spread.effects import Effects
 from ..network import Network, cross_entropy
 from ..rules.optim import make_optimiser, schedule
 from ..seeds import generator
+from ..twin.crossbar import Crossbar
 from ..twin.evaluation import parts
-from ..twin.matrix import EngineFactory, MappingOptions
+from ..twin.matrix import EngineFactory
 from ..twin.twin import MemristorTwin
 from .audit import Auditor
 from .checkpoint import load_checkpoint, save_checkpoint
+from .options import TrainOptions
 from .results import EpochRecord, TrainResult
-from .trainer import Trainer, TrainOptions, batches, check_images
+from .trainer import Trainer, batches, check_images
 
 
 def build_twin(
-    network: Network,
-    *,
-    tile: Tile,
-    engine: EngineFactory,
-    g_levels: ArrayLike,
-    v_read: float | None = None,
-    clip: float = 8.0,
-    effects: Effects | None = None,
-    options: MappingOptions | None = None,
-    seed: int = 0,
+    network: Network, crossbar: Crossbar, engine: EngineFactory, *, seed: int = 0
 ) -> MemristorTwin:
     """Return a memristor twin whose fixed device errors are drawn from ``seed``; see
     :class:`.twin.MemristorTwin`.
     """
-    return MemristorTwin(
-        network,
-        tile=tile,
-        engine=engine,
-        g_levels=g_levels,
-        v_read=v_read,
-        clip=clip,
-        effects=effects,
-        options=options,
-        rng=generator(seed, "devices"),
-    )
+    return MemristorTwin(network, crossbar, engine, generator(seed, "devices"))
 
 
 def train(
@@ -60,16 +40,18 @@ def train(
     options: TrainOptions,
     costs: Pricing,
     *,
+    seed: int = 0,
     on_batch: Progress | None = None,
     on_epoch: Callable[[EpochRecord], None] | None = None,
     auditor: Auditor | None = None,
     checkpoint: str | Path | None = None,
-    resume: bool = False,
 ) -> TrainResult:
     """Train ``twin`` on ``images``.
 
     Parameters
     ----------
+    seed
+        Of weights, order of images, and all that is random in writes and reads.
     on_batch
         Called with (batches done, batches in all epochs).
     on_epoch
@@ -77,12 +59,11 @@ def train(
     auditor
         Checks the engine now and then; its findings are in the result.
     checkpoint
-        File to which the training is saved after every epoch.
-    resume
-        Continue from ``checkpoint`` if it exists.
+        File to which the training is saved after every epoch, and from which it goes on where it is
+        there.
     """
-    trainer = Trainer(twin, images, options, costs, auditor=auditor)
-    if resume and checkpoint is not None and Path(checkpoint).exists():
+    trainer = Trainer(twin, images, options, costs, seed=seed, auditor=auditor)
+    if checkpoint is not None and Path(checkpoint).exists():
         load_checkpoint(checkpoint, trainer)
     total = -(-len(images.x_train) // options.batch)
     while len(trainer.records) < options.epochs:
@@ -105,6 +86,7 @@ def train_float(
     images: ImageSet,
     options: TrainOptions,
     *,
+    seed: int = 0,
     on_batch: Progress | None = None,
 ) -> tuple[list[float], list[Array32]]:
     """Train the same network in float, unclipped, from the same initial weights and in the same
@@ -116,7 +98,7 @@ def train_float(
         Test accuracy after every epoch, and the matrices.
     """
     check_images(network, images)
-    weights = network.initial(generator(options.seed, "weights"))
+    weights = network.initial(generator(seed, "weights"))
     optimisers = [make_optimiser(options.optimiser, w.shape, options.momentum) for w in weights]
 
     def product(k: int, a: Array32) -> Array32:
@@ -125,7 +107,7 @@ def train_float(
     accuracies = []
     total = -(-len(images.x_train) // options.batch)
     for epoch in range(options.epochs):
-        order = generator(options.seed, "order", epoch + 1).permutation(len(images.x_train))
+        order = generator(seed, "order", epoch + 1).permutation(len(images.x_train))
         rate = schedule(
             options.schedule, options.learning_rate, options.decay, epoch, options.epochs
         )

@@ -5,25 +5,25 @@ through the float weights with the measured activations; the float weights move,
 whose level must change are written.
 """
 
-__all__ = ["LEARNING_RATE_MAX", "TrainOptions", "Trainer", "batches", "check_images"]
+__all__ = ["Trainer", "batches", "check_images"]
 
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from dataclasses import asdict, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...data.dataset import ImageSet
 from ...data.errors import InputError, MemtwinError
-from ...data.store import digest
+from ...data.store import digest, pack
 from ...data.types import Array32, Progress
 from ...devices.pulses.costs import Pricing, check_levels
 from ..network import Adjoint, Network, cross_entropy
 from ..rules.optim import make_optimiser, schedule
 from ..rules.quantise import pair
-from ..rules.registry import check_rescalable, rule_options, start_rule
+from ..rules.registry import start_rule
 from ..rules.rule import Rescalable, Start, Writes
 from ..seeds import generator, renew
 from ..twin.cost import Cost
@@ -31,6 +31,7 @@ from ..twin.evaluation import evaluate
 from ..twin.ledger import Ledger
 from ..twin.twin import MemristorTwin
 from .audit import Auditor, AuditRecord
+from .options import TrainOptions
 from .results import EpochRecord, TrainResult
 
 DIVERGED = 0.2
@@ -38,56 +39,6 @@ DIVERGED = 0.2
 
 SAMPLES = 6
 """Batches per epoch on which the closed loop's pulses are counted; its writes need no sampling."""
-
-
-LEARNING_RATE_MAX = 1e30
-"""Largest learning rate: weights move in single precision, which must hold it."""
-
-
-@dataclass(frozen=True)
-class TrainOptions:
-    """How to train; the defaults are those of the MNIST perceptron."""
-
-    epochs: int = 10
-    batch: int = 100
-    learning_rate: float = 0.1
-    momentum: float = 0.9
-    optimiser: Literal["sgd", "adam"] = "sgd"
-    schedule: Literal["exponential", "cosine", "constant"] = "exponential"
-    decay: float = 0.8
-    """Factor on the learning rate after every epoch, for ``exponential``."""
-    rule: str = "siamese"
-    """Update rule, one of :data:`.rules.registry.RULES`."""
-    rule_options: Any = None
-    """Its own options, such as :class:`.siamese.SiameseOptions`, or a mapping of some of them."""
-    scale: Literal["static", "adaptive"] = "static"
-    """Whether the largest weight of a matrix may change between epochs, with the writes that this
-    takes; for rules that can be rescaled, as the Siamese one."""
-    gradients: Literal["float", "array"] = "float"
-    """Errors go back through the float weights, or through wires and device laws by the engine's
-    own gradients (line, surrogate)."""
-    calibration: int = 100
-    """Training images on which the digital gains are calibrated before every epoch."""
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if min(self.epochs, self.batch, self.calibration) < 1:
-            raise InputError("training: epochs, batch and calibration must be at least 1")
-        if not 0.0 < self.learning_rate <= LEARNING_RATE_MAX:
-            raise InputError(
-                "training: the learning rate must be positive, and at most"
-                f" {LEARNING_RATE_MAX:g}, got {self.learning_rate!r}"
-            )
-        if self.seed < 0:
-            raise InputError(f"training: the seed must not be negative, got {self.seed}")
-        rule_options(self.rule, self.rule_options)
-        if self.scale == "adaptive":
-            check_rescalable(self.rule)
-
-    @property
-    def of_rule(self) -> Any:
-        """Return the rule's options: those given, else those that it is registered with."""
-        return rule_options(self.rule, self.rule_options)
 
 
 class Trainer:
@@ -101,6 +52,8 @@ class Trainer:
         Images to train on and to test on.
     costs
         What writes of the device cost.
+    seed
+        Of weights, order of images, and all that is random in writes and reads.
     weights
         Initial float matrices; by default drawn from the seed.
     auditor
@@ -114,14 +67,17 @@ class Trainer:
         options: TrainOptions,
         costs: Pricing,
         *,
+        seed: int = 0,
         weights: list[Array32] | None = None,
         auditor: Auditor | None = None,
     ) -> None:
         check_images(twin.network, images)
         check_levels(costs, twin.levels)
-        self.twin, self.images, self.options = twin, images, options
+        if seed < 0:
+            raise InputError(f"training: the seed must not be negative, got {seed}")
+        self.twin, self.images, self.options, self.seed = twin, images, options, seed
         self.auditor = auditor
-        self.identity = _identity(twin, images, options)
+        self.identity = _identity(twin, images, options, seed)
         """Hash of all that a checkpoint must share with the training it continues."""
         self.records: list[EpochRecord] = []
         self.audits: list[AuditRecord] = []
@@ -130,8 +86,8 @@ class Trainer:
             costs,
             [matrix.devices for matrix in twin.matrices],
         )
-        start = weights or twin.network.initial(generator(options.seed, "weights"))
-        self._drawing = generator(options.seed, "rule")
+        start = weights or twin.network.initial(generator(seed, "weights"))
+        self._drawing = generator(seed, "rule")
         self.updates = [
             start_rule(
                 options.rule,
@@ -147,7 +103,7 @@ class Trainer:
             for w, matrix in zip(start, twin.matrices, strict=True)
         ]
         self._updates_done = 0
-        rng = generator(options.seed, "programming", 0)
+        rng = generator(seed, "programming", 0)
         self.initial = Cost()
         """Cost of programming the initial weights, which the ledger does not hold."""
         for k, update in enumerate(self.updates):
@@ -162,10 +118,10 @@ class Trainer:
         epoch = len(self.records)
         started = time.perf_counter()
         noise, writing, sampling, auditing = (
-            generator(options.seed, name, epoch + 1)
+            generator(self.seed, name, epoch + 1)
             for name in ("reading", "programming", "closed loop", "audit")
         )
-        order = generator(options.seed, "order", epoch + 1).permutation(len(x))
+        order = generator(self.seed, "order", epoch + 1).permutation(len(x))
         rate = schedule(
             options.schedule, options.learning_rate, options.decay, epoch, options.epochs
         )
@@ -174,7 +130,7 @@ class Trainer:
             matrix.age(self._updates_done)
         if self.auditor is not None:
             self.auditor.renew()
-        renew(self._drawing, options.seed, "rule", epoch + 1)
+        renew(self._drawing, self.seed, "rule", epoch + 1)
         if options.scale == "adaptive" and epoch > 0:
             self._rescale(writing)
         self.twin.calibrate(x[: options.calibration])
@@ -222,7 +178,7 @@ class Trainer:
         """Return the share of the test images that the memristor twin classifies right, read noise
         included.
         """
-        rng = generator(self.options.seed, "testing", len(self.records) + 1)
+        rng = generator(self.seed, "testing", len(self.records) + 1)
         return evaluate(
             self.twin, self.images.x_test, self.images.y_test, rng, scales=self._scales()
         )
@@ -387,19 +343,25 @@ def check_images(network: Network, images: ImageSet) -> None:
         raise InputError("there are no test images")
 
 
-def _identity(twin: MemristorTwin, images: ImageSet, options: TrainOptions) -> str:
-    # More epochs of the same training are no other training.
-    settings = asdict(replace(options, epochs=1, rule_options=options.of_rule))
+def _identity(twin: MemristorTwin, images: ImageSet, options: TrainOptions, seed: int) -> str:
+    # More epochs of the same training are no other training; the engine may change from one to the
+    # next, and a subclass of the options may have keys that are not the trainer's.
+    settings = {
+        item.name: repr(getattr(options, item.name))
+        for item in fields(TrainOptions)
+        if item.name not in ("epochs", "rule_options")
+    }
     return digest(
         repr(twin.network),
-        repr(twin.tile),
-        twin.levels,
+        pack(twin.tile),
+        twin.crossbar.levels.g,
         twin.matrices[0].devices.places.tolist(),
         [matrix.clip for matrix in twin.matrices],
-        [matrix.v_read for matrix in twin.matrices],
         twin.effects.identity(),
-        asdict(twin.options),
-        repr(settings),
+        asdict(twin.crossbar.mapping),
+        settings,
+        repr(options.of_rule),
+        seed,
         images.name,
         len(images.x_train),
         len(images.x_test),

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ...data.dataset import ImageSet
 from ...data.errors import InputError
-from ...data.store import digest, reading, write_record
+from ...data.store import digest, pack, reading, write_record
 from ...data.types import Array, Progress
 from ..twin.evaluation import predict
 from ..twin.matrix import EngineFactory
@@ -86,7 +86,6 @@ def validate(
     count: int,
     *,
     engine: EngineFactory,
-    name: str,
     reference: EngineFactory,
     seed: int = 0,
     path: str | Path | None = None,
@@ -99,8 +98,8 @@ def validate(
     ----------
     twin
         The trained twin; it is left with the ``reference`` engine.
-    engine, name, reference
-        Makers of the validating engine, with its name, and of the one that training ended with.
+    engine, reference
+        Makers of the validating engine, and of the one that training ended with.
     path
         Record of what has been read so far, written after every ``chunk`` images; a validation of the same array that
         finds it there goes on from it, and extends it where ``count`` is larger.
@@ -117,12 +116,13 @@ def validate(
         raise InputError(f"{count} images asked for, the test set of {images.name} has {total}")
     order = np.random.default_rng([seed, 11]).permutation(total)
     indices = order[:count]
-    identity = digest(
-        name, seed, images.name, total, repr(twin.tile), repr(twin.network), twin.state()
-    )
-    outputs = _read_so_far(path, identity, images.classes)
-    twin.use(engine)
     try:
+        twin.use(engine)
+        name = twin.matrices[0].engine.name
+        identity = digest(
+            name, seed, images.name, total, pack(twin.tile), repr(twin.network), twin.state()
+        )
+        outputs = _read_so_far(path, identity, images.classes)
         while len(outputs) < count:
             if progress is not None:
                 progress(len(outputs), count)

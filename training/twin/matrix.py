@@ -8,23 +8,22 @@ scaled per vector, digitally, so that the largest is the read voltage; unused ro
 and unused devices at the lowest level.
 """
 
-__all__ = ["EngineFactory", "MappedMatrix", "MappingOptions"]
+__all__ = ["EngineFactory", "MappedMatrix"]
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from dataclasses import replace
+from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from ...circuits.array.tile import Tile
 from ...circuits.engine import Differentiable, Engine, ProgrammedArray
 from ...circuits.engines.converters import ADC
 from ...data.errors import InputError
 from ...data.types import Array, Array32
-from ...devices.spread.effects import Effects
-from ..rules.quantise import QUANTISERS, Coding, make_quantiser
+from ..rules.quantise import Coding, make_quantiser
 from ..rules.rule import Writes
+from .crossbar import Crossbar
 from .devices import Devices
 from .drive import Drive
 from .placement import Placement
@@ -37,41 +36,6 @@ ADC_MARGIN = 1.25
 """Range of an ADC over the largest current that calibration sees."""
 
 
-@dataclass(frozen=True)
-class MappingOptions:
-    """What is digital around the tiles."""
-
-    bias: Literal["device", "digital"] = "device"
-    """Biases as one more row of devices, or added digitally."""
-    gain: Literal["none", "matrix", "column", "tile"] = "matrix"
-    """Calibrated digital factor against wire drops and nonlinear devices: none, one per matrix, per
-    output, or per output and tile.
-    """
-    drive: Literal["linear", "device", "bits"] = "device"
-    """Input voltages in proportion to the inputs; such that a device of middle conductance carries
-    a current in proportion to them (the DAC undoes the curvature of the device law); or bit by bit,
-    each at 0 V or the read voltage, the reads added up digitally.
-    """
-    dac_bits: int | None = None
-    """Resolution of the inputs; ``None`` for analog, which ``bits`` can't be."""
-    adc_bits: int | None = None
-    """Resolution of the column currents, over a range that calibration sets; ``None`` for analog.
-    """
-    quantiser: str | None = None
-    """How levels stand for weights: ``uniform``, ``nonuniform``, or a registered one, see
-    :func:`.quantise.make_quantiser`; ``None`` for what the levels' conductances call for.
-    """
-
-    def __post_init__(self) -> None:
-        for name, bits in (("dac_bits", self.dac_bits), ("adc_bits", self.adc_bits)):
-            if bits is not None and not 1 <= bits <= 24:
-                raise InputError(f"mapping: {name} must be from 1 to 24, got {bits}")
-        if self.drive == "bits" and self.dac_bits is None:
-            raise InputError("mapping: inputs driven bit by bit need dac_bits, such as 8")
-        if self.quantiser is not None:
-            QUANTISERS[self.quantiser]  # says what there is, where there is none
-
-
 class MappedMatrix:
     """One matrix on its tiles.
 
@@ -79,13 +43,12 @@ class MappedMatrix:
     ----------
     shape
         (rows, cols) of the matrix, bias row included.
-    tile, engine
-        The largest tile, and what makes an engine for the tile that the matrix gets.
-    g_levels
-        Conductance of every level at the cell's read voltage [S], (levels,), rising.
-    v_read
-        That voltage [V], if the caller knows it too. The tile's cell says it, and the largest input
-        is driven at it.
+    crossbar
+        The largest tile with its levels, device errors, and what is digital.
+    engine
+        Makes an engine for the tile that the matrix gets.
+    rng
+        Draws what is fixed per device.
     clip
         Weight that the highest level stands for.
     """
@@ -93,24 +56,19 @@ class MappedMatrix:
     def __init__(
         self,
         shape: tuple[int, int],
-        *,
-        tile: Tile,
+        crossbar: Crossbar,
         engine: EngineFactory,
-        g_levels: ArrayLike,
-        v_read: float | None = None,
-        clip: float,
-        effects: Effects,
-        options: MappingOptions,
         rng: np.random.Generator,
+        *,
+        clip: float,
     ) -> None:
-        g, quantiser = np.asarray(g_levels, float), make_quantiser(options.quantiser, g_levels)
-        if v_read is not None:
-            tile.cell.check_voltage(v_read)
-        rows, cols = shape[0] - (options.bias == "digital"), shape[1]
+        tile, g = crossbar.tile, np.asarray(crossbar.levels.g, float)
+        self.mapping, self.effects = mapping, effects = crossbar.mapping, crossbar.effects
+        quantiser = make_quantiser(mapping.quantiser, g)
+        rows, cols = shape[0] - (mapping.bias == "digital"), shape[1]
         self.tile = replace(tile, rows=min(tile.rows, rows), cols=min(tile.cols, 2 * cols))
         self.placement = Placement(rows, cols, self.tile.rows, self.tile.cols)
         self._factory, self.engine = engine, engine(self.tile)
-        self.options, self.effects = options, effects
         self.devices = Devices(
             self.placement.shape,
             low=g[0],
@@ -122,13 +80,13 @@ class MappedMatrix:
         self.clip = clip
         self.bias: Array32 | None = None if rows == shape[0] else np.zeros(cols, np.float32)
         self.drive = (
-            Drive(tile.cell.v_read, None, options.dac_bits)
-            if options.drive == "linear"
+            Drive(tile.cell.v_read, None, mapping.dac_bits)
+            if mapping.drive == "linear"
             else Drive.against(
                 tile.cell,
                 float(g[0] + g[-1]) / 2,
-                bits=options.dac_bits,
-                sliced=options.drive == "bits",
+                bits=mapping.dac_bits,
+                sliced=mapping.drive == "bits",
             )
         )
         self.gain: Array32 = np.ones((), np.float32)
@@ -218,10 +176,10 @@ class MappedMatrix:
             If the engine has no gradients, or inputs are driven bit by bit.
         """
         array = self.array
-        if not isinstance(array, Differentiable) or self.options.drive == "bits":
+        if not isinstance(array, Differentiable) or self.mapping.drive == "bits":
             raise InputError(
                 f"gradients through the array need an analog drive and the engine line or"
-                f" surrogate, not {self.options.drive!r} and {self.engine.name!r}"
+                f" surrogate, not {self.mapping.drive!r} and {self.engine.name!r}"
             )
         placement, x = self.placement, a[:, : self.placement.rows]
         scale = self._scale(x)
@@ -249,7 +207,7 @@ class MappedMatrix:
         what ideal tiles would give for the conductances that are there.
         """
         x = a[:, : self.placement.rows]
-        scale, option = self._scale(x), self.options.gain
+        scale, option = self._scale(x), self.mapping.gain
         if self.adc is not None:
             before, self.adc = self.adc, None
             largest = float(np.abs(self._read(x, scale)).max())
@@ -319,9 +277,9 @@ class MappedMatrix:
 
     def _converter(self, full_scale: float) -> ADC | None:
         """Return an ADC for currents of either sign up to ``full_scale`` [A]."""
-        if self.options.adc_bits is None:
+        if self.mapping.adc_bits is None:
             return None
-        return ADC(self.options.adc_bits, full_scale, -full_scale)
+        return ADC(self.mapping.adc_bits, full_scale, -full_scale)
 
     @property
     def array(self) -> ProgrammedArray:

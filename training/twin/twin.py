@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from ...circuits.array.tile import Tile
-from ...data.errors import InputError
 from ...data.types import Array32
 from ...devices.spread.effects import Effects
 from ..network import Network, Tape
-from .matrix import EngineFactory, MappedMatrix, MappingOptions
+from .crossbar import Crossbar
+from .matrix import EngineFactory, MappedMatrix
 
 CALIBRATION_VECTORS = 256
 """Vectors per matrix that a calibration reads; more gain nothing."""
@@ -26,17 +25,11 @@ class MemristorTwin:
     ----------
     network
         Architecture.
-    tile
-        The largest tile; every matrix is cut into such tiles.
+    crossbar
+        What its matrices sit on: the largest tile with its levels, device errors, what is digital.
     engine
         Makes one engine per matrix, given its tile: ``Ideal``, ``fit.engine``, ``lambda tile:
         make_engine("line", tile)``.
-    g_levels
-        Conductance of every level at the cell's read voltage [S], (levels,), rising.
-    v_read
-        That voltage [V], if it is to be checked; ``tile.cell`` says it.
-    clip
-        Largest weight in standard deviations of a layer's initial weights.
     rng
         Draws what is fixed per device.
     """
@@ -44,35 +37,30 @@ class MemristorTwin:
     def __init__(
         self,
         network: Network,
-        *,
-        tile: Tile,
+        crossbar: Crossbar,
         engine: EngineFactory,
-        g_levels: ArrayLike,
-        v_read: float | None = None,
-        clip: float = 8.0,
-        effects: Effects | None = None,
-        options: MappingOptions | None = None,
         rng: np.random.Generator,
     ) -> None:
-        if not (np.isfinite(clip) and clip > 0.0):
-            raise InputError(f"clip must be positive and finite, got {clip!r}")
-        self.network, self.tile, self.levels = network, tile, len(np.asarray(g_levels))
-        self.options = options or MappingOptions()
-        self.effects = effects or Effects()
+        self.network, self.crossbar = network, crossbar
         self.matrices = [
-            MappedMatrix(
-                shape,
-                tile=tile,
-                engine=engine,
-                g_levels=g_levels,
-                v_read=v_read,
-                clip=clip * deviation,
-                effects=self.effects,
-                options=self.options,
-                rng=rng,
-            )
+            MappedMatrix(shape, crossbar, engine, rng, clip=crossbar.mapping.clip * deviation)
             for shape, deviation in zip(network.matrices, network.deviations, strict=True)
         ]
+
+    @property
+    def tile(self) -> Tile:
+        """The largest tile."""
+        return self.crossbar.tile
+
+    @property
+    def effects(self) -> Effects:
+        """Errors of the devices."""
+        return self.crossbar.effects
+
+    @property
+    def levels(self) -> int:
+        """Number of conductance levels of a device."""
+        return self.crossbar.levels.count
 
     @property
     def devices(self) -> int:

@@ -15,10 +15,10 @@ SERIES = {
     "selector": Selector(),
 }
 CELLS = {
-    "sinh": Cell.sinh(5.0),
-    "sinh_state": Cell.sinh_state({}),
+    "sinh": Cell.sinh(5.0, 0.2),
+    "sinh_state": Cell.sinh_state({}, 0.2),
     "yakopcic": Cell(Device("y", MODELS["yakopcic2020"], {"r_s": 300.0}), 0.1),
-    **{name: Cell.sinh(2.0, access=access) for name, access in SERIES.items()},
+    **{name: Cell.sinh(2.0, 0.2, access=access) for name, access in SERIES.items()},
     "resistive transistor": Cell.resistor(access=Transistor()),
 }
 CONDUCTANCES = {"yakopcic": np.array([2e-5, 5e-5])}
@@ -31,7 +31,7 @@ def conductances(name):
 def test_a_resistor_is_linear_and_so_is_a_frozen_vteam():
     assert Cell.resistor().linear
     assert Cell(Device("v", MODELS["vteam"]), 0.1).linear
-    assert not Cell.sinh(1.0).linear
+    assert not Cell.sinh(1.0, 0.2).linear
     assert not Cell.resistor(access=Transistor()).linear
     np.testing.assert_allclose(Cell.resistor().current(0.3, [0.0, 1e-5]), [0.0, 3e-6], rtol=1e-14)
 
@@ -68,7 +68,7 @@ def test_slopes_are_the_derivatives(name):
     name=st.sampled_from(sorted(SERIES)),
 )
 def test_a_series_cell_is_passive_and_carries_less_than_its_memristor(v, g, b, name):
-    cell, bare = Cell.sinh(2.0, access=SERIES[name]), Cell.sinh(2.0)
+    cell, bare = Cell.sinh(2.0, 0.2, access=SERIES[name]), Cell.sinh(2.0, 0.2)
     i = float(cell.current(v, g, b))
     assert i * v >= -1e-30
     assert abs(i) <= abs(float(bare.current(v, g))) * (1 + 1e-9) + 1e-18

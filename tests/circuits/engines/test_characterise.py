@@ -14,36 +14,35 @@ from memtwin.circuits.ngspice.engine import Spice
 from memtwin.circuits.surrogate.cell_deck import sweep_in_ngspice
 from memtwin.circuits.surrogate.characterise import (
     Characterisation,
+    CharacteriseOptions,
     characterise,
     load_characterisation,
 )
 from memtwin.circuits.surrogate.fit import RESISTANCES, fit_surrogate, load_surrogate
 from memtwin.data.errors import InputError
 from memtwin.data.store import pack, unpack, write_record
-from memtwin.devices.levels import Levels
 
 pytestmark = pytest.mark.spice
 
 G = np.linspace(5e-6, 1e-4, 16)
 
 
-def levels_of(cell: Cell) -> Levels:
-    return Levels(cell.device, cell.v_read, G, cell.state(G))
+OPTIONS = CharacteriseOptions(vectors=12, held_out=9)
 
 
 @pytest.fixture(scope="module")
 def tile() -> Tile:
-    return Tile(16, 12, r_row=5.0, r_col=4.0, cell=Cell.sinh_state({}))
+    return Tile(16, 12, r_row=5.0, r_col=4.0, levels=Cell.sinh_state({}, 0.2).levels(G))
 
 
 @pytest.fixture(scope="module")
 def record(tile: Tile) -> Characterisation:
-    return characterise(tile, levels_of(tile.cell), vectors=12, held_out=9, seed=5)
+    return characterise(tile, OPTIONS, seed=5)
 
 
 @pytest.mark.parametrize("access", [None, Transistor()])
 def test_cells_in_ngspice_carry_what_their_equations_say(access: Transistor | None) -> None:
-    cell = Cell.sinh(5.0, access=access)
+    cell = Cell.sinh(5.0, 0.2, access=access)
     sweep, deck = sweep_in_ngspice(cell, G[::5], (-0.04, 0.2), voltages=13)
     expected = sweep_cell(cell, G[::5], (-0.04, 0.2), voltages=13)
     assert np.abs(sweep.i - expected.i).max() < 1e-8 * np.abs(expected.i).max()
@@ -76,9 +75,7 @@ def test_same_seed_same_record(record: Characterisation, tile: Tile) -> None:
     calls: list[tuple[int, int]] = []
     again = characterise(
         tile,
-        levels_of(tile.cell),
-        vectors=12,
-        held_out=9,
+        OPTIONS,
         seed=5,
         workers=1,
         progress=lambda done, total: calls.append((done, total)),
@@ -110,7 +107,7 @@ def test_other_tiles_are_refused(tile: Tile, record: Characterisation) -> None:
     fitted = fit_surrogate(record)
     assert fitted.engine(replace(tile, rows=8)).tile.rows == 8
     for change in (
-        {"cell": Cell.sinh(5.0)},
+        {"cell": Cell.sinh(5.0, 0.2)},
         {"drive": "both"},
         {"r_row": 2.5},
         {"rows": 17},
@@ -123,7 +120,7 @@ def test_tiles_survive_a_record(tile: Tile) -> None:
     fancy = Tile(
         8,
         8,
-        cell=Cell.sinh(3.0, access=Transistor(v_gate=2.0)),
+        cell=Cell.sinh(3.0, 0.2, access=Transistor(v_gate=2.0)),
         drive="both",
         wire_spread=0.1,
     )
@@ -134,8 +131,10 @@ def test_tiles_survive_a_record(tile: Tile) -> None:
 
 
 def test_too_few_vectors(tile: Tile) -> None:
-    with pytest.raises(InputError, match="at least 2 vectors"):
-        characterise(tile, levels_of(tile.cell), vectors=1)
+    with pytest.raises(InputError, match="surrogate: vectors must be a whole number, at least 2"):
+        CharacteriseOptions(vectors=1)
+    with pytest.raises(InputError, match="needs a tile with levels"):
+        characterise(replace(tile, levels=None))
 
 
 def test_verbs(
@@ -157,6 +156,6 @@ def test_verbs(
 
 
 def test_levels_at_another_voltage_than_the_cells_are_refused(tile: Tile) -> None:
-    levels = replace(levels_of(tile.cell), v_read=0.05)
-    with pytest.raises(InputError, match=r"meant at 0.2 V, v_read = 0.05 V"):
-        characterise(tile, levels, vectors=12)
+    levels = replace(tile.levels, v_read=0.05)
+    with pytest.raises(InputError, match=r"meant at 0.2 V, its levels at v_read = 0.05 V"):
+        replace(tile, levels=levels)

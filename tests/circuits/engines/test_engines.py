@@ -22,11 +22,11 @@ from memtwin.devices.models import MODELS
 
 CELLS = {
     "resistor": Cell.resistor(),
-    "sinh": Cell.sinh(5.0),
-    "sinh_state": Cell.sinh_state({}),
+    "sinh": Cell.sinh(5.0, 0.2),
+    "sinh_state": Cell.sinh_state({}, 0.2),
     "series resistance": Cell(Device("d", MODELS["sinh"], {"b": 3.0, "r_s": 500.0}), 0.2),
-    "1T1R": Cell.sinh(2.0, access=Transistor()),
-    "1S1R": Cell.sinh(2.0, access=Selector()),
+    "1T1R": Cell.sinh(2.0, 0.2, access=Transistor()),
+    "1S1R": Cell.sinh(2.0, 0.2, access=Selector()),
 }
 SHAPES = ((1, 1), (1, 5), (6, 1), (3, 4), (9, 7))
 KINDS = {
@@ -308,7 +308,7 @@ def test_arrays_of_one_engine_are_independent_and_stay_as_they_are(name, rng):
 @pytest.mark.parametrize("stack", [(), (2,), (0,), (2, 0)])
 @pytest.mark.parametrize(
     "cell",
-    [Cell.resistor(), Cell.sinh(5.0), Cell.resistor(access=Selector(width=0.001))],
+    [Cell.resistor(), Cell.sinh(5.0, 0.2), Cell.resistor(access=Selector(width=0.001))],
     ids=["linear", "sinh", "selector"],
 )
 @pytest.mark.parametrize("name", ["ideal", "surrogate", "line", "nodal"])
@@ -331,7 +331,7 @@ def test_an_empty_batch_in_ngspice():
 
 @pytest.mark.parametrize("name", ["ideal", "surrogate", "line", "nodal"])
 def test_a_tile_of_open_devices_carries_nothing_and_can_be_programmed_later(name, rng):
-    tile = Tile(4, 3, cell=Cell.sinh(5.0))
+    tile = Tile(4, 3, cell=Cell.sinh(5.0, 0.2))
     array = make_engine(name, tile).program(np.zeros((4, 3)))
     v = 0.2 * rng.random((2, 4))
     assert (array.read(v) == 0.0).all()

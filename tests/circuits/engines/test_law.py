@@ -19,7 +19,7 @@ G = np.linspace(1e-6, 1e-4, 17)
 @settings(max_examples=20, deadline=None)
 @given(b=st.floats(0.05, 8.0), low=st.floats(1e-8, 1e-6), ratio=st.floats(2.0, 1e3))
 def test_law_follows_a_sinh_cell(b: float, low: float, ratio: float) -> None:
-    cell = Cell.sinh(b)
+    cell = Cell.sinh(b, 0.2)
     g = np.linspace(low, ratio * low, 17)
     law = fit_law(sweep_cell(cell, g, (-0.04, 0.2)))
     assert law.odd
@@ -35,7 +35,7 @@ def test_linear_cells_have_linear_laws() -> None:
 
 
 def test_transistors_feel_the_bit_line() -> None:
-    cell = Cell.sinh(2.0, access=Transistor(v_gate=1.2))
+    cell = Cell.sinh(2.0, 0.2, access=Transistor(v_gate=1.2))
     law = fit_law(sweep_cell(cell, G, (-0.04, 0.2)))
     assert set(law.powers) == {0, 1, 2}
     u, b = np.linspace(0.0, 0.2, 9)[:, None], np.linspace(0.0, 0.06, 5)
@@ -52,7 +52,9 @@ RECTIFIER = Device(
 
 
 @pytest.mark.parametrize(
-    "cell", [Cell.sinh(3.0, access=Transistor()), Cell(RECTIFIER)], ids=["1T1R", "rectifier"]
+    "cell",
+    [Cell.sinh(3.0, 0.2, access=Transistor()), Cell(RECTIFIER, 0.2)],
+    ids=["1T1R", "rectifier"],
 )
 def test_derivatives_are_derivatives(cell: Cell) -> None:
     law = fit_law(sweep_cell(cell, G, (-0.04, 0.2)))
@@ -70,12 +72,12 @@ def test_derivatives_are_derivatives(cell: Cell) -> None:
 
 
 def test_open_devices_carry_nothing() -> None:
-    law = fit_law(sweep_cell(Cell.sinh(5.0), G, (-0.04, 0.2)))
+    law = fit_law(sweep_cell(Cell.sinh(5.0, 0.2), G, (-0.04, 0.2)))
     assert law.current(0.2, np.array([0.0, 1e-5]))[0] == 0.0
 
 
 def test_ranges_are_kept_and_widened() -> None:
-    cell = Cell.sinh(5.0)
+    cell = Cell.sinh(5.0, 0.2)
     law = law_over(cell, G, np.array([0.0, 0.2]))
     assert law.covers(G, np.array([0.0, 0.2]))
     assert law.covers(np.array([0.0, 5e-5]), np.array([-0.01]))
@@ -87,7 +89,7 @@ def test_ranges_are_kept_and_widened() -> None:
 
 
 def test_law_survives_a_record() -> None:
-    law = fit_law(sweep_cell(Cell.sinh(3.0, access=Transistor()), G, (-0.04, 0.2)))
+    law = fit_law(sweep_cell(Cell.sinh(3.0, 0.2, access=Transistor()), G, (-0.04, 0.2)))
     again = unpack(Law, pack(law))
     assert again.current(0.13, 3.3e-5, 0.02) == law.current(0.13, 3.3e-5, 0.02)
 

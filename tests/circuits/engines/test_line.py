@@ -13,10 +13,10 @@ from memtwin.devices.device import load_device
 
 CELLS = {
     "linear": Cell.resistor(),
-    "sinh5": Cell.sinh(5.0),
-    "sinh20": Cell.sinh(20.0),
-    "state": Cell.sinh_state({}),
-    "1T1R": Cell.sinh(2.0, access=Transistor()),
+    "sinh5": Cell.sinh(5.0, 0.2),
+    "sinh20": Cell.sinh(20.0, 0.2),
+    "state": Cell.sinh_state({}, 0.2),
+    "1T1R": Cell.sinh(2.0, 0.2, access=Transistor()),
     "1S1R": Cell.resistor(access=Selector()),
 }
 WIRES = {
@@ -46,7 +46,7 @@ def test_reads_what_newton_steps_find(
 
 
 def test_stated_tolerance_is_kept(rng: np.random.Generator) -> None:
-    tile = Tile(32, 32, r_row=5.0, r_col=5.0, cell=Cell.sinh(5.0))
+    tile = Tile(32, 32, r_row=5.0, r_col=5.0, cell=Cell.sinh(5.0, 0.2))
     g, v = rng.uniform(1e-6, 1e-4, (32, 32)), 0.2 * rng.random((10, 32))
     line = LineSolver(tile, tolerance=1e-9).program(g)
     truth = line.read(v)
@@ -56,13 +56,13 @@ def test_stated_tolerance_is_kept(rng: np.random.Generator) -> None:
 
 
 def test_one_hard_case_converges() -> None:
-    tile = Tile(64, 64, r_row=5.0, r_col=5.0, cell=Cell.sinh(20.0))
+    tile = Tile(64, 64, r_row=5.0, r_col=5.0, cell=Cell.sinh(20.0, 0.2))
     line = LineSolver(tile, tolerance=1e-6).program(np.full((64, 64), 1e-4))
     assert np.isfinite(line.read(np.full((1, 64), 0.2))).all()
 
 
 def test_says_when_it_does_not_converge(rng: np.random.Generator) -> None:
-    tile = Tile(32, 32, r_row=50.0, r_col=50.0, cell=Cell.sinh(10.0))
+    tile = Tile(32, 32, r_row=50.0, r_col=50.0, cell=Cell.sinh(10.0, 0.2))
     line = LineSolver(tile, sweeps=2, fallback=None).program(rng.uniform(1e-5, 1e-4, (2, 32, 32)))
     with pytest.raises(NonConvergence, match="tile 0 in 2 sweeps"):
         line.read(0.2 * rng.random((2, 3, 32)))
@@ -74,7 +74,7 @@ def hard(name: str, rng: np.random.Generator) -> tuple[Tile, np.ndarray, np.ndar
         tile = Tile(17, 50, 1e3, 1e3)
         return tile, 10.0 ** rng.uniform(-9, -2, (17, 50)), 0.2 * rng.random((5, 17))
     if name == "curved":
-        tile = Tile(16, 16, cell=Cell.sinh(10.0))
+        tile = Tile(16, 16, cell=Cell.sinh(10.0, 0.2))
         return tile, rng.uniform(5e-6, 1e-4, (16, 16)), rng.uniform(-1.0, 1.0, (5, 16))
     device = load_device("nbsto_32um").scaled(1e3)
     g = device.conductance(rng.uniform(0.1, 0.8, (8, 8)), 0.2)
@@ -109,7 +109,7 @@ def test_a_fallback_that_gives_up_too_says_so(rng: np.random.Generator) -> None:
 def test_the_tolerance_is_kept_whatever_the_law(
     cell: str, tolerance: float, rng: np.random.Generator
 ) -> None:
-    weak = Cell.sinh(2.0, access=Transistor(v_gate=1.2, k=2e-4))
+    weak = Cell.sinh(2.0, 0.2, access=Transistor(v_gate=1.2, k=2e-4))
     known = CELLS | {"weak 1T1R": weak}
     made = known[cell] if cell in known else Cell(load_device(cell), 0.2)
     if cell in known:
@@ -124,7 +124,7 @@ def test_the_tolerance_is_kept_whatever_the_law(
 
 
 def test_zero_input_and_open_devices(rng: np.random.Generator) -> None:
-    tile = Tile(6, 5, cell=Cell.sinh(5.0))
+    tile = Tile(6, 5, cell=Cell.sinh(5.0, 0.2))
     g = rng.uniform(1e-6, 1e-4, (6, 5))
     g[:, 2] = 0.0
     line = LineSolver(tile).program(g)

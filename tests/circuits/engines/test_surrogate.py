@@ -30,10 +30,10 @@ LEVELS = np.linspace(5e-6, 1e-4, 16)
 
 CELLS = {
     "linear": Cell.resistor(),
-    "sinh2": Cell.sinh(2.0),
-    "sinh5": Cell.sinh(5.0),
-    "state": Cell.sinh_state({}),
-    "1T1R": Cell.sinh(2.0, access=Transistor()),
+    "sinh2": Cell.sinh(2.0, 0.2),
+    "sinh5": Cell.sinh(5.0, 0.2),
+    "state": Cell.sinh_state({}, 0.2),
+    "1T1R": Cell.sinh(2.0, 0.2, access=Transistor()),
 }
 
 
@@ -71,7 +71,7 @@ def test_both_ends_spread_and_both_signs(cell: str, rng: np.random.Generator) ->
 
 def test_rectifying_device_with_both_signs(rng: np.random.Generator) -> None:
     # A sinh device behind a transistor conducts differently in both directions.
-    tile = Tile(16, 16, cell=Cell.sinh(5.0, access=Transistor(v_gate=1.0)))
+    tile = Tile(16, 16, cell=Cell.sinh(5.0, 0.2, access=Transistor(v_gate=1.0)))
     g, v = rng.choice(LEVELS, (16, 16)), rng.uniform(-0.2, 0.2, (30, 16))
     surrogate = Surrogate(tile, check=0.0).program(g)
     read = surrogate.read(v)
@@ -123,7 +123,7 @@ def test_linear_tiles_are_exact(rng: np.random.Generator) -> None:
 
 
 def test_single_and_double_precision_agree(rng: np.random.Generator) -> None:
-    tile = Tile(48, 32, cell=Cell.sinh(5.0))
+    tile = Tile(48, 32, cell=Cell.sinh(5.0, 0.2))
     g, v = rng.choice(LEVELS, (48, 32)), 0.2 * rng.random((9, 48))
     read = []
     for dtype in ("float32", "float64"):
@@ -135,7 +135,7 @@ def test_single_and_double_precision_agree(rng: np.random.Generator) -> None:
 def test_only_changed_tiles_are_refreshed_and_nothing_is_forgotten(
     rng: np.random.Generator,
 ) -> None:
-    tile = Tile(16, 16, cell=Cell.sinh(5.0))
+    tile = Tile(16, 16, cell=Cell.sinh(5.0, 0.2))
     g, v = rng.choice(LEVELS, (2, 3, 16, 16)), 0.2 * rng.random((2, 3, 4, 16))
     surrogate = Surrogate(tile, check=0.0).program(g)
     before = surrogate.report().refreshed
@@ -213,7 +213,7 @@ def test_a_check_takes_its_share_of_the_vectors(tiles: int, vectors: int, share:
 
 
 def test_stale_residual_ages_slowly(rng: np.random.Generator) -> None:
-    tile = Tile(64, 64, cell=Cell.sinh(5.0))
+    tile = Tile(64, 64, cell=Cell.sinh(5.0, 0.2))
     g = rng.choice(LEVELS, (64, 64))
     v = vectors(8, 64, 0.2, rng)
     stale = Surrogate(tile, renew=1e9, check=0.0).program(g)
@@ -227,7 +227,7 @@ def test_stale_residual_ages_slowly(rng: np.random.Generator) -> None:
 
 
 def test_estimate_is_near_the_error(rng: np.random.Generator) -> None:
-    tile = Tile(32, 32, r_row=5.0, r_col=5.0, cell=Cell.sinh(5.0))
+    tile = Tile(32, 32, r_row=5.0, r_col=5.0, cell=Cell.sinh(5.0, 0.2))
     g = np.stack([pattern(family, (32, 32), LEVELS, rng) for family in FAMILIES])
     v = np.stack([vectors(16, 32, 0.2, rng) for _ in FAMILIES])
     truth = truth_of(tile, g, v)
@@ -240,7 +240,7 @@ def test_estimate_is_near_the_error(rng: np.random.Generator) -> None:
 
 
 def test_beyond_the_bar_the_line_solver_reads(rng: np.random.Generator) -> None:
-    tile = Tile(16, 16, r_row=20.0, r_col=20.0, cell=Cell.sinh(20.0))
+    tile = Tile(16, 16, r_row=20.0, r_col=20.0, cell=Cell.sinh(20.0, 0.2))
     g, v = rng.choice(LEVELS, (2, 16, 16)), 0.2 * rng.random((2, 10, 16))
     surrogate = Surrogate(tile, check=1.0, bar=3e-5).program(g)
     read = surrogate.read(v)
@@ -254,7 +254,7 @@ def test_beyond_the_bar_the_line_solver_reads(rng: np.random.Generator) -> None:
 
 
 def test_out_of_range_is_never_read_by_the_closure(rng: np.random.Generator) -> None:
-    cell = Cell.sinh(5.0)
+    cell = Cell.sinh(5.0, 0.2)
     law = fit_law(sweep_cell(cell, LEVELS, (-0.04, 0.2)))
     tile = Tile(12, 12, cell=cell)
     g, v = rng.choice(LEVELS, (3, 12, 12)), 0.2 * rng.random((3, 6, 12))
@@ -267,7 +267,7 @@ def test_out_of_range_is_never_read_by_the_closure(rng: np.random.Generator) -> 
 
 
 def test_own_law_grows_with_what_comes(rng: np.random.Generator) -> None:
-    tile = Tile(12, 12, cell=Cell.sinh(2.0))
+    tile = Tile(12, 12, cell=Cell.sinh(2.0, 0.2))
     surrogate = Surrogate(tile).program(np.full((12, 12), 1e-4))
     for top, swing in ((1e-4, 0.2), (3e-4, 0.2), (3e-4, 0.4), (3e-4, -0.4)):
         g, v = top * rng.uniform(0.1, 1.0, (12, 12)), swing * rng.random((6, 12))
@@ -302,7 +302,7 @@ def test_a_law_that_is_lost_at_higher_voltage(rng: np.random.Generator) -> None:
 def test_what_no_solver_reads_goes_to_the_fallback_or_is_an_error(
     rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cell = Cell.sinh(5.0)
+    cell = Cell.sinh(5.0, 0.2)
     law = fit_law(sweep_cell(cell, LEVELS, (-0.04, 0.2)))
     tile = Tile(8, 8, cell=cell)
     g, v = rng.choice(LEVELS, (2, 8, 8)), 0.3 * rng.random((2, 4, 8))
@@ -363,7 +363,7 @@ def test_baselines_are_where_they_should_be(rng: np.random.Generator) -> None:
     g, v = rng.choice(LEVELS, (32, 32)), 0.2 * rng.random((9, 32))
     for cell, order in (
         (Cell.resistor(), (Ideal, AlphaBeta, LinearTransfer)),
-        (Cell.sinh(5.0), (Ideal, AlphaBeta, Surrogate)),
+        (Cell.sinh(5.0, 0.2), (Ideal, AlphaBeta, Surrogate)),
     ):
         tile = Tile(32, 32, cell=cell)
         truth = truth_of(tile, g, v)
@@ -375,7 +375,7 @@ def test_baselines_are_where_they_should_be(rng: np.random.Generator) -> None:
 
 def test_amplifiers_are_taken_at_small_signal_and_refused_beyond(rng: np.random.Generator) -> None:
     g, v = rng.choice(LEVELS, (16, 12)), 0.2 * rng.random((5, 16))
-    tile = Tile(16, 12, cell=Cell.sinh(5.0), amplifier=Amplifier(1e3, gain=200.0, v_max=3.0))
+    tile = Tile(16, 12, cell=Cell.sinh(5.0, 0.2), amplifier=Amplifier(1e3, gain=200.0, v_max=3.0))
     read = [one.program(g).read(v) for one in (Nodal(tile), LineSolver(tile), Surrogate(tile))]
     assert nrmse(read[1], read[0]) < 2e-3
     assert nrmse(read[2], read[0]) < 0.05
@@ -390,7 +390,7 @@ def test_amplifiers_are_taken_at_small_signal_and_refused_beyond(rng: np.random.
 
 
 def test_a_vector_of_the_other_sign_is_seen(rng: np.random.Generator) -> None:
-    for cell in (Cell.sinh(5.0), rectifier()):
+    for cell in (Cell.sinh(5.0, 0.2), rectifier()):
         high = cell.device.model.state_range[1]
         levels = LEVELS if high > 1.0 else cell.device.conductance(np.linspace(0.1, 1, 16), 0.2)
         tile = Tile(24, 20, cell=cell)
@@ -424,7 +424,7 @@ def test_rows_below_zero_are_never_read_by_a_closure_that_does_not_know_them(
 
 
 def test_curvature_beyond_all_bounds_is_read_by_the_last_resort(rng: np.random.Generator) -> None:
-    tile = Tile(12, 12, cell=Cell.sinh(10.0))
+    tile = Tile(12, 12, cell=Cell.sinh(10.0, 0.2))
     g, v = rng.choice(LEVELS, (2, 12, 12)), rng.uniform(-1.0, 1.0, (2, 4, 12))
     nodal, surrogate = Nodal(tile).program(g), Surrogate(tile).program(g)
     np.testing.assert_allclose(surrogate.read(v), nodal.read(v), rtol=1e-4, atol=1e-6)
@@ -432,7 +432,7 @@ def test_curvature_beyond_all_bounds_is_read_by_the_last_resort(rng: np.random.G
 
 def test_the_estimate_is_that_of_what_was_returned(rng: np.random.Generator) -> None:
     # So curved, with such wires, that the closure is off by half a percent.
-    tile = Tile(24, 24, r_row=20.0, r_col=20.0, cell=Cell.sinh(20.0))
+    tile = Tile(24, 24, r_row=20.0, r_col=20.0, cell=Cell.sinh(20.0, 0.2))
     g, v = rng.choice(LEVELS, (24, 24)), 0.2 * rng.random((6, 24))
     truth = truth_of(tile, g, v)
     closure = Surrogate(tile, check=1.0, bar=10.0).program(g)
@@ -464,7 +464,7 @@ GATES = {
 @pytest.mark.parametrize("name", GATES)
 def test_the_estimate_knows_what_the_law_misses(name: str) -> None:
     access, (low, high), b = GATES[name]
-    cell = Cell.resistor(access=access) if b is None else Cell.sinh(b, access=access)
+    cell = Cell.resistor(access=access) if b is None else Cell.sinh(b, 0.2, access=access)
     tile = Tile(16, 16, cell=cell)
     for seed in range(3):
         rng = np.random.default_rng(seed)
@@ -480,7 +480,7 @@ def test_the_estimate_knows_what_the_law_misses(name: str) -> None:
 
 
 def test_columns_without_devices(rng: np.random.Generator) -> None:
-    tile = Tile(16, 10, cell=Cell.sinh(5.0))
+    tile = Tile(16, 10, cell=Cell.sinh(5.0, 0.2))
     g, v = rng.choice(LEVELS, (16, 10)), 0.2 * rng.random((5, 16))
     g[:, 4:] = 0.0
     g[12:] = 0.0

@@ -37,7 +37,7 @@ def cluster():
 
 @pytest.mark.slow
 def test_a_killed_node_costs_nothing(cluster, rng):
-    tile = Tile(12, 12, cell=Cell.sinh(4.0))
+    tile = Tile(12, 12, cell=Cell.sinh(4.0, 0.2))
     g = np.exp(rng.uniform(np.log(5e-6), np.log(1e-4), (40, 12, 12)))
     v = rng.uniform(0, 0.2, (40, 30, 12))
     here = Spice(tile, workers=1).program(g)

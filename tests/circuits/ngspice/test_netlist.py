@@ -64,19 +64,19 @@ def test_a_single_vector_is_an_operating_point_of_plain_sources():
 def test_open_devices_are_left_out():
     g = np.full((3, 3), 1e-5)
     g[1, 2] = 0.0
-    for cell in (Cell.resistor(), Cell.sinh(2.0, access=Transistor())):
+    for cell in (Cell.resistor(), Cell.sinh(2.0, 0.2, access=Transistor())):
         text = build(Tile(3, 3, cell=cell), g, np.zeros((1, 3))).text
         assert not re.search(r"^[rbm]1_2 ", text, re.MULTILINE)
         assert len(re.findall(r"^[rb]\d_\d ", text, re.MULTILINE)) == 8
 
 
 def test_the_state_is_folded_into_constants():
-    device = Cell.sinh_state({"b_hrs": 5.0, "b_lrs": 1.0, "g_max": 1e-4}).device
+    device = Cell.sinh_state({"b_hrs": 5.0, "b_lrs": 1.0, "g_max": 1e-4}, 0.2).device
     law = frozen_law(device, "v(p,n)")
     assert law.text == "(%r*sinh((v(p,n)*%r)))"
     np.testing.assert_allclose(law.constants(np.array([5e-5])), [[5e-5 / 3.0, 3.0]])
     assert law.factor is None
-    assert frozen_law(Cell.sinh(2.0).device, "v(p,n)").factor == "sinh((2.0*v(p,n)))"
+    assert frozen_law(Cell.sinh(2.0, 0.2).device, "v(p,n)").factor == "sinh((2.0*v(p,n)))"
 
 
 @pytest.mark.parametrize("name", [name for name in MODELS if MODELS[name].state_range[1] == 1.0])
@@ -113,7 +113,7 @@ def test_the_order_is_a_permutation(shape):
 
 def test_alterations_name_the_elements_of_the_deck():
     g = np.full((2, 2), 1e-5)
-    for cell in (Cell.resistor(), Cell.sinh(3.0), Cell.sinh_state({})):
+    for cell in (Cell.resistor(), Cell.sinh(3.0, 0.2), Cell.sinh_state({}, 0.2)):
         tile = Tile(2, 2, cell=cell)
         text = build(tile, g, np.zeros((2, 2)), alterable=True).text
         for command in alterations(tile, [(1, 0)], np.array([2e-5])):
@@ -137,8 +137,8 @@ def test_a_large_deck_is_written_quickly(rng):
     "kind",
     [
         {},
-        {"cell": Cell.sinh(2.0, access=Transistor()), "drive": "both"},
-        {"cell": Cell.sinh(2.0, access=Selector()), "sense": "both"},
+        {"cell": Cell.sinh(2.0, 0.2, access=Transistor()), "drive": "both"},
+        {"cell": Cell.sinh(2.0, 0.2, access=Selector()), "sense": "both"},
         {"amplifier": Amplifier()},
     ],
 )
@@ -173,8 +173,9 @@ def test_the_verb_writes_a_deck_and_says_what_is_in_it(tmp_path, capsys):
     (tmp_path / "v.csv").write_text("0.1,0.2\n0,0.1\n")
     summary = verb(
         out,
-        2,
-        2,
+        rows=2,
+        cols=2,
+        device="resistor",
         r_col=4.0,
         conductances=tmp_path / "g.csv",
         voltages=tmp_path / "v.csv",
@@ -184,12 +185,12 @@ def test_the_verb_writes_a_deck_and_says_what_is_in_it(tmp_path, capsys):
     assert "r0_1 w0_1 b0_1 65536.0" in out.read_text()
     assert capsys.readouterr().out.startswith("{")
     with pytest.raises(InputError, match=r"nowhere\.csv"):
-        verb(out, 2, 2, conductances=tmp_path / "nowhere.csv")
+        verb(out, rows=2, cols=2, conductances=tmp_path / "nowhere.csv")
     (tmp_path / "g.csv").write_text("1e-5,what\n")
     with pytest.raises(InputError, match="no table of numbers"):
-        verb(out, 2, 2, conductances=tmp_path / "g.csv")
+        verb(out, rows=2, cols=2, conductances=tmp_path / "g.csv")
     with pytest.raises(MemtwinError, match="can't write"):
-        verb(tmp_path / "g.csv" / "folder.cir", 2, 2)
+        verb(tmp_path / "g.csv" / "folder.cir", rows=2, cols=2)
 
 
 def test_a_name_cannot_add_lines_to_a_deck():

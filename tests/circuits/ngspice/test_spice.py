@@ -34,7 +34,11 @@ def worst(i, truth):
 
 @pytest.mark.parametrize(
     ("cell", "bar"),
-    [(Cell.resistor(), 1e-9), (Cell.sinh(5.0), 1e-6), (Cell.sinh(2.0, access=Transistor()), 1e-6)],
+    [
+        (Cell.resistor(), 1e-9),
+        (Cell.sinh(5.0, 0.2), 1e-6),
+        (Cell.sinh(2.0, 0.2, access=Transistor()), 1e-6),
+    ],
 )
 def test_32_by_32_against_the_exact_solve(cell, bar, rng):
     tile = Tile(32, 32, cell=cell)
@@ -65,7 +69,7 @@ def test_a_saturating_amplifier_is_not_taken_for_linear(rng):
 
 
 def test_batches_are_chunked_and_empty_ones_are_empty(rng):
-    tile = Tile(2, 2, cell=Cell.sinh(3.0))
+    tile = Tile(2, 2, cell=Cell.sinh(3.0, 0.2))
     g, v = conductances(rng, 2, 2), rng.uniform(0, 0.2, (CHUNK + 3, 2))
     array, seen = spice(tile, g), []
     i = array.read(v, progress=lambda done, total: seen.append((done, total)))
@@ -75,7 +79,7 @@ def test_batches_are_chunked_and_empty_ones_are_empty(rng):
 
 
 def test_bits_do_not_depend_on_workers_or_order(rng):
-    tile = Tile(6, 5, cell=Cell.sinh(4.0))
+    tile = Tile(6, 5, cell=Cell.sinh(4.0, 0.2))
     g, v = conductances(rng, 3, 2, 6, 5), rng.uniform(0, 0.2, (3, 2, 7, 6))
     one = spice(tile, g, workers=1).read(v)
     assert np.array_equal(one, spice(tile, g, workers=3).read(v))
@@ -84,13 +88,13 @@ def test_bits_do_not_depend_on_workers_or_order(rng):
 
 @pytest.mark.skipif(shutil.which("ngspice") is None, reason="no ngspice program")
 def test_isolated_mode_returns_the_same(rng):
-    tile = Tile(6, 5, cell=Cell.sinh(4.0))
+    tile = Tile(6, 5, cell=Cell.sinh(4.0, 0.2))
     g, v = conductances(rng, 6, 5), rng.uniform(0, 0.2, (7, 6))
     assert np.array_equal(spice(tile, g).read(v), spice(tile, g, mode="isolated").read(v))
 
 
 def test_fields_agree_with_the_exact_ones(rng):
-    tile = Tile(6, 5, cell=Cell.sinh(2.0, access=Transistor()), drive="both")
+    tile = Tile(6, 5, cell=Cell.sinh(2.0, 0.2, access=Transistor()), drive="both")
     g, v = conductances(rng, 2, 6, 5), rng.uniform(0.05, 0.2, (2, 3, 6))
     mine, truth = spice(tile, g).fields(v), Nodal(tile).program(g).fields(v)
     for name in ("w", "b", "i", "sensed", "row", "col", "power", "worst_drop"):
@@ -99,7 +103,7 @@ def test_fields_agree_with_the_exact_ones(rng):
         assert np.abs(a - b).max() <= 1e-5 * np.abs(b).max(), name
 
 
-@pytest.mark.parametrize("cell", [Cell.resistor(), Cell.sinh(3.0), Cell.sinh_state({})])
+@pytest.mark.parametrize("cell", [Cell.resistor(), Cell.sinh(3.0, 0.2), Cell.sinh_state({}, 0.2)])
 def test_a_live_session_alters_what_changed(cell, rng, monkeypatch):
     jobs = []
     run = pool.Worker.run
@@ -129,7 +133,7 @@ def test_a_live_session_alters_what_changed(cell, rng, monkeypatch):
 
 
 def test_a_live_session_survives_its_process(rng):
-    tile = Tile(4, 4, cell=Cell.sinh(3.0))
+    tile = Tile(4, 4, cell=Cell.sinh(3.0, 0.2))
     g, v = conductances(rng, 4, 4), rng.uniform(0, 0.2, (3, 4))
     with Spice(tile, live=True) as engine:
         array = engine.program(g)
@@ -142,7 +146,7 @@ def test_a_live_session_survives_its_process(rng):
 
 
 def test_a_failure_names_tile_and_vectors(rng, monkeypatch):
-    array = spice(Tile(2, 2, cell=Cell.sinh(40.0)), conductances(rng, 3, 2, 2), workers=1)
+    array = spice(Tile(2, 2, cell=Cell.sinh(40.0, 0.2)), conductances(rng, 3, 2, 2), workers=1)
     array.engine.ladder = ("itl1=1 itl6=1 itl2=1 gminsteps=0 srcsteps=0",)
     with pytest.raises(
         NonConvergence, match=r"tile \(\d,\) of the stack, vectors from 0: .*point 0"
@@ -151,7 +155,7 @@ def test_a_failure_names_tile_and_vectors(rng, monkeypatch):
 
 
 def test_a_cached_read_needs_no_ngspice(tmp_path, rng, monkeypatch):
-    tile = Tile(4, 4, cell=Cell.sinh(3.0))
+    tile = Tile(4, 4, cell=Cell.sinh(3.0, 0.2))
     g, v = conductances(rng, 2, 4, 4), rng.uniform(0, 0.2, (2, 3, 4))
     array = spice(tile, g, cache=tmp_path)
     first = array.read(v)
@@ -164,7 +168,7 @@ def test_a_cached_read_needs_no_ngspice(tmp_path, rng, monkeypatch):
 
 
 def test_a_conductance_that_the_device_cannot_have_is_refused_when_programmed():
-    engine = Spice(Tile(2, 2, cell=Cell.sinh(3.0)))
+    engine = Spice(Tile(2, 2, cell=Cell.sinh(3.0, 0.2)))
     with pytest.raises(InputError):
         engine.program(np.full((2, 2), -1e-5))
     with pytest.raises(InputError, match="live"):
@@ -190,7 +194,7 @@ def test_memory_of_a_worker_stays(rng):
 
 
 def test_equal_vectors_are_read_once_and_in_their_order(rng, monkeypatch):
-    tile = Tile(5, 4, cell=Cell.sinh(3.0))
+    tile = Tile(5, 4, cell=Cell.sinh(3.0, 0.2))
     array = Spice(tile, workers=1).program(rng.uniform(1e-6, 1e-4, (2, 5, 4)))
     different = rng.uniform(0.0, 0.2, (2, 3, 5))
     different[0, 1] = 0.0

@@ -35,7 +35,7 @@ def states(shape, seed=0):
 
 @pytest.mark.parametrize("device", [VTEAM, YAKOPCIC], ids=lambda device: device.name)
 def test_without_wires_a_cell_is_a_device_by_itself(device):
-    tile = Tile(3, 3, 1e-3, 1e-3, 1e-3, 1e-3, Cell(device))
+    tile = Tile(3, 3, 1e-3, 1e-3, 1e-3, 1e-3, cell=Cell(device, 0.2))
     x = states((3, 3))
     amplitude = np.array([0.0, 1.2, 0.9])
     done = WriteArray(tile, "half").pulse(x, 1, amplitude, 1e-7, 0.02, np.ones((3, 3)))
@@ -50,8 +50,8 @@ def test_without_wires_a_cell_is_a_device_by_itself(device):
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 def test_two_by_two_against_scipy(access, sign):
     """All node equations of a 2 x 2 array written out, solved by root() inside solve_ivp()."""
-    cell = Cell(YAKOPCIC, access=access)
-    tile = Tile(2, 2, 30.0, 40.0, 100.0, 20.0, cell)
+    cell = Cell(YAKOPCIC, 0.2, access=access)
+    tile = Tile(2, 2, 30.0, 40.0, 100.0, 20.0, cell=cell)
     x0, width, edge = states((2, 2)), 2e-8, 0.1
     amplitude = sign * np.array([1.6, 0.0])
     scheme = "half" if access is None else "gate"
@@ -117,7 +117,7 @@ def test_wires_take_their_share():
     amplitude[7] = 1.2
     moved = []
     for r in (1e-3, 5.0, 50.0):
-        tile = Tile(8, 8, r, r, 100.0, 20.0, Cell(VTEAM))
+        tile = Tile(8, 8, r, r, 100.0, 20.0, cell=Cell(VTEAM, 0.2))
         done = WriteArray(tile, "half").pulse(x, 0, amplitude, 1e-7, 0.02, np.ones((8, 8)))
         moved.append(done.x[0, 7] - 0.5)
         assert done.source_energy > done.energy.sum()
@@ -128,7 +128,7 @@ def test_half_selected_cells_are_disturbed_by_half_the_voltage():
     # At V/2 = 0.8 V, above the threshold of 0.7 V.
     x = states((4, 4))
     amplitude = np.array([0.0, 1.6, 0.0, 0.0])
-    tile = Tile(4, 4, cell=Cell(VTEAM))
+    tile = Tile(4, 4, cell=Cell(VTEAM, 0.2))
     done = WriteArray(tile, "half").pulse(x, 2, amplitude, 2e-8, 0.02, np.ones((4, 4)))
     moved = done.x - x
     half = np.zeros((4, 4), bool)
@@ -143,7 +143,7 @@ def test_half_selected_cells_are_disturbed_by_half_the_voltage():
 
 def test_gates_shield_the_other_rows():
     x = states((4, 4))
-    tile = Tile(4, 4, cell=Cell(VTEAM, access=GATED))
+    tile = Tile(4, 4, cell=Cell(VTEAM, 0.2, access=GATED))
     amplitude = np.array([0.0, 1.2, 0.0, 1.5])
     done = WriteArray(tile, "gate").pulse(x, 1, amplitude, 1e-7, 0.02, np.ones((4, 4)))
     assert np.array_equal(np.delete(done.x, 1, 0), np.delete(x, 1, 0))
@@ -153,7 +153,7 @@ def test_gates_shield_the_other_rows():
 
 def test_speed_is_per_device_and_devices_may_differ():
     x, amplitude = np.full((2, 3), 0.4), np.full(3, 1.2)
-    tile = Tile(2, 3, 1e-3, 1e-3, 1e-3, 1e-3, Cell(VTEAM))
+    tile = Tile(2, 3, 1e-3, 1e-3, 1e-3, 1e-3, cell=Cell(VTEAM, 0.2))
     pace = np.array([[1.0, 2.0, 0.5], [1.0, 1.0, 1.0]])
     same = WriteArray(tile, "half").pulse(x, 0, amplitude, 1e-9, 0.02, pace)
     moved = same.x[0] - 0.4
@@ -167,7 +167,7 @@ def test_speed_is_per_device_and_devices_may_differ():
 
 @pytest.mark.parametrize("change", [{"drive": "both"}, {"sense": "both"}, {"wire_spread": 0.2}])
 def test_every_kind_of_tile_conserves_energy(change):
-    tile = replace(Tile(5, 4, 20.0, 20.0, 50.0, 20.0, Cell(VTEAM)), **change)
+    tile = replace(Tile(5, 4, 20.0, 20.0, 50.0, 20.0, cell=Cell(VTEAM, 0.2)), **change)
     amplitude = np.array([0.9, 0.0, 1.1, 0.0])
     done = WriteArray(tile, "half").pulse(states((5, 4)), 3, amplitude, 1e-8, 0.02, np.ones((5, 4)))
     assert 0.5 * done.source_energy < done.energy.sum() < done.source_energy
@@ -175,8 +175,8 @@ def test_every_kind_of_tile_conserves_energy(change):
 
 def test_what_does_not_fit_is_refused():
     with pytest.raises(InputError, match="without a transistor"):
-        WriteArray(Tile(2, 2, cell=Cell(VTEAM)), "gate")
+        WriteArray(Tile(2, 2, cell=Cell(VTEAM, 0.2)), "gate")
     with pytest.raises(InputError, match="expected 4 devices"):
-        WriteArray(Tile(2, 2, cell=Cell(VTEAM)), "half", Population(VTEAM, 3))
+        WriteArray(Tile(2, 2, cell=Cell(VTEAM, 0.2)), "half", Population(VTEAM, 3))
     with pytest.raises(InputError, match="no dynamics"):
         WriteArray(Tile(2, 2), "half")

@@ -25,7 +25,7 @@ RECIPE = design_recipe(LEVELS, limits=VoltageRange(-1.8, 1.8, "test"))
 
 
 def setup(n=4, access=None, scheme="half", spread=None, seed=0):
-    tile = Tile(n, n, cell=Cell(DEVICE, access=access))
+    tile = Tile(n, n, cell=Cell(DEVICE, 0.2, access=access))
     rng = np.random.default_rng(seed)
     population = None if spread is None else Population.sample(DEVICE, n * n, spread, rng)
     writer = WriteArray(tile, scheme, population, rtol=1e-5)
@@ -106,7 +106,7 @@ def test_disturbed_cells_are_rewritten_in_a_later_pass():
 
 
 def test_a_dead_cell_is_given_up_and_the_others_are_written():
-    tile = Tile(3, 3, cell=Cell(DEVICE))
+    tile = Tile(3, 3, cell=Cell(DEVICE, 0.2))
     k = np.full(9, DEVICE.parameters["k_set"])
     k[4] = 1e-6
     population = Population(DEVICE, 9, {"k_set": k})

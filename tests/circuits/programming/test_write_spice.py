@@ -46,7 +46,7 @@ def pulses(n, count, peak, width, seed=1):
 @pytest.mark.parametrize("device", [VTEAM, YAKOPCIC], ids=lambda device: device.name)
 def test_states_and_energies_agree_after_every_pulse(device, case):
     n, (access, scheme) = 6, CASES[case]
-    tile = Tile(n, n, cell=Cell(device, access=access))
+    tile = Tile(n, n, cell=Cell(device, 0.2, access=access))
     x = np.random.default_rng(0).uniform(0.2, 0.8, (n, n))
     steps = list(pulses(n, 4, 1.7, 5e-8))
     exact = replay(WriteArray(tile, scheme), x, steps, 0.05)
@@ -65,7 +65,7 @@ def test_states_and_energies_agree_after_every_pulse(device, case):
 @pytest.mark.parametrize("device", [VTEAM, YAKOPCIC], ids=lambda device: device.name)
 def test_the_active_set_gives_what_the_full_transient_gives(device):
     n = 6
-    tile = Tile(n, n, cell=Cell(device))
+    tile = Tile(n, n, cell=Cell(device, 0.2))
     x = np.random.default_rng(0).uniform(0.2, 0.8, (n, n))
     # Half-selected devices at 1.2 V move too, and must be found.
     amplitude = np.array([0.0, 2.4, 0.0, 0.0, 0.0, 0.0])
@@ -83,7 +83,7 @@ def test_devices_that_differ_and_have_their_own_speed():
     n = 4
     rng = np.random.default_rng(0)
     population = Population.sample(VTEAM, n * n, Spread({"r_on": 0.2, "k_set": 0.3}), rng)
-    tile = Tile(n, n, cell=Cell(VTEAM))
+    tile = Tile(n, n, cell=Cell(VTEAM, 0.2))
     x, pace = rng.uniform(0.2, 0.8, (n, n)), rng.uniform(0.5, 2.0, (n, n))
     amplitude = np.array([1.6, 0.0, 1.7, 0.0])
     one = WriteArray(tile, "half", population).pulse(x, 1, amplitude, 5e-8, 0.05, pace)
@@ -95,7 +95,9 @@ def test_devices_that_differ_and_have_their_own_speed():
 @pytest.mark.spice
 def test_every_kind_of_tile():
     x = np.random.default_rng(0).uniform(0.2, 0.8, (3, 4))
-    tile = Tile(3, 4, 20.0, 20.0, 50.0, 20.0, Cell(VTEAM), "both", "both", 0.2)
+    tile = Tile(
+        3, 4, 20.0, 20.0, 50.0, 20.0, "both", "both", wire_spread=0.2, cell=Cell(VTEAM, 0.2)
+    )
     amplitude = np.array([0.0, -1.6, 0.0, -1.8])
     one, two = (
         writer(tile, "third").pulse(x, 1, amplitude, 2e-8, 0.05, np.ones((3, 4)))
@@ -123,7 +125,7 @@ def failing(error, times):
 
 def test_a_pulse_that_does_not_converge_is_tried_again_with_smaller_steps():
     run, asked = failing(NonConvergence("timestep too small"), 1)
-    writer = WriteSpice(Tile(2, 2, cell=Cell(VTEAM)), "half", run=run)
+    writer = WriteSpice(Tile(2, 2, cell=Cell(VTEAM, 0.2)), "half", run=run)
     done = writer.pulse(np.full((2, 2), 0.4), 0, np.array([1.5, 0.0]), 1e-8, 0.05, np.ones((2, 2)))
     assert done.x == pytest.approx(0.4)
     first, second = (float(analysis.split()[1]) for analysis in asked)
@@ -132,7 +134,7 @@ def test_a_pulse_that_does_not_converge_is_tried_again_with_smaller_steps():
 
 def test_a_pulse_that_never_converges_is_reported_with_its_cells():
     run, asked = failing(NonConvergence("timestep too small"), 99)
-    writer = WriteSpice(Tile(2, 2, cell=Cell(VTEAM)), "half", run=run)
+    writer = WriteSpice(Tile(2, 2, cell=Cell(VTEAM, 0.2)), "half", run=run)
     x = np.full((2, 2), 0.4)
     with pytest.raises(NonConvergence, match=r"pulse on \(1, 0\): 1.5 V.*as before the pulse"):
         writer.pulse(x, 1, np.array([1.5, 0.0]), 1e-8, 0.05, np.ones((2, 2)))
@@ -142,6 +144,6 @@ def test_a_pulse_that_never_converges_is_reported_with_its_cells():
 
 def test_other_failures_keep_their_type_and_name_the_cells():
     run, _ = failing(EngineError("unknown function"), 99)
-    writer = WriteSpice(Tile(2, 2, cell=Cell(VTEAM)), "half", run=run)
+    writer = WriteSpice(Tile(2, 2, cell=Cell(VTEAM, 0.2)), "half", run=run)
     with pytest.raises(EngineError, match=r"pulse on \(0, 1\): -1.5 V: unknown function"):
         writer.pulse(np.full((2, 2), 0.4), 0, np.array([0.0, -1.5]), 1e-8, 0.05, np.ones((2, 2)))

@@ -177,7 +177,7 @@ def test_the_verbs_make_and_draw_a_table(tmp_path):
         (["nbsto_32um", "--v-set", "3"], "beyond the -2 to 1 V"),
         (["nbsto_32um", "--v-reset", "1"], "enclose 0 V"),
         (["nbsto_32um", "--tolerance", "0.01"], "drowns in the read noise"),
-        (["nbsto_32um", "--g-max", "1"], "can't have a conductance"),
+        (["nbsto_32um", "--area", "1", "--g-max", "1"], "can't have a conductance"),
         (["nbsto_32um", "--d2d", "v_n"], "PARAMETER=SIGMA"),
         (["nbsto_32um", "--d2d", "vn=0.1"], "did you mean 'v_n'"),
         (["yakopcic_oblea"], "--v-set"),
@@ -197,6 +197,7 @@ def test_a_tile_is_written_from_the_command_line(engine, tmp_path):
     targets.write_text("8e-9,2e-9\n3e-9,5e-9\n")
     made = cli(
         *("tile", "nbsto_32um", "--conductances", targets, "--engine", engine, "--out", record),
+        *("--area", 1e-3, "--v-read", 0.2),
         *("--plot", tmp_path / "tile.png", "--json"),
     )
     assert made.exit_code == 0, made.output

@@ -28,26 +28,18 @@ from memtwin.devices.spread.noise import ReadNoise  # noqa: E402
 from memtwin.devices.spread.wear import Wear  # noqa: E402
 from memtwin.training.pytorch import SiameseOptimizer, TwinConv2d, TwinLinear, convert  # noqa: E402
 from memtwin.training.rules.siamese import SiameseOptions  # noqa: E402
-from memtwin.training.twin.matrix import MappingOptions  # noqa: E402
+from memtwin.training.twin.crossbar import Crossbar, MappingOptions  # noqa: E402
 
 EXACT = Effects(programming=0.0, read=0.0)
 TILE = Tile(16, 16, cell=Cell.resistor(0.2))
+CLIP = MappingOptions(clip=3.0)
 FINE = 4096
 
 
-def twin_of(model, levels=FINE, **changes):
-    return convert(
-        model,
-        **{
-            "g_levels": np.linspace(5e-6, 50e-6, levels),
-            "tile": TILE,
-            "engine": Ideal,
-            "clip": 3.0,
-            "effects": EXACT,
-            "say": None,
-            **changes,
-        },
-    )
+def twin_of(model, levels=FINE, *, tile=TILE, engine=Ideal, effects=EXACT, mapping=None, **changes):
+    tile = replace(tile, levels=tile.cell.levels(np.linspace(5e-6, 50e-6, levels)))
+    crossbar = Crossbar(tile, effects, replace(CLIP, **(mapping or {})))
+    return convert(model, crossbar, engine, **{"say": None, **changes})
 
 
 def optimiser_of(twin, levels=FINE, rate=0.05, **options):
@@ -99,7 +91,7 @@ def test_other_rules_and_uneven_levels_follow_the_float_weights(rule):
 def test_fine_levels_compute_what_torch_computes(bias):
     torch.manual_seed(1)
     model, x = Branch(), torch.rand(4, 2, 8, 8)
-    twin = twin_of(model, options=MappingOptions(bias=bias))
+    twin = twin_of(model, mapping={"bias": bias})
     optimiser_of(twin)
     torch.testing.assert_close(twin(x), model(x), atol=0.01, rtol=0.0)
     assert isinstance(twin.first, TwinConv2d)
@@ -124,8 +116,8 @@ def test_few_levels_train_with_few_writes(bits):
     x, y = torch.from_numpy(images.x_train), torch.from_numpy(images.y_train)
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
-    options = MappingOptions(adc_bits=bits)
-    twin = twin_of(model, 16, clip=5.0, effects=Effects(), options=options)
+    mapping = {"clip": 5.0, "adc_bits": bits}
+    twin = twin_of(model, 16, effects=Effects(), mapping=mapping)
     optimiser, loss, steps = optimiser_of(twin, 16, rate=0.1), nn.CrossEntropyLoss(), 0
     for _ in range(6):
         for chosen in torch.randperm(len(x)).split(20):
@@ -239,7 +231,7 @@ def test_a_saved_twin_goes_on_bit_for_bit(engine, effects, options, siamese, mod
             tile=replace(TILE, r_row=5.0, r_col=5.0),
             engine=engine,
             effects=effects,
-            options=MappingOptions(**options),
+            mapping=options,
             seed=seed,
         )
         adam = torch.optim.Adam(twin.parameters(), 0.02)
@@ -273,11 +265,11 @@ def test_a_saved_twin_goes_on_bit_for_bit(engine, effects, options, siamese, mod
 
 def test_a_loaded_twin_computes_what_the_saved_one_did():
     torch.manual_seed(3)
-    twin = twin_of(Branch(), 16, effects=Effects(stuck=0.1, read=0.0), options=ADC)
+    twin = twin_of(Branch(), 16, effects=Effects(stuck=0.1, read=0.0), mapping=ADC)
     optimiser = optimiser_of(twin, 16)
     trained(twin, optimiser, 2)
     x = torch.rand(4, 2, 8, 8)
-    again = twin_of(Branch(), 16, effects=Effects(stuck=0.1, read=0.0), options=ADC, seed=9)
+    again = twin_of(Branch(), 16, effects=Effects(stuck=0.1, read=0.0), mapping=ADC, seed=9)
     again.load_state_dict(through_a_file(twin.state_dict()))
     assert torch.equal(again(x), twin(x))
     # An optimiser made for it leaves the devices as they are.
@@ -290,7 +282,7 @@ def test_a_loaded_twin_computes_what_the_saved_one_did():
     assert torch.equal(copied(x), copy.deepcopy(again)(x))
 
 
-ADC = MappingOptions(adc_bits=6)
+ADC = {"adc_bits": 6}
 
 
 def test_what_holds_no_weights_is_not_read():
@@ -336,7 +328,7 @@ def test_weights_that_devices_do_not_follow_are_not_read():
             {"effects": Effects(drift=Drift(0.1, 1.0), seconds=1.0)},
             "drift = 0.0, this one a law",
         ),
-        ({"options": MappingOptions(adc_bits=8)}, "adc_bits = None, this one 8"),
+        ({"mapping": {"adc_bits": 8}}, "adc_bits = None, this one 8"),
     ],
 )
 def test_the_state_of_another_kind_of_twin_is_refused(change, words):
@@ -410,7 +402,7 @@ def test_wires_are_given_back_by_calibration(wires, training):
 
 
 def test_calibration_is_repeated_in_training_and_not_in_testing():
-    twin = twin_of(nn.Linear(64, 8), 16, options=ADC)
+    twin = twin_of(nn.Linear(64, 8), 16, mapping=ADC)
     optimiser = optimiser_of(twin, 16)
     twin(torch.rand(200, 64))
     first = twin.matrix.adc
@@ -423,7 +415,7 @@ def test_calibration_is_repeated_in_training_and_not_in_testing():
 
 def test_small_batches_are_calibrated_on_too():
     torch.manual_seed(0)
-    twin = twin_of(nn.Linear(8, 4), 16, options=ADC)
+    twin = twin_of(nn.Linear(8, 4), 16, mapping=ADC)
     optimiser = optimiser_of(twin, 16)
     ranges = []
     for _ in range(300):
@@ -454,7 +446,7 @@ def test_an_adc_of_six_bits_costs_little(digits):
     model, x, y = digits
     found = []
     for bits in (None, 6):
-        twin = twin_of(model, 256, options=MappingOptions(adc_bits=bits))
+        twin = twin_of(model, 256, mapping={"adc_bits": bits})
         optimiser_of(twin, 256)
         with torch.no_grad():
             found.append(float((twin.eval()(x).argmax(1) == y).float().mean()))
@@ -534,7 +526,7 @@ def test_linear_layers_take_any_leading_shape():
 
 @pytest.mark.parametrize("bias", ["device", "digital"])
 def test_inputs_that_do_not_fit_are_said(bias):
-    twin = twin_of(nn.Linear(4, 3), options=MappingOptions(bias=bias))
+    twin = twin_of(nn.Linear(4, 3), mapping={"bias": bias})
     optimiser_of(twin)
     with pytest.raises(InputError, match=r"Linear.*inputs \(\.\.\., 4\), got \(2, 5\)"):
         twin(torch.ones(2, 5))

@@ -17,20 +17,16 @@ from memtwin.data.errors import InputError  # noqa: E402
 from memtwin.devices.pulses.nominal import nominal_pricing  # noqa: E402
 from memtwin.devices.spread.effects import Effects  # noqa: E402
 from memtwin.training.pytorch import SiameseOptimizer, TwinLinear, convert, layer_table  # noqa: E402
+from memtwin.training.twin.crossbar import Crossbar, MappingOptions  # noqa: E402
 
 LEVELS = 4096
 
 
 def twin_of(model, **changes):
-    twin = convert(
-        model,
-        tile=Tile(16, 16, cell=Cell.resistor(0.2)),
-        engine=Ideal,
-        g_levels=np.linspace(5e-6, 50e-6, LEVELS),
-        clip=3.0,
-        effects=Effects(programming=0.0, read=0.0),
-        **{"say": None, **changes},
-    )
+    tile = Tile(16, 16, levels=Cell.resistor(0.2).levels(np.linspace(5e-6, 50e-6, LEVELS)))
+    exact = Effects(programming=0.0, read=0.0)
+    crossbar = Crossbar(tile, exact, MappingOptions(clip=3.0))
+    twin = convert(model, crossbar, Ideal, **{"say": None, **changes})
     sgd = torch.optim.SGD(twin.parameters(), lr=0.05)
     return twin, SiameseOptimizer(twin, sgd, nominal_pricing(LEVELS))
 
@@ -274,22 +270,16 @@ def test_attention_of_another_kind_stays_digital_as_a_whole():
 
 
 @pytest.mark.parametrize(
-    ("model", "changes", "words"),
+    ("model", "words"),
     [
-        (nn.ReLU(), {}, "no Linear or Conv2d"),
-        (nn.LSTM(2, 2), {}, r"(?s)no Linear or Conv2d.*LSTM.*recurrent"),
-        (nn.Linear(2, 2), {"clip": -1.0}, "clip must be positive"),
+        (nn.ReLU(), "no Linear or Conv2d"),
+        (nn.LSTM(2, 2), r"(?s)no Linear or Conv2d.*LSTM.*recurrent"),
     ],
 )
-def test_what_cannot_be_converted_is_said(model, changes, words):
+def test_what_cannot_be_converted_is_said(model, words):
+    crossbar = Crossbar(Tile(4, 4, levels=Cell.resistor(0.2).levels([1e-6, 2e-6])))
     with pytest.raises(InputError, match=words):
-        convert(
-            model,
-            tile=Tile(4, 4, cell=Cell.resistor(0.2)),
-            engine=Ideal,
-            g_levels=[1e-6, 2e-6],
-            **changes,
-        )
+        convert(model, crossbar, Ideal)
 
 
 def test_weights_that_are_not_finite_are_refused():

@@ -13,7 +13,6 @@ from memtwin.data.errors import InputError
 from memtwin.devices.pulses.nominal import nominal_pricing
 from memtwin.training.rules.registry import RULES, register_rule
 from memtwin.training.rules.siamese import Siamese, SiameseOptions
-from memtwin.training.runs.build import train_options
 from memtwin.training.runs.compare import compare, compare_in
 from memtwin.training.runs.config import load_config
 from memtwin.training.runs.setup import set_up
@@ -68,11 +67,12 @@ def test_rows_are_those_of_the_trainings_that_they_name():
     assert (siamese.name, closed.name) == ("siamese", "closed loop")
     for place, seed in enumerate((0, 1)):
         one = setup.seeded(seed)
-        options = train_options(one.config)
-        run = train(one.twin(), one.images, options, costs)
+        options = one.config.training
+        run = train(one.twin(), one.images, options, costs, seed=seed)
         assert siamese.accuracy[place] == run.accuracy
         assert siamese.first[place] == run.records[0].cost
-        assert found.float_accuracy[place] == train_float(one.network, one.images, options)[0][-1]
+        accuracies, _ = train_float(one.network, one.images, options, seed=seed)
+        assert found.float_accuracy[place] == accuracies[-1]
     rows = found.summary()
     assert list(rows) == ["float", "siamese", "closed loop"]
     saved = [
@@ -153,7 +153,7 @@ def test_the_command_prints_every_rule(tmp_path, monkeypatch):
     [
         (["--rule", "sine"], "there is no update rule 'sine' (did you mean 'sign'?)"),
         (["--seeds", "0"], "--seeds must be at least 1, got 0"),
-        (["--engine", "idael"], "training.engine"),
+        (["--engine", "idael"], "training: there is no engine 'idael'"),
     ],
 )
 def test_bad_comparisons_are_one_sentence(tmp_path, monkeypatch, arguments, words):

@@ -11,7 +11,7 @@ import pytest
 from memtwin.circuits.array.amplifier import Amplifier
 from memtwin.circuits.array.cell import ACCESS as ACCESS_KINDS
 from memtwin.circuits.array.cell import Cell, Selector, Transistor
-from memtwin.circuits.array.tile import Tile
+from memtwin.circuits.array.tile import Layout, Tile
 from memtwin.circuits.engines.ideal import Ideal
 from memtwin.cli.job import Preset
 from memtwin.data.dataset import ImageSet, load_images
@@ -19,27 +19,20 @@ from memtwin.data.errors import InputError
 from memtwin.devices.spread.effects import Effects
 from memtwin.training.network import AveragePool, lenet, mlp
 from memtwin.training.rules.registry import RULES
-from memtwin.training.rules.siamese import SiameseOptions
 from memtwin.training.runs.build import (
     auditor_of,
-    cell_levels,
-    cell_tile,
     chosen_images,
+    crossbar_of,
+    levels_of,
     network_of,
-    train_options,
-    twin_of,
+    tile_of,
 )
-from memtwin.training.runs.config import (
-    AuditConfig,
-    RunConfig,
-    TrainingConfig,
-    load_config,
-    parse_config,
-    presets,
-)
-from memtwin.training.trainer.audit import Auditor
-from memtwin.training.trainer.trainer import TrainOptions
-from memtwin.training.twin.matrix import MappingOptions
+from memtwin.training.runs.config import RunConfig, load_config, parse_config, presets
+from memtwin.training.runs.record import config_of
+from memtwin.training.trainer.audit import AuditOptions
+from memtwin.training.trainer.loop import build_twin
+from memtwin.training.trainer.options import TrainOptions
+from memtwin.training.twin.crossbar import MappingOptions
 
 
 def test_presets_load():
@@ -70,7 +63,7 @@ def test_the_table_of_presets_is_theirs():
         training = config.training
         stated = (float(clip), float(rate), float(hysteresis), int(levels))
         assert stated == (
-            training.clip, training.learning_rate, training.hysteresis, config.device.levels,
+            config.mapping.clip, training.learning_rate, training.hysteresis, config.device.levels,
         )  # fmt: skip
         assert tiles == f"{config.tile.rows}×{config.tile.cols}"
         assert every.split()[0] == str(config.audit.every)
@@ -84,20 +77,23 @@ def test_changes_apply_in_their_types():
     assert config.training.engine == "line"
 
 
-def test_defaults_are_the_librarys():
-    config = RunConfig()
-    found, plain = train_options(config), TrainOptions()
-    assert found == replace(plain, rule_options=plain.of_rule)
-    assert (config.effects, config.mapping) == (Effects(), MappingOptions())
-    mine, theirs = AuditConfig(), {item.name: item.default for item in fields(Auditor)}
-    for name in ("every", "vectors", "bar_percent"):
-        assert getattr(mine, name) == theirs[name]
+SECTIONS = {
+    "tile": Layout, "training": TrainOptions, "mapping": MappingOptions, "effects": Effects,
+    "audit": AuditOptions,
+}  # fmt: skip
+"""Sections that are the library's own options."""
+OWN = {"tile": {"access"}, "training": {"engine"}}
+"""Keys that a section has beside them."""
 
 
-def test_every_option_of_the_library_has_a_key():
-    keys = TrainingConfig.model_fields.keys()
-    library = {item.name for kind in (TrainOptions, SiameseOptions) for item in fields(kind)}
-    assert library - keys == {"seed"}
+@pytest.mark.parametrize("section", SECTIONS)
+def test_a_section_is_the_librarys_options(section):
+    mine, kind = getattr(RunConfig(), section), SECTIONS[section]
+    assert isinstance(mine, kind)
+    names = {item.name for item in fields(kind)}
+    assert {item.name for item in fields(mine)} - names == OWN.get(section, set())
+    for name in names - {"rows", "cols"}:
+        assert getattr(mine, name) == getattr(kind(*(4, 4) * (section == "tile")), name)
 
 
 def test_options_arrive_where_they_act():
@@ -105,19 +101,36 @@ def test_options_arrive_where_they_act():
         "seed=5", "training.optimiser=adam", "training.schedule=cosine", "training.scale=adaptive",
         "training.compensation=damp", "training.damping=0.01", "training.write_limit=9",
         "training.gradients=array", "training.calibration=50", "effects.stuck=0.1",
-        "mapping.bias=digital", "mapping.adc_bits=8",
+        "mapping.bias=digital", "mapping.adc_bits=8", "mapping.clip=3.0", "tile.wire_spread=0.1",
+        "tile.access.kind=transistor",
     ]  # fmt: skip
     config = load_config("demo", changes)
-    options = train_options(config)
-    assert (options.seed, options.optimiser, options.schedule) == (5, "adam", "cosine")
+    options = config.training
+    assert (options.optimiser, options.schedule) == ("adam", "cosine")
     assert (options.scale, options.gradients, options.calibration) == ("adaptive", "array", 50)
-    assert options.of_rule == SiameseOptions(compensation="damp", damping=0.01, write_limit=9)
-    images, levels = load_images("digits"), cell_levels(config)
-    network = network_of(config, images)
-    twin = twin_of(config, network, levels, cell_tile(config, levels), Ideal)
+    assert (options.compensation, options.damping, options.write_limit) == ("damp", 0.01, 9)
+    network = network_of(config, load_images("digits"))
+    twin = build_twin(network, crossbar_of(config), Ideal, seed=config.seed)
     assert twin.effects == Effects(stuck=0.1)
-    assert twin.options == MappingOptions(bias="digital", adc_bits=8)
+    assert twin.crossbar.mapping == MappingOptions(3.0, bias="digital", adc_bits=8)
+    assert (twin.tile.wire_spread, twin.tile.cell.access) == (0.1, Transistor())
     assert network == mlp(64, 32, 10)
+
+
+def test_keys_that_have_moved_are_understood(tmp_path):
+    old, new = tmp_path / "old.toml", tmp_path / "new.toml"
+    old.write_text("[training]\nclip = 3.0\nepochs = 2\n")
+    new.write_text("[training]\nepochs = 2\n[mapping]\nclip = 3.0\n")
+    assert load_config(old) == load_config(new)
+    assert load_config("demo", ["training.clip=3"]) == load_config("demo", ["mapping.clip=3"])
+    tree = json.loads(load_config(new).model_dump_json())
+    tree["training"]["clip"] = tree["mapping"].pop("clip")
+    record = {"config": json.dumps(tree)}
+    assert config_of(record)["mapping"]["clip"] == 3.0
+    assert parse_config(tree, "a record") == load_config(new)
+    old.write_text("[training]\nclip = 3.0\n[mapping]\nclip = 4.0\n")
+    with pytest.raises(InputError, match=r"training.clip is called mapping.clip now, and both"):
+        load_config(old)
 
 
 OTHER = {
@@ -129,16 +142,16 @@ ACCESS = {
     Selector: ("selector", {"v_threshold": 0.2, "width": 0.02, "g_on": 1e-3, "g_off": 1e-9}),
 }
 AMPLIFIER = {"r_feedback": 2e3, "gain": 1e3, "v_max": 0.8}
-ELSEWHERE = {Tile: {"cell", "amplifier"}, Cell: {"device", "v_read", "access"}}
+ELSEWHERE = {Tile: {"cell", "amplifier", "levels"}, Cell: {"device", "v_read", "access"}}
 """Fields that are no plain key of ``[tile]``: parts with keys of their own, and ``[device]``'s."""
 
 
-def tile_of(tmp_path, text):
+def read_tile(tmp_path, text):
     path = tmp_path / "tile.toml"
     path.write_text(text)
     config = load_config(path)
     assert parse_config(json.loads(config.model_dump_json()), "again") == config
-    return config, cell_tile(config, cell_levels(config))
+    return config, tile_of(config)
 
 
 def table(values):
@@ -154,24 +167,26 @@ def test_every_field_of_a_tile_is_reached(tmp_path):
     assert {item.name for item in fields(Tile)} == OTHER.keys() | ELSEWHERE[Tile]
     assert {item.name for item in fields(Amplifier)} == AMPLIFIER.keys()
     text = f"[tile]\n{table(OTHER)}[tile.amplifier]\n{table(AMPLIFIER)}"
-    _, tile = tile_of(tmp_path, text + "[device]\nv_read = 0.04\nlinear = true\n")
+    _, tile = read_tile(tmp_path, text + "[device]\nv_read = 0.04\nlinear = true\n")
     assert tile == Tile(**OTHER, cell=Cell.resistor(0.04), amplifier=Amplifier(**AMPLIFIER))
-    _, plain = tile_of(tmp_path, "[tile]\nrows = 64\ncols = 64\n")
-    assert differ(tile, plain) == {item.name for item in fields(Tile)}
+    _, plain = read_tile(tmp_path, "[tile]\nrows = 64\ncols = 64\n")
+    assert differ(replace(tile, levels=None), replace(plain, levels=None)) == (
+        {item.name for item in fields(Tile)} - {"levels"}
+    )
     assert plain == Tile(64, 64, cell=plain.cell)
 
 
 @pytest.mark.parametrize("kind", ACCESS)
 def test_every_field_of_a_cell_is_reached(tmp_path, kind):
     name, values = ACCESS[kind]
-    assert {item.name for item in fields(kind)} == values.keys()
+    assert {item.name for item in fields(kind)} == values.keys() | {"kind"}
     assert {item.name for item in fields(Cell)} == ELSEWHERE[Cell]
     text = f"[device]\nv_read = 0.04\n[tile.access]\nkind = {name!r}\n"
-    config, tile = tile_of(tmp_path, text + table(values))
-    assert tile.cell == Cell(cell_levels(config).device, 0.04, kind(**values))
+    config, tile = read_tile(tmp_path, text + table(values))
+    assert tile.cell == Cell(levels_of(config).device, 0.04, kind(**values))
     assert differ(tile.cell.access, kind()) == values.keys()
-    assert tile_of(tmp_path, text)[1].cell.access == kind()
-    assert tile_of(tmp_path, text + "[tile.amplifier]\n")[1].amplifier == Amplifier()
+    assert read_tile(tmp_path, text)[1].cell.access == kind()
+    assert read_tile(tmp_path, text + "[tile.amplifier]\n")[1].amplifier == Amplifier()
 
 
 def test_every_access_device_has_a_kind():
@@ -193,7 +208,7 @@ def test_a_validation_of_more_images_than_there_are_is_refused():
 def test_rules_are_those_of_the_library():
     for name in RULES:
         config = load_config("demo", [f"training.rule={name}"])
-        assert train_options(config).of_rule == RULES[name].options
+        assert config.training.of_rule == RULES[name].options
 
 
 def test_a_lenet_takes_square_images_that_are_large_enough():
@@ -220,7 +235,7 @@ def test_audits_are_made_where_they_say_something():
         return auditor_of(load_config("demo", [*changes]), lambda name: lambda tile: name)
 
     found = auditor("audit.every=7", "audit.bar_percent=0.3")
-    assert (found.every, found.bar_percent, found.vectors) == (7, 0.3, 2)
+    assert found.options == AuditOptions(every=7, bar_percent=0.3)
     assert (found.truth(None), found.fallback(None)) == ("spice", "line")
     assert auditor("audit.fallback=none").fallback is None
     for change in ("audit.every=0", "training.engine=ideal", "training.engine=spice"):
@@ -235,20 +250,29 @@ def test_audits_are_made_where_they_say_something():
         ("[effects]\ndrift = 2.0", "toml: effects: drift must be from 0 to 1, got 2.0"),
         ("[mapping]\ndrive = 'bits'", "toml: mapping: inputs driven bit by bit need dac_bits"),
         ("[network]\nkind = 'lenet'\nhidden = [3]", "network: hidden does not belong .* 'lenet'"),
-        ("[training]\ngradients = 'array'\nengine = 'ideal'", "needs the engine line or surrogate"),
+        ("[training]\ngradients = 'array'\nengine = 'ideal'", "needs the engine surrogate or line"),
         ("[training]\nrule = 'sign'\nscale = 'adaptive'", "such as siamese, got 'sign'"),
         ("[training]\nepoch = 3", r"unknown key 'training.epoch' \(did you mean 'epochs'\?\)"),
         ("[trainig]\nepochs = 3", r"unknown key 'trainig' \(did you mean 'training'\?\)"),
-        ("[training]\nepochs = 0", "training.epochs: Input should be greater than 0, got 0"),
-        ("[training]\nengine = 'spcie'", "training.engine: .*'spcie' .did you mean 'spice'"),
+        ("[training]\nepochs = 0", "training: epochs must be a whole number, at least 1, got 0"),
+        (
+            "[training]\nengine = 'spcie'",
+            r"training: there is no engine 'spcie' \(did you mean 'spice'\?\)",
+        ),
         ("[device]\nlevels = 1", "device.levels: .*greater than or equal to 2, got 1"),
-        ("[tile]\ncols = 31", "cols must be even"),
-        ("[tile]\nr_row = -1.0", "tile.r_row: .*greater than 0"),
+        ("[tile]\ncols = 0", "tile: cols must be a whole number, at least 1 and at most 1024"),
+        ("[training]\nmomentum = 1.0", "training: momentum must be at least 0 and below 1, got 1"),
+        ("[training]\nrule = 'sing'", r"there is no rule 'sing' \(did you mean 'sign'"),
+        ("[audit]\nevrey = 3", r"unknown key 'audit.evrey' \(did you mean 'every'\?\)"),
+        ("[audit]\nfallback = 'lime'", "audit: there is no fallback 'lime'"),
+        ("[validation]\nengine = 'spise'", "validation: there is no engine 'spise'"),
+        ("[mapping]\nclip = 0.0", "mapping: clip must be above 0, got 0"),
+        ("[tile]\nr_row = -1.0", "tile: r_row must be at least 0.001 and at most 1e\\+09, got -1"),
         ("[training\n", "is no valid TOML"),
         ("[tile]\nwire_spred = 0.1", r"unknown key 'tile.wire_spred' \(did you mean 'wire_spread'"),
         ("[tile.access]\nkind = 'transistor'\nvgate = 1.0", r"'tile.access.vgate' .*'v_gate'"),
-        ("[tile.access]\nv_gate = 1.0", "tile.access.kind: Field required"),
-        ("[tile.access]\nkind = 'selector'\nk = 1.0", "tile.access: k does not belong to a sel"),
+        ("[tile.access]\nv_gate = 1.0", "tile.access: .*kind"),
+        ("[tile.access]\nkind = 'selector'\nk = 1.0", "unknown key 'tile.access.k'"),
         ("[tile.access]\nkind = 'transistor'\nk = -1.0", "tile.access: .*k must be positive"),
         ("[tile.amplifier]\ngian = 1.0", r"'tile.amplifier.gian' \(did you mean 'gain'"),
         ("[tile.amplifier]\ngain = -1.0", "tile.amplifier: .*gain must be positive"),

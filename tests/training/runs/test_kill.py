@@ -19,20 +19,19 @@ from memtwin.circuits.array.tile import Tile
 from memtwin.data.dataset import load_images
 from memtwin.devices.spread.effects import Effects
 from memtwin.devices.pulses.nominal import nominal_pricing
+from memtwin.training.twin.crossbar import Crossbar, MappingOptions
 from memtwin.training.network import mlp
 from memtwin.training.trainer.loop import build_twin, train
-from memtwin.training.trainer.trainer import TrainOptions
+from memtwin.training.trainer.options import TrainOptions
 import numpy as np
 
-tile = Tile(32, 32, cell=Cell.resistor(0.2))
-twin = build_twin(
-    mlp(64, 32, 10), tile=tile, engine=Ideal, g_levels=np.linspace(5e-6, 50e-6, 16), v_read=0.2,
-    clip=5.0, effects=Effects(relaxation=0.01, drift=0.002, stuck=0.01),
-)
+tile = Tile(32, 32, levels=Cell.resistor(0.2).levels(np.linspace(5e-6, 50e-6, 16)))
+effects = Effects(relaxation=0.01, drift=0.002, stuck=0.01)
+twin = build_twin(mlp(64, 32, 10), Crossbar(tile, effects, MappingOptions(clip=5.0)), Ideal)
 print("ready", flush=True)
 train(
     twin, load_images("digits"), TrainOptions(epochs=12, batch=20), nominal_pricing(16),
-    checkpoint=sys.argv[1], resume=True, on_epoch=lambda record: print(record.epoch, flush=True),
+    checkpoint=sys.argv[1], on_epoch=lambda record: print(record.epoch, flush=True),
 )
 """
 

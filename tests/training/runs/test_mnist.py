@@ -11,14 +11,13 @@ from memtwin.circuits.engines.ideal import Ideal
 from memtwin.data.dataset import load_images
 from memtwin.devices.pulses.nominal import nominal_pricing
 from memtwin.training.network import lenet, mlp
-from memtwin.training.rules.siamese import SiameseOptions
 from memtwin.training.trainer.loop import build_twin, train
-from memtwin.training.trainer.trainer import TrainOptions
+from memtwin.training.trainer.options import TrainOptions
+from memtwin.training.twin.crossbar import Crossbar, MappingOptions
 
 pytestmark = pytest.mark.data
 
-TILE = Tile(64, 64, cell=Cell.resistor(0.2))
-SLACK = SiameseOptions(hysteresis=0.1)
+TILE = Tile(64, 64, levels=Cell.resistor(0.2).levels(np.linspace(5e-6, 50e-6, 16)))
 
 
 @pytest.fixture(scope="module")
@@ -27,14 +26,7 @@ def images():
 
 
 def trained(network, images, clip, **options):
-    twin = build_twin(
-        network,
-        tile=TILE,
-        engine=Ideal,
-        g_levels=np.linspace(5e-6, 50e-6, 16),
-        v_read=0.2,
-        clip=clip,
-    )
+    twin = build_twin(network, Crossbar(TILE, mapping=MappingOptions(clip=clip)), Ideal)
     result = train(twin, images, TrainOptions(**options), nominal_pricing(16))
     first = result.records[0]
     return 100 * result.accuracy, first.cost.removed(first.closed_loop)
@@ -58,7 +50,7 @@ def test_perceptron_on_mnist(images):
     assert removed["writes"] >= 99.5
     assert removed["weights"] >= 99.0
     assert removed["row_time"] >= 75.0
-    accuracy, removed = trained(mlp(784, 100, 10), images, 8.0, epochs=1, rule_options=SLACK)
+    accuracy, removed = trained(mlp(784, 100, 10), images, 8.0, epochs=1, hysteresis=0.1)
     assert min(removed[key] for key in ("writes", "weights", "energy", "time")) >= 98.5
 
 

@@ -24,15 +24,17 @@ from memtwin.devices.spread.stuck import Stuck
 from memtwin.devices.spread.wear import Wear
 from memtwin.training.network import mlp
 from memtwin.training.rules.registry import RULES
-from memtwin.training.rules.siamese import COMPENSATIONS, SiameseOptions
-from memtwin.training.trainer.audit import Auditor
+from memtwin.training.rules.siamese import COMPENSATIONS
+from memtwin.training.trainer.audit import AuditOptions, Auditor
 from memtwin.training.trainer.checkpoint import load_checkpoint, save_checkpoint
 from memtwin.training.trainer.loop import build_twin
-from memtwin.training.trainer.trainer import Trainer, TrainOptions
-from memtwin.training.twin.matrix import MappingOptions
+from memtwin.training.trainer.options import TrainOptions
+from memtwin.training.trainer.trainer import Trainer
+from memtwin.training.twin.crossbar import Crossbar, MappingOptions
 
 ENGINES = {"ideal": Ideal, "surrogate": Surrogate, "line": LineSolver}
-OPTIONS = TrainOptions(epochs=4, batch=20, decay=0.9, seed=3)
+OPTIONS = TrainOptions(epochs=4, batch=20, decay=0.9)
+SEED = 3
 NOISE = {"programming": 0.01, "read": 0.005}
 # Strong enough to move conductances, and not so strong that nothing is learnt.
 STRENGTH = {
@@ -78,20 +80,13 @@ def digits():
 
 
 def trainer(digits, engine, effects, options=OPTIONS, mapping=None):
-    twin = build_twin(
-        mlp(64, 6, 10),
-        tile=Tile(32, 12, r_row=20.0, cell=Cell.sinh(5.0, v_read=0.2)),
-        engine=ENGINES[engine],
-        g_levels=np.linspace(5e-6, 50e-6, 16),
-        v_read=0.2,
-        clip=5.0,
-        effects=effects,
-        options=mapping,
-        seed=options.seed,
-    )
+    levels = Cell.sinh(5.0, v_read=0.2).levels(np.linspace(5e-6, 50e-6, 16))
+    tile = Tile(32, 12, r_row=20.0, levels=levels)
+    crossbar = Crossbar(tile, effects, mapping or MappingOptions(clip=5.0))
+    twin = build_twin(mlp(64, 6, 10), crossbar, ENGINES[engine], seed=SEED)
     # A surrogate of its own, whose reads depend on what it held before.
-    auditor = Auditor(Surrogate, every=2, bar_percent=100.0)
-    return Trainer(twin, digits, options, nominal_pricing(16), auditor=auditor)
+    auditor = Auditor(AuditOptions(every=2, engine="surrogate", bar_percent=100.0, fallback="none"))
+    return Trainer(twin, digits, options, nominal_pricing(16), seed=SEED, auditor=auditor)
 
 
 def outcome(trained):
@@ -155,8 +150,8 @@ def test_with_any_effect_and_engine(digits, tmp_path, effects, engine):
 
 @pytest.mark.parametrize("compensation", COMPENSATIONS)
 def test_with_any_compensation(digits, tmp_path, compensation):
-    siamese = SiameseOptions(accumulate=2, compensation=compensation, write_limit=3)
-    options = replace(OPTIONS, rule_options=siamese, optimiser="adam", learning_rate=3e-3)
+    siamese = {"accumulate": 2, "compensation": compensation, "write_limit": 3}
+    options = replace(OPTIONS, **siamese, optimiser="adam", learning_rate=3e-3)
     assert_resumes(
         lambda: trainer(digits, "surrogate", EFFECTS["all"], options), tmp_path / "run.h5"
     )
@@ -173,9 +168,9 @@ def test_with_any_rule(digits, tmp_path, rule):
 @pytest.mark.parametrize(
     ("mapping", "changes"),
     [
-        (MappingOptions(bias="digital", gain="tile", adc_bits=8), {"scale": "adaptive"}),
-        (MappingOptions(gain="column", drive="bits", dac_bits=4), {"schedule": "cosine"}),
-        (MappingOptions(gain="none", drive="linear"), {"gradients": "array"}),
+        (MappingOptions(clip=5.0, bias="digital", gain="tile", adc_bits=8), {"scale": "adaptive"}),
+        (MappingOptions(clip=5.0, gain="column", drive="bits", dac_bits=4), {"schedule": "cosine"}),
+        (MappingOptions(clip=5.0, gain="none", drive="linear"), {"gradients": "array"}),
     ],
     ids=["digital bias", "bits", "array gradients"],
 )

@@ -351,9 +351,9 @@ SINH = 'name = "plain"\nmodel = "sinh"\narea = 1.0\n[parameters]\nb = 2.0\n[meta
         (["mapping.drive=bits"], "inputs driven bit by bit need dac_bits, such as 8"),
         (
             ["training.gradients=array", "training.engine=ideal"],
-            "needs the engine line or surrogate",
+            "needs the engine surrogate or line",
         ),
-        (["training.write_limit=0"], "training.write_limit: Input should be greater than 0"),
+        (["training.write_limit=0"], "training: write_limit must be a whole number, at least 1"),
     ],
 )
 def test_what_cannot_be_trained_is_one_sentence(tmp_path, monkeypatch, changes, words):
@@ -375,7 +375,7 @@ def test_what_cannot_be_trained_is_one_sentence(tmp_path, monkeypatch, changes, 
         (["run"], 2, "give a preset"),
         (["run", "demoo"], 2, "did you mean 'demo'?"),
         (["run", "demo", "--set", "training.epoch=3"], 2, "did you mean 'epochs'?"),
-        (["run", "demo", "--engine", "spcie"], 2, "training.engine"),
+        (["run", "demo", "--engine", "spcie"], 2, "there is no engine 'spcie'"),
         (["run", "demo", "--resume", "x"], 2, "nothing else"),
         (["run", "--resume", "nowhere"], 2, "holds no run"),
         (["run", "demo", "--characterisation", "no.h5"], 2, "there is no characterisation no.h5"),

@@ -1,5 +1,6 @@
 """Runs that no SPICE takes part in: what they ask for, and what their record holds."""
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,15 +11,17 @@ from typer.testing import CliRunner
 from memtwin.circuits.array.cell import Cell
 from memtwin.cli.main import app
 from memtwin.data.dataset import load_images
-from memtwin.data.store import digest
+from memtwin.data.store import digest, read_record, write_record
 from memtwin.devices.device import Device
 from memtwin.devices.levels import make_levels
 from memtwin.devices.models import MODELS
 from memtwin.devices.pulses.open_loop import open_loop_costs
 from memtwin.training.runs import run as experiment
-from memtwin.training.runs.build import cell_levels, engines_of, write_costs
+from memtwin.training.runs.build import engines_of, levels_of, write_costs
 from memtwin.training.runs.config import load_config
+from memtwin.training.runs.folder import stored_config
 from memtwin.training.runs.report.page import write_report
+from memtwin.training.trainer.checkpoint import KIND
 
 SMALL = [
     "name=small",
@@ -74,13 +77,31 @@ def test_outputs_follow_from_the_record_alone(tmp_path):
     np.testing.assert_allclose(x, part["outputs"], rtol=1e-4, atol=1e-4 * np.abs(x).max())
 
 
+def test_a_run_made_before_keys_moved_goes_on(tmp_path):
+    changes = ["training.engine=ideal", "validation.engine=ideal", "training.epochs=1"]
+    folder = tmp_path / "run"
+    first = experiment.run(load_config("demo", [*SMALL, *changes]), folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["training"]["clip"] = config["mapping"].pop("clip")
+    (folder / "config.json").write_text(json.dumps(config))
+    tree = read_record(folder / "checkpoint.h5", KIND)
+    write_record(folder / "checkpoint.h5", KIND, tree | {"digest": None, "identity": "of old"})
+    (folder / "run.h5").unlink()
+    again = experiment.run(stored_config(folder), folder)
+    assert again["summary"]["memristor_accuracy"] == first["summary"]["memristor_accuracy"]
+    for name, layer in first["layers"].items():
+        np.testing.assert_array_equal(again["layers"][name]["g"], layer["g"])
+    found = experiment.validate_run(folder, images=5)
+    np.testing.assert_array_equal(found.outputs, first["validation"]["outputs"][:5])
+
+
 @pytest.mark.parametrize("kind", [str, Path])
 def test_write_costs_are_kept_where_they_are_told(tmp_path, kind):
     config = load_config("demo", ["device.levels=3"])
     path = tmp_path / "table.h5"
-    made = write_costs(config, cell_levels(config), path=kind(path))
+    made = write_costs(config, levels_of(config), path=kind(path))
     assert path.exists()
-    again = write_costs(config, cell_levels(config), path=kind(path))
+    again = write_costs(config, levels_of(config), path=kind(path))
     assert digest(asdict(made)) == digest(asdict(again))
 
 
@@ -89,7 +110,7 @@ def test_a_device_that_was_not_fitted_here_is_priced_by_its_own_pulses(tmp_path)
                "device.name=yakopcic_miao", "device.levels=4", "device.pricing=open loop"]  # fmt: skip
     config = load_config("demo", [*SMALL, *changes])
     record = experiment.run(config, tmp_path / "run")
-    found = open_loop_costs(cell_levels(config))
+    found = open_loop_costs(levels_of(config))
     np.testing.assert_array_equal(record["write_cost"]["pulses"], found.costs.pulses)
     np.testing.assert_array_equal(record["write_cost"]["energy"], found.costs.energy)
     assert record["write_cost"]["source"] == found.source

@@ -8,7 +8,6 @@ __all__ = ["write_picture", "write_report"]
 
 import html
 import io
-import json as jsonlib
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.resources import files
@@ -16,6 +15,7 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ..record import config_of
 from . import panels, passages
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def write_report(record: Mapping[str, Any], path: Path) -> Path:
     """Write the page for ``record`` at ``path``, whole or not at all."""
     from ....data.files import write_text
 
-    summary, config = record["summary"], jsonlib.loads(record["config"])
+    summary, config = record["summary"], config_of(record)
     page = Template(files(__package__).joinpath("page.html").read_text(encoding="utf-8"))
     text = page.substitute(
         title=f"memtwin run: {html.escape(config['name'])}",
@@ -157,7 +157,7 @@ def write_picture(record: Mapping[str, Any], path: Path) -> Path:
         else (panels.levels, "programmable levels"),
         (
             panels.accuracy,
-            f"{record['network']} on {jsonlib.loads(record['config'])['images']['name']}",
+            f"{record['network']} on {config_of(record)['images']['name']}",
         ),
         (panels.writes, "device writes"),
     )

@@ -2,7 +2,6 @@
 
 __all__ = ["accuracy", "device_map", "errors", "iv", "levels", "surrogate", "wear", "writes"]
 
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -63,13 +62,14 @@ def _after(summary: Mapping[str, Any]) -> str:
 def writes(axes: "Axes", record: Mapping[str, Any]) -> str:
     """Draw writes over the epochs, beside the closed loop's."""
     from .. import plots
+    from ..record import config_of
 
-    rule = json.loads(record["config"])["training"]["rule"]
+    rule = config_of(record)["training"]["rule"]
     plots.writes(
         axes,
         record["epochs"]["writes"],
         record["epochs"]["closed_loop_writes"],
-        label="Siamese" if rule == "siamese" else rule,
+        label={"siamese": "Siamese"}.get(rule, rule) if isinstance(rule, str) else "baseline",
     )
     return (
         "Write operations per epoch, counted per device. The basic closed loop writes every device"

@@ -1,0 +1,99 @@
+"""What the matrices of a twin sit on: tiles with levels, the errors of their devices, and what is
+digital around them.
+"""
+
+__all__ = ["Crossbar", "MappingOptions"]
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias, get_args
+
+from ...circuits.array.tile import Tile
+from ...data.errors import InputError
+from ...data.options import check_choice, check_number
+from ...devices.levels import Levels
+from ...devices.spread.effects import Effects
+from ..rules.quantise import QUANTISERS
+
+Bias: TypeAlias = Literal["device", "digital"]
+Gain: TypeAlias = Literal["none", "matrix", "column", "tile"]
+InputDrive: TypeAlias = Literal["linear", "device", "bits"]
+
+
+@dataclass(frozen=True)
+class MappingOptions:
+    """How weights become devices, and what is digital around the tiles."""
+
+    clip: float = 8.0
+    """Largest weight, in standard deviations of the layer's initial weights."""
+    bias: Bias = "device"
+    """Biases as one more row of devices, or added digitally."""
+    gain: Gain = "matrix"
+    """Calibrated digital factor against wire drops and nonlinear devices: none, one per matrix, per
+    output, or per output and tile.
+    """
+    drive: InputDrive = "device"
+    """Input voltages in proportion to the inputs; such that a device of middle conductance carries
+    a current in proportion to them (the DAC undoes the curvature of the device law); or bit by bit,
+    each at 0 V or the read voltage, the reads added up digitally.
+    """
+    dac_bits: int | None = None
+    """Resolution of the inputs; ``None`` for analog, which ``bits`` can't be."""
+    adc_bits: int | None = None
+    """Resolution of the column currents, over a range that calibration sets; ``None`` for analog.
+    """
+    quantiser: str | None = None
+    """How levels stand for weights: ``uniform``, ``nonuniform``, or a registered one, see
+    :func:`.quantise.make_quantiser`; ``None`` for what the levels' conductances call for.
+    """
+
+    def __post_init__(self) -> None:
+        check_number("mapping", clip=self.clip, above=0)
+        check_choice("mapping", "bias", self.bias, get_args(Bias))
+        check_choice("mapping", "gain", self.gain, get_args(Gain))
+        check_choice("mapping", "drive", self.drive, get_args(InputDrive))
+        check_number(
+            "mapping",
+            dac_bits=self.dac_bits,
+            adc_bits=self.adc_bits,
+            whole=True,
+            optional=True,
+            at_least=1,
+            at_most=24,
+        )
+        if self.drive == "bits" and self.dac_bits is None:
+            raise InputError("mapping: inputs driven bit by bit need dac_bits, such as 8")
+        if self.quantiser is not None:
+            QUANTISERS[self.quantiser]  # says what there is, where there is none
+
+
+@dataclass(frozen=True)
+class Crossbar:
+    """The array that a twin's matrices are cut for.
+
+    Raises
+    ------
+    InputError
+        If the tile has no levels, or an odd number of columns.
+    """
+
+    tile: Tile
+    """The largest tile, with the ``levels`` that its devices are programmed to."""
+    effects: Effects = field(default_factory=Effects)
+    mapping: MappingOptions = field(default_factory=MappingOptions)
+
+    def __post_init__(self) -> None:
+        if self.tile.levels is None:
+            raise InputError(
+                "a crossbar needs a tile with conductance levels to program, such as"
+                " Tile(32, 32, levels=make_levels(device, 16, v_read))"
+            )
+        if self.tile.cols % 2:
+            raise InputError(
+                f"tile: cols must be even, for differential column pairs, got {self.tile.cols}"
+            )
+
+    @property
+    def levels(self) -> Levels:
+        """Levels of the tile's devices."""
+        assert self.tile.levels is not None
+        return self.tile.levels
