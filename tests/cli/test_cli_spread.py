@@ -19,9 +19,10 @@ from memtwin.devices.spread.noise import ReadNoise
 from memtwin.devices.spread.record import load_law, save_law
 from memtwin.devices.spread.relaxation import RelaxationQuantiles
 from memtwin.devices.spread.wear import Wear
-from memtwin.training.runs.build import cell_tile, levels_of, network_of, train_options, twin_of
+from memtwin.training.runs.build import crossbar_of, network_of
 from memtwin.training.runs.config import load_config
 from memtwin.training.runs.record import laws_tree
+from memtwin.training.trainer.loop import build_twin
 from memtwin.training.trainer.trainer import Trainer
 
 
@@ -127,9 +128,9 @@ def trained(*changes):
     config = load_config("demo", ["training.epochs=1", "device.levels=16", *changes])
     images = load_images("digits")
     few = {name: getattr(images, name)[:200] for name in ("x_train", "y_train", "x_test", "y_test")}
-    images, levels = replace(images, **few), levels_of(config)
-    twin = twin_of(config, network_of(config, images), levels, cell_tile(config, levels), Ideal)
-    trainer = Trainer(twin, images, train_options(config), nominal_pricing(16))
+    images = replace(images, **few)
+    twin = build_twin(network_of(config, images), crossbar_of(config), Ideal, seed=config.seed)
+    trainer = Trainer(twin, images, config.training, nominal_pricing(16), seed=config.seed)
     trainer.run_epoch()
     return trainer, config
 

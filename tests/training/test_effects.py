@@ -28,6 +28,7 @@ from memtwin.training.rules.quantise import Uniform
 from memtwin.training.rules.rule import Writes
 from memtwin.training.runs.build import levels_of, write_costs, write_spread, write_tolerance
 from memtwin.training.runs.config import load_config, parse_config
+from memtwin.training.twin.crossbar import Crossbar, MappingOptions
 from memtwin.training.twin.devices import Devices
 from memtwin.training.twin.matrix import MappedMatrix
 
@@ -165,13 +166,14 @@ def test_read_noise_adds_up_over_columns(law, options, rng):
     """Against reads of an array whose every device is noisy on its own."""
     matrix = MappedMatrix(
         (20, 5),
-        tile=Tile(8, 6, cell=Cell.resistor(0.2)),
-        engine=Ideal,
-        g_levels=np.linspace(1e-6, 9e-6, 9),
+        Crossbar(
+            Tile(8, 6, levels=Cell.resistor(0.2).levels(np.linspace(1e-6, 9e-6, 9))),
+            Effects(programming=0.0, read=law),
+            MappingOptions(gain="none", **options),
+        ),
+        Ideal,
+        rng,
         clip=1.0,
-        effects=Effects(programming=0.0, read=law),
-        options=MappingOptions(gain="none", **options),
-        rng=rng,
     )
     count = matrix.placement.places.size
     target = rng.integers(0, 9, count).astype(np.float32)
@@ -200,13 +202,14 @@ def test_read_noise_adds_up_over_columns(law, options, rng):
 def test_a_read_follows_what_was_written_since(rng):
     matrix = MappedMatrix(
         (1, 1),
-        tile=Tile(2, 2, cell=Cell.resistor(0.2)),
-        engine=Ideal,
-        g_levels=np.linspace(1e-6, 9e-6, 9),
+        Crossbar(
+            Tile(2, 2, levels=Cell.resistor(0.2).levels(np.linspace(1e-6, 9e-6, 9))),
+            Effects(programming=0.0, read=ReadNoise(0.05)),
+            MappingOptions(gain="none"),
+        ),
+        Ideal,
+        rng,
         clip=1.0,
-        effects=Effects(programming=0.0, read=ReadNoise(0.05)),
-        options=MappingOptions(gain="none"),
-        rng=rng,
     )
     one = np.ones((4000, 1), np.float32)
     for plus in (8.0, 2.0):

@@ -17,12 +17,13 @@ from memtwin.devices.pulses.nominal import nominal_pricing
 from memtwin.training.network import mlp
 from memtwin.training.rules.registry import RULES, register_rule, rule_options
 from memtwin.training.rules.siamese import SiameseOptions
-from memtwin.training.runs.build import train_options
 from memtwin.training.runs.config import load_config
 from memtwin.training.runs.folder import stored_config
 from memtwin.training.trainer.checkpoint import load_checkpoint, save_checkpoint
 from memtwin.training.trainer.loop import build_twin
+from memtwin.training.trainer.options import TrainOptions
 from memtwin.training.trainer.trainer import Trainer
+from memtwin.training.twin.crossbar import Crossbar, MappingOptions
 
 MODULE = '''
 from dataclasses import dataclass
@@ -83,13 +84,16 @@ from memtwin.training.runs.run import run
 from memtwin.training.trainer.loop import build_twin, train
 from memtwin.training.trainer.options import TrainOptions
 from memtwin.devices.pulses.nominal import nominal_pricing
-from memtwin.training.twin.crossbar import MappingOptions
+from memtwin.training.twin.crossbar import Crossbar, MappingOptions
 import numpy as np
 
 twin = build_twin(
-    mlp(64, 16, 10), tile=Tile(32, 32, cell=Cell.resistor(0.2)), engine=Ideal,
-    g_levels=np.geomspace(5e-6, 50e-6, 16), clip=5.0,
-    options=MappingOptions(quantiser="squeezed"),
+    mlp(64, 16, 10),
+    Crossbar(
+        Tile(32, 32, levels=Cell.resistor(0.2).levels(np.geomspace(5e-6, 50e-6, 16))),
+        mapping=MappingOptions(clip=5.0, quantiser="squeezed"),
+    ),
+    Ideal,
 )
 options = TrainOptions(epochs=2, batch=20, learning_rate=0.03, rule="lazy", rule_options=own.LazyOptions(share=0.3))
 result = train(twin, load_images("digits"), options, nominal_pricing(16))
@@ -184,13 +188,9 @@ def own(tmp_path, monkeypatch):
 
 def test_a_rule_that_draws_resumes_bit_for_bit(own, tmp_path):
     def trainer():
-        twin = build_twin(
-            mlp(64, 16, 10),
-            tile=Tile(32, 32, cell=Cell.resistor(0.2)),
-            engine=Ideal,
-            g_levels=np.geomspace(5e-6, 50e-6, 16),
-            clip=5.0,
-        )
+        levels = Cell.resistor(0.2).levels(np.geomspace(5e-6, 50e-6, 16))
+        crossbar = Crossbar(Tile(32, 32, levels=levels), mapping=MappingOptions(clip=5.0))
+        twin = build_twin(mlp(64, 16, 10), crossbar, Ideal)
         options = TrainOptions(epochs=3, batch=50, rule="lazy")
         return Trainer(twin, load_images("digits"), options, nominal_pricing(16))
 
@@ -207,7 +207,7 @@ def test_a_rule_that_draws_resumes_bit_for_bit(own, tmp_path):
 
 def test_options_come_from_the_configuration(own):
     def chosen(*changes):
-        return train_options(load_config("demo", ["training.rule=lazy", *changes])).of_rule
+        return load_config("demo", ["training.rule=lazy", *changes]).training.of_rule
 
     assert chosen() == own.LazyOptions()
     assert chosen("training.rule_options.share=0.7", "training.hysteresis=0.2") == own.LazyOptions(

@@ -33,8 +33,9 @@ from memtwin.training.rules.rule import Start, Writes
 from memtwin.training.rules.siamese import COMPENSATIONS, Siamese, SiameseOptions
 from memtwin.training.trainer.checkpoint import load_checkpoint, save_checkpoint
 from memtwin.training.trainer.loop import build_twin, train
+from memtwin.training.trainer.options import TrainOptions
 from memtwin.training.trainer.trainer import Trainer
-from memtwin.training.twin.crossbar import MappingOptions
+from memtwin.training.twin.crossbar import Crossbar, MappingOptions
 from memtwin.training.twin.devices import Devices
 
 LOGARITHMIC = np.geomspace(5e-6, 50e-6, 16)
@@ -178,15 +179,9 @@ def test_errors_of_devices_are_shares_of_the_range(g, seed):
 
 
 def twin_of(g, engine=Ideal, effects=None, **options):
-    return build_twin(
-        mlp(64, 32, 10),
-        tile=Tile(32, 32, cell=Cell.resistor(0.2), r_row=1.0, r_col=1.0),
-        engine=engine,
-        g_levels=g,
-        clip=5.0,
-        effects=effects,
-        options=MappingOptions(**options),
-    )
+    tile = Tile(32, 32, levels=Cell.resistor(0.2).levels(g), r_row=1.0, r_col=1.0)
+    crossbar = Crossbar(tile, effects or Effects(), MappingOptions(clip=5.0, **options))
+    return build_twin(mlp(64, 32, 10), crossbar, engine)
 
 
 OPTIONS = TrainOptions(epochs=4, batch=20, decay=0.9)
@@ -238,9 +233,7 @@ def test_every_rule_takes_uneven_levels_and_resumes(digits, tmp_path, rule):
 
 def test_failing_devices_of_uneven_levels_resume(digits, tmp_path):
     effects = Effects(stuck=0.02, reach=0.2, drift=0.01, relaxation=0.01, programming=0.02)
-    options = replace(
-        OPTIONS, epochs=2, scale="adaptive", rule_options=SiameseOptions(compensation="sd")
-    )
+    options = replace(OPTIONS, epochs=2, scale="adaptive", compensation="sd")
 
     def trainer():
         surrogate = partial(make_engine, "surrogate")

@@ -63,7 +63,9 @@ class Branch(nn.Module):
 def test_other_rules_and_uneven_levels_follow_the_float_weights(rule):
     torch.manual_seed(0)
     g = np.geomspace(5e-6, 50e-6, 64)
-    twin = twin_of(nn.Linear(6, 4), g_levels=g)
+    tile = replace(TILE, levels=TILE.cell.levels(g))
+    crossbar = Crossbar(tile, EXACT, CLIP)
+    twin = convert(nn.Linear(6, 4), crossbar, Ideal, say=None)
     sgd = torch.optim.SGD(twin.parameters(), lr=0.1)
     optimiser = SiameseOptimizer(twin, sgd, nominal_pricing(64, g_levels=g), rule=rule)
     x, y = torch.randn(50, 6), torch.randn(50, 4)
