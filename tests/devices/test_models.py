@@ -13,7 +13,7 @@ from memtwin.devices.device import load_device, shipped_devices
 from memtwin.devices.model import SERIES, CompactModel, Parameter, symbols
 from memtwin.devices.models import MODELS
 from memtwin.devices.models.mms import pulse_response
-from memtwin.devices.series import inner_voltage
+from memtwin.devices.series import Terminal, inner_voltage
 
 DYNAMIC = [name for name in MODELS if MODELS[name].rate_expr is not None]
 SETS = [name for name in shipped_devices() if load_device(name).meta.get("kind") == "published"]
@@ -145,6 +145,42 @@ def test_steep_laws_behind_a_resistor_take_few_steps(b: float, r_s: float) -> No
     u, i, _ = inner_voltage(law, v, np.full(6, r_s))
     np.testing.assert_allclose(u + r_s * i, v, rtol=1e-9, atol=1e-9)
     assert len(steps) < 60
+
+
+@pytest.mark.parametrize("r_s", [0.0, 300.0])
+def test_a_terminal_obeys_kirchhoff_however_it_is_asked(
+    r_s: float, rng: np.random.Generator
+) -> None:
+    """Warm or cold, all devices or some: v = u + r_s i, and slopes are those of finite differences."""
+    device = load_device("yakopcic_oblea")
+    model, p = device.model, {**device.parameters, "r_s": r_s}
+    args = [np.full(7, p[name]) for name in model.names]
+    v, x = rng.uniform(-1.0, 1.0, 7), rng.uniform(0.1, 0.9, 7)
+    devices = Terminal(model, args)
+    u, i, _ = devices.solve(v, x)
+    np.testing.assert_allclose(u + r_s * i, v, rtol=1e-10)
+    np.testing.assert_allclose(i, model.compiled("current")(u, x, *args[:-1]), rtol=1e-10)
+    rate, current = devices.rate_and_current(v, x)
+    h = 1e-6
+    by_v = (devices.current(v + h, x) - devices.current(v - h, x)) / (2.0 * h)
+    np.testing.assert_allclose(devices.current_and_slope(v, x)[1], by_v, rtol=1e-5)
+    f, f_x, f_v = devices.rate_and_slopes(v, x)
+    np.testing.assert_allclose(f, rate, rtol=1e-9, atol=1e-9 * np.abs(f).max())
+    by_x = (devices.rate(v, x + h) - devices.rate(v, x - h)) / (2.0 * h)
+    np.testing.assert_allclose(f_x, by_x, rtol=1e-4, atol=1e-6 * np.abs(f_x).max())
+    by_v = (devices.rate(v + h, x) - devices.rate(v - h, x)) / (2.0 * h)
+    np.testing.assert_allclose(f_v, by_v, rtol=1e-4, atol=1e-6 * np.abs(f_v).max())
+    some = np.array([1, 4])
+    part = devices.only(some)
+    np.testing.assert_allclose(
+        part.rate_and_current(v[some], x[some])[1], current[some], rtol=1e-10
+    )
+    walker = Terminal(model, args)
+    for step in np.linspace(0.1, 1.0, 10):
+        u, rate, slope = walker.walk(float(step), x)
+    np.testing.assert_allclose(rate, devices.rate(np.ones(7), x), rtol=1e-6)
+    np.testing.assert_allclose(slope, devices.rate_and_slopes(np.ones(7), x)[1], rtol=1e-4)
+    assert (u < 1.0).all() == (r_s > 0.0)
 
 
 @pytest.mark.parametrize("name", SETS)
