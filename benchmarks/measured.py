@@ -59,7 +59,7 @@ def sweep_rows() -> Iterator[Row]:
         spent = _processor_seconds() - before  # workers count once they have ended
         good = result.quality[0]
         label = f"Nb:SrTiO3 {radius} um, yakopcic with r_s"
-        note = f"{len(result.names)} parameters, {len(result.starts)} starts, hybrid loss"
+        note = f"{len(result.names)} parameters, {len(result.course.starts)} starts, hybrid loss"
         yield _bar(f"{label}, NRMSE", good.nrmse_percent, "%", percent, note)
         yield _bar(f"{label}, decades", good.decades, "dec", decades, note)
         # Processor time, starting the workers included: what other work on the machine leaves alone,

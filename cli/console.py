@@ -3,7 +3,19 @@
 With ``--json`` a verb prints one JSON object on stdout and nothing else there; bars and notes stay on stderr.
 """
 
-__all__ = ["BUG", "SEED", "Json", "bar", "emit", "finite", "note", "picture", "unexpected", "verb"]
+__all__ = [
+    "BUG",
+    "SEED",
+    "Json",
+    "bar",
+    "emit",
+    "finite",
+    "note",
+    "picture",
+    "show",
+    "unexpected",
+    "verb",
+]
 
 import functools
 import json
@@ -163,6 +175,11 @@ def emit(summary: Mapping[str, Any], *, as_json: bool, title: str = "") -> None:
     for name, value in summary.items():
         table.add_row(_plain(name), _plain(_shown(value)))
     _stdout.print(table, soft_wrap=True)
+
+
+def show(text: str) -> None:
+    """Print a result's own text on stdout."""
+    _stdout.print(_plain(text), soft_wrap=True)
 
 
 def _shown(value: Any) -> str:

@@ -48,14 +48,18 @@ def draw_fit() -> None:
     measured = synthetic()
     print(plots.save_measurement_figure(measured, OUT / "sweep.png"))
     result = fit(MODELS["yakopcic"], measured, fixed=HELD, starts=16)
-    print(plots.save_fit_figure(result, OUT / "fit.png"))
+    result.plot(OUT / "fit.png")
+    print(OUT / "fit.png")
 
     figure = Figure(figsize=(11, 6), layout="constrained")
     grid = figure.subplots(2, 3).flat
     plots.sweep(next(grid), measured)
-    plots.sweep_fit(next(grid), measured.v, result.traces[0], measured=(measured.v, measured.i))
-    for draw in (plots.residuals, plots.state, plots.starts, plots.correlation):
-        draw(next(grid), result)
+    curve = result.curves[0]
+    plots.sweep_fit(next(grid), measured.v, curve.i, measured=(measured.v, measured.i))
+    plots.residuals(next(grid), measured, curve.i)
+    plots.state(next(grid), measured.t, curve.x, measured.v)
+    plots.starts(next(grid), result.course.starts)
+    plots.correlation(next(grid), result.names, result.estimate.correlation)
     save(figure, "parts.png")
 
     figure = Figure(figsize=(9, 3.2), layout="constrained")

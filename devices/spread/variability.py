@@ -28,7 +28,7 @@ from scipy.optimize import brentq
 
 from ...data.errors import InputError
 from ...data.types import Array
-from ..fitting.fit import Fit
+from ..fitting.result import Fit
 from ..model import CompactModel
 from .relaxation import PcmDrift, RelaxationSpread
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from memtwin.cli.intake import find_files
 from memtwin.cli.main import app
 from memtwin.cli.verbs import data as verbs
-from memtwin.cli.verbs.fit import find_files, fit
+from memtwin.cli.verbs.fit import fit
 from memtwin.data.errors import InputError
 from memtwin.data.importers.readers import read_measurement
 from memtwin.data.measurement import PulseTrain, Relaxation, Sweep, Table, save_measurement
@@ -19,7 +20,8 @@ from memtwin.devices.dynamics.simulate import simulate
 from memtwin.devices.fitting import compare as fit_compare
 from memtwin.devices.fitting import fit as fit_module
 from memtwin.devices.fitting.compare import Comparison
-from memtwin.devices.fitting.result import Alternative, load_fit
+from memtwin.devices.fitting.parts import Alternative
+from memtwin.devices.fitting.result import load_fit
 from memtwin.devices.models import MODELS
 from memtwin.devices.plots import save_measurement_figure
 
@@ -182,7 +184,8 @@ def test_a_fit_that_did_not_converge_is_not_kept(tmp_path, sweep_file, monkeypat
     real = fit_module.fit
 
     def unfinished(*args, **settings):
-        return replace(real(*args, **settings), converged=False, message="out of steps")
+        found = real(*args, **settings)
+        return replace(found, course=replace(found.course, converged=False, message="out of steps"))
 
     monkeypatch.setattr(fit_module, "fit", unfinished)
     record, device = tmp_path / "f.h5", tmp_path / "d.toml"
@@ -214,7 +217,11 @@ def test_a_fit_says_fixed_from_unidentified_and_names_the_alternatives(
         found = real(*args, **settings)
         other = Alternative({**found.parameters, "A_n": 123.0}, found.x0, 1.004 * found.cost)
         unknown = {"stderr": {**found.stderr, "A_n": np.inf}, "unidentified": {"A_n": "no data"}}
-        return replace(found, ends=(other,), **unknown)
+        return replace(
+            found,
+            estimate=replace(found.estimate, **unknown),
+            course=replace(found.course, ends=(other,)),
+        )
 
     monkeypatch.setattr(fit_module, "fit", ridge)
     device = tmp_path / "d.toml"
@@ -233,8 +240,9 @@ def test_a_fit_says_fixed_from_unidentified_and_names_the_alternatives(
     assert kept.stderr["A_n"] == np.inf
     assert kept.unidentified == {"A_n": "no data"}
     shown = " ".join(runner.invoke(app, base).stdout.split())
-    assert "x_p 0.3 (fixed)" in shown
-    assert re.search(r"A_n \S+ 1/s \(unidentified\)", shown)
+    assert "fixed: x_p = 0.3, x_n = 0.3" in shown
+    assert re.search(r"A_n \S+ 1/s \(unidentified\): no data", shown)
+    assert "a fit as good: cost +0.4 % at A_n = 123" in shown
 
 
 def test_no_model_is_chosen_where_none_describes_the_data(tmp_path, sweep_file, monkeypatch):

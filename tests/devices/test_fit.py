@@ -15,7 +15,7 @@ from memtwin.devices.device import Device
 from memtwin.devices.dynamics.simulate import simulate
 from memtwin.devices.fitting import compare as fit_compare
 from memtwin.devices.fitting.compare import compare
-from memtwin.devices.fitting.fit import Alternative, fit
+from memtwin.devices.fitting.fit import fit
 from memtwin.devices.fitting.loss import Loss, current_floor
 from memtwin.devices.fitting.model_response import respond
 from memtwin.devices.fitting.profile import profile
@@ -146,7 +146,7 @@ def test_the_same_answer_for_any_number_of_workers():
             **settings,
         )
     assert dict(alone.parameters) == dict(shared.parameters)
-    np.testing.assert_array_equal(alone.starts, shared.starts)
+    np.testing.assert_array_equal(alone.course.starts, shared.course.starts)
     assert steps[-1][0] == steps[-1][1]
     assert len(steps) > 2
 
@@ -157,8 +157,8 @@ def test_records_round_trip(clean, result, tmp_path):
     assert back.names == result.names
     assert back.loss == result.loss
     assert back.quality == result.quality
-    np.testing.assert_array_equal(back.traces[0], result.traces[0])
-    np.testing.assert_allclose(back.predict(clean, back.x0[0]), back.traces[0])
+    np.testing.assert_array_equal(back.curves[0].i, result.curves[0].i)
+    np.testing.assert_allclose(back.predict(clean, back.x0[0]), back.curves[0].i)
     device = result.device("synthetic", meta={"command": "test"})
     assert device.parameters["r_s"] == result.parameters["r_s"]
     assert device.meta["data_sha256"] == [clean.digest]
@@ -166,7 +166,9 @@ def test_records_round_trip(clean, result, tmp_path):
 
 def test_a_fit_that_did_not_converge_is_not_saved(result, tmp_path):
     with pytest.raises(FitError, match=r"did not converge.*is not saved"):
-        save_fit(replace(result, converged=False), tmp_path / "fit.h5")
+        save_fit(
+            replace(result, course=replace(result.course, converged=False)), tmp_path / "fit.h5"
+        )
     assert not list(tmp_path.iterdir())
 
 
@@ -365,12 +367,11 @@ def test_the_choice_is_the_smallest_error_of_the_loss_on_sweeps_held_out(monkeyp
         calls.append((model.name, [sweep.name for sweep in sweeps]))
         if model.name == "vteam":
             raise FitError("vteam leads nowhere")
-        return SimpleNamespace(
-            model=model,
-            loss=Loss(),
-            ends=(),
-            predict=lambda sweep: foretold[model.name] * sweep.i,
+        found = SimpleNamespace(
+            model=model, loss=Loss(), predict=lambda sweep: foretold[model.name] * sweep.i
         )
+        found.variants = (found,)
+        return found
 
     monkeypatch.setattr(fit_compare, "fit", fake)
     with ThreadPoolExecutor(2) as pool:
@@ -396,8 +397,12 @@ def test_a_model_is_judged_by_the_median_of_fits_that_the_seen_sweeps_do_not_tel
     class Fake:
         parameters: dict
         model: object
-        ends: tuple = ()
+        others: tuple = ()
         loss: Loss = Loss()  # noqa: RUF009
+
+        @property
+        def variants(self):
+            return self, *(Fake({"factor": factor}, self.model) for factor in self.others)
 
         def predict(self, sweep):
             return self.parameters["factor"] * sweep.i
@@ -405,8 +410,7 @@ def test_a_model_is_judged_by_the_median_of_fits_that_the_seen_sweeps_do_not_tel
     def fake(model, sweeps, **settings):
         if model.name == "sinh":
             return Fake({"factor": 1.2}, model)
-        others = tuple(Alternative({"factor": factor}, (), 1.0) for factor in (1.5, 3.0))
-        return Fake({"factor": 1.01}, model, others)  # a lucky fit among bad ones
+        return Fake({"factor": 1.01}, model, (1.5, 3.0))  # a lucky fit among bad ones
 
     monkeypatch.setattr(fit_compare, "fit", fake)
     result = compare(["yakopcic", "sinh"], [clean, replace(clean, name="unseen")])

@@ -15,8 +15,9 @@ from memtwin.data.measurement import Sweep
 from memtwin.devices.device import load_device, save_device
 from memtwin.devices.fitting import compare as fit_compare
 from memtwin.devices.fitting.compare import compare
-from memtwin.devices.fitting.fit import Alternative, fit
+from memtwin.devices.fitting.fit import fit
 from memtwin.devices.fitting.loss import Loss
+from memtwin.devices.fitting.parts import Alternative
 from memtwin.devices.fitting.quality import (
     effective_points,
     judge,
@@ -96,17 +97,15 @@ def test_errors_cover_the_truth_under_correlated_noise(seed):
 def test_a_fit_inflates_its_errors_by_the_effective_points(found):
     """The model is off, and neighbouring residuals are off alike."""
     rows = 2 * len(found.sweeps[0].t)
-    assert found.effective_points < 0.3 * rows
+    assert found.estimate.effective_points < 0.3 * rows
     moving = [n for n in found.names if "bound" not in found.unidentified.get(n, "")]
-    freedom = found.effective_points - len(moving)
+    freedom = found.estimate.effective_points - len(moving)
     noise = 2.0 * found.cost / max(freedom, 1.0)
     space = replace(
-        make_space(MODELS["sinh"], found.sweeps, found.loss, bounds=dict(found.bounds)),
-        substeps=found.substeps,
+        make_space(MODELS["sinh"], found.sweeps, found.loss, bounds=dict(found.task.bounds)),
+        substeps=found.course.substeps,
     )
-    end = space.points(
-        np.array([{**found.parameters, "x0_1": found.x0[0]}[n] for n in space.names])
-    )
+    end = space.points(np.array([found.estimate.values[n] for n in space.names]))
     jacobian = space.residuals(end[None])[1][:, :, 0] / space.slopes(end)[:, None]
     known = [k for k, name in enumerate(found.names) if np.isfinite(found.stderr[name])]
     covariance = noise * np.linalg.inv(jacobian[known] @ jacobian[known].T)
@@ -143,11 +142,11 @@ def test_alternatives_are_ends_within_a_percent_and_stay_in_the_record(found, tm
         Alternative({**found.parameters, "b": b}, (0.3,), share * found.cost)
         for b, share in ((2.0, 1.005), (9.0, 1.05))
     )
-    several = replace(found, ends=ends)
+    several = replace(found, course=replace(found.course, ends=ends))
     assert several.alternatives == ends[:1]
     back = load_fit(save_fit(several, tmp_path / "fit.h5"))
-    assert back.ends == ends
-    assert back.effective_points == found.effective_points
+    assert back.course.ends == ends
+    assert back.estimate.effective_points == found.estimate.effective_points
     assert back.stderr == found.stderr
 
 
@@ -158,17 +157,18 @@ def test_starts_that_end_apart_are_alternatives():
     i = 1e-5 * v * np.where(t < 0.5, 0.2, 1.0)
     half = Sweep("half", t, v, i, np.zeros(81, bool))
     result = fit(MODELS["yakopcic"], half, starts=6, candidates=32, steps=20)
-    for end in result.ends:
+    for end in result.course.ends:
         assert end.cost >= result.cost * (1.0 - 1e-9)
         assert set(end.parameters) == set(MODELS["yakopcic"].names)
-    costs = [end.cost for end in result.ends]
+    costs = [end.cost for end in result.course.ends]
     assert costs == sorted(costs)
     for name in ("a_n", "b_n", "A_n"):
         assert name in result.unidentified
 
 
 def test_an_unconverged_fit_is_kept_when_asked_for_and_says_so(found, tmp_path):
-    unfinished = replace(found, converged=False, message="the cost still falls")
+    course = replace(found.course, converged=False, message="the cost still falls")
+    unfinished = replace(found, course=course)
     with pytest.raises(FitError, match="--keep-unconverged"):
         save_fit(unfinished, tmp_path / "fit.h5")
     back = load_fit(save_fit(unfinished, tmp_path / "fit.h5", keep_unconverged=True))
@@ -179,12 +179,12 @@ def test_an_unconverged_fit_is_kept_when_asked_for_and_says_so(found, tmp_path):
 
 
 def test_a_device_keeps_what_its_fit_does_not_know(found):
-    open_ = replace(
-        found,
+    unknown = replace(
+        found.estimate,
         stderr={**found.stderr, "b": np.inf, "x0_1": np.inf},
         unidentified={"b": "the data do not depend on it", "x0_1": "the same"},
     )
-    device = open_.device("mine")
+    device = replace(found, estimate=unknown).device("mine")
     assert device.stderr["b"] == np.inf
     assert device.unidentified == {"b": "the data do not depend on it"}
 
@@ -204,7 +204,11 @@ def test_models_that_describe_nothing_get_a_warning_and_no_winner(monkeypatch, s
     calls = []
 
     class Fake:
-        model, loss, ends = MODELS["sinh"], Loss("linear"), ()
+        model, loss = MODELS["sinh"], Loss("linear")
+
+        @property
+        def variants(self):
+            return (self,)
 
         def predict(self, sweep):
             return -0.3 * sweep.i[::-1]
