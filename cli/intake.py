@@ -104,7 +104,10 @@ def read_files(
         paths, facts = find_files(item)
         origin |= facts
         for path in paths:
-            found += read_measurement(path, kind=kind, meta=facts, **reading)
+            # the catalogue knows how its ramps are read; a sweep takes options all the same
+            known = kind != "sweep" and not reading and "dataset" in facts
+            dataset, given = (str(facts["dataset"]), None) if known else (None, kind)
+            found += read_measurement(path, dataset=dataset, kind=given, meta=facts, **reading)
     say_periods(found)
     return found, origin
 

@@ -5,7 +5,7 @@ same voltage and state: current densities and the state's dynamics stay, its ser
 divided by a.
 """
 
-__all__ = ["Device", "load_device", "save_device", "shipped_devices", "value_text"]
+__all__ = ["Device", "device_text", "load_device", "save_device", "shipped_devices", "value_text"]
 
 import re
 from collections.abc import Mapping
@@ -232,8 +232,12 @@ def _number(value: Any, where: str) -> float:
 
 
 def save_device(device: Device, path: str | Path) -> Path:
-    """Write a device as TOML: parameters with units and standard errors, and its provenance."""
-    path = Path(path)
+    """Write a device as TOML, see :func:`device_text`."""
+    return write_text(Path(path), device_text(device))
+
+
+def device_text(device: Device) -> str:
+    """Return a device as TOML: parameters with units and standard errors, and its provenance."""
     lines = [f"name = {_toml(device.name)}", f"model = {_toml(device.model.name)}"]
     lines += [f"area = {device.area!r}", "", "[parameters]"]
     for row in device.model.parameters:
@@ -247,7 +251,7 @@ def save_device(device: Device, path: str | Path) -> Path:
     if device.meta:
         lines += ["", "[meta]"]
         lines += [f"{_key(key)} = {_toml(value)}" for key, value in device.meta.items()]
-    return write_text(path, "\n".join(lines) + "\n")
+    return "\n".join(lines) + "\n"
 
 
 def value_text(value: float, stderr: float | None, reason: str | None, unit: str = "1") -> str:

@@ -22,6 +22,7 @@ __all__ = [
     "sweep",
     "sweep_fit",
     "table",
+    "trace_page",
     "write",
 ]
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from .dynamics.simulate import Trace
     from .fitting.profile import Profile
     from .fitting.result import Fit
     from .levels import Levels
@@ -273,6 +275,15 @@ def ramps_page(response: "PulseResponse") -> "Figure":
     steps.set(xlabel=f"conductance [{unit}]", ylabel=f"|change| [{unit}]")
     steps.legend(frameon=False)
     steps.grid(alpha=0.25)
+    return figure
+
+
+def trace_page(trace: "Trace") -> "Figure":
+    """Draw a simulated device on one page: current against voltage, and its state over time."""
+    figure = _figure(9.0, 3.8)
+    left, right = figure.subplots(1, 2)
+    sweep_fit(left, trace.v, trace.i)
+    state(right, trace.t, trace.x, trace.v)
     return figure
 
 

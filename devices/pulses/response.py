@@ -124,12 +124,14 @@ class RampSpread:
             f" {first:.4g} to {last:.4g}, {self.law.name} law: {worst:.2f} % of the range at worst"
             f" (noise of the data {floor:.2f} %), pulse to pulse {self.noise:.2g}"
         ]
-        scatter = np.sqrt(np.diag(self.covariance))
+        scatter, what = np.sqrt(np.diag(self.covariance)), " from ramp to ramp"
+        if self.ramps < _LEAST:
+            scatter, what = self.fits[0].stderr, ""
         for name, value, error, kind in zip(
             self.law.names, self.expected(0.0), scatter, self.trend, strict=True
         ):
             lines.append(
-                f"    {name:6} {value:.5g} ± {error:.2g} from ramp to ramp"
+                f"    {name:6} {value:.5g} ± {error:.2g}{what}"
                 + (f", {kind} trend" if kind != "constant" else "")
             )
         return "\n".join(lines)

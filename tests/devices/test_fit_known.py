@@ -12,6 +12,7 @@ from memtwin.data.catalogue import fetch
 from memtwin.data.errors import FitError
 from memtwin.data.importers.sweeps import read_sweep
 from memtwin.data.measurement import Sweep
+from memtwin.data.store import read_record, write_record
 from memtwin.devices.device import load_device, save_device
 from memtwin.devices.fitting import compare as fit_compare
 from memtwin.devices.fitting.compare import compare
@@ -26,7 +27,7 @@ from memtwin.devices.fitting.quality import (
     spread_of,
 )
 from memtwin.devices.fitting.result import load_fit, save_fit
-from memtwin.devices.fitting.space import make_space
+from memtwin.devices.fitting.space import Prior, make_space
 from memtwin.devices.models import MODELS
 
 
@@ -148,6 +149,57 @@ def test_alternatives_are_ends_within_a_percent_and_stay_in_the_record(found, tm
     assert back.course.ends == ends
     assert back.estimate.effective_points == found.estimate.effective_points
     assert back.stderr == found.stderr
+
+
+def test_a_record_of_an_earlier_version_is_read(found, tmp_path):
+    """It had no list of what was held, of starts of one's own and of candidates."""
+    tree = read_record(save_fit(found, tmp_path / "fit.h5", keep_unconverged=True), "fit")
+    for name in ("fixed", "start", "candidates", "ends", "effective_points"):
+        del tree[name]
+    back = load_fit(write_record(tmp_path / "old.h5", "fit", tree))
+    assert back.parameters == found.parameters
+    assert back.task.bounds == found.task.bounds
+    assert back.command(["s.csv"]).startswith("memtwin fit 's.csv' --model sinh --loss")
+    assert np.isnan(back.estimate.effective_points)
+
+
+def test_a_fit_prints_itself_on_a_page(found):
+    page = str(found)
+    assert 8 <= len(page.splitlines()) <= 25
+    assert max(map(len, page.splitlines())) < 160
+    for name in found.names:
+        assert name in page
+    assert f"{found.quality[0].nrmse_percent:.3g} % NRMSE" in page
+    assert "\n" not in repr(found)
+    assert "<table>" in found._repr_html_()
+    other = Alternative({**found.parameters, "b": 2.0}, found.x0, 1.005 * found.cost)
+    course = replace(found.course, converged=False, ends=(other,), warnings=("odd <data>",))
+    doubtful = replace(found, course=course)
+    assert "NOT CONVERGED" in str(doubtful)
+    assert "a fit as good: cost +0.5 % at b = 2" in str(doubtful)
+    assert "odd &lt;data&gt;" in doubtful._repr_html_()
+
+
+def test_a_fits_command_says_what_was_asked(sweep):
+    few = {"starts": 1, "candidates": 4, "steps": 2}
+    held = fit(
+        MODELS["sinh"],
+        sweep,
+        loss=Loss("log", floor=1e-9),
+        fixed={"x0": 0.5},
+        bounds={"b": (0.123456789, 5.0)},
+        priors={"b": Prior(2.0, 0.5)},
+        start={"b": 2.5},
+        series=False,
+        seed=3,
+        **few,
+    )
+    line = held.command(["a b.csv"], ["--sweep-rate 0.1"])
+    assert line == (
+        "memtwin fit 'a b.csv' --model sinh --sweep-rate 0.1 --loss log --floor 1e-09 --fix x0=0.5"
+        " --bound b=0.123456789:5 --start b=2.5 --prior b=2:0.5 --no-series"
+        " --starts 1 --candidates 4 --seed 3"
+    )
 
 
 def test_starts_that_end_apart_are_alternatives():
