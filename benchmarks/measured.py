@@ -25,7 +25,7 @@ from memtwin.devices.fitting.loss import Loss
 from memtwin.devices.models import MODELS
 from memtwin.devices.models.mms import pulse_response
 from memtwin.devices.pulses.ramp import fit_ramp
-from memtwin.devices.pulses.response import fit_spread
+from memtwin.devices.pulses.ramp_spread import fit_spread
 from memtwin.devices.spread.relaxation import fit_relaxation
 
 LOSS = Loss("hybrid", floor=1e-9)

@@ -45,7 +45,8 @@ if TYPE_CHECKING:
     from .fitting.profile import Profile
     from .fitting.result import Fit
     from .levels import Levels
-    from .pulses.response import PulseResponse, RampSpread
+    from .pulses.ramp_spread import RampSpread
+    from .pulses.response import PulseResponse
 
 _MEASURED = "#4c5a67"
 _MODEL = "#c2452d"

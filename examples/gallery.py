@@ -20,7 +20,7 @@ from memtwin.devices.fitting.fit import fit
 from memtwin.devices.fitting.profile import profile
 from memtwin.devices.levels import make_levels
 from memtwin.devices.models import MODELS
-from memtwin.devices.pulses.response import fit_spread
+from memtwin.devices.pulses.ramp_spread import fit_spread
 from memtwin.devices.spread.variability import ReadNoise, RealArray
 
 OUT = Path("docs/images")

@@ -128,20 +128,14 @@ def fit(
     json: Json = False,
 ) -> dict[str, Any]:
     """Fit a compact model to measured sweeps, or a pulse law to ramps, with standard errors."""
-    how: dict[str, Any] = {
-        "sweep_rate": sweep_rate,
-        "frequency": frequency,
-        "compliance": compliance,
-    }
-    how |= {"offset": offset, "polarity": polarity, "r_tester": r_tester, "v_read": v_read}
-    reading = read_options(column, magnitude, **how)
+    how: dict[str, Any] = {"sweep_rate": sweep_rate, "frequency": frequency}
+    how |= {"compliance": compliance, "offset": offset, "polarity": polarity}
+    reading = read_options(column, magnitude, **how, r_tester=r_tester, v_read=v_read)
     named = {"--fix": fix, "--bound": bound, "--prior": prior, "--start": start}
     if kind != "sweep":
-        _refuse(
-            f"ramps, only to sweeps ({kind} were asked for)", named, device=device, profile=profile
-        )
+        _refuse("ramps", {**named, "--device": device, "--profile": profile, "--floor": floor})
         return fit_ramps(data, kind, reading, law, levels, record, name, plot, json, seed)
-    _refuse("sweeps, only to ramps (--kind ramps)", {}, levels=levels)
+    _refuse("sweeps, only to --kind ramps", {"--levels": levels})
     settings = _settings(named, loss, floor, robust)
     settings |= {"series": series, "starts": starts, "candidates": candidates, "seed": seed}
     sweeps, origin = read_files(data, kind, reading)
@@ -151,17 +145,13 @@ def fit(
     label = name or Path(sweeps[0].name).stem
     meta = {**origin, "command": best.command(data, reading_words(column, reading))}
     _keep(best, record, device, label, meta, keep_unconverged)
-    if plot is not None:
-        best.plot(plot)
-    more = {
-        "held_out": _held_out(comparison, json),
-        "profiles": _profiles(best, profile, plot, json),
-    }
-    return _say(best, {**more, "record": record, "device": device}, json, label)
+    more: dict[str, Any] = {"record": record, "device": device}
+    more["profiles"] = _draw(best, profile, plot, json)
+    return _say(best, {**more, "held_out": _held_out(comparison, json)}, json, label)
 
 
-def _refuse(what: str, given: Mapping[str, Any], **options: Any) -> None:
-    for name, value in {**given, **{f"--{key}": value for key, value in options.items()}}.items():
+def _refuse(what: str, given: Mapping[str, Any]) -> None:
+    for name, value in given.items():
         if value:
             raise InputError(f"{name} does not apply to {what}")
 
@@ -227,9 +217,12 @@ def _keep(
         save_device(best.device(label, meta=meta), device)
 
 
-def _profiles(
+def _draw(
     best: "Fit", names: list[str] | None, plot: Path | None, json: bool
 ) -> dict[str, Any] | None:
+    """Draw the fit, and read the intervals of parameters off their profiles, drawn beside it."""
+    if plot is not None:
+        best.plot(plot)
     found: dict[str, Any] = {}
     for name in names or []:
         curve = best.profile(name)
@@ -254,7 +247,9 @@ def _say(best: "Fit", more: dict[str, Any], json: bool, label: str) -> dict[str,
     summary = {**best.summary(), **more}
     if not json:
         show(str(best))
-        emit({key: value for key, value in more.items() if value is not None}, as_json=False)
+        said = {key: value for key, value in more.items() if value is not None}
+        if said:
+            emit(said, as_json=False)
         return summary
     if not best.converged:
         note(

@@ -10,10 +10,10 @@ from memtwin.data.importers.arrays import read_ramps, read_response
 from memtwin.data.measurement import PulseTrain
 from memtwin.devices.pulses.laws import LAWS
 from memtwin.devices.pulses.ramp import fit_ramp, noise_floor
+from memtwin.devices.pulses.ramp_spread import fit_spread
 from memtwin.devices.pulses.response import (
     PulseResponse,
     fit_response,
-    fit_spread,
     load_response,
     save_response,
 )
