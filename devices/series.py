@@ -47,7 +47,7 @@ def inner_voltage(
     v
         Terminal voltage [V], any shape.
     r_s
-        Series resistance [ohm], same shape as v.
+        Series resistance [ohm], broadcasting against v.
     start
         First guess of u [V]; without it, v.
     tolerance
@@ -135,7 +135,7 @@ class Terminal:
         *self.args, self.r_s = args
         self.series = bool(np.any(self.r_s))
         self._tolerance = tolerance
-        self._u = start
+        self._u = start if self.series else None
         self._tangent: tuple[tuple[Array, Array], ...] = ()  # (v, du/dv), (x, du/dx) found there
 
     def fresh(self) -> "Terminal":
@@ -176,7 +176,7 @@ class Terminal:
             *inner_voltage(
                 law,
                 v,
-                full(self.r_s, shape),
+                self.r_s,
                 start=self._guess(v, x),
                 tolerance=self._tolerance,
             )
@@ -184,11 +184,11 @@ class Terminal:
 
     def current(self, v: Array, x: Array) -> Array:
         """Return i [A]."""
-        return full(self.model.compiled("current")(self._inner(v, x), x, *self.args), v.shape)
+        return full(self._current(self._inner(v, x), x, *self.args), v.shape)
 
     def rate(self, v: Array, x: Array) -> Array:
         """Return dx/dt [1/s]."""
-        return full(self.model.compiled("rate")(self._inner(v, x), x, *self.args), v.shape)
+        return full(self._rate(self._inner(v, x), x, *self.args), v.shape)
 
     def current_and_slope(self, v: Array, x: Array) -> tuple[Array, Array]:
         """Return i [A] and di/dv [S]."""
@@ -201,7 +201,7 @@ class Terminal:
     def rate_and_current(self, v: Array, x: Array) -> tuple[Array, Array]:
         """Return dx/dt [1/s] and i [A]."""
         u = self._kept(self._inner(v, x))
-        rate, i = self.model.compiled_many(("rate", ""), ("current", ""))(u, x, *self.args)
+        rate, i = self._rate_and_current(u, x, *self.args)
         return full(rate, v.shape), full(i, v.shape)
 
     def rate_and_slopes(self, v: Array, x: Array) -> tuple[Array, Array, Array]:
@@ -228,14 +228,14 @@ class Terminal:
             u = np.full(len(x), v)
             _, _, _, rate, _, slope = law(u, x, *args)
             return u, rate, slope
-        bounds = (min(v, 0.0), max(v, 0.0))
+        low, high = min(v, 0.0), max(v, 0.0)
         guess = self._guess(v, x)
-        u = np.full(len(x), v) if guess is None else np.clip(guess, *bounds)
+        u = np.full(len(x), v) if guess is None else np.minimum(np.maximum(guess, low), high)
         for _ in range(_WALK_STEPS):
             i, i_v, i_x, rate, r_v, r_x = law(u, x, *args)
             gain = 1.0 / (1.0 + r_s * i_v)
             move = (v - u - r_s * i) * gain
-            following = np.clip(u + move, *bounds)
+            following = np.minimum(np.maximum(u + move, low), high)
             move = following - u
             u = following
             if np.abs(move).max() <= _SETTLED * abs(v) + 1e-12:
@@ -246,6 +246,18 @@ class Terminal:
             gain, move = 1.0 / (1.0 + r_s * i_v), np.zeros(len(x))
         self._u, self._tangent = u, ((np.asarray(v, float), gain),)
         return u, rate + r_v * move, r_x - r_v * gain * r_s * i_x
+
+    @cached_property
+    def _current(self) -> "Numeric":
+        return self.model.compiled("current")
+
+    @cached_property
+    def _rate(self) -> "Numeric":
+        return self.model.compiled("rate")
+
+    @cached_property
+    def _rate_and_current(self) -> "Numeric":
+        return self.model.compiled_many(("rate", ""), ("current", ""))
 
     @cached_property
     def _law(self) -> "Numeric":
@@ -273,12 +285,17 @@ class Terminal:
         return u
 
     def _guess(self, v: Array | float, x: Array) -> Array | None:
-        guess = self._u
-        if guess is None or (self._tangent and guess.shape != x.shape):
+        guess, tangent = self._u, self._tangent
+        if guess is None or not tangent:
+            return guess
+        if guess.shape != x.shape:
             return None
-        for (at, slope), now in zip(self._tangent, (v, x), strict=False):
-            guess = guess + slope * (now - at)
-        return guess
+        at, slope = tangent[0]
+        guess = guess + slope * (v - at)
+        if len(tangent) == 1:
+            return guess
+        at, slope = tangent[1]
+        return guess + slope * (x - at)
 
 
 def full(value: Any, shape: tuple[int, ...]) -> Array:

@@ -106,8 +106,9 @@ def _walk(terminal: Terminal, t: Array, v: Array, x0: Array) -> tuple[Array, Arr
     middles, steps = 0.5 * (v[1:] + v[:-1]), np.diff(t)
     for k, (middle, step) in enumerate(zip(middles, steps, strict=True)):
         inner[k], rate, slope = terminal.walk(middle, x[k])
-        grown = step * _phi(np.clip(step * slope, -1e6, _STIFF)) * rate
-        x[k + 1] = np.clip(x[k] + grown, low, high)
+        # minimum and maximum: half of a step's time would go into clip's checks of its arguments
+        stretch = np.minimum(np.maximum(step * slope, -1e6), _STIFF)
+        x[k + 1] = np.minimum(np.maximum(x[k] + step * _phi(stretch) * rate, low), high)
     return x, inner
 
 
