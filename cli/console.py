@@ -3,7 +3,19 @@
 With ``--json`` a verb prints one JSON object on stdout and nothing else there; bars and notes stay on stderr.
 """
 
-__all__ = ["BUG", "SEED", "Json", "bar", "emit", "finite", "note", "picture", "unexpected", "verb"]
+__all__ = [
+    "BUG",
+    "SEED",
+    "Json",
+    "bar",
+    "emit",
+    "finite",
+    "note",
+    "picture",
+    "show",
+    "unexpected",
+    "verb",
+]
 
 import functools
 import json
@@ -178,6 +190,11 @@ def _row(name: str, value: Any) -> tuple[str, str]:
     if not stem or unit is None or not values or not numbers:
         return name, _shown(value)
     return stem, ", ".join(quantity(float(one), unit) for one in values)
+
+
+def show(text: str) -> None:
+    """Print a result's own text on stdout."""
+    _stdout.print(_plain(text), soft_wrap=True)
 
 
 def _shown(value: Any) -> str:

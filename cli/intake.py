@@ -10,11 +10,15 @@ __all__ = [
     "RTester",
     "SweepRate",
     "VRead",
+    "find_files",
+    "read_files",
     "read_options",
+    "reading_words",
     "say_periods",
 ]
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -64,6 +68,61 @@ def read_options(column: list[str] | None, magnitude: bool, **others: Any) -> di
     given = {**others, "columns": columns or None, "units": units or None}
     given["magnitude"] = magnitude or None
     return {name: value for name, value in given.items() if value is not None}
+
+
+def find_files(data: str) -> tuple[list[Path], dict[str, str | float]]:
+    """Return the files that one argument means, and what the catalogue knows of them."""
+    from ..data.catalogue import datasets, fetch
+
+    dataset, _, pattern = data.partition(":")
+    if dataset in datasets() and not Path(data).exists():
+        entry = datasets()[dataset]
+        facts: dict[str, str | float] = {
+            "dataset": dataset,
+            "device": entry.device,
+            "licence": entry.licence,
+            "doi": entry.doi,
+            "source": entry.source,
+        }
+        return fetch(dataset, pattern or "*"), facts
+    if not Path(data).is_file():
+        raise InputError(f"there is no file {data}, and no dataset of that name in the catalogue")
+    return [Path(data)], {}
+
+
+def read_files(
+    data: Iterable[str], kind: str, reading: Mapping[str, Any]
+) -> tuple[list[Any], dict[str, Any]]:
+    """Return the measurements of one kind that several arguments mean, and what the catalogue knows
+    of them.
+    """
+    from ..data.importers.readers import read_measurement
+
+    found: list[Any] = []
+    origin: dict[str, Any] = {}
+    for item in data:
+        paths, facts = find_files(item)
+        origin |= facts
+        for path in paths:
+            # the catalogue knows how its ramps are read; a sweep takes options all the same, and a
+            # registered importer may know the file
+            known = kind != "sweep" and not reading and "dataset" in facts
+            dataset = str(facts["dataset"]) if known else None
+            given = None if known or kind == "sweep" else kind
+            found += read_measurement(path, dataset=dataset, kind=given, meta=facts, **reading)
+    say_periods(found)
+    return found, origin
+
+
+def reading_words(column: Sequence[str] | None, reading: Mapping[str, Any]) -> list[str]:
+    """Return the options of a command line that say how to read, from what :func:`read_options` gave."""
+    words = [f"--column '{item}'" for item in column or []]
+    words += [
+        f"--{key.replace('_', '-')} {value}"
+        for key, value in reading.items()
+        if key not in ("columns", "units", "magnitude")
+    ]
+    return [*words, "--magnitude"] if "magnitude" in reading else words
 
 
 def say_periods(measurements: Iterable[Any]) -> None:

@@ -19,6 +19,7 @@ from .interrupt import interruptible
 from .verbs.characterise import characterise
 from .verbs.compare import compare
 from .verbs.data import app as data
+from .verbs.device import export, simulate
 from .verbs.fit import fit
 from .verbs.info import info
 from .verbs.netlist import netlist
@@ -60,6 +61,8 @@ for group, name in GROUPS:
     app.add_typer(group, name=name)
 VERBS: tuple[Callable[..., object], ...] = (
     fit,
+    simulate,
+    export,
     netlist,
     characterise,
     run,

@@ -5,7 +5,7 @@ same voltage and state: current densities and the state's dynamics stay, its ser
 divided by a.
 """
 
-__all__ = ["Device", "load_device", "save_device", "shipped_devices", "value_text"]
+__all__ = ["Device", "device_text", "load_device", "save_device", "shipped_devices", "value_text"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -255,10 +255,14 @@ def _number(value: Any, where: str) -> float:
 
 
 def save_device(device: Device, path: str | Path) -> Path:
-    """Write a device as TOML: parameters with units and standard errors, its provenance, and the equations of a model
+    """Write a device as TOML, see :func:`device_text`."""
+    return write_text(Path(path), device_text(device))
+
+
+def device_text(device: Device) -> str:
+    """Return a device as TOML: parameters with units and standard errors, its provenance, and the equations of a model
     that memtwin does not have itself.
     """
-    path = Path(path)
     model = model_text(device.model, "model")
     lines = [f"name = {toml_value(device.name)}"]
     lines += [] if model.startswith("[") else [f"model = {toml_value(model)}"]
@@ -275,7 +279,7 @@ def save_device(device: Device, path: str | Path) -> Path:
         lines += ["", "[meta]"]
         lines += [f"{toml_key(key)} = {toml_value(value)}" for key, value in device.meta.items()]
     lines += ["", model.rstrip()] if model.startswith("[") else []
-    return write_text(path, "\n".join(lines) + "\n")
+    return "\n".join(lines) + "\n"
 
 
 def value_text(value: float, stderr: float | None, reason: str | None, unit: str = "1") -> str:

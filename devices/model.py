@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike
 
 from ..data.errors import InputError, nearest
 from ..data.types import Array
-from .series import inner_voltage
+from .series import Terminal, full
 
 if TYPE_CHECKING:
     import sympy as sp
@@ -295,31 +295,20 @@ class CompactModel:
 
     def _solve(self, v: ArrayLike, x: ArrayLike, p: Mapping[str, ArrayLike]) -> "_Solution":
         values = self.complete(p)
-        v, x, *rest = np.broadcast_arrays(
+        v, x, *args = np.broadcast_arrays(
             np.asarray(v, float), np.asarray(x, float), *values.values()
         )
-        *args, r_s = rest
-        law = self.compiled_many(("current", ""), ("current", "V"))
-
-        def both(u: Array) -> tuple[Array, Array]:
-            i, slope = law(u, x, *args)
-            return _shaped(i, u.shape), _shaped(slope, u.shape)
-
-        if np.any(r_s):
-            u, i, slope = inner_voltage(both, v, r_s)
-        else:
-            u, (i, slope) = v, both(v)
-        return _Solution(u, x, args, r_s, i, slope)
+        return _Solution(x, args[:-1], args[-1], *Terminal(self, args).solve(v, x))
 
 
 @dataclass(frozen=True)
 class _Solution:
     """Everything known behind the series resistance at one set of points."""
 
-    u: Array
     x: Array
     args: list[Array]
     r_s: Array
+    u: Array
     i: Array
     slope: Array
 
@@ -329,7 +318,7 @@ class _Solution:
         return 1.0 / (1.0 + self.r_s * self.slope)
 
     def of(self, function: "Numeric") -> Array:
-        return _shaped(function(self.u, self.x, *self.args), self.u.shape)
+        return full(function(self.u, self.x, *self.args), self.u.shape)
 
 
 def symbols(*names: str) -> list["sp.Symbol"]:
@@ -337,8 +326,3 @@ def symbols(*names: str) -> list["sp.Symbol"]:
     import sympy as sp
 
     return [sp.Symbol(name, real=True) for name in names]
-
-
-def _shaped(value: Any, shape: tuple[int, ...]) -> Array:
-    array = np.asarray(value, float)
-    return array if array.shape == shape else np.broadcast_to(array, shape).copy()

@@ -1,26 +1,32 @@
 """Pictures of measurements, fits and devices: matplotlib axes in, the same axes out.
 
-``save_fit_figure`` and ``save_measurement_figure`` lay the usual ones out on a page.
+``fit_page`` and ``ramps_page`` lay the usual ones out on a page; results draw themselves with them
+(``fit.plot("fit.png")``).
 """
 
 __all__ = [
     "array_spread",
     "correlation",
+    "fit_page",
     "level_curves",
     "profile_likelihood",
+    "profile_page",
     "pulse_ramps",
     "ramp_band",
+    "ramps_page",
     "relaxation",
     "residuals",
-    "save_fit_figure",
     "save_measurement_figure",
     "starts",
     "state",
     "sweep",
     "sweep_fit",
     "table",
+    "trace_page",
+    "write",
 ]
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,15 +35,18 @@ import numpy as np
 from ..data.files import caption, write_figure
 from ..data.measurement import Measurement, PulseTrain, Relaxation, Sweep, Table
 from ..data.types import Array
-from .fitting.fit import Fit
 from .fitting.loss import current_floor
-from .fitting.profile import Profile
-from .levels import Levels
-from .pulses.response import RampSpread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from .dynamics.simulate import Trace
+    from .fitting.profile import Profile
+    from .fitting.result import Fit
+    from .levels import Levels
+    from .pulses.ramp_spread import RampSpread
+    from .pulses.response import PulseResponse
 
 _MEASURED = "#4c5a67"
 _MODEL = "#c2452d"
@@ -72,12 +81,13 @@ def sweep_fit(
     return axes
 
 
-def residuals(axes: "Axes", fit: Fit, k: int = 0) -> "Axes":
-    """Draw the error of sweep ``k`` in time: in percent of the range, and in decades."""
-    measured, model = fit.sweeps[k], fit.traces[k]
-    floor = current_floor(measured) if fit.loss.floor is None else fit.loss.floor
-    percent = 100.0 * (model - measured.i) / np.ptp(measured.i[measured.kept])
-    gap = np.arcsinh(model / (2 * floor)) - np.arcsinh(measured.i / (2 * floor))
+def residuals(axes: "Axes", measured: Sweep, i: Array, *, floor: float | None = None) -> "Axes":
+    """Draw the error of a modelled current [A] in time: in percent of the range, and in decades down
+    to ``floor`` [A].
+    """
+    double = 2.0 * (current_floor(measured) if floor is None else floor)
+    percent = 100.0 * (i - measured.i) / np.ptp(measured.i[measured.kept])
+    gap = np.arcsinh(i / double) - np.arcsinh(measured.i / double)
     axes.plot(measured.t, percent, color=_MODEL, lw=1, label="% of range")
     axes.set(xlabel="time [s]", ylabel="error [% of range]")
     right = axes.twinx()
@@ -87,39 +97,38 @@ def residuals(axes: "Axes", fit: Fit, k: int = 0) -> "Axes":
     return axes
 
 
-def state(axes: "Axes", fit: Fit, k: int = 0) -> "Axes":
-    """Draw the modelled state of sweep ``k`` over time, with the voltage that drove it."""
-    axes.plot(fit.sweeps[k].t, fit.states[k], color=_MODEL, lw=1.3)
+def state(axes: "Axes", t: Array, x: Array, v: Array) -> "Axes":
+    """Draw a state over time [s], with the voltage [V] that drove it."""
+    axes.plot(t, x, color=_MODEL, lw=1.3)
     axes.set(xlabel="time [s]", ylabel="state x", ylim=(-0.03, 1.03))
     right = axes.twinx()
-    right.plot(fit.sweeps[k].t, fit.sweeps[k].v, color=_MEASURED, lw=0.8, alpha=0.6)
+    right.plot(t, v, color=_MEASURED, lw=0.8, alpha=0.6)
     right.set_ylabel("voltage [V]", color=_MEASURED)
     return axes
 
 
-def starts(axes: "Axes", fit: Fit) -> "Axes":
+def starts(axes: "Axes", costs: Array) -> "Axes":
     """Draw the cost that each start reached, best first."""
-    axes.semilogy(np.arange(1, len(fit.starts) + 1), fit.starts, "o-", ms=4, color=_MODEL, lw=0.8)
+    axes.semilogy(np.arange(1, len(costs) + 1), costs, "o-", ms=4, color=_MODEL, lw=0.8)
     axes.set(xlabel="start, best first", ylabel="cost reached", title="spread of starts")
     axes.grid(alpha=0.25)
     return axes
 
 
-def correlation(axes: "Axes", fit: Fit) -> "Axes":
-    """Draw the correlation matrix of the free parameters; grey where the data know nothing."""
+def correlation(axes: "Axes", names: Sequence[str], matrix: Array) -> "Axes":
+    """Draw the correlation matrix of parameters; grey where the data know nothing."""
     image = axes.imshow(
-        np.ma.masked_invalid(fit.correlation), cmap="RdBu_r", vmin=-1, vmax=1, aspect="equal"
+        np.ma.masked_invalid(matrix), cmap="RdBu_r", vmin=-1, vmax=1, aspect="equal"
     )
     axes.set_facecolor("0.85")
-    ticks = range(len(fit.names))
-    axes.set_xticks(ticks, fit.names, rotation=90, fontsize=7)
-    axes.set_yticks(ticks, fit.names, fontsize=7)
+    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
+    axes.set_yticks(range(len(names)), names, fontsize=7)
     axes.set_title("correlation")
     axes.figure.colorbar(image, ax=axes, shrink=0.8)
     return axes
 
 
-def profile_likelihood(axes: "Axes", curve: Profile) -> "Axes":
+def profile_likelihood(axes: "Axes", curve: "Profile") -> "Axes":
     """Draw a parameter's profile with its confidence interval."""
     axes.plot(curve.values, curve.costs, "o-", ms=3, lw=1, color=_MODEL)
     axes.axhline(curve.limit, color=_MEASURED, lw=0.8, ls="--", label=f"{curve.confidence:.0%}")
@@ -131,19 +140,22 @@ def profile_likelihood(axes: "Axes", curve: Profile) -> "Axes":
     return axes
 
 
-def ramp_band(axes: "Axes", spread: RampSpread, ramp: int, *, seed: int = 0) -> "Axes":
+def ramp_band(
+    axes: "Axes", spread: "RampSpread", ramp: float, *, seed: int = 0, unit: str = "S"
+) -> "Axes":
     """Draw what a pulse law expects of one ramp, with the band of 90 % of such ramps."""
+    scale, shown = _conductance(unit)
     n = np.arange(spread.pulses + 1.0)
     low, high = spread.band(n, ramp, np.random.default_rng(seed), count=1000)
-    axes.fill_between(n, 1e6 * low, 1e6 * high, color=_SECOND, alpha=0.3, lw=0, label="90 %")
-    axes.plot(n, 1e6 * spread.mean(n, ramp), color=_MODEL, lw=1.3, label=spread.law.name)
-    axes.set(xlabel="pulse", ylabel="conductance [µS]")
+    axes.fill_between(n, scale * low, scale * high, color=_SECOND, alpha=0.3, lw=0, label="90 %")
+    axes.plot(n, scale * spread.mean(n, ramp), color=_MODEL, lw=1.3, label=spread.law.name)
+    axes.set(xlabel="pulse", ylabel=f"conductance [{shown}]")
     axes.legend(frameon=False)
     axes.grid(alpha=0.25)
     return axes
 
 
-def level_curves(axes: "Axes", levels: Levels) -> "Axes":
+def level_curves(axes: "Axes", levels: "Levels") -> "Axes":
     """Draw the read I-V law of every level up to the read voltage."""
     from matplotlib import colormaps
 
@@ -171,7 +183,7 @@ def pulse_ramps(axes: "Axes", train: PulseTrain) -> "Axes":
     """Draw every ramp of a pulse train, early ones dark, late ones light."""
     from matplotlib import colormaps
 
-    scale, unit = (1e6, "µS") if train.unit == "S" else (1.0, "normalised")
+    scale, unit = _conductance(train.unit)
     for k, ramp in enumerate(train.g):
         axes.plot(
             scale * ramp, color=colormaps["viridis"](0.9 * k / max(len(train.g) - 1, 1)), lw=0.8
@@ -213,26 +225,74 @@ def table(axes: "Axes", columns: Table) -> "Axes":
     return axes
 
 
-def save_fit_figure(fit: Fit, path: str | Path) -> Path:
-    """Draw a fit on one page: curves, errors, state, correlation, starts."""
+def fit_page(fit: "Fit") -> "Figure":
+    """Draw a fit's first sweep on one page: curves, errors, state, correlation, starts."""
     figure = _figure(11.0, 7.5)
     grid = figure.subplots(2, 3)
-    first = fit.sweeps[0]
-    sweep_fit(grid[0, 0], first.v, fit.traces[0], measured=(first.v, first.i))
-    good = fit.quality[0]
+    first, curve = fit.sweeps[0], fit.curves[0]
+    sweep_fit(grid[0, 0], first.v, curve.i, measured=(first.v, first.i))
+    good = curve.quality
     grid[0, 0].set_title(
         f"{fit.model.name}: {good.nrmse_percent:.2f} %, {good.decades:.3f} decades"
     )
     linear = grid[0, 1]
     linear.plot(first.v, 1e3 * first.i, ".", ms=3, color=_MEASURED)
-    linear.plot(first.v, 1e3 * fit.traces[0], color=_MODEL, lw=1.3)
+    linear.plot(first.v, 1e3 * curve.i, color=_MODEL, lw=1.3)
     linear.set(xlabel="voltage [V]", ylabel="current [mA]")
     linear.grid(alpha=0.25)
-    residuals(grid[0, 2], fit)
-    state(grid[1, 0], fit)
-    correlation(grid[1, 1], fit)
-    starts(grid[1, 2], fit)
-    return write_figure(figure, path, dpi=130)
+    residuals(grid[0, 2], first, curve.i, floor=fit.loss.floor)
+    state(grid[1, 0], first.t, curve.x, first.v)
+    correlation(grid[1, 1], fit.names, fit.estimate.correlation)
+    starts(grid[1, 2], fit.course.starts)
+    return figure
+
+
+def profile_page(curve: "Profile") -> "Figure":
+    """Draw one parameter's profile on a page of its own."""
+    figure = _figure(5.0, 3.8)
+    profile_likelihood(figure.subplots(), curve)
+    return figure
+
+
+def ramps_page(response: "PulseResponse") -> "Figure":
+    """Draw a pulse response on one page: each direction's first and last ramp as fitted with the band
+    expected of the last, and what one pulse changes by conductance.
+    """
+    scale, unit = _conductance(response.unit)
+    sides = response.sides
+    figure = _figure(4.2 * (len(sides) + 1), 3.8)
+    *grids, steps = figure.subplots(1, len(sides) + 1)
+    for axes, (way, side) in zip(grids, sides.items(), strict=True):
+        ramp_band(axes, side, side.ramps - 1.0, unit=response.unit)
+        n = np.arange(side.pulses + 1.0)
+        for one in (side.fits[0], side.fits[-1]):
+            measured = scale * (one.curve(n) - one.residual)
+            axes.plot(n, measured, ".", ms=2, color=_MEASURED)
+        axes.set_title(f"{way}: {side.ramps} ramps")
+        low, high = np.sort(side.mean(np.array([0.0, side.pulses - 1.0])))
+        g = np.linspace(low, high, 101)
+        change, _ = response.step(g, 1 if way == "up" else -1)
+        steps.plot(scale * g, scale * np.abs(change), lw=1.3, label=f"one pulse {way}")
+    steps.set(xlabel=f"conductance [{unit}]", ylabel=f"|change| [{unit}]")
+    steps.legend(frameon=False)
+    steps.grid(alpha=0.25)
+    return figure
+
+
+def trace_page(trace: "Trace") -> "Figure":
+    """Draw a simulated device on one page: current against voltage, and its state over time."""
+    figure = _figure(9.0, 3.8)
+    left, right = figure.subplots(1, 2)
+    sweep_fit(left, trace.v, trace.i)
+    state(right, trace.t, trace.x, trace.v)
+    return figure
+
+
+def write(figure: "Figure", path: str | Path | None) -> "Figure":
+    """Write a figure where a path is given, and return it."""
+    if path is not None:
+        write_figure(figure, path, dpi=130)
+    return figure
 
 
 def save_measurement_figure(measurement: Measurement, path: str | Path) -> Path:
@@ -254,6 +314,10 @@ def _figure(width: float, height: float) -> "Figure":
     from matplotlib.figure import Figure  # no pyplot: nothing global, no display needed
 
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def _conductance(unit: str) -> tuple[float, str]:
+    return (1e6, "µS") if unit == "S" else (1.0, "normalised")
 
 
 def _visible(i: Array) -> Array:

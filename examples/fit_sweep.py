@@ -11,8 +11,7 @@ from memtwin.data.importers.sweeps import read_sweep
 from memtwin.devices.device import save_device
 from memtwin.devices.fitting.fit import fit
 from memtwin.devices.fitting.loss import Loss
-from memtwin.devices.models import MODELS
-from memtwin.devices.plots import save_fit_figure
+from memtwin.devices.models import models
 
 OUT = Path("runs/fit_sweep")
 
@@ -22,18 +21,11 @@ def main() -> None:
     sweep = read_sweep(path, meta={"area": 3.2e-9})
     # window parameters trade against each other in one loop: hold them, and the others are known
     held = {"x_p": 0.3, "x_n": 0.5, "alpha_p": 1.0, "alpha_n": 15.0, "v_p": 0.5}
-    result = fit(MODELS["yakopcic"], sweep, fixed=held, loss=Loss(floor=1e-9), starts=16)
-    good = result.quality[0]
-    print(
-        f"{good.nrmse_percent:.2f} % of the range, {good.decades:.3f} decades,"
-        f" {result.seconds:.0f} s"
-    )
-    for name in result.names:
-        value = {**result.parameters, "x0_1": result.x0[0]}[name]
-        print(f"{name:8} {value:11.4g} ± {result.stderr[name]:.2g}")
+    result = fit(models["yakopcic"], sweep, fixed=held, loss=Loss(floor=1e-9), starts=16)
+    print(result)
     print(result.save(OUT / "fit.h5"))
     print(save_device(result.device("nbsto, my fit"), OUT / "device.toml"))
-    print(save_fit_figure(result, OUT / "fit.png"))
+    result.plot(OUT / "fit.png")
 
 
 if __name__ == "__main__":

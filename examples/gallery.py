@@ -19,8 +19,8 @@ from memtwin.devices.dynamics.simulate import simulate
 from memtwin.devices.fitting.fit import fit
 from memtwin.devices.fitting.profile import profile
 from memtwin.devices.levels import make_levels
-from memtwin.devices.models import MODELS
-from memtwin.devices.pulses.response import fit_spread
+from memtwin.devices.models import models
+from memtwin.devices.pulses.ramp_spread import fit_spread
 from memtwin.devices.spread.effects import Effects
 from memtwin.devices.spread.noise import ReadNoise
 from memtwin.devices.spread.programming import Programming
@@ -34,7 +34,7 @@ def synthetic() -> Sweep:
     truth = {"a_p": 2e-5, "a_n": 3e-5, "b_p": 4.0, "b_n": 3.0, "A_p": 3.0, "A_n": 1.0, "r_s": 300.0}
     t = np.linspace(0.0, 20.0, 301)
     v = 1.2 * np.sin(2 * np.pi * t / 20.0)
-    i = simulate(Device("d", MODELS["yakopcic"], truth), t, v, 0.2).i
+    i = simulate(Device("d", models["yakopcic"], truth), t, v, 0.2).i
     rng = np.random.default_rng(0)
     noise = (0.02 * np.abs(i) + 2e-9) * rng.standard_normal(len(t))
     return Sweep("synthetic device, 2 % noise", t, v, i + noise, np.zeros(len(t), bool))
@@ -49,15 +49,19 @@ def save(figure: Figure, name: str) -> None:
 def draw_fit() -> None:
     measured = synthetic()
     print(plots.save_measurement_figure(measured, OUT / "sweep.png"))
-    result = fit(MODELS["yakopcic"], measured, fixed=HELD, starts=16)
-    print(plots.save_fit_figure(result, OUT / "fit.png"))
+    result = fit(models["yakopcic"], measured, fixed=HELD, starts=16)
+    result.plot(OUT / "fit.png")
+    print(OUT / "fit.png")
 
     figure = Figure(figsize=(11, 6), layout="constrained")
     grid = figure.subplots(2, 3).flat
     plots.sweep(next(grid), measured)
-    plots.sweep_fit(next(grid), measured.v, result.traces[0], measured=(measured.v, measured.i))
-    for draw in (plots.residuals, plots.state, plots.starts, plots.correlation):
-        draw(next(grid), result)
+    curve = result.curves[0]
+    plots.sweep_fit(next(grid), measured.v, curve.i, measured=(measured.v, measured.i))
+    plots.residuals(next(grid), measured, curve.i)
+    plots.state(next(grid), measured.t, curve.x, measured.v)
+    plots.starts(next(grid), result.course.starts)
+    plots.correlation(next(grid), result.names, result.estimate.correlation)
     save(figure, "parts.png")
 
     figure = Figure(figsize=(9, 3.2), layout="constrained")

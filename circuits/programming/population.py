@@ -21,7 +21,7 @@ from ...data.pack import register
 from ...data.types import Array
 from ...devices.device import Device
 from ...devices.pulses.trapezoid import Pulsed
-from ...devices.series import inner_voltage
+from ...devices.series import Terminal
 from ...devices.spread.noise import ReadNoise
 from ...devices.spread.parameters import Lognormal, ParameterSpread
 from ...devices.spread.pulse import PulseSpread
@@ -265,37 +265,18 @@ class Behaviour:
 
     def __init__(self, device: Device, args: list[Array]) -> None:
         self._area = device.area
-        self._args, self._r_s = args[:-1], args[-1]
-        self._series = bool(np.any(self._r_s))
-        self._u = np.zeros(len(self._r_s))
-        self._rate = device.model.compiled_many(("rate", ""), ("current", ""))
-        self._law = device.model.compiled_many(("current", ""), ("current", "V"))
+        self._devices = Terminal(device.model, args, tolerance=1e-7, start=np.zeros(len(args[-1])))
 
     def rate(self, v: Array, x: Array, which: Indices | slice) -> tuple[Array, Array]:
         """Return dx/dt [1/s] and i [A] of ``which`` at terminal voltages ``v``, in states ``x``."""
-        args = [a[which] for a in self._args]
-        rate, i = self._rate(self._inner(v, x, which, args), x, *args)
-        return np.broadcast_to(rate, v.shape), self._area * np.broadcast_to(i, v.shape)
+        part = self._devices.only(which)
+        rate, i = part.rate_and_current(v, x)
+        self._devices.absorb(part, which)
+        return rate, self._area * i
 
     def current(self, v: Array, x: Array, which: Indices | slice) -> tuple[Array, Array]:
         """Return i [A] and di/dv [S] of ``which`` at terminal voltages ``v``, in states ``x``."""
-        args = [a[which] for a in self._args]
-        i, slope = self._law(self._inner(v, x, which, args), x, *args)
-        if self._series:
-            slope = slope / (1.0 + self._r_s[which] * slope)
-        return self._area * np.broadcast_to(i, v.shape), self._area * np.broadcast_to(
-            slope, v.shape
-        )
-
-    def _inner(self, v: Array, x: Array, which: Indices | slice, args: list[Array]) -> Array:
-        if not self._series:
-            return v
-
-        def law(u: Array) -> tuple[Array, Array]:
-            i, slope = self._law(u, x, *args)
-            return np.broadcast_to(i, u.shape), np.broadcast_to(slope, u.shape)
-
-        # The last Newton step is applied too, so that it leaves an error of its square.
-        u = inner_voltage(law, v, self._r_s[which], start=self._u[which], tolerance=1e-7)[0]
-        self._u[which] = u
-        return u
+        part = self._devices.only(which)
+        i, slope = part.current_and_slope(v, x)
+        self._devices.absorb(part, which)
+        return self._area * i, self._area * slope

@@ -193,7 +193,7 @@ def show(
 
 def _one_file(data: str) -> tuple[Path, dict[str, Any], str | None]:
     from ...data.errors import InputError
-    from .fit import find_files
+    from ..intake import find_files
 
     paths, facts = find_files(data)
     if len(paths) != 1:

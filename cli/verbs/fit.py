@@ -1,18 +1,19 @@
-"""``memtwin fit``: a compact model for measured sweeps."""
+"""``memtwin fit``: a compact model for measured sweeps, or a pulse law for measured ramps."""
 
-__all__ = ["find_files", "fit"]
+__all__ = ["fit"]
 
 import os
+from collections.abc import Mapping
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from ...data.errors import FitError, InputError
-from ..console import SEED, Json, bar, emit, note, picture
+from ..console import SEED, Json, bar, emit, note, picture, show
 from ..intake import (
     Column,
     Compliance,
@@ -22,44 +23,88 @@ from ..intake import (
     Polarity,
     RTester,
     SweepRate,
+    VRead,
+    read_files,
     read_options,
-    say_periods,
+    reading_words,
 )
+from ..ramps import fit_ramps
 
 if TYPE_CHECKING:
-    from ...devices.fitting.compare import Comparison, HeldOut
-    from ...devices.fitting.result import Alternative, Fit
+    from ...devices.fitting.compare import Comparison
+    from ...devices.fitting.result import Fit
+
+Data = Annotated[
+    list[str],
+    typer.Argument(
+        help="Sweeps or ramps: files, measurement records, or DATASET:PATTERN of the catalogue."
+    ),
+]
+Kind = Annotated[
+    Literal["sweep", "ramps", "response"],
+    typer.Option(help="What the files hold: sweeps, or conductances by pulse (see data import)."),
+]
+Model = Annotated[
+    str, typer.Option(help="Compact model; several, separated by commas, to compare; or 'auto'.")
+]
+Law = Annotated[
+    str,
+    typer.Option(help="Of ramps: exponential, soft_bounds, exp_step, power_step or piecewise."),
+]
+Levels = Annotated[
+    int, typer.Option(help="Of ramps: say what it takes to go between so many levels; 0: none.")
+]
+LossKind = Annotated[str, typer.Option("--loss", help="linear, log, hybrid or error.")]
+Floor = Annotated[
+    float | None, typer.Option(help="Current below which differences do not count [A].")
+]
+Robust = Annotated[bool, typer.Option(help="Bend large residuals.")]
+Fix = Annotated[list[str] | None, typer.Option(help="NAME=VALUE to hold; repeatable.")]
+Bound = Annotated[list[str] | None, typer.Option(help="NAME=LOW:HIGH; repeatable.")]
+Priors = Annotated[
+    list[str] | None,
+    typer.Option("--prior", help="NAME=MEAN:SIGMA (sigma of ln where logarithmic); repeatable."),
+]
+Start = Annotated[list[str] | None, typer.Option(help="NAME=VALUE of one more start; repeatable.")]
+Series = Annotated[bool, typer.Option(help="Fit a series resistance.")]
+Starts = Annotated[int, typer.Option(help="Starts that descend.")]
+Candidates = Annotated[int, typer.Option(help="Candidates that they are chosen from.")]
+Seed = Annotated[int, typer.Option(help="Seed of the candidates.", **SEED)]
+Workers = Annotated[int, typer.Option(help="Processes; 0: as many as cores.")]
+Record = Annotated[Path | None, typer.Option(help="Where to keep the fit (HDF5).")]
+DeviceFile = Annotated[Path | None, typer.Option(help="Where to write the device (TOML).")]
+Name = Annotated[str | None, typer.Option(help="Name of the device.")]
+Profiles = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--profile",
+        help="Free parameter whose confidence interval to read off its profile; repeatable. Drawn"
+        " beside --plot.",
+    ),
+]
+Plot = Annotated[Path | None, typer.Option(help="Where to draw the fit.", callback=picture)]
+Unconverged = Annotated[
+    bool,
+    typer.Option(
+        "--keep-unconverged",
+        help="Save a fit that did not converge too; record and device say so.",
+    ),
+]
 
 
 def fit(
-    data: Annotated[
-        list[str],
-        typer.Argument(
-            help="Sweeps: files, measurement records, or DATASET:PATTERN of the catalogue."
-        ),
-    ],
-    model: Annotated[
-        str,
-        typer.Option(
-            help="Compact model, by name or a model file (TOML); several, separated by commas, to"
-            " compare; or 'auto'."
-        ),
-    ] = "yakopcic",
-    loss: Annotated[str, typer.Option(help="linear, log, hybrid or error.")] = "hybrid",
-    floor: Annotated[
-        float | None, typer.Option(help="Current below which differences do not count [A].")
-    ] = None,
-    robust: Annotated[bool, typer.Option(help="Bend large residuals.")] = False,
-    fix: Annotated[list[str] | None, typer.Option(help="NAME=VALUE to hold; repeatable.")] = None,
-    bound: Annotated[list[str] | None, typer.Option(help="NAME=LOW:HIGH; repeatable.")] = None,
-    prior: Annotated[
-        list[str] | None,
-        typer.Option(help="NAME=MEAN:SIGMA (sigma of ln where logarithmic); repeatable."),
-    ] = None,
-    start: Annotated[
-        list[str] | None, typer.Option(help="NAME=VALUE of one more start; repeatable.")
-    ] = None,
-    series: Annotated[bool, typer.Option(help="Fit a series resistance.")] = True,
+    data: Data,
+    kind: Kind = "sweep",
+    model: Model = "yakopcic",
+    law: Law = "exponential",
+    loss: LossKind = "hybrid",
+    floor: Floor = None,
+    robust: Robust = False,
+    fix: Fix = None,
+    bound: Bound = None,
+    prior: Priors = None,
+    start: Start = None,
+    series: Series = True,
     column: Column = None,
     sweep_rate: SweepRate = None,
     frequency: Frequency = None,
@@ -68,182 +113,168 @@ def fit(
     polarity: Polarity = None,
     magnitude: Magnitude = False,
     r_tester: RTester = None,
-    starts: Annotated[int, typer.Option(help="Starts that descend.")] = 32,
-    candidates: Annotated[int, typer.Option(help="Candidates that they are chosen from.")] = 256,
-    seed: Annotated[int, typer.Option(help="Seed of the candidates.", **SEED)] = 0,
-    workers: Annotated[int, typer.Option(help="Processes; 0: as many as cores.")] = 0,
-    record: Annotated[Path | None, typer.Option(help="Where to keep the fit (HDF5).")] = None,
-    device: Annotated[Path | None, typer.Option(help="Where to write the device (TOML).")] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the device.")] = None,
-    plot: Annotated[
-        Path | None, typer.Option(help="Where to draw the fit.", callback=picture)
-    ] = None,
-    keep_unconverged: Annotated[
-        bool,
-        typer.Option(
-            "--keep-unconverged",
-            help="Save a fit that did not converge too; record and device say so.",
-        ),
-    ] = False,
+    v_read: VRead = None,
+    starts: Starts = 32,
+    candidates: Candidates = 256,
+    seed: Seed = 0,
+    workers: Workers = 0,
+    record: Record = None,
+    device: DeviceFile = None,
+    name: Name = None,
+    profile: Profiles = None,
+    levels: Levels = 0,
+    plot: Plot = None,
+    keep_unconverged: Unconverged = False,
     json: Json = False,
 ) -> dict[str, Any]:
-    """Fit a compact model to measured sweeps, with standard errors."""
-    from ...devices.device import save_device, value_text
+    """Fit a compact model to measured sweeps, or a pulse law to ramps, with standard errors."""
+    how: dict[str, Any] = {"sweep_rate": sweep_rate, "frequency": frequency}
+    how |= {"compliance": compliance, "offset": offset, "polarity": polarity}
+    reading = read_options(column, magnitude, **how, r_tester=r_tester, v_read=v_read)
+    named = {"--fix": fix, "--bound": bound, "--prior": prior, "--start": start}
+    if kind != "sweep":
+        _refuse("ramps", {**named, "--device": device, "--profile": profile, "--floor": floor})
+        return fit_ramps(data, kind, reading, law, levels, record, name, plot, json, seed)
+    _refuse("sweeps, only to --kind ramps", {"--levels": levels})
+    settings = _settings(named, loss, floor, robust)
+    settings |= {"series": series, "starts": starts, "candidates": candidates, "seed": seed}
+    sweeps, origin = read_files(data, kind, reading)
+    best, comparison = _best(model, sweeps, workers, settings)
+    if best is None:
+        return _no_winner(comparison, record or device or plot, json)
+    label = name or Path(sweeps[0].name).stem
+    words = reading_words(column, reading)
+    meta = {**origin, "command": best.command(data, words, model=_asked(model, best))}
+    _keep(best, record, device, label, meta, keep_unconverged)
+    more: dict[str, Any] = {"record": record, "device": device}
+    more["profiles"] = _draw(best, profile, plot, json)
+    return _say(best, {**more, "held_out": _held_out(comparison, json)}, json, label)
+
+
+def _refuse(what: str, given: Mapping[str, Any]) -> None:
+    for name, value in given.items():
+        if value:
+            raise InputError(f"{name} does not apply to {what}")
+
+
+def _settings(
+    named: Mapping[str, list[str] | None], loss: str, floor: float | None, robust: bool
+) -> dict[str, Any]:
+    """Return the arguments of a fit that name parameters or weigh residuals."""
+    from ...devices.fitting.loss import Loss
+    from ...devices.fitting.space import Prior
+
+    counts = {"--fix": 1, "--bound": 2, "--prior": 2, "--start": 1}
+    fix, bound, prior, start = (_pairs(named[o], counts[o], o) for o in counts)
+    return {
+        "loss": Loss(loss, floor=floor, robust=robust),
+        "fixed": {key: values[0] for key, values in fix.items()},
+        "bounds": {key: (low, high) for key, (low, high) in bound.items()},
+        "priors": {key: Prior(*values) for key, values in prior.items()},
+        "start": {key: values[0] for key, values in start.items()},
+    }
+
+
+def _best(
+    model: str, sweeps: list[Any], workers: int, settings: dict[str, Any]
+) -> "tuple[Fit | None, Comparison | None]":
+    """Fit the model, or compare several and fit the one that foretells best."""
+    from ...data.measurement import Sweep
     from ...devices.equations.model_file import load_model
     from ...devices.fitting.compare import CANDIDATES, compare
     from ...devices.fitting.fit import fit as run
-    from ...devices.fitting.loss import Loss
-    from ...devices.fitting.result import save_fit
-    from ...devices.fitting.space import Prior
 
-    reading = read_options(
-        column,
-        magnitude,
-        sweep_rate=sweep_rate,
-        frequency=frequency,
-        compliance=compliance,
-        offset=offset,
-        polarity=polarity,
-        r_tester=r_tester,
-    )
-    sweeps, origin = _sweeps(data, reading)
-    settings: dict[str, Any] = {
-        "loss": Loss(loss, floor=floor, robust=robust),
-        "fixed": {key: values[0] for key, values in _pairs(fix, 1, "--fix").items()},
-        "bounds": {key: (low, high) for key, (low, high) in _pairs(bound, 2, "--bound").items()},
-        "priors": {key: Prior(*values) for key, values in _pairs(prior, 2, "--prior").items()},
-        "start": {key: values[0] for key, values in _pairs(start, 1, "--start").items()},
-        "series": series,
-        "starts": starts,
-        "candidates": candidates,
-        "seed": seed,
-    }
-    held_out: dict[str, Any] | None = None
+    for measured in sweeps:
+        if not isinstance(measured, Sweep):
+            raise InputError(f"{measured.name} holds no current-voltage sweep")
     names = CANDIDATES if model == "auto" else tuple(model.split(","))
     models = [load_model(name) for name in names]
     with _pool(workers) as pool, bar(f"fitting {model}") as progress:
-        if len(models) > 1:
-            comparison = compare(models, sweeps, executor=pool, progress=progress, **settings)
-            winner = comparison.best
-            held_out = {
-                key: asdict(errors) if json else _errors(errors)
-                for key, errors in comparison.held_out.items()
-            }
-            for key, reason in comparison.failed.items():
-                note(f"warning: {key} could not be fitted: {reason}")
-            if winner is None:
-                return _no_winner(comparison, held_out, record or device or plot, json)
-            best = winner
-        else:
-            best = run(models[0], sweeps, executor=pool, progress=progress, **settings)
+        if len(models) == 1:
+            found = run(models[0], sweeps, executor=pool, progress=progress, **settings)
+            return found, None
+        comparison = compare(models, sweeps, executor=pool, progress=progress, **settings)
+    for key, reason in comparison.failed.items():
+        note(f"warning: {key} could not be fitted: {reason}")
+    return comparison.best, comparison
+
+
+def _asked(model: str, best: "Fit") -> str:
+    """Return how the best one's model was asked for: a file's path rather than the name in it."""
+    from ...devices.equations.model_file import load_model
+
+    names = [] if model == "auto" else model.split(",")
+    asked = (name for name in names if load_model(name).name == best.model.name)
+    return next(asked, best.model.name)
+
+
+def _keep(
+    best: "Fit",
+    record: Path | None,
+    device: Path | None,
+    label: str,
+    meta: Mapping[str, Any],
+    unconverged: bool,
+) -> None:
+    """Write what was asked for; nothing of a fit that did not converge, unless it is wanted."""
+    from ...devices.device import save_device
+    from ...devices.fitting.result import require_converged
+
+    if not unconverged and (record or device):
+        require_converged(best)
+    if record is not None:
+        best.save(record, keep_unconverged=unconverged)
+    if device is not None:
+        save_device(best.device(label, meta=meta), device)
+
+
+def _draw(
+    best: "Fit", names: list[str] | None, plot: Path | None, json: bool
+) -> dict[str, Any] | None:
+    """Draw the fit, and read the intervals of parameters off their profiles, drawn beside it."""
+    if plot is not None:
+        best.plot(plot)
+    found: dict[str, Any] = {}
+    for name in names or []:
+        curve = best.profile(name)
+        if plot is not None:
+            curve.plot(plot.with_stem(f"{plot.stem}_{name}"))
+        low, high = curve.interval
+        shown = {"low": low, "high": high, "confidence": curve.confidence}
+        found[name] = shown if json else str(curve)
+    return found or None
+
+
+def _held_out(comparison: "Comparison | None", json: bool) -> dict[str, Any] | None:
+    if comparison is None:
+        return None
+    return {
+        key: asdict(errors) if json else str(errors) for key, errors in comparison.held_out.items()
+    }
+
+
+def _say(best: "Fit", more: dict[str, Any], json: bool, label: str) -> dict[str, Any]:
+    """Print the fit and what was written of it."""
+    summary = {**best.summary(), **more}
+    if not json:
+        show(str(best))
+        said = {key: value for key, value in more.items() if value is not None}
+        if said:
+            emit(said, as_json=False)
+        return summary
     if not best.converged:
         note(
-            f"warning: the fit did not converge ({best.message}); try more starts or fix parameters"
+            f"warning: the fit did not converge ({best.course.message}); try more starts or fix"
+            " parameters"
         )
     for warning in best.warnings:
         note(f"warning: {warning}")
     for key, reason in best.unidentified.items():
         note(f"the data do not pin down {key}: {reason}")
     for other in best.alternatives:
-        note(f"a fit that is as good: {_other(best, other)}")
-    if record is not None:
-        save_fit(best, record, keep_unconverged=keep_unconverged)
-    label = name or Path(sweeps[0].name).stem
-    asked = names[[found.name for found in models].index(best.model.name)]
-    if device is not None:
-        if not (best.converged or keep_unconverged):
-            save_fit(best, device)  # says why, and writes nothing
-        save_device(
-            best.device(
-                label, meta={**origin, "command": _command(data, asked, settings, column, reading)}
-            ),
-            device,
-        )
-    if plot is not None:
-        from ...devices.plots import save_fit_figure
-
-        save_fit_figure(best, plot)
-    summary = {
-        "model": best.model.name,
-        "converged": best.converged,
-        "message": best.message,
-        "sweeps": [sweep.name for sweep in sweeps],
-        "nrmse_percent": [quality.nrmse_percent for quality in best.quality],
-        "decades": [quality.decades for quality in best.quality],
-        "relative_rms_percent": [quality.relative_rms_percent for quality in best.quality],
-        "aic": best.aic,
-        "bic": best.bic,
-        "parameters": {
-            row.name: {
-                "value": best.parameters[row.name],
-                "stderr": best.stderr.get(row.name),
-                "unit": row.unit,
-                "fixed": row.name not in best.names,
-                "unidentified": best.unidentified.get(row.name),
-            }
-            if json
-            else value_text(
-                best.parameters[row.name],
-                best.stderr.get(row.name),
-                best.unidentified.get(row.name),
-                row.unit,
-            )
-            for row in best.model.parameters
-        },
-        "x0": list(best.x0),
-        "unidentified": dict(best.unidentified),
-        "effective_points": best.effective_points,
-        "alternatives": [
-            asdict(other) if json else _other(best, other) for other in best.alternatives
-        ],
-        "warnings": list(best.warnings),
-        "held_out": held_out,
-        "starts_cost": [float(best.starts[0]), float(best.starts[-1])],
-        "seconds": best.seconds,
-        "seed": seed,
-        "record": record,
-        "device": device,
-    }
-    emit(summary, as_json=json, title=f"{best.model.title}, fitted to {label}")
+        note(f"a fit that is as good: {best.apart(other)}")
+    emit(summary, as_json=True, title=f"{best.model.title}, fitted to {label}")
     return summary
-
-
-def find_files(data: str) -> tuple[list[Path], dict[str, str | float]]:
-    """Return the files that one argument means, and what the catalogue knows of them."""
-    from ...data.catalogue import datasets, fetch
-
-    dataset, _, pattern = data.partition(":")
-    if dataset in datasets() and not Path(data).exists():
-        entry = datasets()[dataset]
-        facts: dict[str, str | float] = {
-            "dataset": dataset,
-            "device": entry.device,
-            "licence": entry.licence,
-            "doi": entry.doi,
-            "source": entry.source,
-        }
-        return fetch(dataset, pattern or "*"), facts
-    if not Path(data).is_file():
-        raise InputError(f"there is no file {data}, and no dataset of that name in the catalogue")
-    return [Path(data)], {}
-
-
-def _sweeps(data: list[str], reading: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
-    from ...data.importers.readers import read_measurement
-    from ...data.measurement import Sweep
-
-    sweeps: list[Any] = []
-    origin: dict[str, Any] = {}
-    for item in data:
-        paths, facts = find_files(item)
-        origin |= facts
-        for path in paths:
-            found = read_measurement(path, meta=facts, **reading)
-            if not all(isinstance(measured, Sweep) for measured in found):
-                raise InputError(f"{path} holds no current-voltage sweep")
-            sweeps += found
-    say_periods(sweeps)
-    return sweeps, origin
 
 
 def _pairs(items: list[str] | None, count: int, option: str) -> dict[str, tuple[float, ...]]:
@@ -271,64 +302,16 @@ def _pool(workers: int) -> "AbstractContextManager[Executor | None]":
     return nullcontext() if count == 1 else process_pool(count)
 
 
-def _command(
-    data: list[str],
-    model: str,
-    settings: dict[str, Any],
-    column: list[str] | None,
-    reading: dict[str, Any],
-) -> str:
-    """Return the command line that makes this fit again."""
-    words = ["memtwin fit", *(f"'{item}'" for item in data), f"--model {model}"]
-    words += [f"--column '{item}'" for item in column or []]
-    words += [
-        f"--{key.replace('_', '-')} {value}"
-        for key, value in reading.items()
-        if key not in ("columns", "units", "magnitude")
-    ]
-    words += ["--magnitude"] if "magnitude" in reading else []
-    loss = settings["loss"]
-    words += [f"--loss {loss.kind}"]
-    words += [f"--floor {loss.floor:g}"] if loss.floor is not None else []
-    words += ["--robust"] if loss.robust else []
-    words += [f"--fix {key}={value:g}" for key, value in settings["fixed"].items()]
-    words += [f"--bound {key}={low:g}:{high:g}" for key, (low, high) in settings["bounds"].items()]
-    words += [f"--start {key}={value:g}" for key, value in settings["start"].items()]
-    words += [f"--prior {key}={p.mean:g}:{p.sigma:g}" for key, p in settings["priors"].items()]
-    words += [] if settings["series"] else ["--no-series"]
-    words += [f"--{key} {settings[key]}" for key in ("starts", "candidates", "seed")]
-    return " ".join(words)
-
-
-def _errors(held_out: "HeldOut") -> str:
-    text = (
-        f"score {held_out.score:.4g} ({held_out.nrmse_percent:.3g} % NRMSE,"
-        f" {held_out.decades:.3g} decades)"
-    )
-    if held_out.fits > 1:
-        text += f" and {held_out.least:.3g} to {held_out.most:.3g} over {held_out.fits} fits alike"
-    return text
-
-
-def _other(best: "Fit", other: "Alternative") -> str:
-    """Return how much worse an alternative is, and the parameters that differ by more than 1 %."""
-    pairs = [
-        *((name, best.parameters[name], value) for name, value in other.parameters.items()),
-        *((f"x0_{k}", *pair) for k, pair in enumerate(zip(best.x0, other.x0, strict=True), 1)),
-    ]
-    values = ", ".join(
-        f"{name} = {value:.4g}" for name, own, value in pairs if abs(value - own) > 0.01 * abs(own)
-    )
-    return f"cost {100.0 * (other.cost / best.cost - 1.0):+.2g} % at {values}"
-
-
-def _no_winner(
-    comparison: "Comparison", held_out: dict[str, Any] | None, wanted: Path | None, json: bool
-) -> dict[str, Any]:
+def _no_winner(comparison: "Comparison | None", wanted: Path | None, json: bool) -> dict[str, Any]:
     """Say that no model describes the data; nothing that was ``wanted`` is written."""
+    assert comparison is not None
     if wanted is not None:
         raise FitError(f"{comparison.warning}; {wanted} is not written")
     note(f"warning: {comparison.warning}")
-    summary = {"model": None, "warnings": [comparison.warning], "held_out": held_out}
+    summary = {
+        "model": None,
+        "warnings": [comparison.warning],
+        "held_out": _held_out(comparison, json),
+    }
     emit(summary, as_json=json, title="no model describes the data")
     return summary

@@ -104,7 +104,7 @@ def _described(law: Any) -> dict[str, Any]:
 
 def _measurements(data: list[str], kind: str) -> "list[Measurement]":
     from ...data.importers.readers import read_measurement
-    from .fit import find_files
+    from ..intake import find_files
 
     found: list[Measurement] = []
     for item in data:
@@ -194,7 +194,7 @@ def _parameters(found: "list[Measurement]", model: str, starts: int, seed: int) 
     """Fit every sweep, the later ones from where the first one's fit ended."""
     from ...data.measurement import Sweep
     from ...devices.fitting.fit import fit
-    from ...devices.models import MODELS
+    from ...devices.models import models
     from ...devices.spread.parameters import fit_parameters
 
     fits: list[Any] = []
@@ -208,7 +208,7 @@ def _parameters(found: "list[Measurement]", model: str, starts: int, seed: int) 
                 start = {name: fits[0].parameters[name] for name in free}
             few = 2 if fits else starts
             options: dict[str, Any] = {"starts": few, "candidates": 8 * few, "seed": seed}
-            fits.append(fit(MODELS[model], sweep, start=start, **options))
+            fits.append(fit(models[model], sweep, start=start, **options))
             progress(len(fits), len(found))
     return fit_parameters(fits)
 

@@ -18,11 +18,13 @@ from ...data.errors import InputError
 from ...data.types import Array, Progress
 from ..device import Device
 from ..model import CompactModel
+from ..series import Terminal
 from .collocation import collocate
-from .stepping import System, march
+from .stepping import march
 
 _FEW, _MANY = 48, 16
 """Up to so many devices, and from so many samples, solving all steps together is cheaper."""
+_SOLVED = 1e-6  # Newton step behind r_s, relative to the voltage
 
 
 @dataclass(frozen=True)
@@ -130,15 +132,15 @@ def integrate(
         )
         states = np.broadcast_to(x[:, None], i.shape).copy()
     else:
-        system = System(model, args)
+        devices = Terminal(model, args, tolerance=_SOLVED)
         found = None
         if len(x) <= _FEW and t.size >= _MANY:
-            found = collocate(system, t, waves.T, x, rtol, atol)
+            found = collocate(devices, t, waves.T, x, rtol, atol)
         if found is None:
-            i, states = march(system, t, waves, x, rtol, atol, progress)
+            i, states = march(devices, t, waves, x, rtol, atol, progress)
         else:
             states = np.ascontiguousarray(found.T)
-            i = np.ascontiguousarray(system.fresh().current(waves.T, found).T)
+            i = np.ascontiguousarray(devices.fresh().current(waves.T, found).T)
             if progress is not None:
                 progress(t.size - 1, t.size - 1)
     full = (*shape, t.size)

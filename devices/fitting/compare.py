@@ -4,7 +4,7 @@ __all__ = ["CANDIDATES", "Comparison", "HeldOut", "compare"]
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,10 @@ from ...data.measurement import Sweep
 from ...data.types import Array, Progress
 from ..equations.model_file import load_model
 from ..model import CompactModel
-from .fit import Fit, fit
+from .fit import fit
 from .loss import Loss
 from .quality import quality, says_nothing
+from .result import Fit
 
 CANDIDATES = ("yakopcic", "yakopcic2020", "stanford", "mms", "knowm", "vteam", "vteam_exp")
 """Models that ``auto`` compares unless told otherwise."""
@@ -31,7 +32,7 @@ class HeldOut:
     score
         Root mean square of the loss's residuals; smaller is better. With the hybrid loss its unit
         is one percent of the range, or a seventh of a decade. Where several fits describe the
-        sweeps seen as well (:attr:`~memtwin.devices.fitting.fit.Fit.ends`), that of the median one.
+        sweeps seen as well (:attr:`~memtwin.devices.fitting.parts.Course.ends`), that of the median one.
     nrmse_percent, decades
         The same fit's, see :class:`~memtwin.devices.fitting.quality.Quality`; over all points
         together.
@@ -48,6 +49,15 @@ class HeldOut:
     least: float
     most: float
     fits: int
+
+    def __str__(self) -> str:
+        """Return the errors in a line."""
+        text = (
+            f"score {self.score:.4g} ({self.nrmse_percent:.3g} % NRMSE, {self.decades:.3g} decades)"
+        )
+        if self.fits > 1:
+            text += f" and {self.least:.3g} to {self.most:.3g} over {self.fits} fits alike"
+        return text
 
 
 @dataclass(frozen=True)
@@ -179,15 +189,11 @@ def _judge(
     try:
         for seen, unseen in folds:
             fitted = fit(model, seen, **_known(model, settings))
-            variants = [
-                fitted,
-                *(replace(fitted, parameters=end.parameters) for end in fitted.ends),
-            ]
-            errors = np.array([_errors(variant, unseen) for variant in variants])
+            errors = np.array([_errors(variant, unseen) for variant in fitted.variants])
             errors = errors[np.argsort(errors[:, 0], kind="stable")]
             totals += [*errors[len(errors) // 2, :3], errors[0, 0], errors[-1, 0]]
             rows += int(errors[0, 3])
-            fits = max(fits, len(variants))
+            fits = max(fits, len(errors))
     except MemtwinError as error:
         return str(error)
     kept = sum(int(sweep.kept.sum()) for _, unseen in folds for sweep in unseen)

@@ -8,12 +8,14 @@ and the winner is polished until its cost stops changing. The Jacobian there, an
 residuals are independent, give standard errors and correlations.
 """
 
-__all__ = ["Alternative", "Fit", "fit"]
+__all__ = ["fit"]
 
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,16 +26,19 @@ from ...data.types import Array, Progress
 from ..model import SERIES, CompactModel
 from .loss import Loss
 from .model_response import respond
+from .parts import Alternative, Course, Curve, Estimate, Task, alike
 from .quality import effective_points, information, judge, quality, says_nothing, spread_of
-from .result import Alternative, Fit, alike
+from .result import Fit
+from .search import Descent
 from .space import Prior, Space, make_space
 from .stages import FACE, draw_starts, excluded, polish, search, settle, settle_substeps
 from .sweep_checks import check_sweeps
 
+_Costly: TypeAlias = tuple[Array, Array]  # points of the cube, and their costs
+
 _NEAR = 1.1  # cost, relative to the best, up to which another end is kept
 _MOST_ENDS = 8  # near ends that are looked at
 _APART = 0.01  # relative difference in a parameter that makes two ends two
-_NOTHING = "model {} describes the sweeps no better than a resistor does; take another model"
 _COARSEST, _FINEST = 8, 64  # integration steps per interval at most: in the search, and after it
 
 
@@ -60,7 +65,7 @@ def fit(
     Parameters
     ----------
     model
-        The model, as in :data:`memtwin.devices.models.MODELS`.
+        The model, as in :data:`memtwin.devices.models.models`.
     sweeps
         The measurements; each gets an initial state of its own.
     loss
@@ -103,9 +108,84 @@ def fit(
     points = draw_starts(space, start, starts, candidates, np.random.default_rng(seed))
     space = replace(space, substeps=settle_substeps(space, points[:4], 0.05, _COARSEST))
     descent = search(space, points, steps, executor, progress)
-    best = int(np.argmin(descent.costs))
-    if not np.isfinite(descent.costs[best]):
+    if not np.isfinite(descent.costs).any():
         raise FitError(f"{given[0].name}: no start of model {model.name} gives finite currents")
+    space, minimum, others, costs = _minimum(space, descent)
+    ends = _ends(space, others, minimum)
+    alternatives = np.array([row for row, end in ends if alike(end.cost, minimum.cost)])
+    curves = _curves(space, minimum.values)
+    aic, bic = information(minimum.cost, len(minimum.residual), len(minimum.z))
+    return Fit(
+        Task(
+            model,
+            given,
+            loss,
+            {
+                name: (float(low), float(high))
+                for name, low, high in zip(space.names, space.lower, space.upper, strict=True)
+            },
+            dict(fixed or {}),
+            dict(space.priors),
+            dict(start or {}),
+            starts,
+            candidates,
+            seed,
+        ),
+        _estimate(space, minimum, alternatives),
+        curves,
+        Course(
+            minimum.cost,
+            aic,
+            bic,
+            costs,
+            minimum.converged,
+            minimum.message,
+            warnings + _doubts(space, minimum, curves),
+            time.perf_counter() - begin,
+            space.substeps,
+            tuple(end for _, end in ends),
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class _Minimum:
+    """Where the polish ended, and what the residuals there tell.
+
+    ``z`` is its point of the cube, ``values`` the free parameters, ``points`` how many of the
+    residuals are independent, ``stuck`` which coordinates ended on a bound; ``covariance`` is that of
+    z, NaN for those.
+    """
+
+    z: Array
+    values: Array
+    residual: Array
+    points: float
+    stuck: NDArray[np.bool_]
+    covariance: Array
+    message: str
+    converged: bool
+
+    @cached_property
+    def cost(self) -> float:
+        return 0.5 * float(self.residual @ self.residual)
+
+    @cached_property
+    def deviation(self) -> Array:
+        """Standard errors of z, infinite where the data do not know it."""
+        return np.sqrt(np.where(self.stuck, np.inf, np.diag(self.covariance)))
+
+
+def _minimum(space: Space, descent: Descent) -> tuple[Space, _Minimum, _Costly, Array]:
+    """Settle the best ends and polish the winner of them.
+
+    Returns
+    -------
+    tuple
+        The space with the steps that the data's precision asks for; the minimum; points and costs
+        of the other ends, rising; and what every start cost, rising.
+    """
+    best = int(np.argmin(descent.costs))
     # until integration errors move the sum of squares by less than a tenth of one point's noise
     share = 0.1 / max(len(space.sweeps[0].t), 1)
     fine = settle_substeps(space, descent.points[best : best + 1], share, _FINEST)
@@ -115,116 +195,91 @@ def fit(
     points, costs = settle(space, descent.points[near])
     first = int(np.argmin(costs))
     z, message, converged = polish(space, points[first])
-    found = _finish(
-        space,
-        z,
-        np.delete(points, first, 0)[np.argsort(np.delete(costs, first), kind="stable")],
-        np.sort(np.delete(costs, first)),
-        message=message,
-        converged=converged,
-    )
-    worse = order[~np.isin(order, near)]
-    return replace(
-        found,
-        starts=np.sort(np.concatenate([costs, descent.costs[worse]])),
-        warnings=warnings + found.warnings,
-        seed=seed,
-        seconds=time.perf_counter() - begin,
-    )
-
-
-def _finish(
-    space: Space, z: Array, others: Array, costs: Array, *, message: str, converged: bool
-) -> Fit:
     residual, jacobian = (a[..., 0] for a in space.residuals(z[None]))
-    points = effective_points(space.by_sweep(residual)) + len(space.priors)
-    at_bound = (z < FACE) | (z > 1.0 - FACE)
-    moving = ~at_bound
+    effective = effective_points(space.by_sweep(residual)) + len(space.priors)
+    stuck = (z < FACE) | (z > 1.0 - FACE)
     covariance = np.full((len(z), len(z)), np.nan)
-    covariance[np.ix_(moving, moving)], _ = spread_of(jacobian[moving], residual, points)
-    deviation = np.sqrt(np.where(at_bound, np.inf, np.diag(covariance)))
-    values, slopes = space.values(z), space.slopes(z)
+    covariance[np.ix_(~stuck, ~stuck)], _ = spread_of(jacobian[~stuck], residual, effective)
+    minimum = _Minimum(
+        z,
+        space.values(z),
+        residual,
+        effective,
+        stuck,
+        covariance,
+        " ".join(message.split()),
+        converged,
+    )
+    left, cost = np.delete(points, first, 0), np.delete(costs, first)
+    rising = np.argsort(cost, kind="stable")
+    worse = descent.costs[order[~np.isin(order, near)]]
+    return space, minimum, (left[rising], cost[rising]), np.sort(np.concatenate([costs, worse]))
+
+
+def _estimate(space: Space, minimum: _Minimum, alternatives: Array) -> Estimate:
+    """Return the parameters with their errors; ``alternatives`` are the free values of fits as good."""
+    z, values, deviation = minimum.z, minimum.values, minimum.deviation
     with np.errstate(invalid="ignore", divide="ignore"):
-        correlation = covariance / (deviation[:, None] * deviation[None, :])
+        correlation = minimum.covariance / (deviation[:, None] * deviation[None, :])
         correlation[~np.isfinite(correlation)] = np.nan
-        stderr = deviation * np.abs(slopes)
+        stderr = deviation * np.abs(space.slopes(z))
         relative = stderr / np.abs(values)
+        rivals = np.reshape(alternatives, (-1, len(z))) / values
     np.fill_diagonal(correlation, 1.0)
-    cost = 0.5 * float(residual @ residual)
-    ends = _ends(space, others, costs, values, np.isfinite(deviation), _NEAR * cost)
     p, x0 = space.split(values[None])
-    answers = [
-        respond(
+    at_bound = {
+        space.names[k]: space.bound_text(k, z[k] > 0.5)
+        for k in np.flatnonzero(minimum.stuck).tolist()
+    }
+    return Estimate(
+        {name: float(value[0]) for name, value in p.items()},
+        tuple(float(start[0]) for start in x0),
+        space.names,
+        dict(zip(space.names, map(float, stderr), strict=True)),
+        correlation,
+        judge(space.names, relative, correlation, at_bound, rivals),
+        minimum.points,
+    )
+
+
+def _curves(space: Space, values: Array) -> tuple[Curve, ...]:
+    p, x0 = space.split(values[None])
+    curves = []
+    for sweep, start in zip(space.sweeps, x0, strict=True):
+        series = p[SERIES.name] + float(sweep.meta.get("r_tester", 0.0))
+        answer = respond(
             space.model,
             sweep.t,
             sweep.v,
-            {**p, SERIES.name: p[SERIES.name] + float(sweep.meta.get("r_tester", 0.0))},
+            {**p, SERIES.name: series},
             start,
             substeps=space.substeps,
         )
-        for sweep, start in zip(space.sweeps, x0, strict=True)
-    ]
-    traces = tuple(answer.i[:, 0] for answer in answers)
-    aic, bic = information(cost, len(residual), len(z))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        rivals = (
-            np.reshape([row for row, end in ends if alike(end.cost, cost)], (-1, len(z))) / values
-        )
-    judged = tuple(quality(i, s, space.loss) for i, s in zip(traces, space.sweeps, strict=True))
-    score, percent = np.sqrt(2.0 * cost / len(residual)), max(q.nrmse_percent for q in judged)
-    poor = says_nothing(float(score), percent, space.sweeps, space.loss)
-    return Fit(
-        model=space.model,
-        sweeps=space.sweeps,
-        loss=space.loss,
-        parameters={name: float(value[0]) for name, value in p.items()},
-        x0=tuple(float(start[0]) for start in x0),
-        stderr=dict(zip(space.names, map(float, stderr), strict=True)),
-        names=space.names,
-        correlation=correlation,
-        quality=judged,
-        traces=traces,
-        states=tuple(answer.x[:, 0] for answer in answers),
-        cost=cost,
-        aic=aic,
-        bic=bic,
-        starts=np.array([cost]),
-        unidentified=judge(
-            space.names,
-            relative,
-            correlation,
-            {
-                space.names[k]: space.bound_text(k, z[k] > 0.5)
-                for k in np.flatnonzero(at_bound).tolist()
-            },
-            rivals,
-        ),
-        converged=converged,
-        message=" ".join(message.split()),
-        warnings=(f"{space.sweeps[0].name}: {_NOTHING.format(space.model.name)}",) if poor else (),
-        seed=0,
-        seconds=0.0,
-        bounds={
-            name: (float(low), float(high))
-            for name, low, high in zip(space.names, space.lower, space.upper, strict=True)
-        },
-        priors=dict(space.priors),
-        substeps=space.substeps,
-        effective_points=points,
-        ends=tuple(end for _, end in ends),
+        i = answer.i[:, 0]
+        curves.append(Curve(i, answer.x[:, 0], quality(i, sweep, space.loss)))
+    return tuple(curves)
+
+
+def _doubts(space: Space, minimum: _Minimum, curves: tuple[Curve, ...]) -> tuple[str, ...]:
+    score = float(np.sqrt(2.0 * minimum.cost / len(minimum.residual)))
+    percent = max(curve.quality.nrmse_percent for curve in curves)
+    if not says_nothing(score, percent, space.sweeps, space.loss):
+        return ()
+    return (
+        f"{space.sweeps[0].name}: model {space.model.name} describes the sweeps no better than a"
+        " resistor does; take another model",
     )
 
 
-def _ends(
-    space: Space, points: Array, costs: Array, best: Array, known: NDArray[np.bool_], most: float
-) -> list[tuple[Array, Alternative]]:
+def _ends(space: Space, others: _Costly, minimum: _Minimum) -> list[tuple[Array, Alternative]]:
     """Return the free values and the parameters of every end below a cost that is not one of those
     before it, in what the data know at all.
     """
+    known = np.isfinite(minimum.deviation)
     found: list[tuple[Array, Alternative]] = []
-    for values, cost in zip(space.values(points), costs, strict=True):
-        kept = [best, *(row for row, _ in found)]
-        if cost > most or any(
+    for values, cost in zip(space.values(others[0]), others[1], strict=True):
+        kept = [minimum.values, *(row for row, _ in found)]
+        if cost > _NEAR * minimum.cost or any(
             np.allclose(values[known], row[known], rtol=_APART, atol=0.0) for row in kept
         ):
             continue

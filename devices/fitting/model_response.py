@@ -24,11 +24,10 @@ import numpy as np
 
 from ...data.types import Array
 from ..model import SERIES, CompactModel
-from ..series import inner_voltage
+from ..series import Terminal
 
 _STIFF = 30.0  # a state that would grow e^30-fold within one interval has reached its bound anyway
-_SETTLED = 1e-5  # Newton step, relative to |v|, whose square no longer matters
-_NEWTON_STEPS = 6
+_SOLVED = 1e-10  # Newton step behind r_s at a sample, relative to the voltage
 
 
 @dataclass(frozen=True)
@@ -84,88 +83,33 @@ def respond(
             model, np.interp(fine, knots, t), np.interp(fine, knots, v), p, x0, wanted=wanted
         )
         return Response(answer.i[::substeps], answer.x[::substeps], answer.slopes[:, ::substeps])
-    args = [p[name] for name in model.names[:-1]]
-    r_s = p[SERIES.name]
+    terminal = Terminal(model, [p[name] for name in model.names], tolerance=_SOLVED)
+    args, r_s = terminal.args, terminal.r_s
     if model.rate_expr is None:
         x = np.repeat(x0[None], len(t), 0)
         inner = None
     else:
-        x, inner = _walk(model, t, v, args, r_s, x0)
-    u, i = _terminal(model, v, x, args, r_s)
+        x, inner = _walk(Terminal(model, [*args, r_s]), t, v, x0)
+    u, i, _ = terminal.solve(np.repeat(v[:, None], x.shape[1], 1), x)
     if not wanted:
         return Response(i, x, np.empty((0, *i.shape)))
     moves = _sensitivity(model, t, v, args, r_s, x, inner, wanted)
     return Response(i, x, _slopes(model, u, i, x, args, r_s, moves, wanted))
 
 
-def _walk(
-    model: CompactModel, t: Array, v: Array, args: list[Array], r_s: Array, x0: Array
-) -> tuple[Array, Array]:
+def _walk(terminal: Terminal, t: Array, v: Array, x0: Array) -> tuple[Array, Array]:
     """Return states (points, sets) and mid-interval inner voltages (points - 1, sets)."""
-    law = model.compiled_many(
-        ("current", ""),
-        ("current", "V"),
-        ("current", "X"),
-        ("rate", ""),
-        ("rate", "V"),
-        ("rate", "X"),
-    )
-    low, high = model.state_range
+    low, high = terminal.bounds
     x = np.empty((len(t), len(x0)))
     x[0] = np.clip(x0, low, high)
     inner = np.empty((len(t) - 1, len(x0)))
     middles, steps = 0.5 * (v[1:] + v[:-1]), np.diff(t)
-    series = bool(np.any(r_s))
-    u, gain, before = np.zeros(len(x0)), np.ones(len(x0)), 0.0
     for k, (middle, step) in enumerate(zip(middles, steps, strict=True)):
-        now = x[k]
-        if not series:
-            u = np.full(len(x0), middle)
-            _, _, _, rate, _, slope = law(u, now, *args)
-        else:
-            bounds = (min(middle, 0.0), max(middle, 0.0))
-            u = np.clip(u + gain * (middle - before), *bounds)
-            before = middle
-            for _ in range(_NEWTON_STEPS):
-                i, i_v, i_x, rate, r_v, r_x = law(u, now, *args)
-                gain = 1.0 / (1.0 + r_s * i_v)
-                move = (middle - u - r_s * i) * gain
-                following = np.clip(u + move, *bounds)
-                move = following - u
-                u = following
-                if np.abs(move).max() <= _SETTLED * abs(middle) + 1e-12:
-                    break
-            else:
-                u, *_ = inner_voltage(_behind(model, now, args), np.full(len(x0), middle), r_s)
-                i, i_v, i_x, rate, r_v, r_x = law(u, now, *args)
-                gain, move = 1.0 / (1.0 + r_s * i_v), np.zeros(len(x0))
-            rate = rate + r_v * move
-            slope = r_x - r_v * gain * r_s * i_x
-        inner[k] = u
-        x[k + 1] = np.clip(now + step * _phi(np.clip(step * slope, -1e6, _STIFF)) * rate, low, high)
+        inner[k], rate, slope = terminal.walk(middle, x[k])
+        # minimum and maximum: half of a step's time would go into clip's checks of its arguments
+        stretch = np.minimum(np.maximum(step * slope, -1e6), _STIFF)
+        x[k + 1] = np.minimum(np.maximum(x[k] + step * _phi(stretch) * rate, low), high)
     return x, inner
-
-
-def _terminal(
-    model: CompactModel, v: Array, x: Array, args: list[Array], r_s: Array
-) -> tuple[Array, Array]:
-    """Return the device's own voltage and its current at every sample, each (points, sets)."""
-    across = np.repeat(v[:, None], x.shape[1], 1)
-    law = _behind(model, x, args)
-    if not np.any(r_s):
-        return across, law(across)[0]
-    u, i, _ = inner_voltage(law, across, np.broadcast_to(r_s, across.shape), tolerance=1e-10)
-    return u, i
-
-
-def _behind(model: CompactModel, x: Array, args: list[Array]):  # type: ignore[no-untyped-def]
-    law = model.compiled_many(("current", ""), ("current", "V"))
-
-    def both(u: Array) -> tuple[Array, Array]:
-        i, slope = law(u, x, *args)
-        return np.broadcast_to(i, u.shape), np.broadcast_to(slope, u.shape)
-
-    return both
 
 
 def _sensitivity(

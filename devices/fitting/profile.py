@@ -5,15 +5,21 @@ value.
 __all__ = ["Profile", "profile"]
 
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.stats import chi2
 
 from ...data.errors import InputError, nearest
 from ...data.types import Array
-from .fit import Fit
 from .search import descend
 from .space import make_space
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from .result import Fit
 
 
 @dataclass(frozen=True)
@@ -44,9 +50,20 @@ class Profile:
     interval: tuple[float, float]
     confidence: float
 
+    def __str__(self) -> str:
+        """Return the interval in a line."""
+        low, high = self.interval
+        return f"{self.name}: {low:.4g} to {high:.4g} with {self.confidence:.0%}"
+
+    def plot(self, path: str | Path | None = None) -> "Figure":
+        """Draw the profile; ``path`` is where to write the picture."""
+        from ..plots import profile_page, write
+
+        return write(profile_page(self), path)
+
 
 def profile(
-    fit: Fit,
+    fit: "Fit",
     name: str,
     *,
     span: tuple[float, float] | None = None,
@@ -82,20 +99,20 @@ def profile(
     if name not in fit.names:
         raise InputError(f"{name!r} is not free in this fit{nearest(name, fit.names)}")
     free = [n for n in fit.names if n in fit.model.names]
-    states = {f"x0_{k}": value for k, value in enumerate(fit.x0, start=1)}
+    values = fit.estimate.values
     space = make_space(
         fit.model,
         fit.sweeps,
         fit.loss,
-        fixed={n: v for n, v in {**fit.parameters, **states}.items() if n not in fit.names},
+        fixed={n: v for n, v in values.items() if n not in fit.names},
         free=free,
         series="r_s" in free,
-        bounds=dict(fit.bounds),
-        priors=dict(fit.priors),
+        bounds=dict(fit.task.bounds),
+        priors=dict(fit.task.priors),
     )
-    space = replace(space, substeps=fit.substeps)
+    space = replace(space, substeps=fit.course.substeps)
     column = space.names.index(name)
-    best = np.array([{**fit.parameters, **states}[n] for n in space.names])
+    best = np.array([values[n] for n in space.names])
     value, log = best[column], bool(space.log[column])
     low, high = span or _span(value, fit.stderr[name], log)
     low, high = max(low, space.lower[column]), min(high, space.upper[column])
@@ -114,7 +131,7 @@ def profile(
     costs = descend(held, space.points(starts), steps=steps).costs
     centre = space.residuals(space.points(best)[None], False)[0]
     lowest = min(0.5 * float((centre**2).sum()), float(costs.min()))
-    noise = 2.0 * lowest / max(fit.effective_points - len(best), 1.0)
+    noise = 2.0 * lowest / max(fit.estimate.effective_points - len(best), 1.0)
     limit = lowest + 0.5 * noise * float(chi2.ppf(confidence, 1))
     return Profile(name, grid, costs, limit, _interval(grid, costs, limit), confidence)
 

@@ -1,11 +1,11 @@
-"""What a fit hands back: the parameters, how well they are known, and what else would do."""
+"""What a fit hands back: a :class:`Fit` prints and draws itself, is a device, and can be kept."""
 
-__all__ = ["Alternative", "Fit", "alike", "load_fit", "save_fit"]
+__all__ = ["Fit", "load_fit", "require_converged", "save_fit"]
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,121 +15,161 @@ from ...data.store import pack, reading, unpack, write_record
 from ...data.types import Array
 from ..device import Device
 from ..model import SERIES, CompactModel
+from . import report
 from .loss import Loss
 from .model_response import respond
+from .parts import Alternative, Course, Curve, Estimate, Task, alike, of_format_1
+from .profile import Profile, profile
 from .quality import Quality
-from .space import Prior
 
-_ALIKE = 1.01  # cost, relative to the best, up to which another end is an alternative
-
-
-@dataclass(frozen=True)
-class Alternative:
-    """Where another start ended.
-
-    Attributes
-    ----------
-    parameters
-        Value of every parameter of the model.
-    x0
-        Initial state in each sweep.
-    cost
-        Half the sum of squared residuals.
-    """
-
-    parameters: Mapping[str, float]
-    x0: tuple[float, ...]
-    cost: float
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
-@dataclass(frozen=True)
+FORMAT = 2
+
+
+@dataclass(frozen=True, repr=False)
 class Fit:
-    """A fitted model.
+    """A fitted model; ``print(fit)`` tells what one wants to know first.
 
     Attributes
     ----------
-    model
-        The model.
-    sweeps
-        The measurements.
-    loss
-        What was minimised.
-    parameters
-        Value of every parameter of the model.
-    x0
-        Initial state in each sweep.
-    stderr
-        Standard error of the free ones, initial states too, by name; infinite where the data do not
-        know it. Their scale is the residuals' own, shared by ``effective_points`` instead of all
-        points, since neighbouring residuals are alike where the model's own error dominates.
-    names
-        Free parameters, in the order of ``correlation``.
-    correlation
-        Shape (parameters, parameters); NaN where a standard error is infinite.
-    quality
-        One entry per sweep.
-    traces
-        Modelled current [A] of each sweep at its samples.
-    states
-        Modelled state of each sweep at its samples.
-    cost
-        Half the sum of squared residuals.
-    aic, bic
-        Information criteria of that sum.
-    starts
-        Cost that each start reached, rising.
-    unidentified
-        Parameters that the data do not pin down, with the reason.
-    converged
-        Whether the cost stopped changing.
-    message
-        How it ended.
-    warnings
-        What is odd about data or result, one sentence each.
-    seed, seconds
-        Seed of the starts; time taken.
-    bounds, priors
-        Bounds and priors of the free parameters.
-    substeps
-        Integration steps per measured interval that the data's precision asked for.
-    effective_points
-        How many independent residuals would know as much as these, see
-        :func:`~memtwin.devices.fitting.quality.effective_points`.
-    ends
-        Where other starts ended with a cost within a tenth of this one, best first, each once.
+    task
+        What was asked.
+    estimate
+        The parameters and what is known of them.
+    curves
+        The model in each sweep, and how good it is there.
+    course
+        How the search went.
     """
 
-    model: CompactModel
-    sweeps: tuple[Sweep, ...]
-    loss: Loss
-    parameters: Mapping[str, float]
-    x0: tuple[float, ...]
-    stderr: Mapping[str, float]
-    names: tuple[str, ...]
-    correlation: Array
-    quality: tuple[Quality, ...]
-    traces: tuple[Array, ...]
-    states: tuple[Array, ...]
-    cost: float
-    aic: float
-    bic: float
-    starts: Array
-    unidentified: Mapping[str, str]
-    converged: bool
-    message: str
-    warnings: tuple[str, ...]
-    seed: int
-    seconds: float
-    bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    priors: Mapping[str, Prior] = field(default_factory=dict)
-    substeps: int = 4
-    effective_points: float = np.nan
-    ends: tuple[Alternative, ...] = ()
+    task: Task
+    estimate: Estimate
+    curves: tuple[Curve, ...]
+    course: Course
+
+    def __repr__(self) -> str:
+        """Return one line."""
+        return report.line(self)
+
+    def __str__(self) -> str:
+        """Return the report."""
+        return report.text(self)
+
+    def _repr_html_(self) -> str:
+        return report.html(self)
+
+    @property
+    def model(self) -> CompactModel:
+        """The model."""
+        return self.task.model
+
+    @property
+    def sweeps(self) -> tuple[Sweep, ...]:
+        """The measurements."""
+        return self.task.sweeps
+
+    @property
+    def loss(self) -> Loss:
+        """What was minimised."""
+        return self.task.loss
+
+    @property
+    def parameters(self) -> Mapping[str, float]:
+        """Value of every parameter of the model."""
+        return self.estimate.parameters
+
+    @property
+    def stderr(self) -> Mapping[str, float]:
+        """Standard error of the free parameters and initial states, by name."""
+        return self.estimate.stderr
+
+    @property
+    def x0(self) -> tuple[float, ...]:
+        """Initial state in each sweep."""
+        return self.estimate.x0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Free parameters, initial states last."""
+        return self.estimate.names
+
+    @property
+    def unidentified(self) -> Mapping[str, str]:
+        """Parameters that the data do not pin down, with the reason."""
+        return self.estimate.unidentified
+
+    @property
+    def quality(self) -> tuple[Quality, ...]:
+        """How good the fit is, sweep by sweep."""
+        return tuple(curve.quality for curve in self.curves)
+
+    @property
+    def cost(self) -> float:
+        """Half the sum of squared residuals."""
+        return self.course.cost
+
+    @property
+    def converged(self) -> bool:
+        """Whether the cost stopped changing."""
+        return self.course.converged
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is odd about data or result, one sentence each."""
+        return self.course.warnings
 
     @property
     def alternatives(self) -> tuple[Alternative, ...]:
         """Ends of other starts within 1 % of the cost: the data do not tell them from the result."""
-        return tuple(end for end in self.ends if alike(end.cost, self.cost))
+        return tuple(end for end in self.course.ends if alike(end.cost, self.cost))
+
+    @property
+    def variants(self) -> tuple["Fit", ...]:
+        """Return the fit, and what it would be with the parameters of each other end."""
+        others = (
+            replace(self, estimate=replace(self.estimate, parameters=end.parameters))
+            for end in self.course.ends
+        )
+        return self, *others
+
+    def apart(self, other: Alternative) -> str:
+        """Return how much worse another end is, and the parameters that differ by more than 1 %."""
+        return report.alternative(self, other)
+
+    def summary(self) -> dict[str, Any]:
+        """Return what is worth keeping of it beside the curves, as plain mappings, lists and numbers."""
+        return report.summary(self)
+
+    def command(
+        self, data: Sequence[str], options: Sequence[str] = (), *, model: str | None = None
+    ) -> str:
+        """Return the command line that makes this fit again.
+
+        Parameters
+        ----------
+        data
+            The sweeps as ``memtwin fit`` takes them.
+        options
+            How they are read, as further words of the line.
+        model
+            What the model is called there, such as the file that declares it; by default its name.
+        """
+        return report.command(self, data, options, model or self.model.name)
+
+    def plot(self, path: str | Path | None = None) -> "Figure":
+        """Draw the fit on one page: curves, errors, state, correlations, starts.
+
+        Parameters
+        ----------
+        path
+            Where to write the picture; the suffix names its format.
+        """
+        from ..plots import fit_page, write
+
+        return write(fit_page(self), path)
 
     def device(self, name: str, *, meta: Mapping[str, Any] | None = None) -> Device:
         """Return the fitted device, its provenance taken from the sweeps' ``meta``."""
@@ -150,18 +190,31 @@ class Fit:
             np.median(np.concatenate([np.abs(np.diff(s.v)) / np.diff(s.t) for s in self.sweeps]))
         )
         facts["x0"] = [float(x0) for x0 in self.x0]
-        facts["x_min"] = float(min(x.min() for x in self.states))
-        facts["x_max"] = float(max(x.max() for x in self.states))
+        facts["x_min"] = float(min(curve.x.min() for curve in self.curves))
+        facts["x_max"] = float(max(curve.x.max() for curve in self.curves))
         if not self.converged:
-            facts |= {"converged": False, "message": self.message}
+            facts |= {"converged": False, "message": self.course.message}
         errors = {n: error for n, error in self.stderr.items() if n in self.parameters}
         reasons = {n: reason for n, reason in self.unidentified.items() if n in self.parameters}
         meta = {**facts, **(meta or {})}
         return Device(name, self.model, self.parameters, errors, meta=meta, unidentified=reasons)
 
-    def save(self, path: str | Path) -> Path:
+    def save(self, path: str | Path, *, keep_unconverged: bool = False) -> Path:
         """Write the fit as a record; see :func:`save_fit`."""
-        return save_fit(self, path)
+        return save_fit(self, path, keep_unconverged=keep_unconverged)
+
+    def profile(
+        self,
+        name: str,
+        *,
+        span: tuple[float, float] | None = None,
+        points: int = 21,
+        confidence: float = 0.95,
+    ) -> Profile:
+        """Hold one parameter at many values, refit the others, and read its confidence interval off
+        the cost; see :func:`~memtwin.devices.fitting.profile.profile`.
+        """
+        return profile(self, name, span=span, points=points, confidence=confidence)
 
     def predict(self, sweep: Sweep, x0: float | None = None) -> Array:
         """Return the current that the fitted device carries through another sweep [A], shape
@@ -174,14 +227,9 @@ class Fit:
         p[SERIES.name] = p[SERIES.name] + tester
         if x0 is None:
             x0 = _best_state(self.model, p, sweep, self.loss)
-        return respond(self.model, sweep.t, sweep.v, p, np.array([x0]), substeps=self.substeps).i[
-            :, 0
-        ]
-
-
-def alike(cost: float, best: float) -> bool:
-    """Return whether data that a fit describes at ``best`` hardly speak against one at ``cost``."""
-    return cost <= _ALIKE * best
+        return respond(
+            self.model, sweep.t, sweep.v, p, np.array([x0]), substeps=self.course.substeps
+        ).i[:, 0]
 
 
 def _best_state(model: CompactModel, p: dict[str, Array], sweep: Sweep, loss: Loss) -> float:
@@ -200,8 +248,20 @@ def _best_state(model: CompactModel, p: dict[str, Array], sweep: Sweep, loss: Lo
     return float(x0[best])
 
 
-_OF_A_SWEEP = {"x0": "x0", "quality": "quality", "traces": "i_model", "states": "x_model"}
-"""Fields of a fit that a record has with each sweep, and their names there."""
+def require_converged(fit: Fit) -> None:
+    """Refuse a fit that did not converge: nobody should take it for a good one unawares.
+
+    Raises
+    ------
+    FitError
+        If the fit did not converge.
+    """
+    if not fit.converged:
+        raise FitError(
+            f"the fit of {fit.model.name} to {fit.sweeps[0].name} did not converge"
+            f" ({fit.course.message}) and is not saved; give it more starts, fix what the data do not"
+            " know, or keep it as it is with --keep-unconverged (keep_unconverged of save_fit)"
+        )
 
 
 def save_fit(fit: Fit, path: str | Path, *, keep_unconverged: bool = False) -> Path:
@@ -219,27 +279,14 @@ def save_fit(fit: Fit, path: str | Path, *, keep_unconverged: bool = False) -> P
     FitError
         If the fit did not converge: it is not kept as a good one unless asked for.
     """
-    if not (fit.converged or keep_unconverged):
-        raise FitError(
-            f"the fit of {fit.model.name} to {fit.sweeps[0].name} did not converge"
-            f" ({fit.message}) and is not"
-            " saved; give it more starts, fix what the data do not know, or keep it as it is with"
-            " --keep-unconverged (keep_unconverged of save_fit)"
-        )
+    if not keep_unconverged:
+        require_converged(fit)
     about = {
         "equations": f"i = {fit.model.current_expr}; dx/dt = {fit.model.rate_expr}",
         "units": {row.name: row.unit for row in fit.model.parameters},
+        "sha256": [sweep.digest for sweep in fit.sweeps],
     }
-    tree = pack(fit)
-    rows = {f"{k + 1:03d}": tree["sweeps"][str(k)] for k in range(len(fit.sweeps))}
-    for name, key in _OF_A_SWEEP.items():
-        parts = tree.pop(name)
-        for k, row in enumerate(rows.values()):
-            row[key] = parts[k if isinstance(parts, list) else str(k)]
-    for row, sweep in zip(rows.values(), fit.sweeps, strict=True):
-        row["sha256"] = sweep.digest
-    tree |= {"sweeps": rows}
-    return write_record(path, "fit", tree | about)
+    return write_record(path, "fit", pack(fit) | about, format=FORMAT)
 
 
 def load_fit(path: str | Path) -> Fit:
@@ -250,11 +297,10 @@ def load_fit(path: str | Path) -> Fit:
     InputError
         If it is no fit record, its data are damaged, or its model is unknown.
     """
-    with reading(path, "fit") as tree:
-        rows = [tree["sweeps"][key] for key in sorted(tree["sweeps"], key=int)]
-        tree |= {name: [row[key] for row in rows] for name, key in _OF_A_SWEEP.items()}
+    with reading(path, "fit", format=FORMAT) as tree:
+        tree = tree if tree.get("format") == FORMAT else of_format_1(tree)
         fit = unpack(Fit, tree)
-        for sweep, row in zip(fit.sweeps, rows, strict=True):
-            if sweep.digest != row["sha256"]:
+        for sweep, hash in zip(fit.sweeps, tree["sha256"], strict=True):
+            if sweep.digest != hash:
                 raise InputError(f"{path} is damaged: sweep {sweep.name} does not have its hash")
         return fit

@@ -5,7 +5,7 @@ table says; each sweep adds its own initial state ``x0_1``, ``x0_2``, ... A :cla
 points of the cube into residuals.
 """
 
-__all__ = ["Prior", "Space", "make_space"]
+__all__ = ["Prior", "Space", "default_bounds", "make_space"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -226,9 +226,7 @@ def make_space(
         for row in model.parameters
         if row.name not in fixed and (not row.fixed or row.name in free or row.name in wanted)
     ]
-    low, high = model.state_range
-    span = (low + _LEAST_STATE, high) if np.isfinite(high) else (1e-12, 10.0)
-    rows += [(name, *span, True) for name in states if name not in fixed]
+    rows += [(name, *default_bounds(model, name), True) for name in states if name not in fixed]
     limits = []
     for name, lower, upper, log in rows:
         lower, upper = bounds.get(
@@ -265,6 +263,15 @@ def make_space(
         held,
         priors,
     )
+
+
+def default_bounds(model: CompactModel, name: str) -> tuple[float, float]:
+    """Return the bounds that a parameter, or an initial state, has unless told otherwise."""
+    if not name.startswith("x0"):
+        row = model.parameter(name)
+        return row.lower, row.upper
+    low, high = model.state_range
+    return (low + _LEAST_STATE, high) if np.isfinite(high) else (1e-12, 10.0)
 
 
 def _x0(k: int) -> str:

@@ -10,6 +10,7 @@ __all__ = [
     "TIGHT",
     "dynamic_elements",
     "expression",
+    "frozen_subcircuit",
     "number",
     "static_current",
     "static_elements",
@@ -232,6 +233,22 @@ def subcircuit(device: Device, name: str = "memristor", *, x0: float = 0.5) -> s
     )
     head = f".subckt {name} p n x params: x0={number(x0)}"
     return "\n".join([title, head, *body, f".ends {name}", ""])
+
+
+def frozen_subcircuit(device: Device, name: str = "memristor", *, x: float = 0.5) -> str:
+    """Return ``.subckt name p n`` of the device at a frozen state, as text: what a read sees."""
+    _check_names(name)
+    low, high = device.model.state_range
+    if not low <= x <= high:
+        raise InputError(f"the state is {x:g}, expected {low:g} to {high:g}")
+    title = "; ".join(
+        filter(
+            None,
+            (f"* {device.model.title}", _comment(device.name), f"x = {x:g}", device.caveat),
+        )
+    )
+    body = static_elements(device, "m", "p", "n", x)
+    return "\n".join([title, f".subckt {name} p n", *body, f".ends {name}", ""])
 
 
 def _series(device: Device, tag: str, p: str) -> tuple[list[str], str]:

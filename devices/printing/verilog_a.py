@@ -133,13 +133,18 @@ class _Printer(OperatorPrinter):
 
 
 def module(
-    model: CompactModel, name: str | None = None, *, values: Mapping[str, float] | None = None
+    model: CompactModel,
+    name: str | None = None,
+    *,
+    values: Mapping[str, float] | None = None,
+    area: float = 1.0,
 ) -> str:
     """Return a Verilog-A module of the model, ``name(p, n)``, with every parameter and its range.
 
     ``values`` (a device's parameters) replace the model's defaults. The state is held at the parameter ``x0`` at time
     0, so that an operating point is a read of that state and a transient starts from it (without ``uic``); a static
-    model has it as its state. ``area`` scales the current as :class:`.device.Device` does.
+    model has it as its state. The module's ``area``, by default this one, scales the current as
+    :class:`.device.Device` does.
 
     Raises
     ------
@@ -170,7 +175,7 @@ def module(
     high = model.state_range[1]
     start = 0.5 if high == 1.0 else 1e-4
     lines += [
-        _parameter("area", 1.0, "(0.0:inf)", "[1] area relative to the described device"),
+        _parameter("area", area, "(0.0:inf)", "[1] area relative to the described device"),
         _parameter(
             "x0", start, f"[0.0:{_real(high)}" + ("]" if high == 1.0 else ")"), "state at the start"
         ),

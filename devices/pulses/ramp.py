@@ -47,11 +47,6 @@ class PulseFit:
         """Return the conductance after n pulses, of n's shape."""
         return self.law.curve(np.asarray(n, float), self.values, self.pulses)
 
-    def pulses_to(self, g: Array) -> Array:
-        """Return after how many pulses of the ramp the conductance is g; NaN outside the ramp."""
-        fine = np.linspace(0.0, self.pulses, 20 * self.pulses + 1)
-        return inverse(fine, self.curve(fine), np.asarray(g, float))
-
 
 def fit_ramp(g: Array, law: str | PulseLaw = "exponential") -> PulseFit:
     """Fit a law to one ramp of conductances, shape (pulses + 1,), the first read before the first

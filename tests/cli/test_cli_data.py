@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from memtwin.cli.intake import find_files
 from memtwin.cli.main import app
 from memtwin.cli.verbs import data as verbs
-from memtwin.cli.verbs.fit import find_files, fit
+from memtwin.cli.verbs.fit import fit
 from memtwin.data.errors import InputError
 from memtwin.data.importers.readers import read_measurement
 from memtwin.data.measurement import PulseTrain, Relaxation, Sweep, Table, save_measurement
@@ -19,8 +20,9 @@ from memtwin.devices.dynamics.simulate import simulate
 from memtwin.devices.fitting import compare as fit_compare
 from memtwin.devices.fitting import fit as fit_module
 from memtwin.devices.fitting.compare import Comparison
-from memtwin.devices.fitting.result import Alternative, load_fit
-from memtwin.devices.models import MODELS
+from memtwin.devices.fitting.parts import Alternative
+from memtwin.devices.fitting.result import load_fit
+from memtwin.devices.models import models
 from memtwin.devices.plots import save_measurement_figure
 
 runner = CliRunner()
@@ -33,7 +35,7 @@ def sweep_file(tmp_path):
     t = np.linspace(0.0, 20.0, 81)
     v = np.interp(t, 20.0 * places / places[-1], corners)
     truth = {"a_p": 2e-5, "a_n": 3e-5, "b_p": 4.0, "b_n": 3.0, "A_p": 3.0, "A_n": 1.0, "r_s": 300.0}
-    i = simulate(Device("d", MODELS["yakopcic"], truth), t, v, 0.2).i
+    i = simulate(Device("d", models["yakopcic"], truth), t, v, 0.2).i
     path = tmp_path / "device one.csv"
     np.savetxt(path, np.c_[t, v, i], delimiter=",", header="t,v,i", comments="")
     return path
@@ -185,7 +187,8 @@ def test_a_fit_that_did_not_converge_is_not_kept(tmp_path, sweep_file, monkeypat
     real = fit_module.fit
 
     def unfinished(*args, **settings):
-        return replace(real(*args, **settings), converged=False, message="out of steps")
+        found = real(*args, **settings)
+        return replace(found, course=replace(found.course, converged=False, message="out of steps"))
 
     monkeypatch.setattr(fit_module, "fit", unfinished)
     record, device = tmp_path / "f.h5", tmp_path / "d.toml"
@@ -217,7 +220,11 @@ def test_a_fit_says_fixed_from_unidentified_and_names_the_alternatives(
         found = real(*args, **settings)
         other = Alternative({**found.parameters, "A_n": 123.0}, found.x0, 1.004 * found.cost)
         unknown = {"stderr": {**found.stderr, "A_n": np.inf}, "unidentified": {"A_n": "no data"}}
-        return replace(found, ends=(other,), **unknown)
+        return replace(
+            found,
+            estimate=replace(found.estimate, **unknown),
+            course=replace(found.course, ends=(other,)),
+        )
 
     monkeypatch.setattr(fit_module, "fit", ridge)
     device = tmp_path / "d.toml"
@@ -236,8 +243,9 @@ def test_a_fit_says_fixed_from_unidentified_and_names_the_alternatives(
     assert kept.stderr["A_n"] == np.inf
     assert kept.unidentified == {"A_n": "no data"}
     shown = " ".join(runner.invoke(app, base).stdout.split())
-    assert "x_p 0.3 (fixed)" in shown
-    assert re.search(r"A_n \S+ 1/s \(unidentified\)", shown)
+    assert "fixed: x_p = 0.3, x_n = 0.3" in shown
+    assert re.search(r"A_n \S+ 1/s \(unidentified\): no data", shown)
+    assert "a fit as good: cost +0.4 % at A_n = 123" in shown
 
 
 def test_no_model_is_chosen_where_none_describes_the_data(tmp_path, sweep_file, monkeypatch):

@@ -12,11 +12,13 @@ from memtwin.data.catalogue import fetch
 from memtwin.data.errors import FitError
 from memtwin.data.importers.sweeps import read_sweep
 from memtwin.data.measurement import Sweep
+from memtwin.data.store import read_record, write_record
 from memtwin.devices.device import load_device, save_device
 from memtwin.devices.fitting import compare as fit_compare
 from memtwin.devices.fitting.compare import compare
-from memtwin.devices.fitting.fit import Alternative, fit
+from memtwin.devices.fitting.fit import fit
 from memtwin.devices.fitting.loss import Loss
+from memtwin.devices.fitting.parts import Alternative
 from memtwin.devices.fitting.quality import (
     effective_points,
     judge,
@@ -25,8 +27,8 @@ from memtwin.devices.fitting.quality import (
     spread_of,
 )
 from memtwin.devices.fitting.result import load_fit, save_fit
-from memtwin.devices.fitting.space import make_space
-from memtwin.devices.models import MODELS
+from memtwin.devices.fitting.space import Prior, make_space
+from memtwin.devices.models import models
 
 
 def autoregressive(rng, count, rho, runs=1):
@@ -48,7 +50,7 @@ def sweep():
 
 @pytest.fixture(scope="module")
 def found(sweep):
-    return fit(MODELS["sinh"], sweep, starts=2, candidates=8, steps=10)
+    return fit(models["sinh"], sweep, starts=2, candidates=8, steps=10)
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.5, 0.78, 0.9])
@@ -96,17 +98,15 @@ def test_errors_cover_the_truth_under_correlated_noise(seed):
 def test_a_fit_inflates_its_errors_by_the_effective_points(found):
     """The model is off, and neighbouring residuals are off alike."""
     rows = 2 * len(found.sweeps[0].t)
-    assert found.effective_points < 0.3 * rows
+    assert found.estimate.effective_points < 0.3 * rows
     moving = [n for n in found.names if "bound" not in found.unidentified.get(n, "")]
-    freedom = found.effective_points - len(moving)
+    freedom = found.estimate.effective_points - len(moving)
     noise = 2.0 * found.cost / max(freedom, 1.0)
     space = replace(
-        make_space(MODELS["sinh"], found.sweeps, found.loss, bounds=dict(found.bounds)),
-        substeps=found.substeps,
+        make_space(models["sinh"], found.sweeps, found.loss, bounds=dict(found.task.bounds)),
+        substeps=found.course.substeps,
     )
-    end = space.points(
-        np.array([{**found.parameters, "x0_1": found.x0[0]}[n] for n in space.names])
-    )
+    end = space.points(np.array([found.estimate.values[n] for n in space.names]))
     jacobian = space.residuals(end[None])[1][:, :, 0] / space.slopes(end)[:, None]
     known = [k for k, name in enumerate(found.names) if np.isfinite(found.stderr[name])]
     covariance = noise * np.linalg.inv(jacobian[known] @ jacobian[known].T)
@@ -117,7 +117,7 @@ def test_a_fit_inflates_its_errors_by_the_effective_points(found):
 
 def test_a_bound_that_was_hit_is_named_with_the_remedy(sweep):
     held = fit(
-        MODELS["sinh"],
+        models["sinh"],
         sweep,
         bounds={"b": (0.1, 0.5), "r_s": (0.0, 1e4)},
         starts=2,
@@ -143,12 +143,63 @@ def test_alternatives_are_ends_within_a_percent_and_stay_in_the_record(found, tm
         Alternative({**found.parameters, "b": b}, (0.3,), share * found.cost)
         for b, share in ((2.0, 1.005), (9.0, 1.05))
     )
-    several = replace(found, ends=ends)
+    several = replace(found, course=replace(found.course, ends=ends))
     assert several.alternatives == ends[:1]
     back = load_fit(save_fit(several, tmp_path / "fit.h5"))
-    assert back.ends == ends
-    assert back.effective_points == found.effective_points
+    assert back.course.ends == ends
+    assert back.estimate.effective_points == found.estimate.effective_points
     assert back.stderr == found.stderr
+
+
+def test_a_record_of_an_earlier_version_is_read(found, tmp_path):
+    """It had no list of what was held, of starts of one's own and of candidates."""
+    tree = read_record(save_fit(found, tmp_path / "fit.h5", keep_unconverged=True), "fit")
+    for name in ("fixed", "start", "candidates", "ends", "effective_points"):
+        del tree[name]
+    back = load_fit(write_record(tmp_path / "old.h5", "fit", tree))
+    assert back.parameters == found.parameters
+    assert back.task.bounds == found.task.bounds
+    assert back.command(["s.csv"]).startswith("memtwin fit 's.csv' --model sinh --loss")
+    assert np.isnan(back.estimate.effective_points)
+
+
+def test_a_fit_prints_itself_on_a_page(found):
+    page = str(found)
+    assert 8 <= len(page.splitlines()) <= 25
+    assert max(map(len, page.splitlines())) < 160
+    for name in found.names:
+        assert name in page
+    assert f"{found.quality[0].nrmse_percent:.3g} % NRMSE" in page
+    assert "\n" not in repr(found)
+    assert "<table>" in found._repr_html_()
+    other = Alternative({**found.parameters, "b": 2.0}, found.x0, 1.005 * found.cost)
+    course = replace(found.course, converged=False, ends=(other,), warnings=("odd <data>",))
+    doubtful = replace(found, course=course)
+    assert "NOT CONVERGED" in str(doubtful)
+    assert "a fit as good: cost +0.5 % at b = 2" in str(doubtful)
+    assert "odd &lt;data&gt;" in doubtful._repr_html_()
+
+
+def test_a_fits_command_says_what_was_asked(sweep):
+    few = {"starts": 1, "candidates": 4, "steps": 2}
+    held = fit(
+        models["sinh"],
+        sweep,
+        loss=Loss("log", floor=1e-9),
+        fixed={"x0": 0.5},
+        bounds={"b": (0.123456789, 5.0)},
+        priors={"b": Prior(2.0, 0.5)},
+        start={"b": 2.5},
+        series=False,
+        seed=3,
+        **few,
+    )
+    line = held.command(["a b.csv"], ["--sweep-rate 0.1"])
+    assert line == (
+        "memtwin fit 'a b.csv' --model sinh --sweep-rate 0.1 --loss log --floor 1e-09 --fix x0=0.5"
+        " --bound b=0.123456789:5 --start b=2.5 --prior b=2:0.5 --no-series"
+        " --starts 1 --candidates 4 --seed 3"
+    )
 
 
 def test_starts_that_end_apart_are_alternatives():
@@ -157,18 +208,19 @@ def test_starts_that_end_apart_are_alternatives():
     v = np.abs(np.sin(np.pi * t))
     i = 1e-5 * v * np.where(t < 0.5, 0.2, 1.0)
     half = Sweep("half", t, v, i, np.zeros(81, bool))
-    result = fit(MODELS["yakopcic"], half, starts=6, candidates=32, steps=20)
-    for end in result.ends:
+    result = fit(models["yakopcic"], half, starts=6, candidates=32, steps=20)
+    for end in result.course.ends:
         assert end.cost >= result.cost * (1.0 - 1e-9)
-        assert set(end.parameters) == set(MODELS["yakopcic"].names)
-    costs = [end.cost for end in result.ends]
+        assert set(end.parameters) == set(models["yakopcic"].names)
+    costs = [end.cost for end in result.course.ends]
     assert costs == sorted(costs)
     for name in ("a_n", "b_n", "A_n"):
         assert name in result.unidentified
 
 
 def test_an_unconverged_fit_is_kept_when_asked_for_and_says_so(found, tmp_path):
-    unfinished = replace(found, converged=False, message="the cost still falls")
+    course = replace(found.course, converged=False, message="the cost still falls")
+    unfinished = replace(found, course=course)
     with pytest.raises(FitError, match="--keep-unconverged"):
         save_fit(unfinished, tmp_path / "fit.h5")
     back = load_fit(save_fit(unfinished, tmp_path / "fit.h5", keep_unconverged=True))
@@ -179,12 +231,12 @@ def test_an_unconverged_fit_is_kept_when_asked_for_and_says_so(found, tmp_path):
 
 
 def test_a_device_keeps_what_its_fit_does_not_know(found):
-    open_ = replace(
-        found,
+    unknown = replace(
+        found.estimate,
         stderr={**found.stderr, "b": np.inf, "x0_1": np.inf},
         unidentified={"b": "the data do not depend on it", "x0_1": "the same"},
     )
-    device = open_.device("mine")
+    device = replace(found, estimate=unknown).device("mine")
     assert device.stderr["b"] == np.inf
     assert device.unidentified == {"b": "the data do not depend on it"}
 
@@ -204,7 +256,11 @@ def test_models_that_describe_nothing_get_a_warning_and_no_winner(monkeypatch, s
     calls = []
 
     class Fake:
-        model, loss, ends = MODELS["sinh"], Loss("linear"), ()
+        model, loss = models["sinh"], Loss("linear")
+
+        @property
+        def variants(self):
+            return (self,)
 
         def predict(self, sweep):
             return -0.3 * sweep.i[::-1]
@@ -225,7 +281,7 @@ def test_a_model_that_does_not_describe_its_own_sweep_warns(sweep):
     loop = replace(sweep, i=1e-4 * sweep.v * np.where(np.gradient(sweep.v) > 0.0, 0.2, 1.0))
     bent = {"b": (8.0, 10.0)}
     few = {"starts": 2, "candidates": 8, "steps": 10}
-    result = fit(MODELS["sinh"], loop, loss="linear", bounds=bent, series=False, **few)
+    result = fit(models["sinh"], loop, loss="linear", bounds=bent, series=False, **few)
     (warning,) = (text for text in result.warnings if "no better than a resistor" in text)
     assert warning.startswith("loop: model sinh describes")
 
@@ -241,10 +297,10 @@ def measured(radius, number):
 def test_a_restart_from_its_own_end_gains_nothing():
     """On a ridge of the Yakopcic model: 151 points of a Nb:SrTiO3 loop."""
     loop, few = measured(32, "020"), {"loss": Loss(floor=1e-9), "steps": 25}
-    first = fit(MODELS["yakopcic"], loop, starts=8, candidates=48, **few)
+    first = fit(models["yakopcic"], loop, starts=8, candidates=48, **few)
     assert first.converged
     own = {name: {**first.parameters, "x0_1": first.x0[0]}[name] for name in first.names}
-    again = fit(MODELS["yakopcic"], loop, starts=1, candidates=1, start=own, **few)
+    again = fit(models["yakopcic"], loop, starts=1, candidates=1, start=own, **few)
     assert again.cost > 0.998 * first.cost
     for name in set(first.names) - set(first.unidentified):
         moved = abs({**again.parameters, "x0_1": again.x0[0]}[name] - own[name])
@@ -256,9 +312,9 @@ def test_a_restart_from_its_own_end_gains_nothing():
 def test_equal_devices_agree_or_are_said_not_to_be_known():
     few = {"loss": Loss(floor=1e-9), "starts": 8, "candidates": 48, "steps": 25}
     fits = [
-        fit(MODELS["yakopcic"], measured(100, number), **few) for number in ("003", "006", "012")
+        fit(models["yakopcic"], measured(100, number), **few) for number in ("003", "006", "012")
     ]
-    for name in MODELS["yakopcic"].names:
+    for name in models["yakopcic"].names:
         known = [one for one in fits if name in one.names and name not in one.unidentified]
         values = np.array([one.parameters[name] for one in known])
         errors = np.array([one.stderr[name] for one in known])

@@ -9,7 +9,7 @@ import pytest
 from memtwin.data.errors import InputError
 from memtwin.data.measurement import Relaxation, Table
 from memtwin.devices.device import Device
-from memtwin.devices.models import MODELS
+from memtwin.devices.models import models
 from memtwin.devices.spread.drift import Drift, fit_drift
 from memtwin.devices.spread.effects import Effects, Laws
 from memtwin.devices.spread.noise import ReadNoise
@@ -238,7 +238,7 @@ def test_aged_cells_follow_the_quantiles_of_their_law(rng):
 
 
 def test_a_measured_spread_is_for_devices_of_its_model(rng):
-    device = Device("d", MODELS["yakopcic"], MODELS["yakopcic"].defaults)
+    device = Device("d", models["yakopcic"], models["yakopcic"].defaults)
     with pytest.raises(InputError, match="learnt with the model vteam, device d is of yakopcic"):
         JOINT.sample(3, rng, device)
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from memtwin.data.errors import InputError
 from memtwin.devices.device import load_device, shipped_devices
 from memtwin.devices.model import SERIES, CompactModel, Parameter, symbols
-from memtwin.devices.models import MODELS
+from memtwin.devices.models import models
 from memtwin.devices.models.mms import pulse_response
-from memtwin.devices.series import inner_voltage
+from memtwin.devices.series import Terminal, inner_voltage
 
-DYNAMIC = [name for name in MODELS if MODELS[name].rate_expr is not None]
+DYNAMIC = [name for name in models if models[name].rate_expr is not None]
 SETS = [name for name in shipped_devices() if load_device(name).meta.get("kind") == "published"]
 V = np.linspace(-1.7, 1.7, 18)  # off 0, where slopes of two-branch models jump
 
@@ -26,9 +26,9 @@ def some_states(model: CompactModel) -> np.ndarray:
 
 
 @pytest.mark.parametrize("r_s", [0.0, 70.0])
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", models)
 def test_derivatives_are_those_of_the_functions(name: str, r_s: float) -> None:
-    model = MODELS[name]
+    model = models[name]
     p, x = {"r_s": r_s}, some_states(model)
     h = 1e-6 * x.max()
 
@@ -62,9 +62,9 @@ def test_derivatives_are_those_of_the_functions(name: str, r_s: float) -> None:
             )
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", models)
 def test_is_passive_and_carries_nothing_at_rest(name: str) -> None:
-    model = MODELS[name]
+    model = models[name]
     x = some_states(model)
     assert (model.current(0.0, x, {}) == 0.0).all()
     i = model.current(V, x, {})
@@ -72,11 +72,11 @@ def test_is_passive_and_carries_nothing_at_rest(name: str) -> None:
     assert (model.didv(V, x, {}) >= 0).all()
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", models)
 @settings(max_examples=30, deadline=None)
 @given(v=st.floats(-100.0, 100.0), share=st.floats(0.0, 1.0))
 def test_any_voltage_gives_numbers(name: str, v: float, share: float) -> None:
-    model = MODELS[name]
+    model = models[name]
     x = share * (1.0 if np.isfinite(model.state_range[1]) else 1e-4)
     assert np.isfinite(model.current(v, x, {})).all()
     assert np.isfinite(model.current(v, x, {"r_s": 100.0})).all()
@@ -88,7 +88,7 @@ def test_any_voltage_gives_numbers(name: str, v: float, share: float) -> None:
 
 @pytest.mark.parametrize("name", DYNAMIC)
 def test_positive_voltage_sets_and_no_bound_holds_the_state(name: str) -> None:
-    model = MODELS[name]
+    model = models[name]
     inside = np.array([0.1, 0.5, 0.9])
     assert (model.rate(1.5, inside, {}) >= 0).all()
     assert (model.rate(-1.5, inside, {}) <= 0).all()
@@ -99,15 +99,15 @@ def test_positive_voltage_sets_and_no_bound_holds_the_state(name: str) -> None:
 @pytest.mark.parametrize("name", DYNAMIC)
 def test_states_outside_are_pulled_back_or_left(name: str) -> None:
     """A simulator that does not clip must not see the state run away."""
-    model = MODELS[name]
+    model = models[name]
     edge = 1.0 if name.startswith("knowm") else 0.0  # knowm's ends depend on the voltage
     assert model.rate(1.5, 1.001, {}) <= 1e-2 * abs(model.rate(1.5, 0.5, {})) * (1 - edge)
     assert model.rate(-1.5, -0.001, {}) >= -1e-2 * abs(model.rate(-1.5, 0.5, {})) * (1 - edge)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", models)
 def test_state_inverts_the_current(name: str) -> None:
-    model = MODELS[name]
+    model = models[name]
     x = some_states(model)[:, 0]
     for p in ({}, {"r_s": 40.0}):
         for v in (0.2, -0.3):
@@ -123,7 +123,7 @@ def test_state_inverts_the_current(name: str) -> None:
     b=st.floats(0.05, 25),
 )
 def test_series_resistance_takes_its_share(v: float, x: float, r_s: float, b: float) -> None:
-    model, p = MODELS["yakopcic"], {"b_p": b, "b_n": b, "a_p": 1e-3, "a_n": 1e-3}
+    model, p = models["yakopcic"], {"b_p": b, "b_n": b, "a_p": 1e-3, "a_n": 1e-3}
     i = model.current(v, x, p | {"r_s": r_s})
     np.testing.assert_allclose(model.current(v - i * r_s, x, p), i, rtol=1e-7, atol=1e-18)
 
@@ -147,6 +147,42 @@ def test_steep_laws_behind_a_resistor_take_few_steps(b: float, r_s: float) -> No
     assert len(steps) < 60
 
 
+@pytest.mark.parametrize("r_s", [0.0, 300.0])
+def test_a_terminal_obeys_kirchhoff_however_it_is_asked(
+    r_s: float, rng: np.random.Generator
+) -> None:
+    """Warm or cold, all devices or some: v = u + r_s i, and slopes are those of finite differences."""
+    device = load_device("yakopcic_oblea")
+    model, p = device.model, {**device.parameters, "r_s": r_s}
+    args = [np.full(7, p[name]) for name in model.names]
+    v, x = rng.uniform(-1.0, 1.0, 7), rng.uniform(0.1, 0.9, 7)
+    devices = Terminal(model, args)
+    u, i, _ = devices.solve(v, x)
+    np.testing.assert_allclose(u + r_s * i, v, rtol=1e-10)
+    np.testing.assert_allclose(i, model.compiled("current")(u, x, *args[:-1]), rtol=1e-10)
+    rate, current = devices.rate_and_current(v, x)
+    h = 1e-6
+    by_v = (devices.current(v + h, x) - devices.current(v - h, x)) / (2.0 * h)
+    np.testing.assert_allclose(devices.current_and_slope(v, x)[1], by_v, rtol=1e-5)
+    f, f_x, f_v = devices.rate_and_slopes(v, x)
+    np.testing.assert_allclose(f, rate, rtol=1e-9, atol=1e-9 * np.abs(f).max())
+    by_x = (devices.rate(v, x + h) - devices.rate(v, x - h)) / (2.0 * h)
+    np.testing.assert_allclose(f_x, by_x, rtol=1e-4, atol=1e-6 * np.abs(f_x).max())
+    by_v = (devices.rate(v + h, x) - devices.rate(v - h, x)) / (2.0 * h)
+    np.testing.assert_allclose(f_v, by_v, rtol=1e-4, atol=1e-6 * np.abs(f_v).max())
+    some = np.array([1, 4])
+    part = devices.only(some)
+    np.testing.assert_allclose(
+        part.rate_and_current(v[some], x[some])[1], current[some], rtol=1e-10
+    )
+    walker = Terminal(model, args)
+    for step in np.linspace(0.1, 1.0, 10):
+        u, rate, slope = walker.walk(float(step), x)
+    np.testing.assert_allclose(rate, devices.rate(np.ones(7), x), rtol=1e-6)
+    np.testing.assert_allclose(slope, devices.rate_and_slopes(np.ones(7), x)[1], rtol=1e-4)
+    assert (u < 1.0).all() == (r_s > 0.0)
+
+
 @pytest.mark.parametrize("name", SETS)
 def test_published_sets_say_where_they_are_from(name: str) -> None:
     device = load_device(name)
@@ -164,7 +200,7 @@ def test_published_sets_say_where_they_are_from(name: str) -> None:
 
 
 def test_parameters_broadcast_with_voltage_and_state() -> None:
-    model = MODELS["vteam"]
+    model = models["vteam"]
     r_on = np.array([1e3, 2e3, 3e3])
     i = model.current(V[:, None], 0.4, {"r_on": r_on})
     assert i.shape == (18, 3)
@@ -172,16 +208,16 @@ def test_parameters_broadcast_with_voltage_and_state() -> None:
 
 
 def test_models_travel_between_processes() -> None:
-    model = MODELS["yakopcic"]
+    model = models["yakopcic"]
     expected = model.current(0.5, 0.3, {})
     assert pickle.loads(pickle.dumps(model)).current(0.5, 0.3, {}) == expected
 
 
 def test_unknown_names_are_refused_with_the_nearest() -> None:
     with pytest.raises(InputError, match="did you mean 'yakopcic'"):
-        MODELS["yakopcik"]
+        models["yakopcik"]
     with pytest.raises(InputError, match="did you mean 'r_off'"):
-        MODELS["vteam"].current(0.1, 0.5, {"roff": 1.0})
+        models["vteam"].current(0.1, 0.5, {"roff": 1.0})
 
 
 def test_a_declaration_must_explain_its_symbols() -> None:

@@ -15,8 +15,8 @@ from memtwin.devices.device import load_device
 from memtwin.devices.fitting.fit import fit
 from memtwin.devices.fitting.profile import Profile
 from memtwin.devices.levels import make_levels
-from memtwin.devices.models import MODELS
-from memtwin.devices.pulses.response import fit_spread
+from memtwin.devices.models import models
+from memtwin.devices.pulses.ramp_spread import fit_spread
 from memtwin.training.runs.plots import write_histogram
 
 
@@ -25,7 +25,7 @@ def result():
     t = np.linspace(0.0, 1.0, 41)
     v = np.sin(2 * np.pi * t)
     sweep = Sweep("resistor", t, v, 1e-3 * np.sinh(2.0 * v) / 2.0, np.zeros(41, bool))
-    return fit(MODELS["sinh"], sweep, starts=2, candidates=8, steps=10)
+    return fit(models["sinh"], sweep, starts=2, candidates=8, steps=10)
 
 
 @pytest.fixture
@@ -38,14 +38,22 @@ def test_a_static_law_is_fitted_too(result):
     assert result.x0[0] == pytest.approx(1e-3, rel=1e-3)
 
 
-@pytest.mark.parametrize("draw", [plots.residuals, plots.state, plots.starts, plots.correlation])
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda axes, fit: plots.residuals(axes, fit.sweeps[0], fit.curves[0].i),
+        lambda axes, fit: plots.state(axes, fit.sweeps[0].t, fit.curves[0].x, fit.sweeps[0].v),
+        lambda axes, fit: plots.starts(axes, fit.course.starts),
+        lambda axes, fit: plots.correlation(axes, fit.names, fit.estimate.correlation),
+    ],
+)
 def test_fits_are_drawn(axes, result, draw):
     assert draw(axes, result) is axes
     assert axes.lines or axes.images
 
 
 def test_curves_keep_their_numbers(axes, result):
-    v, i = result.sweeps[0].v, result.traces[0]
+    v, i = result.sweeps[0].v, result.curves[0].i
     plots.sweep_fit(axes, v, i, measured=(v, result.sweeps[0].i))
     measured, model = axes.lines
     np.testing.assert_array_equal(model.get_xdata(), v)
@@ -86,8 +94,9 @@ def test_no_writes_are_drawn_too(axes):
 
 def test_a_picture_that_cannot_be_written_says_so(result, tmp_path):
     with pytest.raises(MemtwinError, match="can't draw to"):
-        plots.save_fit_figure(result, tmp_path / "picture.nonsense")
-    assert plots.save_fit_figure(result, tmp_path / "fit.svg").stat().st_size > 1000
+        result.plot(tmp_path / "picture.nonsense")
+    assert len(result.plot(tmp_path / "fit.svg").axes) > 6
+    assert (tmp_path / "fit.svg").stat().st_size > 1000
 
 
 def test_the_gallery_shows_every_function():

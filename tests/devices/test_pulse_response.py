@@ -10,7 +10,13 @@ from memtwin.data.importers.arrays import read_ramps, read_response
 from memtwin.data.measurement import PulseTrain
 from memtwin.devices.pulses.laws import LAWS
 from memtwin.devices.pulses.ramp import fit_ramp, noise_floor
-from memtwin.devices.pulses.response import PulseResponse, fit_spread, one_sided
+from memtwin.devices.pulses.ramp_spread import fit_spread
+from memtwin.devices.pulses.response import (
+    PulseResponse,
+    fit_response,
+    load_response,
+    save_response,
+)
 
 P = 120
 N = np.arange(P + 1.0)
@@ -30,8 +36,6 @@ def test_laws_come_back(name):
     result = fit_ramp(g, name)
     assert result.nrmse_percent < 0.02
     np.testing.assert_allclose(result.curve(N), g, atol=3e-4)
-    np.testing.assert_allclose(result.pulses_to(g[5:-5]), N[5:-5], atol=0.2)
-    assert np.isnan(result.pulses_to(np.array([0.0, 9.0]))).all()
 
 
 @pytest.mark.parametrize(
@@ -126,13 +130,37 @@ def test_one_pulse_up_and_down(rng):
         response.step(np.array([1.2]), 0)
 
 
-def test_one_sided_pairs(rng):
-    side = fit_spread(make_train(rng))
-    plus, minus = one_sided(side, 1.2, 1.2, 0.3)
-    assert plus > 0
-    assert minus == 0
-    assert one_sided(side, 1.2, 1.2, -0.3) == (0.0, pytest.approx(plus))
-    assert np.isnan(one_sided(side, 1.9, 1.2, 0.5)[0])
+def test_a_response_comes_back_prints_and_draws_itself(rng, tmp_path):
+    trains = [make_train(rng, down=True), make_train(rng)]
+    response = fit_response(trains, name="mine")
+    assert set(response.sides) == {"up", "down"}
+    assert response.up.mean(N)[-1] > response.up.mean(N)[0]
+    back = load_response(save_response(response, tmp_path / "r.h5"))
+    levels = back.levels(4)
+    assert 0.98 < levels[0] < levels[-1] < 2.02
+    for one, other in zip(
+        response.between(levels, np.random.default_rng(0)),
+        back.between(levels, np.random.default_rng(0)),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(one, other)
+    assert str(back) == str(response)
+    assert "up: 30 ramps of 120 pulses" in str(back)
+    assert len(response.plot(tmp_path / "r.png").axes) == 3
+    with pytest.raises(InputError, match="its ramps go up, and so do those before it"):
+        fit_response([trains[1], trains[1]])
+
+
+def test_one_direction_and_few_ramps_say_what_they_can(rng):
+    few = PulseTrain("few", make_train(rng, ramps=2).g)
+    response = fit_response([few])
+    assert response.down is None
+    assert (response.up.covariance == 0.0).all()
+    pulses, _ = response.between(response.levels(3), rng)
+    assert np.isfinite(pulses[np.triu_indices(3)]).all()
+    assert np.isnan(pulses[np.tril_indices(3, -1)]).all()
+    with pytest.raises(InputError, match="no ramp down is known"):
+        response.step(np.array([1.2]), -1)
 
 
 def test_noise_floor_of_known_noise(rng):

@@ -11,7 +11,7 @@ from memtwin.data.catalogue import fetch
 from memtwin.data.errors import InputError
 from memtwin.data.importers.arrays import read_relaxation, read_table
 from memtwin.data.measurement import Relaxation
-from memtwin.devices.models import MODELS
+from memtwin.devices.models import models
 from memtwin.devices.spread.effects import Effects
 from memtwin.devices.spread.noise import ReadNoise, fit_read_noise
 from memtwin.devices.spread.parameters import fit_parameters
@@ -181,8 +181,8 @@ def test_impossible_probabilities_and_targets(rng):
 
 def fake_fit(parameters, unidentified=()):
     return SimpleNamespace(
-        model=MODELS["yakopcic"],
-        parameters=MODELS["yakopcic"].defaults | parameters,
+        model=models["yakopcic"],
+        parameters=models["yakopcic"].defaults | parameters,
         unidentified=dict.fromkeys(unidentified, "test"),
     )
 
@@ -197,10 +197,10 @@ def test_sampled_parameters_keep_their_bounds(seed):
     ]
     drawn = fit_parameters(fits).sample(500, rng)
     for name in ("a_p", "b_p"):
-        row = MODELS["yakopcic"].parameter(name)
+        row = models["yakopcic"].parameter(name)
         assert (drawn[name] >= row.lower).all()
         assert (drawn[name] <= row.upper).all()
-    assert set(drawn) == set(MODELS["yakopcic"].names)
+    assert set(drawn) == set(models["yakopcic"].names)
     assert np.ptp(drawn["v_p"]) == 0
 
 

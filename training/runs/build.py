@@ -32,7 +32,7 @@ from ...data.errors import InputError
 from ...data.types import Array, Progress
 from ...devices.device import Device, load_device
 from ...devices.levels import Levels, make_levels
-from ...devices.models import MODELS
+from ...devices.models import models
 from ...devices.pulses.nominal import nominal_pricing
 from ...devices.pulses.open_loop import open_loop_costs
 from ...devices.pulses.pricing import LevelPricing
@@ -82,7 +82,7 @@ def levels_of(config: RunConfig) -> Levels:
 
 
 def _device(name: str) -> Device:
-    return Device(name, MODELS[name]) if name == "resistor" else load_device(name)
+    return Device(name, models[name]) if name == "resistor" else load_device(name)
 
 
 def tile_of(config: RunConfig) -> Tile:

@@ -14,7 +14,7 @@ from memtwin.data.dataset import load_images
 from memtwin.data.store import digest, read_record, write_record
 from memtwin.devices.device import Device
 from memtwin.devices.levels import make_levels
-from memtwin.devices.models import MODELS
+from memtwin.devices.models import models
 from memtwin.devices.pulses.open_loop import open_loop_costs
 from memtwin.training.runs import run as experiment
 from memtwin.training.runs.build import engines_of, levels_of, write_costs
@@ -64,7 +64,7 @@ def test_outputs_follow_from_the_record_alone(tmp_path):
     levels, part = record["levels"], record["validation"]
     device, v_read, g = record["device"], levels["v_read"], levels["g"]
     cell = Cell(
-        Device("it", MODELS[device["model"]], device["parameters"], area=device["area"]), v_read
+        Device("it", models[device["model"]], device["parameters"], area=device["area"]), v_read
     )
     x = load_images("digits").x_test[part["indices"]].astype(float)
     for layer in record["layers"].values():
@@ -122,7 +122,7 @@ def test_a_device_that_was_not_fitted_here_is_priced_by_its_own_pulses(tmp_path)
 
 def test_a_device_without_dynamics_has_a_nominal_price():
     config = load_config("demo", ["device.levels=4", "device.pricing=nominal"])
-    static = make_levels(Device("s", MODELS["sinh"]), 4, 0.05, g_min=1e-6, g_max=1e-5)
+    static = make_levels(Device("s", models["sinh"]), 4, 0.05, g_min=1e-6, g_max=1e-5)
     assert "no device data" in write_costs(config, static).source
 
 

@@ -1,0 +1,91 @@
+"""What ``memtwin fit`` does with ramps of pulses."""
+
+__all__ = ["fit_ramps"]
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..data.errors import InputError
+from .console import bar, emit, show
+from .intake import read_files
+
+if TYPE_CHECKING:
+    from ..devices.pulses.response import PulseResponse
+
+
+def fit_ramps(
+    data: list[str],
+    kind: str,
+    reading: Mapping[str, Any],
+    law: str,
+    levels: int,
+    record: Path | None,
+    name: str | None,
+    plot: Path | None,
+    json: bool,
+    seed: int,
+) -> dict[str, Any]:
+    """Fit a pulse law to the ramps of files, or read a response that was kept, and say what it takes
+    to go between levels.
+    """
+    from ..devices.pulses.response import save_response
+
+    response = _response(data, kind, reading, law, name)
+    if record is not None:
+        save_response(response, record)
+    if plot is not None:
+        response.plot(plot)
+    summary: dict[str, Any] = {"name": response.name, "unit": response.unit}
+    for way, side in response.sides.items():
+        summary[way] = side.summary()
+    between = _between(response, levels, seed) if levels else None
+    summary |= {"levels": between, "record": record}
+    if json:
+        emit(summary, as_json=True)
+        return summary
+    show(str(response))
+    if between is not None:
+        show(_table(between))
+    if record is not None:
+        emit({"record": record}, as_json=False)
+    return summary
+
+
+def _response(
+    data: list[str], kind: str, reading: Mapping[str, Any], law: str, name: str | None
+) -> "PulseResponse":
+    from ..data.measurement import PulseTrain
+    from ..devices.pulses.response import fit_response, load_response
+
+    if len(data) == 1 and data[0].endswith(".h5") and not reading:
+        try:
+            return load_response(data[0])
+        except InputError as error:
+            if "expected a pulse-response record" not in str(error):
+                raise
+    trains, _ = read_files(data, kind, reading)
+    for train in trains:
+        if not isinstance(train, PulseTrain):
+            raise InputError(f"{train.name} holds no ramps of conductances")
+    with bar(f"fitting {law}") as progress:
+        return fit_response(trains, law, name=name, progress=progress)
+
+
+def _between(response: "PulseResponse", count: int, seed: int) -> dict[str, Any]:
+    import numpy as np
+
+    levels = response.levels(count)
+    pulses, spread = response.between(levels, np.random.default_rng(seed))
+    return {"g": levels, "pulses": pulses, "spread": spread}
+
+
+def _table(between: Mapping[str, Any]) -> str:
+    """Return pulses from row to column, and the standard deviation where they land."""
+    levels = between["g"]
+    lines = ["pulses from a level (row) to another (column) ± spread of the conductance reached"]
+    lines.append(" ".join([" " * 10, *(f"{g:>16.4g}" for g in levels)]))
+    for g, pulses, spread in zip(levels, between["pulses"], between["spread"], strict=True):
+        cells = (f"{n:.1f} ± {s:.2g}" for n, s in zip(pulses, spread, strict=True))
+        lines.append(" ".join([f"{g:10.4g}", *(f"{cell:>16}" for cell in cells)]))
+    return "\n".join(lines)

@@ -1,0 +1,325 @@
+"""``memtwin simulate`` and ``memtwin export``: what a device does, and its text for simulators."""
+
+__all__ = ["export", "simulate"]
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from ...data.errors import InputError
+from ..console import SEED, Json, emit, finite, note, picture
+
+if TYPE_CHECKING:
+    from ...data.types import Array
+    from ...devices.device import Device
+    from ...devices.dynamics.simulate import Trace
+
+Which = Annotated[
+    str, typer.Argument(help="Shipped device, a device's TOML file, or the record of a fit (.h5).")
+]
+Area = Annotated[float, typer.Option(help="Area of the device, in areas of the fitted one.")]
+Corners = Annotated[
+    str | None,
+    typer.Option(
+        help="Voltages that a triangular sweep from 0 V runs to, as 1,-2 [V]; by default those of"
+        " the device's fit."
+    ),
+]
+Rate = Annotated[
+    float | None,
+    typer.Option(help="|dv/dt| of the sweep [V/s]; by default that of the fit.", callback=finite),
+]
+Cycles = Annotated[int, typer.Option(help="How often the sweep runs.", min=1)]
+Points = Annotated[int, typer.Option(help="Samples of one sweep.", min=3)]
+Waveform = Annotated[
+    Path | None, typer.Option(help="CSV of times [s] and voltages [V] instead of a sweep.")
+]
+Pulses = Annotated[
+    int,
+    typer.Option(help="Instead of a sweep: so many SET pulses, then as many RESET pulses.", min=0),
+]
+SetPulse = Annotated[
+    str | None,
+    typer.Option("--set", help="SET pulse as V:WIDTH [V, s]; by default one that suits --pulses."),
+]
+ResetPulse = Annotated[
+    str | None, typer.Option("--reset", help="RESET pulse as V:WIDTH [V, s]; likewise.")
+]
+ReadAt = Annotated[float, typer.Option("--v-read", help="Read voltage between pulses [V].")]
+Start = Annotated[
+    float | None, typer.Option(help="State at the start; by default that of the fit, or 0.1.")
+]
+Switches = Annotated[
+    int,
+    typer.Option(
+        help="Of a knowm device: so many switches that turn by chance; 0: the mean.", min=0
+    ),
+]
+Seed = Annotated[int, typer.Option(help="Seed of the switches.", **SEED)]
+Csv = Annotated[Path | None, typer.Option(help="Where to write the samples.")]
+Plot = Annotated[Path | None, typer.Option(help="Where to draw them.", callback=picture)]
+
+
+def simulate(
+    device: Which,
+    sweep: Corners = None,
+    sweep_rate: Rate = None,
+    cycles: Cycles = 1,
+    points: Points = 401,
+    waveform: Waveform = None,
+    pulses: Pulses = 0,
+    set_pulse: SetPulse = None,
+    reset_pulse: ResetPulse = None,
+    v_read: ReadAt = 0.1,
+    x0: Start = None,
+    area: Area = 1.0,
+    switches: Switches = 0,
+    seed: Seed = 0,
+    csv: Csv = None,
+    plot: Plot = None,
+    json: Json = False,
+) -> dict[str, Any]:
+    """Drive a device with a sweep, a waveform or pulses, and say what it does."""
+    chosen = _load(device).scaled(area)
+    start = _start(chosen, x0)
+    if pulses:
+        named = {
+            "sweep": sweep,
+            "sweep-rate": sweep_rate,
+            "waveform": waveform,
+            "switches": switches,
+        }
+        for option, value in named.items():
+            if value:
+                raise InputError(f"--{option} does not apply to --pulses")
+        columns, summary = _pulsed(chosen, pulses, set_pulse, reset_pulse, v_read, start, plot)
+    else:
+        if set_pulse or reset_pulse:
+            raise InputError("--set and --reset apply to --pulses N only")
+        t, v = (
+            _waveform(waveform) if waveform else _sweep(chosen, sweep, sweep_rate, cycles, points)
+        )
+        columns, summary = _driven(chosen, t, v, start, switches, seed, plot)
+    if csv is not None:
+        _write(columns, csv)
+    if chosen.caveat:
+        note(f"warning: device {chosen.name}: {chosen.caveat}")
+    summary = {"device": chosen.name, "x0": start, **summary, "csv": csv, "plot": plot}
+    emit(summary, as_json=json, title=f"{chosen.model.title}: {chosen.name}")
+    return summary
+
+
+def export(
+    device: Which,
+    out: Annotated[
+        Path | None, typer.Argument(help="Where to write it; without it, stdout.")
+    ] = None,
+    to: Annotated[
+        Literal["ngspice", "verilog-a", "toml"],
+        typer.Option(help="A subcircuit, a module with its parameters, or memtwin's own file."),
+    ] = "ngspice",
+    name: Annotated[
+        str, typer.Option(help="Name of the subcircuit, module or device.")
+    ] = "memristor",
+    x0: Annotated[
+        float, typer.Option(help="State at the start (ngspice); an instance may have its own.")
+    ] = 0.5,
+    state: Annotated[
+        float | None,
+        typer.Option(help="Freeze the state here: the read law alone, without dynamics (ngspice)."),
+    ] = None,
+    area: Area = 1.0,
+    json: Json = False,
+) -> dict[str, Any]:
+    """Print a device for other simulators, or as a device file."""
+    from ...data.files import write_text
+    from ...devices.device import device_text
+    from ...devices.printing.ngspice import frozen_subcircuit, subcircuit
+    from ...devices.printing.verilog_a import module
+
+    chosen = _load(device).scaled(area)
+    if state is not None and to != "ngspice":
+        raise InputError("--state applies to --to ngspice only")
+    if to == "toml":
+        text = device_text(chosen)
+    elif to == "verilog-a":
+        text = module(chosen.model, name, values=chosen.parameters, area=chosen.area)
+    elif state is not None or not chosen.dynamic:
+        text = frozen_subcircuit(chosen, name, x=x0 if state is None else state)
+    else:
+        text = subcircuit(chosen, name, x0=x0)
+    if chosen.caveat:
+        note(f"warning: device {chosen.name}: {chosen.caveat}")
+    if out is not None:
+        write_text(out, text)
+    summary = {"device": chosen.name, "format": to, "file": out}
+    if json or out is not None:
+        emit({**summary, **({} if out else {"text": text})}, as_json=json, title="exported")
+    else:
+        typer.echo(text, nl=False)
+    return {**summary, "text": text}
+
+
+def _load(name: str) -> "Device":
+    from ...devices.device import load_device
+    from ...devices.fitting.result import load_fit
+
+    return load_fit(name).device(Path(name).stem) if name.endswith(".h5") else load_device(name)
+
+
+def _start(device: "Device", x0: float | None) -> float:
+    low, high = device.model.state_range
+    if x0 is None:
+        known = device.meta.get("x0")
+        x0 = float(known[0]) if isinstance(known, list | tuple) and known else 0.1
+    if not low <= x0 <= high:
+        raise InputError(f"--x0 is {x0:g}, expected {low:g} to {high:g}")
+    return x0
+
+
+def _sweep(
+    device: "Device", corners: str | None, rate: float | None, cycles: int, points: int
+) -> "tuple[Array, Array]":
+    """Return times and voltages of triangles from 0 V through the corners and back."""
+    import numpy as np
+
+    if corners is None:
+        ends = [device.meta.get("v_max"), device.meta.get("v_min")]
+        turns = [float(end) for end in ends if end is not None and float(end) != 0.0]
+    else:
+        try:
+            turns = [float(word) for word in corners.split(",")]
+        except ValueError:
+            turns = []
+    if not turns or not np.isfinite(turns).all():
+        raise InputError(
+            f"device {device.name} does not say between which voltages it was measured: give"
+            " --sweep, as 1,-1"
+            if corners is None
+            else f"--sweep {corners!r}: expected voltages, as 1,-2"
+        )
+    rate = float(device.meta.get("sweep_rate", 1.0)) if rate is None else rate
+    if rate <= 0.0:
+        raise InputError(f"--sweep-rate is {rate:g} V/s, expected more than 0")
+    path = np.array([0.0, *turns * cycles, 0.0])
+    path = path[np.concatenate([[True], np.diff(path) != 0.0])]
+    knots = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(path)))]) / rate
+    if len(knots) < 2:
+        raise InputError("the sweep stays at 0 V; give voltages other than 0")
+    shares = np.diff(knots) / knots[-1]
+    counts = np.maximum(np.rint(shares * cycles * (points - 1)), 1).astype(int)
+    legs = [np.linspace(0.0, 1.0, n + 1)[1:] + k for k, n in enumerate(counts)]
+    at = np.concatenate([[0.0], *legs])
+    places = np.arange(len(knots))
+    return np.interp(at, places, knots), np.interp(at, places, path)
+
+
+def _waveform(path: Path) -> "tuple[Array, Array]":
+    from .netlist import read_table
+
+    table = read_table(path)
+    if table.shape[1] != 2:
+        raise InputError(
+            f"{path} has {table.shape[1]} columns, expected times [s] and voltages [V]"
+        )
+    return table[:, 0], table[:, 1]
+
+
+def _driven(
+    device: "Device",
+    t: "Array",
+    v: "Array",
+    x0: float,
+    switches: int,
+    seed: int,
+    plot: Path | None,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the samples under a waveform, and what to say of them."""
+    import numpy as np
+
+    from ...devices.dynamics import simulate as dynamics
+    from ...devices.dynamics.switches import simulate_switches
+    from ...devices.plots import trace_page, write
+
+    trace: Trace
+    if switches:
+        rng = np.random.default_rng(seed)
+        trace = simulate_switches(device, t, v, x0, switches=switches, rng=rng)
+    else:
+        trace = dynamics.simulate(device, t, v, x0)
+    if plot is not None:
+        write(trace_page(trace), plot)
+    summary = {
+        "seconds": float(t[-1] - t[0]),
+        "v_range": [float(v.min()), float(v.max())],
+        "i_range": [float(trace.i.min()), float(trace.i.max())],
+        "x_range": [float(trace.x.min()), float(trace.x.max())],
+        "x_end": float(trace.x[-1]),
+        "energy": float(trace.energy),
+    }
+    return {"t [s]": t, "v [V]": trace.v, "i [A]": trace.i, "x": trace.x}, summary
+
+
+def _pulsed(
+    device: "Device",
+    count: int,
+    up: str | None,
+    down: str | None,
+    v_read: float,
+    x0: float,
+    plot: Path | None,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return conductances after each of ``count`` SET and RESET pulses, and what to say of them."""
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    from ...data.measurement import PulseTrain
+    from ...devices.plots import pulse_ramps, write
+    from ...devices.pulses.trapezoid import apply_pulse, choose_pulse
+
+    x, states, energies, volts, said = x0, [x0], [0.0], [0.0], {}
+    for way, given, (start, end) in (("set", up, (x0, 0.95)), ("reset", down, (0.95, x0))):
+        v, width = _pulse(given, way) if given else (None, None)
+        if v is None or width is None:
+            pulse = choose_pulse(device, start, end, count=count)
+            v, width = pulse.v, pulse.width
+        said[way] = {"v": v, "width": width}
+        for _ in range(count):
+            done = apply_pulse(device, x, v, width)
+            x = float(done.x)
+            states.append(x)
+            energies.append(float(done.energy))
+            volts.append(v)
+    g = device.conductance(np.array(states), v_read)
+    if plot is not None:
+        figure = Figure(figsize=(6.5, 4.5), layout="constrained")
+        ramps = np.stack([g[: count + 1], g[count:]])
+        pulse_ramps(figure.subplots(), PulseTrain(device.name, ramps))
+        write(figure, plot)
+    columns = {"pulse": np.arange(len(g)), "v [V]": np.array(volts), "g [S]": g}
+    columns |= {"x": np.array(states), "energy [J]": np.array(energies)}
+    ends = {"g_start": float(g[0]), "g_set": float(g[count]), "g_reset": float(g[-1])}
+    return columns, {"pulses": count, **said, **ends, "energy": float(np.sum(energies))}
+
+
+def _pulse(text: str, way: str) -> tuple[float, float]:
+    try:
+        v, width = (float(word) for word in text.split(":"))
+    except ValueError:
+        raise InputError(f"--{way} {text!r}: expected V:WIDTH, as 1.2:1e-6") from None
+    if not width > 0.0 or (v > 0.0) != (way == "set") or v == 0.0:
+        raise InputError(
+            f"--{way} {text!r}: expected a width above 0 s and a"
+            f" {'positive' if way == 'set' else 'negative'} voltage"
+        )
+    return v, width
+
+
+def _write(columns: Mapping[str, Any], path: Path) -> None:
+    from ...data.files import write_text
+
+    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+    lines = [",".join(columns), *(",".join(map(repr, row)) for row in rows)]
+    write_text(path, "\n".join(lines) + "\n")
