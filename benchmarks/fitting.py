@@ -42,7 +42,7 @@ from memtwin.devices.device import Device, load_device
 from memtwin.devices.dynamics.simulate import simulate
 from memtwin.devices.functions import LIMIT
 from memtwin.devices.model import symbols
-from memtwin.devices.models import MODELS
+from memtwin.devices.models import models
 from memtwin.devices.pulses.trapezoid import apply_pulse, choose_pulse
 
 
@@ -54,14 +54,14 @@ def _seconds(work: Callable[[], Any]) -> tuple[float, Any]:
 
 # Devices that switch within a sweep of 1 s; parameters vary by 5 % from device to device.
 SWEEPS: dict[str, tuple[Device, float]] = {
-    "vteam": (Device("vteam", MODELS["vteam"], {"k_set": 30.0, "k_reset": 30.0}), 1.2),
+    "vteam": (Device("vteam", models["vteam"], {"k_set": 30.0, "k_reset": 30.0}), 1.2),
     "yakopcic": (
         Device(
-            "yakopcic", MODELS["yakopcic"], {"a_p": 1e-3, "a_n": 1e-3, "A_p": 10.0, "A_n": 10.0}
+            "yakopcic", models["yakopcic"], {"a_p": 1e-3, "a_n": 1e-3, "A_p": 10.0, "A_n": 10.0}
         ),
         1.2,
     ),
-    "knowm": (Device("knowm", MODELS["knowm"], {"tau": 0.05}), 0.5),
+    "knowm": (Device("knowm", models["knowm"], {"tau": 0.05}), 0.5),
     "mms": (load_device("mms_tiox"), 2.0),
 }
 

@@ -22,7 +22,7 @@ from memtwin.devices.dynamics.simulate import simulate
 from memtwin.devices.fitting.compare import CANDIDATES, compare
 from memtwin.devices.fitting.fit import fit
 from memtwin.devices.fitting.loss import Loss
-from memtwin.devices.models import MODELS
+from memtwin.devices.models import models
 from memtwin.devices.models.mms import pulse_response
 from memtwin.devices.pulses.ramp import fit_ramp
 from memtwin.devices.pulses.response import fit_spread
@@ -54,7 +54,7 @@ def sweep_rows() -> Iterator[Row]:
         sweep = nbsto(radius, number)
         with workers() as pool:
             began, before = time.perf_counter(), _processor_seconds()
-            result = fit(MODELS["yakopcic"], sweep, loss=LOSS, executor=pool)
+            result = fit(models["yakopcic"], sweep, loss=LOSS, executor=pool)
             seconds = time.perf_counter() - began
         spent = _processor_seconds() - before  # workers count once they have ended
         good = result.quality[0]
@@ -68,8 +68,8 @@ def sweep_rows() -> Iterator[Row]:
         yield at_most(f"{label}, CPU time", spent, "s", 40, note)
     short = {"loss": LOSS, "steps": 5, "candidates": 64}
     with workers() as pool:
-        two = fit(MODELS["yakopcic"], sweep, executor=pool, **short)
-    one = fit(MODELS["yakopcic"], sweep, **short)
+        two = fit(models["yakopcic"], sweep, executor=pool, **short)
+    one = fit(models["yakopcic"], sweep, **short)
     apart = max(abs(two.parameters[name] - one.parameters[name]) for name in one.parameters)
     yield Row("parameters from 1 and from 2 workers apart by", apart, "", "0", apart == 0.0)
 

@@ -37,7 +37,7 @@ from memtwin.circuits.programming.verify import write
 from memtwin.data.dataset import load_images
 from memtwin.devices.device import Device, load_device
 from memtwin.devices.levels import Levels, make_levels
-from memtwin.devices.models import MODELS
+from memtwin.devices.models import models
 from memtwin.training.network import mlp
 from memtwin.training.rules.quantise import Quantiser, pair
 from memtwin.training.trainer.loop import train_float
@@ -54,7 +54,7 @@ def devices() -> dict[str, tuple[Device, float, float, float]]:
     """Return devices with a SET and a RESET amplitude [V] and a width [s]."""
     vteam = {"r_on": 1e4, "r_off": 1e5, "v_set": 1.0, "v_reset": 1.0, "k_set": 1e7, "k_reset": 1e7}
     return {
-        "VTEAM": (Device("vteam", MODELS["vteam"], vteam), 1.7, -1.7, 1e-7),
+        "VTEAM": (Device("vteam", models["vteam"], vteam), 1.7, -1.7, 1e-7),
         "Yakopcic": (load_device("nbsto_32um").scaled(1e-3), 0.95, -1.95, 0.3),
     }
 

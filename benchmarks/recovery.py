@@ -25,7 +25,7 @@ from memtwin.devices.device import Device
 from memtwin.devices.dynamics.simulate import simulate
 from memtwin.devices.fitting.fit import fit
 from memtwin.devices.fitting.loss import Loss
-from memtwin.devices.models import MODELS
+from memtwin.devices.models import models
 
 NOISE = 0.01
 POINTS = 101
@@ -151,7 +151,7 @@ class Recovery:
 
 def recover(name: str, seeds: int) -> Recovery:
     """Fit loops of one device whose parameters are known."""
-    case, model = CASES[name], MODELS[name]
+    case, model = CASES[name], models[name]
     truth = {**model.defaults, **case.truth}
     t = np.linspace(0.0, case.period, POINTS)
     wave = np.sin(2 * np.pi * t / case.period)

@@ -11,7 +11,7 @@ from memtwin.data.importers.sweeps import read_sweep
 from memtwin.devices.device import save_device
 from memtwin.devices.fitting.fit import fit
 from memtwin.devices.fitting.loss import Loss
-from memtwin.devices.models import MODELS
+from memtwin.devices.models import models
 from memtwin.devices.plots import save_fit_figure
 
 OUT = Path("runs/fit_sweep")
@@ -22,7 +22,7 @@ def main() -> None:
     sweep = read_sweep(path, meta={"area": 3.2e-9})
     # window parameters trade against each other in one loop: hold them, and the others are known
     held = {"x_p": 0.3, "x_n": 0.5, "alpha_p": 1.0, "alpha_n": 15.0, "v_p": 0.5}
-    result = fit(MODELS["yakopcic"], sweep, fixed=held, loss=Loss(floor=1e-9), starts=16)
+    result = fit(models["yakopcic"], sweep, fixed=held, loss=Loss(floor=1e-9), starts=16)
     good = result.quality[0]
     print(
         f"{good.nrmse_percent:.2f} % of the range, {good.decades:.3f} decades,"

@@ -19,7 +19,7 @@ from memtwin.devices.dynamics.simulate import simulate
 from memtwin.devices.fitting.fit import fit
 from memtwin.devices.fitting.profile import profile
 from memtwin.devices.levels import make_levels
-from memtwin.devices.models import MODELS
+from memtwin.devices.models import models
 from memtwin.devices.pulses.response import fit_spread
 from memtwin.devices.spread.variability import ReadNoise, RealArray
 
@@ -32,7 +32,7 @@ def synthetic() -> Sweep:
     truth = {"a_p": 2e-5, "a_n": 3e-5, "b_p": 4.0, "b_n": 3.0, "A_p": 3.0, "A_n": 1.0, "r_s": 300.0}
     t = np.linspace(0.0, 20.0, 301)
     v = 1.2 * np.sin(2 * np.pi * t / 20.0)
-    i = simulate(Device("d", MODELS["yakopcic"], truth), t, v, 0.2).i
+    i = simulate(Device("d", models["yakopcic"], truth), t, v, 0.2).i
     rng = np.random.default_rng(0)
     noise = (0.02 * np.abs(i) + 2e-9) * rng.standard_normal(len(t))
     return Sweep("synthetic device, 2 % noise", t, v, i + noise, np.zeros(len(t), bool))
@@ -47,7 +47,7 @@ def save(figure: Figure, name: str) -> None:
 def draw_fit() -> None:
     measured = synthetic()
     print(plots.save_measurement_figure(measured, OUT / "sweep.png"))
-    result = fit(MODELS["yakopcic"], measured, fixed=HELD, starts=16)
+    result = fit(models["yakopcic"], measured, fixed=HELD, starts=16)
     print(plots.save_fit_figure(result, OUT / "fit.png"))
 
     figure = Figure(figsize=(11, 6), layout="constrained")

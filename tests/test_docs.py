@@ -16,7 +16,7 @@ import typer
 from memtwin.circuits.registry import ENGINES
 from memtwin.cli.main import app
 from memtwin.data.importers.readers import IMPORTERS
-from memtwin.devices.models import MODELS
+from memtwin.devices.models import models
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -88,7 +88,7 @@ def test_python_blocks_run(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for table in (MODELS, ENGINES, IMPORTERS):  # a page may register its own
+    for table in (models, ENGINES, IMPORTERS):  # a page may register its own
         monkeypatch.setattr(table, "_known", dict(table._known))
     names: dict[str, Any] = {"__name__": "__docs__"}
     for name, text in session:

@@ -18,7 +18,7 @@ from memtwin.circuits.registry import engine_names, known_engine, make_engine, r
 from memtwin.data.errors import InputError, Unregistered
 from memtwin.data.importers.readers import IMPORTERS, register_importer
 from memtwin.devices.model import SERIES, CompactModel, symbols
-from memtwin.devices.models import MODELS
+from memtwin.devices.models import models
 
 MODEL = """
 import sympy as sp
@@ -117,20 +117,20 @@ def test_a_registered_model_is_found_by_its_name_everywhere(folder: Path) -> Non
         import my_model
         from dataclasses import replace
         from memtwin.data.errors import InputError
-        from memtwin.devices.models import MODELS
-        MODELS.register(my_model.mine)
-        MODELS.register(replace(my_model.mine))  # an equal one
-        assert MODELS["mine"] is not None and "mine" in MODELS and "mine" in list(MODELS)
+        from memtwin.devices.models import models
+        models.register(my_model.mine)
+        models.register(replace(my_model.mine))  # an equal one
+        assert models["mine"] is not None and "mine" in models and "mine" in list(models)
         other = replace(my_model.mine, title="another")
         for wrong in (other, replace(other, name="vteam")):
             try:
-                MODELS.register(wrong)
+                models.register(wrong)
             except InputError as error:
                 print(error)
-        MODELS.register(other, replace=True)
-        assert MODELS["mine"] == other
+        models.register(other, replace=True)
+        assert models["mine"] == other
         try:
-            MODELS["mime"]
+            models["mime"]
         except InputError as error:
             print(error)
         """,
@@ -172,10 +172,10 @@ def test_records_of_a_registered_model_load_again_where_it_is_registered(folder:
         from memtwin.data.store import reading
         from memtwin.devices.device import load_device
         from memtwin.devices.fitting.result import load_fit
-        from memtwin.devices.models import MODELS
+        from memtwin.devices.models import models
         if "register" in sys.argv:
             import my_model
-            MODELS.register(my_model.wave)
+            models.register(my_model.wave)
         def tile(path):
             with reading(path, "tile") as tree:
                 return tile_from_tree({k: v for k, v in tree.items() if k not in ("format", "memtwin")})
@@ -210,9 +210,9 @@ def test_models_are_compared_in_other_processes(folder: Path) -> None:
         from memtwin.data.measurement import Sweep
         from memtwin.data.processes import process_pool
         from memtwin.devices.fitting.compare import compare
-        from memtwin.devices.models import MODELS
+        from memtwin.devices.models import models
         if __name__ == "__main__":
-            MODELS.register(my_model.mine)
+            models.register(my_model.mine)
             t = np.linspace(0.0, 1.0, 41)
             v = np.sin(2 * np.pi * t)
             i = 1e-4 * v * (1 + 0.5 * np.cumsum(v) / np.cumsum(v).max())
@@ -399,8 +399,8 @@ def test_what_is_no_such_thing_is_refused() -> None:
     v, x = symbols("V", "X")
     model = CompactModel("vteam", "no VTEAM", (SERIES,), v * x, None)
     for refused, words in (
-        (lambda: MODELS.register(model), "another compact model 'vteam'"),
-        (lambda: MODELS.register("vteam"), "expected a CompactModel, got 'vteam'"),  # type: ignore[arg-type]
+        (lambda: models.register(model), "another compact model 'vteam'"),
+        (lambda: models.register("vteam"), "expected a CompactModel, got 'vteam'"),  # type: ignore[arg-type]
         (lambda: register_engine("mine", 3), "the engine 'mine' is 3, expected a class"),  # type: ignore[arg-type]
         (lambda: register_engine("mine", lambda: None), "expected a class or function of a tile"),
         (lambda: register_importer("lab"), "the importer '' is 'lab', expected an object"),  # type: ignore[arg-type]
@@ -410,7 +410,7 @@ def test_what_is_no_such_thing_is_refused() -> None:
     ):
         with pytest.raises(InputError, match=words):
             refused()
-    assert isinstance(_error(lambda: MODELS["mine"]), Unregistered)
+    assert isinstance(_error(lambda: models["mine"]), Unregistered)
     assert engine_names() == ("ideal", "surrogate", "line", "nodal", "spice")
 
 

@@ -34,7 +34,7 @@ from memtwin.data.store import read_record
 from memtwin.devices.device import load_device, save_device
 from memtwin.devices.fitting.fit import fit
 from memtwin.devices.fitting.result import load_fit, save_fit
-from memtwin.devices.models import MODELS
+from memtwin.devices.models import models
 from memtwin.training.runs.config import load_config
 from memtwin.training.runs.folder import stored_config
 
@@ -114,7 +114,7 @@ def records(tmp_path_factory):
     for k, one in enumerate(measured):
         path = save_measurement(one, folder / f"m{k}.h5")
         found.append((path, "measurement", load_measurement, lambda m: m.digest))
-    fitted = fit(MODELS["sinh"], [sweep], starts=1, candidates=2, series=False)
+    fitted = fit(models["sinh"], [sweep], starts=1, candidates=2, series=False)
     path = save_fit(replace(fitted, converged=True), folder / "f.h5")
     found.append((path, "fit", load_fit, lambda f: (f.parameters, f.cost, f.sweeps[0].digest)))
     g, rows = np.array([1e-6, 2e-6, 3e-6]), np.full((2, 3), 0.1)

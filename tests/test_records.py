@@ -42,7 +42,7 @@ from memtwin.devices.device import Device, load_device, save_device
 from memtwin.devices.fitting.fit import fit
 from memtwin.devices.fitting.result import load_fit
 from memtwin.devices.levels import make_levels
-from memtwin.devices.models import MODELS
+from memtwin.devices.models import models
 
 few = settings(max_examples=15)
 numbers = st.floats(-1e9, 1e9)
@@ -50,7 +50,7 @@ numbers = st.floats(-1e9, 1e9)
 
 def rectifier(a: float = 1e-5, ratio: float = 4.0, b_p: float = 5.0, b_n: float = 2.5) -> Cell:
     parameters = {"a_p": a, "a_n": ratio * a, "b_p": b_p, "b_n": b_n, "r_s": 40.0}
-    return Cell(Device("rectifier", MODELS["yakopcic"], parameters), v_read=0.2)
+    return Cell(Device("rectifier", models["yakopcic"], parameters), v_read=0.2)
 
 
 CELLS = {
@@ -215,13 +215,13 @@ def test_tiles_that_were_saved_read_the_same(
 @pytest.fixture(scope="module")
 def fitted_device():
     truth = {"a_p": 2e-5, "a_n": 8e-5, "b_p": 3.0, "b_n": 2.0, "v_p": 9.0, "v_n": 9.0}
-    device = Device("rectifier", MODELS["yakopcic"], truth)
+    device = Device("rectifier", models["yakopcic"], truth)
     t = np.linspace(0.0, 1.0, 41)
     v = 0.5 * np.sin(2.0 * np.pi * t)
     sweep = Sweep("synthetic", t, v, device.current(v, 0.5), np.zeros(41, bool))
     free = ("a_p", "a_n")
     fixed = {name: value for name, value in device.parameters.items() if name not in free}
-    return fit(MODELS["yakopcic"], [sweep], fixed=fixed, starts=2, candidates=4, steps=20)
+    return fit(models["yakopcic"], [sweep], fixed=fixed, starts=2, candidates=4, steps=20)
 
 
 def test_a_fit_that_was_saved_predicts_the_same(fitted_device, tmp_path: Path) -> None:
@@ -273,7 +273,7 @@ def test_results_of_ngspice_come_back(tmp_path_factory, values: list[np.ndarray]
 
 
 def test_write_tables_come_back(tmp_path: Path) -> None:
-    device = Device("vteam", MODELS["vteam"], {"k_set": 1e6, "k_reset": 1e6})
+    device = Device("vteam", models["vteam"], {"k_set": 1e6, "k_reset": 1e6})
     levels = make_levels(device, 5, 0.2)
     recipe = design_recipe(levels, limits=VoltageRange(-1.2, 1.2, "test"))
     table = make_table(levels, recipe, Spread({"k_set": 0.1}, 0.05, 0.003), samples=2, seed=1)

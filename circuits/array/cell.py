@@ -20,7 +20,7 @@ from ...data.errors import InputError
 from ...data.types import Array
 from ...devices.device import Device
 from ...devices.model import CompactModel, symbols
-from ...devices.models import MODELS
+from ...devices.models import models
 
 NEWTON_STEPS = 100
 
@@ -150,12 +150,12 @@ class Cell:
     @classmethod
     def resistor(cls, v_read: float = 0.2, access: Access | None = None) -> "Cell":
         """Return the cell whose device is ``i = g v``."""
-        return cls(Device("resistor", MODELS["resistor"]), v_read, access)
+        return cls(Device("resistor", models["resistor"]), v_read, access)
 
     @classmethod
     def sinh(cls, b: float, v_read: float = 0.2, access: Access | None = None) -> "Cell":
         """Return the cell whose device is ``i = x sinh(b v) / b``, with ``b`` in 1/V."""
-        return cls(Device("sinh", MODELS["sinh"], {"b": b}), v_read, access)
+        return cls(Device("sinh", models["sinh"], {"b": b}), v_read, access)
 
     @classmethod
     def sinh_state(
@@ -164,7 +164,7 @@ class Cell:
         """Return the sinh cell whose curvature falls with its conductance; see the model's
         parameters.
         """
-        return cls(Device("sinh_state", MODELS["sinh_state"], parameters), v_read, access)
+        return cls(Device("sinh_state", models["sinh_state"], parameters), v_read, access)
 
     def check_voltage(self, v_read: float) -> None:
         """Refuse conductances that are meant at another voltage than this cell's."""

@@ -16,7 +16,7 @@ def info(json: Json = False) -> None:
     from ...circuits.registry import engine_names
     from ...data.catalogue import cache_folder
     from ...data.importers.readers import IMPORTERS
-    from ...devices.models import MODELS
+    from ...devices.models import models
 
     found = ngspice.features() if ngspice.available() else None
     summary = {
@@ -32,7 +32,7 @@ def info(json: Json = False) -> None:
         else os.cpu_count(),
         "data_cache": str(cache_folder()),
         "data_cache_exists": cache_folder().is_dir(),
-        "models": list(MODELS),
+        "models": list(models),
         "engines": list(engine_names()),
         "importers": list(IMPORTERS),
     }

@@ -28,7 +28,7 @@ from typing import Any
 from ...data.errors import InputError, nearest
 from ...data.files import parse_toml, read_toml, toml_key, toml_value, write_text
 from ..model import SERIES, CompactModel, Parameter, symbols
-from ..models import MODELS
+from ..models import models
 
 _KEYS: Mapping[str, Any] = {
     "name": str,
@@ -68,7 +68,7 @@ def load_model(source: str | Path | CompactModel, *, folder: str | Path = ".") -
     Parameters
     ----------
     source
-        A name of :data:`memtwin.devices.models.MODELS`, or a path that ends in ``.toml``.
+        A name of :data:`memtwin.devices.models.models`, or a path that ends in ``.toml``.
     folder
         Where relative paths begin.
 
@@ -80,7 +80,7 @@ def load_model(source: str | Path | CompactModel, *, folder: str | Path = ".") -
     if isinstance(source, CompactModel):
         return source
     if not str(source).endswith(".toml"):
-        return MODELS[str(source)]
+        return models[str(source)]
     path = Path(folder) / source
     if not path.is_file():
         raise InputError(f"there is no model file {path}")
@@ -89,7 +89,7 @@ def load_model(source: str | Path | CompactModel, *, folder: str | Path = ".") -
 
 def parse_model_text(text: str, where: str) -> CompactModel:
     """Return the model that :func:`model_text` wrote: by name, or by its equations."""
-    return parse_model(parse_toml(text, where), where) if "=" in text else MODELS[text]
+    return parse_model(parse_toml(text, where), where) if "=" in text else models[text]
 
 
 def parse_model(tree: Mapping[str, Any], where: str) -> CompactModel:
@@ -118,7 +118,7 @@ def parse_model(tree: Mapping[str, Any], where: str) -> CompactModel:
         smooth=tree.get("smooth", True),
         notes=tree.get("notes", ""),
     )
-    if MODELS.shipped(name) not in (None, model):
+    if models.shipped(name) not in (None, model):
         raise InputError(
             f"{where}: memtwin has another model {name!r} of its own: give yours another name"
         )
@@ -148,7 +148,7 @@ def model_text(model: CompactModel, table: str = "") -> str:
 
     ``table`` is the TOML table that the declaration is to be.
     """
-    if MODELS.shipped(model.name) == model:
+    if models.shipped(model.name) == model:
         return model.name
     return _text(model, table) or model.name
 

@@ -60,7 +60,7 @@ def fit(
     Parameters
     ----------
     model
-        The model, as in :data:`memtwin.devices.models.MODELS`.
+        The model, as in :data:`memtwin.devices.models.models`.
     sweeps
         The measurements; each gets an initial state of its own.
     loss

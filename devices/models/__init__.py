@@ -1,6 +1,6 @@
 """The compact models by name: those of the modules here, declared when first asked for, and any that are registered."""
 
-__all__ = ["MODELS", "Models"]
+__all__ = ["Models", "models"]
 
 import importlib
 from functools import partial
@@ -68,5 +68,5 @@ def _checked(name: str, model: Any) -> CompactModel:
     return model
 
 
-MODELS = Models()
+models = Models()
 """Every model by its name."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from memtwin.data.errors import InputError
 from memtwin.devices.device import Device, load_device, save_device, shipped_devices, value_text
 from memtwin.devices.levels import make_levels
-from memtwin.devices.models import MODELS
+from memtwin.devices.models import models
 
 
 @pytest.mark.parametrize("name", shipped_devices())
@@ -24,7 +24,7 @@ def test_shipped_devices_load_and_have_levels(name: str) -> None:
 
 def test_a_saved_device_comes_back_exactly(tmp_path: Path) -> None:
     meta = {"note": 'a "quoted"\nline', "v_max": 1.5, "files": ["a", "b"], "odd key": True}
-    device = Device("mine", MODELS["vteam"], {"r_on": 1 / 3}, {"r_on": 0.1}, 0.25, meta)
+    device = Device("mine", models["vteam"], {"r_on": 1 / 3}, {"r_on": 0.1}, 0.25, meta)
     again = load_device(save_device(device, tmp_path / "mine.toml"))
     assert again == device
     assert again.digest == device.digest
@@ -32,7 +32,7 @@ def test_a_saved_device_comes_back_exactly(tmp_path: Path) -> None:
 
 @given(st.floats(1e-6, 1e3))
 def test_area_scales_all_currents(area: float) -> None:
-    device = Device("d", MODELS["yakopcic"], {"r_s": 30.0})
+    device = Device("d", models["yakopcic"], {"r_s": 30.0})
     scaled = device.scaled(area)
     assert scaled.r_s == pytest.approx(30.0 / area)
     for law in ("current", "didv", "didx"):
@@ -43,7 +43,7 @@ def test_area_scales_all_currents(area: float) -> None:
 
 
 def test_conductances_out_of_reach_are_refused_with_the_range() -> None:
-    device = Device("d", MODELS["vteam"])
+    device = Device("d", models["vteam"])
     with pytest.raises(InputError, match=r"reaches 1e-05 to 0\.001 S"):
         device.state([1e-4, 1e-2], 0.1)
     with pytest.raises(InputError, match="read voltage"):
@@ -93,7 +93,7 @@ def test_missing_devices_are_named() -> None:
 
 
 def test_levels_are_evenly_spaced_or_equally_noisy() -> None:
-    device = Device("d", MODELS["sinh"])
+    device = Device("d", models["sinh"])
     even = make_levels(device, 5, 0.2, g_min=1e-6, g_max=5e-6)
     np.testing.assert_allclose(even.g, [1e-6, 2e-6, 3e-6, 4e-6, 5e-6])
     assert even.step == pytest.approx(1e-6)
@@ -115,7 +115,7 @@ def test_levels_are_evenly_spaced_or_equally_noisy() -> None:
 def test_bad_levels_are_refused(arguments: dict, words: str) -> None:
     keywords = {"count": 4, "g_min": 1e-6, "g_max": 2e-6} | arguments
     with pytest.raises(InputError, match=words):
-        make_levels(Device("d", MODELS["sinh"]), keywords.pop("count"), 0.1, **keywords)
+        make_levels(Device("d", models["sinh"]), keywords.pop("count"), 0.1, **keywords)
 
 
 def test_importing_devices_leaves_sympy_alone() -> None:
@@ -131,7 +131,7 @@ def test_what_a_fit_does_not_know_stays_with_the_device(tmp_path: Path) -> None:
     """An infinite standard error is no missing one: the parameter was fitted, not fixed."""
     device = Device(
         "mine",
-        MODELS["vteam"],
+        models["vteam"],
         {"r_on": 50.0, "k_set": 0.3},
         {"r_on": 0.1, "k_set": np.inf},
         meta={"converged": False},
@@ -146,17 +146,17 @@ def test_what_a_fit_does_not_know_stays_with_the_device(tmp_path: Path) -> None:
 
 @given(
     st.dictionaries(
-        st.sampled_from([row.name for row in MODELS["yakopcic"].parameters]),
+        st.sampled_from([row.name for row in models["yakopcic"].parameters]),
         st.one_of(st.floats(0.0, allow_nan=False), st.just(np.inf)),
     ),
     st.dictionaries(
-        st.sampled_from([row.name for row in MODELS["yakopcic"].parameters]), st.text(max_size=20)
+        st.sampled_from([row.name for row in models["yakopcic"].parameters]), st.text(max_size=20)
     ),
 )
 def test_errors_and_reasons_survive_the_file(
     tmp_path_factory: pytest.TempPathFactory, stderr: dict, reasons: dict
 ) -> None:
-    device = Device("d", MODELS["yakopcic"], {}, stderr, unidentified=reasons)
+    device = Device("d", models["yakopcic"], {}, stderr, unidentified=reasons)
     path = tmp_path_factory.mktemp("d") / "d.toml"
     assert load_device(save_device(device, path)) == device
 

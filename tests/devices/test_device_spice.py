@@ -14,27 +14,27 @@ from memtwin.circuits.ngspice.pool import call
 from memtwin.data.errors import InputError
 from memtwin.devices.device import Device, load_device, shipped_devices
 from memtwin.devices.dynamics.simulate import simulate
-from memtwin.devices.models import MODELS
+from memtwin.devices.models import models
 from memtwin.devices.printing import ngspice as spice
 
 RATES = {"k_set": 30.0, "k_reset": 30.0}
 YAKOPCIC = {"a_p": 1e-3, "a_n": 1e-3, "A_p": 10.0, "A_n": 10.0, "r_s": 50.0}
 # name -> model, parameters, amplitude [V], period [s], x0, largest |di|/imax, reltol
 CASES: dict[str, tuple[Device, float, float, float, float, str]] = {
-    "vteam": (Device("d", MODELS["vteam"], RATES), 1.2, 1.0, 0.2, 1e-3, "1e-7"),
-    "vteam r_s": (Device("d", MODELS["vteam"], RATES | {"r_s": 1e3}), 1.2, 1.0, 0.2, 1e-3, "1e-8"),
+    "vteam": (Device("d", models["vteam"], RATES), 1.2, 1.0, 0.2, 1e-3, "1e-7"),
+    "vteam r_s": (Device("d", models["vteam"], RATES | {"r_s": 1e3}), 1.2, 1.0, 0.2, 1e-3, "1e-8"),
     "vteam_asymmetric": (
-        Device("d", MODELS["vteam_asymmetric"], RATES),
+        Device("d", models["vteam_asymmetric"], RATES),
         1.2,
         1.0,
         0.2,
         1e-3,
         "1e-7",
     ),
-    "vteam_kvatinsky": (Device("d", MODELS["vteam_kvatinsky"], RATES), 1.2, 1.0, 0.2, 1e-3, "1e-7"),
-    "vteam_exp": (Device("d", MODELS["vteam_exp"], RATES), 1.2, 1.0, 0.2, 1e-4, "1e-7"),
+    "vteam_kvatinsky": (Device("d", models["vteam_kvatinsky"], RATES), 1.2, 1.0, 0.2, 1e-3, "1e-7"),
+    "vteam_exp": (Device("d", models["vteam_exp"], RATES), 1.2, 1.0, 0.2, 1e-4, "1e-7"),
     "vteam_exp_asymmetric": (
-        Device("d", MODELS["vteam_exp_asymmetric"], RATES),
+        Device("d", models["vteam_exp_asymmetric"], RATES),
         1.2,
         1.0,
         0.2,
@@ -42,27 +42,27 @@ CASES: dict[str, tuple[Device, float, float, float, float, str]] = {
         "1e-7",
     ),
     "vteam_exp_kvatinsky": (
-        Device("d", MODELS["vteam_exp_kvatinsky"], RATES | {"r_s": 500.0}),
+        Device("d", models["vteam_exp_kvatinsky"], RATES | {"r_s": 500.0}),
         1.2,
         1.0,
         0.2,
         1e-3,
         "1e-7",
     ),
-    "yakopcic": (Device("d", MODELS["yakopcic"], YAKOPCIC), 1.2, 1.0, 0.2, 1e-4, "1e-7"),
+    "yakopcic": (Device("d", models["yakopcic"], YAKOPCIC), 1.2, 1.0, 0.2, 1e-4, "1e-7"),
     "yakopcic scaled": (
-        Device("d", MODELS["yakopcic"], YAKOPCIC, area=1e-3),
+        Device("d", models["yakopcic"], YAKOPCIC, area=1e-3),
         1.2,
         1.0,
         0.2,
         1e-4,
         "1e-7",
     ),
-    "drift_prodromakis": (Device("d", MODELS["drift_prodromakis"]), 1.2, 1.0, 0.3, 1e-3, "1e-7"),
-    "drift_zha": (Device("d", MODELS["drift_zha"], {"r_s": 50.0}), 1.2, 1.0, 0.3, 1e-4, "1e-7"),
-    "stanford r_s": (Device("d", MODELS["stanford"], {"r_s": 5.0}), 1.5, 1.0, 0.3, 1e-3, "1e-8"),
-    "knowm r_s": (Device("d", MODELS["knowm"], {"r_s": 100.0}), 0.5, 0.01, 0.3, 1e-4, "1e-7"),
-    "mms r_s": (Device("d", MODELS["mms"], {"r_s": 500.0}), 2.0, 1.0, 0.3, 1e-4, "1e-7"),
+    "drift_prodromakis": (Device("d", models["drift_prodromakis"]), 1.2, 1.0, 0.3, 1e-3, "1e-7"),
+    "drift_zha": (Device("d", models["drift_zha"], {"r_s": 50.0}), 1.2, 1.0, 0.3, 1e-4, "1e-7"),
+    "stanford r_s": (Device("d", models["stanford"], {"r_s": 5.0}), 1.5, 1.0, 0.3, 1e-3, "1e-8"),
+    "knowm r_s": (Device("d", models["knowm"], {"r_s": 100.0}), 0.5, 0.01, 0.3, 1e-4, "1e-7"),
+    "mms r_s": (Device("d", models["mms"], {"r_s": 500.0}), 2.0, 1.0, 0.3, 1e-4, "1e-7"),
 }
 LOOSE = {
     "drift_biolek_yakopcic": (1e-3, "1e-7"),
@@ -170,10 +170,10 @@ def test_default_options_keep_a_sine_in_range_and_within_a_percent(name: str, po
 
 
 @pytest.mark.spice
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", models)
 def test_frozen_devices_read_the_same(name: str) -> None:
     """Static lines, with the state as a number and as a parameter, and the series resistance."""
-    device = Device("d", MODELS[name], {"r_s": 200.0}, area=0.5)
+    device = Device("d", models[name], {"r_s": 200.0}, area=0.5)
     x = 0.4 if np.isfinite(device.model.state_range[1]) else 3e-4
     v = np.linspace(-0.6, 0.6, 13)
     lines = [
@@ -194,7 +194,7 @@ def test_frozen_devices_read_the_same(name: str) -> None:
 
 
 def test_names_that_reach_a_netlist_are_checked() -> None:
-    device = Device("evil\n.end", MODELS["vteam"])
+    device = Device("evil\n.end", models["vteam"])
     with pytest.raises(InputError, match="name in a netlist"):
         spice.subcircuit(device, "a b")
     with pytest.raises(InputError, match="expression in a netlist"):
@@ -203,7 +203,7 @@ def test_names_that_reach_a_netlist_are_checked() -> None:
 
 
 def test_a_subcircuits_text_can_be_followed_by_more() -> None:
-    text = spice.subcircuit(Device("d", MODELS["vteam"]), "cell")
+    text = spice.subcircuit(Device("d", models["vteam"]), "cell")
     assert text.endswith("\n.ends cell\n")
 
 
@@ -217,15 +217,15 @@ def test_a_subcircuits_third_pin_shows_the_state() -> None:
 
 def test_static_models_have_no_dynamic_subcircuit() -> None:
     with pytest.raises(InputError, match="no dynamics"):
-        spice.subcircuit(Device("d", MODELS["sinh"]))
+        spice.subcircuit(Device("d", models["sinh"]))
 
 
 def test_text_of_a_small_device() -> None:
-    device = Device("d", MODELS["sinh"], {"b": 2.0, "r_s": 5.0}, area=2.0)
+    device = Device("d", models["sinh"], {"b": 2.0, "r_s": 5.0}, area=2.0)
     assert spice.static_elements(device, "7", "w", "b", 1e-4) == [
         "Rs7 w 7s 2.5",
         "B7 7s b I=(1.0*0.0001*sinh((2*v(7s,b))))",
     ]
-    assert spice.static_elements(Device("r", MODELS["resistor"]), "7", "w", "b", 1e-4) == [
+    assert spice.static_elements(Device("r", models["resistor"]), "7", "w", "b", 1e-4) == [
         "R7 w b 10000.0"
     ]

@@ -28,7 +28,7 @@ from memtwin.devices.equations.model_file import (
 from memtwin.devices.equations.vocabulary import FUNCTIONS
 from memtwin.devices.functions import branches
 from memtwin.devices.model import SERIES, CompactModel, Parameter, symbols
-from memtwin.devices.models import MODELS
+from memtwin.devices.models import models
 from memtwin.devices.printing import ngspice
 from memtwin.devices.printing.verilog_a import module
 
@@ -78,7 +78,7 @@ window = "decay*(1 - beyond/where(v >= 0, 1 - x_p, 1 - x_n))"
 YAKOPCIC += "\n".join(
     f"{row.name} = {{ unit = '{row.unit}', default = {row.default}, bounds = [{row.lower}, {row.upper}],"
     f" log = {str(row.log).lower()}, fixed = {str(row.fixed).lower()}, meaning = '{row.meaning}' }}"
-    for row in MODELS["yakopcic"].parameters[:-1]
+    for row in models["yakopcic"].parameters[:-1]
 )
 
 TYPED = {"vteam": VTEAM, "yakopcic": YAKOPCIC}
@@ -100,7 +100,7 @@ def read_or_refused(load, *arguments):
 
 @pytest.mark.parametrize("name", TYPED)
 def test_typed_equations_are_those_declared_in_python(name: str) -> None:
-    typed, own = parse_model(parse_toml(TYPED[name], name), name), MODELS[name]
+    typed, own = parse_model(parse_toml(TYPED[name], name), name), models[name]
     assert typed == replace(own, name=typed.name)
     v, x = np.linspace(-1.7, 1.7, 35), np.linspace(0.0, 1.0, 11)[:, None]
     for p in ({}, {"r_s": 300.0, own.names[0]: 1.5 * own.parameters[0].default}):
@@ -112,15 +112,15 @@ def test_typed_equations_are_those_declared_in_python(name: str) -> None:
     assert module(typed, "mine") == module(own, "mine")
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", models)
 def test_every_model_is_the_same_once_written_and_read(name: str, tmp_path: Path) -> None:
-    mine = replace(MODELS[name], name="mine")
+    mine = replace(models[name], name="mine")
     again = load_model(save_model(mine, tmp_path / "mine.toml"))
     assert again == mine
     assert str(again.rate_expr) == str(mine.rate_expr)  # what a device's digest is made of
     assert module(again) == module(mine)
     assert parse_model_text(model_text(mine), "text") == mine
-    assert model_text(MODELS[name]) == name
+    assert model_text(models[name]) == name
 
 
 ARITHMETIC = {

@@ -23,7 +23,7 @@ from memtwin.devices.fitting.result import load_fit, save_fit
 from memtwin.devices.fitting.search import descend, latin_hypercube
 from memtwin.devices.fitting.space import Prior, make_space
 from memtwin.devices.fitting.sweep_checks import check_sweeps, loop_area, set_sense
-from memtwin.devices.models import MODELS
+from memtwin.devices.models import models
 
 TRUTH = {
     "a_p": 2e-5,
@@ -54,7 +54,7 @@ def triangle(high, low, points):
 def make_sweep(parameters=TRUTH, *, name="synthetic", points=201, x0=0.2, noise=0.0, seed=0):
     v = triangle(1.0, -1.2, points)
     t = np.linspace(0.0, 20.0, points)
-    i = simulate(Device("d", MODELS["yakopcic"], parameters), t, v, x0).i
+    i = simulate(Device("d", models["yakopcic"], parameters), t, v, x0).i
     rng = np.random.default_rng(seed)
     i = i * (1.0 + noise * rng.standard_normal(points)) + noise * 1e-6 * rng.standard_normal(points)
     return Sweep(name, t, v, i, np.zeros(points, bool))
@@ -67,12 +67,12 @@ def clean():
 
 @pytest.fixture(scope="module")
 def result(clean):
-    return fit(MODELS["yakopcic"], clean, fixed=SHAPE, **QUICK)
+    return fit(models["yakopcic"], clean, fixed=SHAPE, **QUICK)
 
 
 def test_the_fast_response_agrees_with_the_adaptive_simulator():
     sweep = make_sweep(points=401)
-    model = MODELS["yakopcic"]
+    model = models["yakopcic"]
     p = {name: np.array([value]) for name, value in {**model.defaults, **TRUTH}.items()}
     errors = []
     for substeps in (1, 2, 4):
@@ -87,7 +87,7 @@ def test_the_fast_response_agrees_with_the_adaptive_simulator():
     "name", ["yakopcic", pytest.param("yakopcic2020", marks=pytest.mark.slow), "vteam_exp"]
 )
 def test_slopes_are_those_of_the_response(name):
-    model = MODELS[name]
+    model = models[name]
     sweep = make_sweep(points=61)
     values = model.defaults | {key: value for key, value in TRUTH.items() if key in model.names}
     values |= SLOW.get(name, {})
@@ -112,7 +112,7 @@ def test_slopes_are_those_of_the_response(name):
 
 
 def test_sets_side_by_side_do_not_touch_each_other():
-    model, sweep = MODELS["yakopcic"], make_sweep()
+    model, sweep = models["yakopcic"], make_sweep()
     p = {name: np.full(3, value) for name, value in {**model.defaults, **TRUTH}.items()}
     p["b_p"] = np.array([3.0, 4.0, 5.0])
     x0 = np.array([0.1, 0.2, 0.3])
@@ -135,11 +135,11 @@ def test_known_parameters_come_back(result):
 def test_the_same_answer_for_any_number_of_workers():
     settings = {"fixed": SHAPE, "starts": 18, "candidates": 20, "seed": 3, "steps": 18}
     clean = make_sweep(points=81)
-    alone = fit(MODELS["yakopcic"], clean, **settings)
+    alone = fit(models["yakopcic"], clean, **settings)
     steps = []
     with ThreadPoolExecutor(2) as pool:
         shared = fit(
-            MODELS["yakopcic"],
+            models["yakopcic"],
             clean,
             executor=pool,
             progress=lambda done, total: steps.append((done, total)),
@@ -184,7 +184,7 @@ def test_joint_fit_shares_parameters_and_keeps_states(clean):
     other = make_sweep(name="second", x0=0.6, points=81)
     near = {name: 1.2 * value for name, value in TRUTH.items() if name not in SHAPE}
     result = fit(
-        MODELS["yakopcic"],
+        models["yakopcic"],
         [clean, other],
         fixed=SHAPE,
         start={**near, "x0_1": 0.3, "x0_2": 0.4},
@@ -196,13 +196,13 @@ def test_joint_fit_shares_parameters_and_keeps_states(clean):
 
 def test_unidentifiable_parameters_are_named(clean):
     positive = Sweep("half", clean.t[:36], clean.v[:36], clean.i[:36], clean.censored[:36])
-    result = fit(MODELS["yakopcic"], positive, fixed=SHAPE, **QUICK)
+    result = fit(models["yakopcic"], positive, fixed=SHAPE, **QUICK)
     assert {"a_n", "b_n", "A_n", "v_n"} <= set(result.unidentified)
     assert "r_s" not in result.unidentified
 
 
 def test_a_prior_pulls(clean, result):
-    pulled = fit(MODELS["yakopcic"], clean, fixed=SHAPE, priors={"b_p": Prior(5.0, 1e-5)}, **QUICK)
+    pulled = fit(models["yakopcic"], clean, fixed=SHAPE, priors={"b_p": Prior(5.0, 1e-5)}, **QUICK)
     assert pulled.parameters["b_p"] == pytest.approx(5.0, rel=1e-3)
     assert pulled.cost > result.cost
 
@@ -213,14 +213,14 @@ def test_censored_points_do_not_count(clean):
     cut = np.zeros(len(wrong), bool)
     cut[18:24] = True
     result = fit(
-        MODELS["yakopcic"], Sweep("cut", clean.t, clean.v, wrong, cut), fixed=SHAPE, **QUICK
+        models["yakopcic"], Sweep("cut", clean.t, clean.v, wrong, cut), fixed=SHAPE, **QUICK
     )
     assert result.parameters["r_s"] == pytest.approx(300.0, rel=0.03)
 
 
 def test_a_known_tester_is_not_fitted_again(clean):
     tested = replace(clean, meta={"r_tester": 200.0})
-    result = fit(MODELS["yakopcic"], tested, fixed=SHAPE, **QUICK)
+    result = fit(models["yakopcic"], tested, fixed=SHAPE, **QUICK)
     assert result.parameters["r_s"] == pytest.approx(100.0, rel=0.05)
 
 
@@ -244,7 +244,7 @@ def test_robust_loss_bends_like_soft_l1(clean):
 
 
 def test_bad_settings_name_themselves(clean):
-    model = MODELS["yakopcic"]
+    model = models["yakopcic"]
     with pytest.raises(InputError, match=r"outside its bounds .* widen the bounds"):
         fit(model, clean, start={"b_p": 99.0})
     with pytest.raises(InputError, match="not free"):
@@ -325,7 +325,7 @@ def test_profiles_agree_with_standard_errors_where_the_cost_is_a_parabola():
     noisy = make_sweep(noise=0.01, points=101)
     loss = Loss("error", relative=0.01, floor=1e-8)
     settings = {"fixed": SHAPE | {"A_p": 3.0, "A_n": 1.0}, "loss": loss, **QUICK}
-    fitted = fit(MODELS["yakopcic"], noisy, **settings)
+    fitted = fit(models["yakopcic"], noisy, **settings)
     curve = profile(fitted, "r_s", points=13, steps=15)
     assert curve.interval[0] < fitted.parameters["r_s"] < curve.interval[1]
     half = 0.5 * (curve.interval[1] - curve.interval[0])
@@ -437,7 +437,7 @@ def test_auto_on_a_measured_device():
     scores = {name: held.score for name, held in result.held_out.items()}
     assert result.best.model.name == min(names, key=lambda name: scores[name])
     for name, held in result.held_out.items():
-        foretold = fit(MODELS[name], sweeps[0], **settings).predict(sweeps[1])
+        foretold = fit(models[name], sweeps[0], **settings).predict(sweeps[1])
         residual, _ = loss.residuals(foretold[:, None], sweeps[1])
         alone = float(np.sqrt(np.mean(residual**2)))
         assert held.least * (1 - 1e-9) <= alone <= held.most * (1 + 1e-9)
@@ -460,7 +460,7 @@ def test_nothing_to_compare_and_nothing_that_fits(clean):
 
 
 def test_the_cube_is_a_round_trip(clean, rng):
-    space = make_space(MODELS["yakopcic"], [clean], Loss())
+    space = make_space(models["yakopcic"], [clean], Loss())
     z = rng.random((5, len(space.names)))
     np.testing.assert_allclose(space.points(space.values(z)), z, atol=1e-9)
     step = 1e-6

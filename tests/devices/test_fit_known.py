@@ -26,7 +26,7 @@ from memtwin.devices.fitting.quality import (
 )
 from memtwin.devices.fitting.result import load_fit, save_fit
 from memtwin.devices.fitting.space import make_space
-from memtwin.devices.models import MODELS
+from memtwin.devices.models import models
 
 
 def autoregressive(rng, count, rho, runs=1):
@@ -48,7 +48,7 @@ def sweep():
 
 @pytest.fixture(scope="module")
 def found(sweep):
-    return fit(MODELS["sinh"], sweep, starts=2, candidates=8, steps=10)
+    return fit(models["sinh"], sweep, starts=2, candidates=8, steps=10)
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.5, 0.78, 0.9])
@@ -101,7 +101,7 @@ def test_a_fit_inflates_its_errors_by_the_effective_points(found):
     freedom = found.effective_points - len(moving)
     noise = 2.0 * found.cost / max(freedom, 1.0)
     space = replace(
-        make_space(MODELS["sinh"], found.sweeps, found.loss, bounds=dict(found.bounds)),
+        make_space(models["sinh"], found.sweeps, found.loss, bounds=dict(found.bounds)),
         substeps=found.substeps,
     )
     end = space.points(
@@ -117,7 +117,7 @@ def test_a_fit_inflates_its_errors_by_the_effective_points(found):
 
 def test_a_bound_that_was_hit_is_named_with_the_remedy(sweep):
     held = fit(
-        MODELS["sinh"],
+        models["sinh"],
         sweep,
         bounds={"b": (0.1, 0.5), "r_s": (0.0, 1e4)},
         starts=2,
@@ -157,10 +157,10 @@ def test_starts_that_end_apart_are_alternatives():
     v = np.abs(np.sin(np.pi * t))
     i = 1e-5 * v * np.where(t < 0.5, 0.2, 1.0)
     half = Sweep("half", t, v, i, np.zeros(81, bool))
-    result = fit(MODELS["yakopcic"], half, starts=6, candidates=32, steps=20)
+    result = fit(models["yakopcic"], half, starts=6, candidates=32, steps=20)
     for end in result.ends:
         assert end.cost >= result.cost * (1.0 - 1e-9)
-        assert set(end.parameters) == set(MODELS["yakopcic"].names)
+        assert set(end.parameters) == set(models["yakopcic"].names)
     costs = [end.cost for end in result.ends]
     assert costs == sorted(costs)
     for name in ("a_n", "b_n", "A_n"):
@@ -204,7 +204,7 @@ def test_models_that_describe_nothing_get_a_warning_and_no_winner(monkeypatch, s
     calls = []
 
     class Fake:
-        model, loss, ends = MODELS["sinh"], Loss("linear"), ()
+        model, loss, ends = models["sinh"], Loss("linear"), ()
 
         def predict(self, sweep):
             return -0.3 * sweep.i[::-1]
@@ -225,7 +225,7 @@ def test_a_model_that_does_not_describe_its_own_sweep_warns(sweep):
     loop = replace(sweep, i=1e-4 * sweep.v * np.where(np.gradient(sweep.v) > 0.0, 0.2, 1.0))
     bent = {"b": (8.0, 10.0)}
     few = {"starts": 2, "candidates": 8, "steps": 10}
-    result = fit(MODELS["sinh"], loop, loss="linear", bounds=bent, series=False, **few)
+    result = fit(models["sinh"], loop, loss="linear", bounds=bent, series=False, **few)
     (warning,) = (text for text in result.warnings if "no better than a resistor" in text)
     assert warning.startswith("loop: model sinh describes")
 
@@ -241,10 +241,10 @@ def measured(radius, number):
 def test_a_restart_from_its_own_end_gains_nothing():
     """On a ridge of the Yakopcic model: 151 points of a Nb:SrTiO3 loop."""
     loop, few = measured(32, "020"), {"loss": Loss(floor=1e-9), "steps": 25}
-    first = fit(MODELS["yakopcic"], loop, starts=8, candidates=48, **few)
+    first = fit(models["yakopcic"], loop, starts=8, candidates=48, **few)
     assert first.converged
     own = {name: {**first.parameters, "x0_1": first.x0[0]}[name] for name in first.names}
-    again = fit(MODELS["yakopcic"], loop, starts=1, candidates=1, start=own, **few)
+    again = fit(models["yakopcic"], loop, starts=1, candidates=1, start=own, **few)
     assert again.cost > 0.998 * first.cost
     for name in set(first.names) - set(first.unidentified):
         moved = abs({**again.parameters, "x0_1": again.x0[0]}[name] - own[name])
@@ -256,9 +256,9 @@ def test_a_restart_from_its_own_end_gains_nothing():
 def test_equal_devices_agree_or_are_said_not_to_be_known():
     few = {"loss": Loss(floor=1e-9), "starts": 8, "candidates": 48, "steps": 25}
     fits = [
-        fit(MODELS["yakopcic"], measured(100, number), **few) for number in ("003", "006", "012")
+        fit(models["yakopcic"], measured(100, number), **few) for number in ("003", "006", "012")
     ]
-    for name in MODELS["yakopcic"].names:
+    for name in models["yakopcic"].names:
         known = [one for one in fits if name in one.names and name not in one.unidentified]
         values = np.array([one.parameters[name] for one in known])
         errors = np.array([one.stderr[name] for one in known])

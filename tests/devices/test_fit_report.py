@@ -6,7 +6,7 @@ from memtwin.circuits.programming.table import extrapolations
 from memtwin.data.store import read_record, write_record
 from memtwin.devices.device import Device
 from memtwin.devices.levels import make_levels
-from memtwin.devices.models import MODELS
+from memtwin.devices.models import models
 from memtwin.devices.printing.ngspice import subcircuit
 from memtwin.training.runs.record import device_tree
 from memtwin.training.runs.report import passages
@@ -14,7 +14,7 @@ from memtwin.training.runs.wording import device_text
 
 DEVICE = Device(
     "mine",
-    MODELS["vteam"],
+    models["vteam"],
     {"k_set": 0.3, "r_on": 1000.0},
     {"k_set": np.inf, "r_on": 2.5, "v_set": 0.1},
     meta={"converged": False},

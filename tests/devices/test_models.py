@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from memtwin.data.errors import InputError
 from memtwin.devices.device import load_device, shipped_devices
 from memtwin.devices.model import SERIES, CompactModel, Parameter, symbols
-from memtwin.devices.models import MODELS
+from memtwin.devices.models import models
 from memtwin.devices.models.mms import pulse_response
 from memtwin.devices.series import inner_voltage
 
-DYNAMIC = [name for name in MODELS if MODELS[name].rate_expr is not None]
+DYNAMIC = [name for name in models if models[name].rate_expr is not None]
 SETS = [name for name in shipped_devices() if load_device(name).meta.get("kind") == "published"]
 V = np.linspace(-1.7, 1.7, 18)  # off 0, where slopes of two-branch models jump
 
@@ -26,9 +26,9 @@ def some_states(model: CompactModel) -> np.ndarray:
 
 
 @pytest.mark.parametrize("r_s", [0.0, 70.0])
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", models)
 def test_derivatives_are_those_of_the_functions(name: str, r_s: float) -> None:
-    model = MODELS[name]
+    model = models[name]
     p, x = {"r_s": r_s}, some_states(model)
     h = 1e-6 * x.max()
 
@@ -62,9 +62,9 @@ def test_derivatives_are_those_of_the_functions(name: str, r_s: float) -> None:
             )
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", models)
 def test_is_passive_and_carries_nothing_at_rest(name: str) -> None:
-    model = MODELS[name]
+    model = models[name]
     x = some_states(model)
     assert (model.current(0.0, x, {}) == 0.0).all()
     i = model.current(V, x, {})
@@ -72,11 +72,11 @@ def test_is_passive_and_carries_nothing_at_rest(name: str) -> None:
     assert (model.didv(V, x, {}) >= 0).all()
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", models)
 @settings(max_examples=30, deadline=None)
 @given(v=st.floats(-100.0, 100.0), share=st.floats(0.0, 1.0))
 def test_any_voltage_gives_numbers(name: str, v: float, share: float) -> None:
-    model = MODELS[name]
+    model = models[name]
     x = share * (1.0 if np.isfinite(model.state_range[1]) else 1e-4)
     assert np.isfinite(model.current(v, x, {})).all()
     assert np.isfinite(model.current(v, x, {"r_s": 100.0})).all()
@@ -88,7 +88,7 @@ def test_any_voltage_gives_numbers(name: str, v: float, share: float) -> None:
 
 @pytest.mark.parametrize("name", DYNAMIC)
 def test_positive_voltage_sets_and_no_bound_holds_the_state(name: str) -> None:
-    model = MODELS[name]
+    model = models[name]
     inside = np.array([0.1, 0.5, 0.9])
     assert (model.rate(1.5, inside, {}) >= 0).all()
     assert (model.rate(-1.5, inside, {}) <= 0).all()
@@ -99,15 +99,15 @@ def test_positive_voltage_sets_and_no_bound_holds_the_state(name: str) -> None:
 @pytest.mark.parametrize("name", DYNAMIC)
 def test_states_outside_are_pulled_back_or_left(name: str) -> None:
     """A simulator that does not clip must not see the state run away."""
-    model = MODELS[name]
+    model = models[name]
     edge = 1.0 if name.startswith("knowm") else 0.0  # knowm's ends depend on the voltage
     assert model.rate(1.5, 1.001, {}) <= 1e-2 * abs(model.rate(1.5, 0.5, {})) * (1 - edge)
     assert model.rate(-1.5, -0.001, {}) >= -1e-2 * abs(model.rate(-1.5, 0.5, {})) * (1 - edge)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", models)
 def test_state_inverts_the_current(name: str) -> None:
-    model = MODELS[name]
+    model = models[name]
     x = some_states(model)[:, 0]
     for p in ({}, {"r_s": 40.0}):
         for v in (0.2, -0.3):
@@ -123,7 +123,7 @@ def test_state_inverts_the_current(name: str) -> None:
     b=st.floats(0.05, 25),
 )
 def test_series_resistance_takes_its_share(v: float, x: float, r_s: float, b: float) -> None:
-    model, p = MODELS["yakopcic"], {"b_p": b, "b_n": b, "a_p": 1e-3, "a_n": 1e-3}
+    model, p = models["yakopcic"], {"b_p": b, "b_n": b, "a_p": 1e-3, "a_n": 1e-3}
     i = model.current(v, x, p | {"r_s": r_s})
     np.testing.assert_allclose(model.current(v - i * r_s, x, p), i, rtol=1e-7, atol=1e-18)
 
@@ -164,7 +164,7 @@ def test_published_sets_say_where_they_are_from(name: str) -> None:
 
 
 def test_parameters_broadcast_with_voltage_and_state() -> None:
-    model = MODELS["vteam"]
+    model = models["vteam"]
     r_on = np.array([1e3, 2e3, 3e3])
     i = model.current(V[:, None], 0.4, {"r_on": r_on})
     assert i.shape == (18, 3)
@@ -172,16 +172,16 @@ def test_parameters_broadcast_with_voltage_and_state() -> None:
 
 
 def test_models_travel_between_processes() -> None:
-    model = MODELS["yakopcic"]
+    model = models["yakopcic"]
     expected = model.current(0.5, 0.3, {})
     assert pickle.loads(pickle.dumps(model)).current(0.5, 0.3, {}) == expected
 
 
 def test_unknown_names_are_refused_with_the_nearest() -> None:
     with pytest.raises(InputError, match="did you mean 'yakopcic'"):
-        MODELS["yakopcik"]
+        models["yakopcik"]
     with pytest.raises(InputError, match="did you mean 'r_off'"):
-        MODELS["vteam"].current(0.1, 0.5, {"roff": 1.0})
+        models["vteam"].current(0.1, 0.5, {"roff": 1.0})
 
 
 def test_a_declaration_must_explain_its_symbols() -> None:

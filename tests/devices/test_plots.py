@@ -15,7 +15,7 @@ from memtwin.devices.device import load_device
 from memtwin.devices.fitting.fit import fit
 from memtwin.devices.fitting.profile import Profile
 from memtwin.devices.levels import make_levels
-from memtwin.devices.models import MODELS
+from memtwin.devices.models import models
 from memtwin.devices.pulses.response import fit_spread
 from memtwin.training.runs.plots import write_histogram
 
@@ -25,7 +25,7 @@ def result():
     t = np.linspace(0.0, 1.0, 41)
     v = np.sin(2 * np.pi * t)
     sweep = Sweep("resistor", t, v, 1e-3 * np.sinh(2.0 * v) / 2.0, np.zeros(41, bool))
-    return fit(MODELS["sinh"], sweep, starts=2, candidates=8, steps=10)
+    return fit(models["sinh"], sweep, starts=2, candidates=8, steps=10)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from memtwin.data.errors import InputError
 from memtwin.devices.device import Device, load_device
 from memtwin.devices.dynamics.simulate import simulate
 from memtwin.devices.levels import make_levels
-from memtwin.devices.models import MODELS
+from memtwin.devices.models import models
 from memtwin.devices.models.mms import pulse_response
 from memtwin.devices.pulses.trapezoid import (
     Pulse,
@@ -20,7 +20,7 @@ from memtwin.devices.pulses.trapezoid import (
 
 def device() -> Device:
     p = {"a_p": 1e-3, "a_n": 1e-3, "A_p": 1e4, "A_n": 1e4, "r_s": 50.0}
-    return Device("test", MODELS["yakopcic"], p)
+    return Device("test", models["yakopcic"], p)
 
 
 def test_a_pulse_does_what_its_waveform_does() -> None:
@@ -84,14 +84,14 @@ def test_cost_table_is_that_of_the_simulated_staircases() -> None:
 
 
 def test_fitted_voltages_are_used_where_they_are_known() -> None:
-    d = Device("test", MODELS["yakopcic"], device().parameters, meta={"v_max": 0.9, "v_min": -1.3})
+    d = Device("test", models["yakopcic"], device().parameters, meta={"v_max": 0.9, "v_min": -1.3})
     assert choose_pulse(d, 0.1, 0.9).v == 0.9
     assert choose_pulse(d, 0.9, 0.1).v == -1.3
     assert choose_pulse(d, 0.1, 0.9, width=1e-3).width == 1e-3
 
 
 def test_impossible_writes_are_refused_with_the_reason() -> None:
-    static = make_levels(Device("s", MODELS["sinh"]), 4, 0.2, g_min=1e-6, g_max=1e-5)
+    static = make_levels(Device("s", models["sinh"]), 4, 0.2, g_min=1e-6, g_max=1e-5)
     with pytest.raises(InputError, match="no dynamics"):
         write_cost(static)
     with pytest.raises(InputError, match="wrong sign"):

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from memtwin.devices.models import MODELS
+from memtwin.devices.models import models
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 recovery = importlib.import_module("recovery")
-DYNAMIC = [name for name in MODELS if MODELS[name].rate_expr is not None]
+DYNAMIC = [name for name in models if models[name].rate_expr is not None]
 
 
 def test_every_dynamic_model_has_a_case():
     assert set(recovery.CASES) == set(DYNAMIC)
     for name, case in recovery.CASES.items():
-        assert {*case.truth, *case.held} <= set(MODELS[name].names), name
+        assert {*case.truth, *case.held} <= set(models[name].names), name
 
 
 def test_errors_are_counted_where_they_are(monkeypatch):

@@ -8,7 +8,7 @@ from memtwin.data.errors import InputError
 from memtwin.devices.device import Device, load_device
 from memtwin.devices.dynamics import simulate as simulate_module
 from memtwin.devices.dynamics.simulate import simulate
-from memtwin.devices.models import MODELS
+from memtwin.devices.models import models
 from memtwin.devices.models.mms import pulse_response
 
 CASES = {
@@ -44,7 +44,7 @@ def reference(device: Device, t: np.ndarray, v: np.ndarray, x0: float) -> np.nda
 
 @pytest.mark.parametrize("name", CASES)
 def test_agrees_with_scipy_by_both_methods(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    device = Device("d", MODELS[name], CASES[name])
+    device = Device("d", models[name], CASES[name])
     t, v = T[::3], V[::3]
     expected = reference(device, t, v, 0.3)
     whole = simulate(device, t, v, 0.3)
@@ -59,7 +59,7 @@ def test_agrees_with_scipy_by_both_methods(name: str, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("name", CASES)
 def test_tolerance_is_kept(name: str) -> None:
-    device = Device("d", MODELS[name], CASES[name])
+    device = Device("d", models[name], CASES[name])
     fine = simulate(device, T, V, 0.3, rtol=1e-10, atol=1e-13)
     for rtol in (1e-4, 1e-6):
         assert (
@@ -69,7 +69,7 @@ def test_tolerance_is_kept(name: str) -> None:
 
 
 def test_many_devices_are_as_each_alone(rng: np.random.Generator) -> None:
-    device = Device("d", MODELS["yakopcic"], CASES["yakopcic"])
+    device = Device("d", models["yakopcic"], CASES["yakopcic"])
     v_p = rng.uniform(0.3, 0.8, 100)
     x0 = rng.uniform(0.05, 0.9, 100)
     many = simulate(device, T, V, x0, parameters={"v_p": v_p})
@@ -81,7 +81,7 @@ def test_many_devices_are_as_each_alone(rng: np.random.Generator) -> None:
 
 
 def test_devices_and_parameter_sets_broadcast() -> None:
-    device = Device("d", MODELS["vteam"], CASES["vteam"])
+    device = Device("d", models["vteam"], CASES["vteam"])
     trace = simulate(
         device, T, V, np.array([[0.2], [0.5]]), parameters={"r_s": [0.0, 100.0, 200.0]}
     )
@@ -135,7 +135,7 @@ def test_the_published_vteam_set_has_a_closed_form(v: float) -> None:
 
 
 def test_metastable_switches_relax_exponentially() -> None:
-    device = Device("d", MODELS["knowm"], {"tau": 1e-3})
+    device = Device("d", models["knowm"], {"tau": 1e-3})
     t = np.linspace(0, 5e-3, 11)
     trace = simulate(device, t, np.full(11, 0.27), 0.1, rtol=1e-9)  # half of the switches per tau
     off = 1 / (1 + np.exp(2 * 0.27 / (8.617333262e-5 * 298.5)))
@@ -147,19 +147,19 @@ def test_metastable_switches_relax_exponentially() -> None:
 
 def test_fast_devices_in_long_intervals_are_followed() -> None:
     """Six orders of magnitude between the device and the samples."""
-    device = Device("d", MODELS["vteam_asymmetric"], {"k_set": 1e6, "k_reset": 1e6})
+    device = Device("d", models["vteam_asymmetric"], {"k_set": 1e6, "k_reset": 1e6})
     x0 = np.linspace(0.01, 0.99, 200)
     trace = simulate(device, [0.0, 1.0, 2.0, 3.0], [0.0, 1.5, 0.0, -1.5], x0)
     assert trace.x[:, 1].min() > 0.999
     assert trace.x[:, 3].max() < 0.001
 
 
-@pytest.mark.parametrize("name", [n for n in MODELS if MODELS[n].rate_expr is not None])
+@pytest.mark.parametrize("name", [n for n in models if models[n].rate_expr is not None])
 def test_states_stay_inside_and_no_energy_comes_out(name: str, rng: np.random.Generator) -> None:
     """Random walks of the voltage, over five decades of speed at once."""
     t = np.linspace(0.0, 1.0, 40)
     v = np.cumsum(rng.normal(0.0, 0.3, (4, 40)), axis=1).clip(-2.0, 2.0) * (t > 0)
-    device = Device("d", MODELS[name])
+    device = Device("d", models[name])
     for scale in (1e-6, 1e-3, 1.0):
         trace = simulate(device, t * scale, v, rng.uniform(0.0, 1.0, 4))
         assert trace.x.min() >= 0.0
@@ -172,13 +172,13 @@ def test_states_stay_inside_and_no_energy_comes_out(name: str, rng: np.random.Ge
 
 
 def test_static_models_keep_their_state() -> None:
-    trace = simulate(Device("d", MODELS["sinh"], {"b": 3.0}, area=2.0), T, V, 1e-5)
+    trace = simulate(Device("d", models["sinh"], {"b": 3.0}, area=2.0), T, V, 1e-5)
     assert (trace.x == 1e-5).all()
     np.testing.assert_allclose(trace.i, 2 * 1e-5 * np.sinh(3 * V) / 3)
 
 
 def test_area_scales_current_and_not_the_state() -> None:
-    device = Device("d", MODELS["yakopcic"], CASES["yakopcic"])
+    device = Device("d", models["yakopcic"], CASES["yakopcic"])
     one, tenth = simulate(device, T, V, 0.3), simulate(device.scaled(0.1), T, V, 0.3)
     np.testing.assert_array_equal(one.x, tenth.x)
     np.testing.assert_allclose(tenth.i, 0.1 * one.i)
@@ -196,12 +196,12 @@ def test_area_scales_current_and_not_the_state() -> None:
 )
 def test_bad_input_is_refused(t: list, v: list, x0: float, words: str) -> None:
     with pytest.raises(InputError, match=words):
-        simulate(Device("d", MODELS["vteam"]), t, v, x0)
+        simulate(Device("d", models["vteam"]), t, v, x0)
 
 
 def test_progress_is_told() -> None:
     seen: list[tuple[int, int]] = []
-    device = Device("d", MODELS["vteam"])
+    device = Device("d", models["vteam"])
     simulate(
         device, T, V, np.full(60, 0.3), progress=lambda done, total: seen.append((done, total))
     )

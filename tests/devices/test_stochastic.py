@@ -7,7 +7,7 @@ from memtwin.data.errors import InputError
 from memtwin.devices.device import Device
 from memtwin.devices.dynamics.simulate import simulate
 from memtwin.devices.dynamics.switches import simulate_switches
-from memtwin.devices.models import MODELS
+from memtwin.devices.models import models
 
 T = np.linspace(0.0, 2e-3, 81)
 V = 0.35 * np.sin(2 * np.pi * 500 * T)
@@ -15,7 +15,7 @@ V = 0.35 * np.sin(2 * np.pi * 500 * T)
 
 @pytest.mark.parametrize("r_s", [0.0, 100.0])
 def test_many_switches_follow_the_deterministic_model(rng: np.random.Generator, r_s: float) -> None:
-    device = Device("d", MODELS["knowm"], {"r_s": r_s}, area=0.5)
+    device = Device("d", models["knowm"], {"r_s": r_s}, area=0.5)
     expected = simulate(device, T, V, 0.4)
     found = simulate_switches(device, T, V, np.full(50, 0.4), switches=20_000, rng=rng)
     np.testing.assert_allclose(found.x.mean(axis=0), expected.x, atol=3e-3)
@@ -25,7 +25,7 @@ def test_many_switches_follow_the_deterministic_model(rng: np.random.Generator, 
 
 
 def test_spread_falls_with_the_root_of_their_number(rng: np.random.Generator) -> None:
-    device = Device("d", MODELS["knowm"])
+    device = Device("d", models["knowm"])
     t, v = np.array([0.0, 1e-4, 2e-4]), np.full(3, 0.27)
     spread = [
         simulate_switches(device, t, v, np.full(3000, 0.5), switches=n, rng=rng).x[:, -1].std()
@@ -38,7 +38,7 @@ def test_spread_falls_with_the_root_of_their_number(rng: np.random.Generator) ->
 
 
 def test_states_are_whole_switches_and_seeded() -> None:
-    device = Device("d", MODELS["knowm"])
+    device = Device("d", models["knowm"])
     one, two = (
         simulate_switches(device, T, V, 0.5, switches=10, rng=np.random.default_rng(3))
         for _ in "ab"
@@ -49,8 +49,8 @@ def test_states_are_whole_switches_and_seeded() -> None:
 
 def test_other_models_have_none(rng: np.random.Generator) -> None:
     with pytest.raises(InputError, match="only knowm"):
-        simulate_switches(Device("d", MODELS["vteam"]), T, V, 0.5, switches=5, rng=rng)
+        simulate_switches(Device("d", models["vteam"]), T, V, 0.5, switches=5, rng=rng)
     with pytest.raises(InputError, match="at least 1"):
-        simulate_switches(Device("d", MODELS["knowm"]), T, V, 0.5, switches=0, rng=rng)
+        simulate_switches(Device("d", models["knowm"]), T, V, 0.5, switches=0, rng=rng)
     with pytest.raises(InputError, match="expected rising t"):
-        simulate_switches(Device("d", MODELS["knowm"]), T, V[:3], 0.5, switches=5, rng=rng)
+        simulate_switches(Device("d", models["knowm"]), T, V[:3], 0.5, switches=5, rng=rng)

@@ -11,7 +11,7 @@ from memtwin.data.catalogue import fetch
 from memtwin.data.errors import InputError
 from memtwin.data.importers.arrays import read_relaxation, read_table
 from memtwin.data.measurement import Relaxation
-from memtwin.devices.models import MODELS
+from memtwin.devices.models import models
 from memtwin.devices.spread.relaxation import PcmDrift, fit_relaxation
 from memtwin.devices.spread.variability import (
     Endurance,
@@ -184,8 +184,8 @@ def test_impossible_probabilities_and_targets(rng):
 
 def fake_fit(parameters, unidentified=()):
     return SimpleNamespace(
-        model=MODELS["yakopcic"],
-        parameters=MODELS["yakopcic"].defaults | parameters,
+        model=models["yakopcic"],
+        parameters=models["yakopcic"].defaults | parameters,
         unidentified=dict.fromkeys(unidentified, "test"),
     )
 
@@ -200,10 +200,10 @@ def test_sampled_parameters_keep_their_bounds(seed):
     ]
     drawn = parameter_spread(fits).sample(500, rng)
     for name in ("a_p", "b_p"):
-        row = MODELS["yakopcic"].parameter(name)
+        row = models["yakopcic"].parameter(name)
         assert (drawn[name] >= row.lower).all()
         assert (drawn[name] <= row.upper).all()
-    assert set(drawn) == set(MODELS["yakopcic"].names)
+    assert set(drawn) == set(models["yakopcic"].names)
     assert np.ptp(drawn["v_p"]) == 0
 
 

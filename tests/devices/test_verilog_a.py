@@ -14,7 +14,7 @@ from memtwin.data.errors import InputError
 from memtwin.devices.device import load_device, shipped_devices
 from memtwin.devices.dynamics.simulate import simulate
 from memtwin.devices.functions import NUMPY
-from memtwin.devices.models import MODELS
+from memtwin.devices.models import models
 from memtwin.devices.printing.verilog_a import module
 
 PLACES = {"v": (-1.3, 0.7), "x": (0.3, 0.8)}
@@ -57,9 +57,9 @@ def _ternary(text: str) -> str:
     return f"{text[:start]}(({yes.strip()}) if {condition} else ({no.strip()})){text[end + 1 :]}"
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", models)
 def test_printed_equations_give_numpys_values(name: str) -> None:
-    model = MODELS[name]
+    model = models[name]
     text = module(model)
     values = {key: float(value) for key, value in parameters(text).items()}
     current = re.search(r"I\(m, n\) <\+ (.*);", text)
@@ -77,44 +77,44 @@ def test_printed_equations_give_numpys_values(name: str) -> None:
                 assert evaluated(rate[1], names) == pytest.approx(expected, rel=1e-11, abs=1e-300)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", models)
 def test_modules_are_whole(name: str) -> None:
-    documented = module(MODELS[name])
+    documented = module(models[name])
     text = re.sub(r"//.*| from .*;", "", documented)
     assert text.count("(") == text.count(")")
     assert len(re.findall(r"\bbegin\b", text)) == len(re.findall(r"\bend\b", text))
     assert text.count("endfunction") == text.count("analog function")
     assert f"module memtwin_{name}(p, n);" in text
     assert text.rstrip().endswith("endmodule")
-    for row in MODELS[name].parameters:
+    for row in models[name].parameters:
         assert row.meaning in documented
 
 
 def test_bad_module_names_are_refused() -> None:
     for name in ("2fast", "a-b", "module"):
         with pytest.raises(InputError, match="Verilog-A module"):
-            module(MODELS["vteam"], name)
+            module(models["vteam"], name)
 
 
 def test_a_devices_numbers_become_the_defaults() -> None:
-    text = module(MODELS["vteam"], "mine", values={"r_on": 1234.5})
+    text = module(models["vteam"], "mine", values={"r_on": 1234.5})
     assert "parameter real r_on = 1234.5 from" in text
     with pytest.raises(InputError, match="did you mean 'r_on'"):
-        module(MODELS["vteam"], values={"ron": 1.0})
+        module(models["vteam"], values={"ron": 1.0})
 
 
 def test_values_beyond_a_fits_bounds_widen_the_range() -> None:
-    assert "r_on = 0.5 from [0.5:" in module(MODELS["vteam"], values={"r_on": 0.5})
+    assert "r_on = 0.5 from [0.5:" in module(models["vteam"], values={"r_on": 0.5})
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", models)
 def test_names_are_no_keywords_and_differ_in_more_than_case(name: str) -> None:
-    names = parameters(module(MODELS[name]))
+    names = parameters(module(models[name]))
     assert {"area", "x0"} <= set(names)
-    assert len({key.lower() for key in names}) == len(MODELS[name].parameters) + 2
+    assert len({key.lower() for key in names}) == len(models[name].parameters) + 2
     # A card that gives Yakopcic's A_p must not set a_p in a simulator that reads no case.
-    for row in MODELS[name].parameters:
-        twins = [other for other in MODELS[name].names if other.lower() == row.name.lower()]
+    for row in models[name].parameters:
+        twins = [other for other in models[name].names if other.lower() == row.name.lower()]
         assert len(twins) == 1 or row.name.lower() not in {key.lower() for key in names}
     assert not {"release", "exp", "p", "n", "m"} & {key.lower() for key in names}
 
@@ -122,7 +122,7 @@ def test_names_are_no_keywords_and_differ_in_more_than_case(name: str) -> None:
 @pytest.mark.parametrize("word", ["release", "analog", "endmodule", "wreal", "supply0", "zi_zp"])
 def test_reserved_words_are_no_module_names(word: str) -> None:
     with pytest.raises(InputError, match="Verilog-A module"):
-        module(MODELS["vteam"], word)
+        module(models["vteam"], word)
 
 
 def compiler() -> str | None:
@@ -152,23 +152,23 @@ needs_compiler = pytest.mark.skipif(
 
 
 @needs_compiler
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", models)
 def test_every_model_compiles(name: str, tmp_path: Path) -> None:
-    assert compiled(module(MODELS[name]), tmp_path).stat().st_size > 0
+    assert compiled(module(models[name]), tmp_path).stat().st_size > 0
 
 
 @needs_compiler
 def test_two_modules_compile_in_one_file(tmp_path: Path) -> None:
-    compiled(module(MODELS["vteam"]) + module(MODELS["mms"]), tmp_path)
+    compiled(module(models["vteam"]) + module(models["mms"]), tmp_path)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", models)
 def test_a_compilers_front_end_reads_every_model(name: str, tmp_path: Path) -> None:
     openvaf = pytest.importorskip(
         "openvaf_py", reason="no openvaf-py: it has wheels for Python 3.11 on Linux only"
     )
     source = tmp_path / "device.va"
-    source.write_text(module(MODELS[name]), encoding="utf-8")
+    source.write_text(module(models[name]), encoding="utf-8")
     (read,) = openvaf.compile_va(str(source))
     assert read.name == f"memtwin_{name}"
 
@@ -231,6 +231,6 @@ N2 b 0 card x0={starts[1]} area={areas[1]}
 
 
 def test_numbers_are_reals() -> None:
-    text = module(MODELS["vteam"])
+    text = module(models["vteam"])
     assert np.isclose(float(re.search(r"k_set = ([^ ]+)", text)[1]), 1e3)  # type: ignore[index]
     assert "1e-06" not in text.replace("1.0e-06", "")

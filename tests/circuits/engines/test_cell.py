@@ -7,7 +7,7 @@ from memtwin.circuits.array.amplifier import Amplifier
 from memtwin.circuits.array.cell import Cell, Selector, Transistor
 from memtwin.data.errors import InputError
 from memtwin.devices.device import Device
-from memtwin.devices.models import MODELS
+from memtwin.devices.models import models
 
 SERIES = {
     "transistor": Transistor(),
@@ -17,7 +17,7 @@ SERIES = {
 CELLS = {
     "sinh": Cell.sinh(5.0),
     "sinh_state": Cell.sinh_state({}),
-    "yakopcic": Cell(Device("y", MODELS["yakopcic2020"], {"r_s": 300.0}), 0.1),
+    "yakopcic": Cell(Device("y", models["yakopcic2020"], {"r_s": 300.0}), 0.1),
     **{name: Cell.sinh(2.0, access=access) for name, access in SERIES.items()},
     "resistive transistor": Cell.resistor(access=Transistor()),
 }
@@ -30,7 +30,7 @@ def conductances(name):
 
 def test_a_resistor_is_linear_and_so_is_a_frozen_vteam():
     assert Cell.resistor().linear
-    assert Cell(Device("v", MODELS["vteam"]), 0.1).linear
+    assert Cell(Device("v", models["vteam"]), 0.1).linear
     assert not Cell.sinh(1.0).linear
     assert not Cell.resistor(access=Transistor()).linear
     np.testing.assert_allclose(Cell.resistor().current(0.3, [0.0, 1e-5]), [0.0, 3e-6], rtol=1e-14)

@@ -17,13 +17,13 @@ from memtwin.circuits.lines.cell_law_fit import law_over
 from memtwin.circuits.registry import engine_names, make_engine
 from memtwin.data.errors import InputError
 from memtwin.devices.device import Device
-from memtwin.devices.models import MODELS
+from memtwin.devices.models import models
 
 CELLS = {
     "resistor": Cell.resistor(),
     "sinh": Cell.sinh(5.0),
     "sinh_state": Cell.sinh_state({}),
-    "series resistance": Cell(Device("d", MODELS["sinh"], {"b": 3.0, "r_s": 500.0}), 0.2),
+    "series resistance": Cell(Device("d", models["sinh"], {"b": 3.0, "r_s": 500.0}), 0.2),
     "1T1R": Cell.sinh(2.0, access=Transistor()),
     "1S1R": Cell.sinh(2.0, access=Selector()),
 }
@@ -332,7 +332,7 @@ def test_options_reach_their_engine():
 
 
 def test_a_read_beyond_the_fitted_voltages_is_warned_of():
-    device = Device("measured", MODELS["sinh"], meta={"v_min": -1.0, "v_max": 0.3})
+    device = Device("measured", models["sinh"], meta={"v_min": -1.0, "v_max": 0.3})
     engine = Nodal(Tile(2, 2, cell=Cell(device, 0.2)))
     engine.program(np.full((2, 2), 1e-5))
     engine.read(np.full((1, 2), 0.3))

@@ -10,7 +10,7 @@ from memtwin.circuits.lines.cell_law import Law, evaluate
 from memtwin.circuits.lines.cell_law_fit import CellSweep, fit_law, law_over, sweep_cell
 from memtwin.data.errors import FitError, InputError
 from memtwin.devices.device import Device
-from memtwin.devices.models import MODELS
+from memtwin.devices.models import models
 
 G = np.linspace(1e-6, 1e-4, 17)
 
@@ -45,7 +45,7 @@ def test_transistors_feel_the_bit_line() -> None:
 
 RECTIFIER = Device(
     "rectifier",
-    MODELS["yakopcic"],
+    models["yakopcic"],
     {"a_p": 1e-4, "a_n": 4e-4, "b_p": 5.0, "b_n": 2.5, "r_s": 40.0},
 )
 

@@ -23,7 +23,7 @@ from memtwin.circuits.surrogate.self_check import Watch
 from memtwin.circuits.surrogate.torch_arrays import torch_arrays
 from memtwin.data.errors import InputError, NonConvergence
 from memtwin.devices.device import Device
-from memtwin.devices.models import MODELS
+from memtwin.devices.models import models
 
 LEVELS = np.linspace(5e-6, 1e-4, 16)
 
@@ -86,7 +86,7 @@ def test_rectifying_device_with_both_signs(rng: np.random.Generator) -> None:
 def rectifier() -> Cell:
     """A cell that conducts twice as well below zero as above, with curvature on both sides."""
     parameters = {"a_p": 1e-5, "a_n": 4e-5, "b_p": 5.0, "b_n": 2.5, "r_s": 40.0}
-    return Cell(Device("rectifier", MODELS["yakopcic"], parameters), v_read=0.2)
+    return Cell(Device("rectifier", models["yakopcic"], parameters), v_read=0.2)
 
 
 def test_idle_rows_of_rectifying_devices(rng: np.random.Generator) -> None:

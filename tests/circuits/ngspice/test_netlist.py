@@ -16,7 +16,7 @@ from memtwin.circuits.ngspice.netlist import alterations, build, dissection, nod
 from memtwin.cli.verbs.netlist import netlist as verb
 from memtwin.data.errors import InputError, MemtwinError
 from memtwin.devices.device import Device
-from memtwin.devices.models import MODELS
+from memtwin.devices.models import models
 
 # By hand from the scheme in the module's docstring.
 GOLDEN = """\
@@ -79,9 +79,9 @@ def test_the_state_is_folded_into_constants():
     assert frozen_law(Cell.sinh(2.0).device, "v(p,n)").factor == "sinh((2.0*v(p,n)))"
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if MODELS[name].state_range[1] == 1.0])
+@pytest.mark.parametrize("name", [name for name in models if models[name].state_range[1] == 1.0])
 def test_a_folded_law_is_the_device_law(name):
-    device = Device(name, MODELS[name], {"r_s": 0.0}, area=3.0)
+    device = Device(name, models[name], {"r_s": 0.0}, area=3.0)
     law = frozen_law(device, "v(p,n)")
     x, v = np.array([0.0, 0.2, 0.9]), 0.17
     scope = {key: getattr(np, key) for key in ("sinh", "cosh", "exp", "tanh", "sqrt", "abs")}
@@ -194,7 +194,7 @@ def test_the_verb_writes_a_deck_and_says_what_is_in_it(tmp_path, capsys):
 
 
 def test_a_name_cannot_add_lines_to_a_deck():
-    model = replace(MODELS["sinh"], name="evil\n.end\nv1 a 0 1")
+    model = replace(models["sinh"], name="evil\n.end\nv1 a 0 1")
     deck = build(
         Tile(2, 2, cell=Cell(Device("d", model), 0.2)), np.full((2, 2), 1e-5), np.zeros((1, 2))
     )

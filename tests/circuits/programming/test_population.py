@@ -7,11 +7,11 @@ from memtwin.circuits.programming.population import Population, Spread, spread_f
 from memtwin.data.errors import InputError
 from memtwin.devices.device import Device, load_device
 from memtwin.devices.dynamics.simulate import simulate
-from memtwin.devices.models import MODELS
+from memtwin.devices.models import models
 
-VTEAM = Device("vteam", MODELS["vteam"], {"k_set": 1e6, "k_reset": 1e6})
+VTEAM = Device("vteam", models["vteam"], {"k_set": 1e6, "k_reset": 1e6})
 YAKOPCIC = Device(
-    "yakopcic", MODELS["yakopcic"], {"a_p": 1e-4, "a_n": 1e-4, "A_p": 1e5, "A_n": 1e5, "r_s": 500.0}
+    "yakopcic", models["yakopcic"], {"a_p": 1e-4, "a_n": 1e-4, "A_p": 1e5, "A_n": 1e5, "r_s": 500.0}
 )
 
 
@@ -96,7 +96,7 @@ def test_the_fit_gives_a_spread():
 
 def test_what_cannot_be_pulsed_is_refused():
     with pytest.raises(InputError, match="no dynamics"):
-        Population(Device("r", MODELS["resistor"]), 3)
+        Population(Device("r", models["resistor"]), 3)
     with pytest.raises(InputError, match="expected 3 values of k_set"):
         Population(VTEAM, 3, {"k_set": np.ones(2)})
     with pytest.raises(InputError, match="no parameter 'k_sett'"):

@@ -12,9 +12,9 @@ from memtwin.circuits.programming.verify import open_loop, write
 from memtwin.data.errors import InputError
 from memtwin.devices.device import Device, load_device
 from memtwin.devices.levels import make_levels
-from memtwin.devices.models import MODELS
+from memtwin.devices.models import models
 
-VTEAM = Device("vteam", MODELS["vteam"], {"k_set": 1e6, "k_reset": 1e6})
+VTEAM = Device("vteam", models["vteam"], {"k_set": 1e6, "k_reset": 1e6})
 LEVELS = make_levels(VTEAM, 16, 0.2)
 RECIPE = design_recipe(LEVELS, limits=VoltageRange(-1.5, 1.5, "test"), margin=1.2)
 SPREAD = Spread({"k_set": 0.1, "k_reset": 0.1, "v_set": 0.02, "v_reset": 0.02}, 0.05, 0.003)
@@ -136,8 +136,8 @@ def test_the_shipped_device_is_written_within_its_fitted_voltages():
 
 def test_recipes_that_cannot_be_made_are_refused():
     limits = VoltageRange(-1.5, 1.5, "test")
-    static = make_levels(Device("r", MODELS["resistor"]), 4, 0.2, g_min=1e-6, g_max=1e-5)
-    frozen = Device("f", MODELS["yakopcic"], {"A_p": 1e-300, "v_p": 5.0, "smooth": 1e-3})
+    static = make_levels(Device("r", models["resistor"]), 4, 0.2, g_min=1e-6, g_max=1e-5)
+    frozen = Device("f", models["yakopcic"], {"A_p": 1e-300, "v_p": 5.0, "smooth": 1e-3})
     with pytest.raises(InputError, match="no dynamics"):
         design_recipe(static, limits=limits)
     with pytest.raises(InputError, match="give the limits"):

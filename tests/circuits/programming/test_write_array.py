@@ -14,16 +14,16 @@ from memtwin.circuits.programming.array_numpy import WriteArray
 from memtwin.circuits.programming.population import Population, Spread
 from memtwin.data.errors import InputError
 from memtwin.devices.device import Device
-from memtwin.devices.models import MODELS
+from memtwin.devices.models import models
 
 VTEAM = Device(
     "vteam",
-    MODELS["vteam"],
+    models["vteam"],
     {"r_on": 1e4, "r_off": 1e5, "v_set": 0.7, "v_reset": 0.7, "k_set": 1e7, "k_reset": 1e7},
 )
 YAKOPCIC = Device(
     "yakopcic",
-    MODELS["yakopcic"],
+    models["yakopcic"],
     {"a_p": 1e-4, "a_n": 1e-4, "b_p": 2.0, "b_n": 2.0, "A_p": 1e6, "A_n": 1e6, "r_s": 200.0},
 )
 GATED = Transistor(v_gate=4.0)

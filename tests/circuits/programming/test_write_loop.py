@@ -13,11 +13,11 @@ from memtwin.circuits.programming.recipe import Status
 from memtwin.data.errors import InputError
 from memtwin.devices.device import Device
 from memtwin.devices.levels import make_levels
-from memtwin.devices.models import MODELS
+from memtwin.devices.models import models
 
 DEVICE = Device(
     "vteam",
-    MODELS["vteam"],
+    models["vteam"],
     {"r_on": 1e4, "r_off": 1e5, "v_set": 0.9, "v_reset": 0.9, "k_set": 1e7, "k_reset": 1e7},
 )
 LEVELS = make_levels(DEVICE, 8, 0.2)

@@ -12,16 +12,16 @@ from memtwin.circuits.programming.array_numpy import WriteArray
 from memtwin.circuits.programming.population import Population, Spread
 from memtwin.data.errors import EngineError, NonConvergence
 from memtwin.devices.device import Device
-from memtwin.devices.models import MODELS
+from memtwin.devices.models import models
 
 VTEAM = Device(
     "vteam",
-    MODELS["vteam"],
+    models["vteam"],
     {"r_on": 1e4, "r_off": 1e5, "v_set": 1.0, "v_reset": 1.0, "k_set": 1e7, "k_reset": 1e7},
 )
 YAKOPCIC = Device(
     "yakopcic",
-    MODELS["yakopcic"],
+    models["yakopcic"],
     {"a_p": 1e-4, "a_n": 1e-4, "b_p": 2.0, "b_n": 2.0, "A_p": 1e6, "A_n": 1e6, "r_s": 200.0}
     | {"v_p": 1.0, "v_n": 1.0},
 )

@@ -15,10 +15,10 @@ from memtwin.data.errors import InputError
 from memtwin.data.store import read_record, write_record
 from memtwin.devices.device import Device
 from memtwin.devices.levels import make_levels
-from memtwin.devices.models import MODELS
+from memtwin.devices.models import models
 from memtwin.devices.spread.variability import ParameterSpread
 
-VTEAM = Device("vteam", MODELS["vteam"], {"k_set": 1e6, "k_reset": 1e6})
+VTEAM = Device("vteam", models["vteam"], {"k_set": 1e6, "k_reset": 1e6})
 LEVELS = make_levels(VTEAM, 5, 0.2)
 RECIPE = design_recipe(LEVELS, limits=VoltageRange(-1.2, 1.2, "test"), margin=1.2)
 SPREAD = Spread({"k_set": 0.1}, 0.05, 0.003)

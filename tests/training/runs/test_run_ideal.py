@@ -12,7 +12,7 @@ from memtwin.cli.main import app
 from memtwin.data.dataset import load_images
 from memtwin.data.store import digest
 from memtwin.devices.device import Device
-from memtwin.devices.models import MODELS
+from memtwin.devices.models import models
 from memtwin.training.runs import run as experiment
 from memtwin.training.runs.build import cell_levels, engines_of, write_costs
 from memtwin.training.runs.config import load_config
@@ -59,7 +59,7 @@ def test_outputs_follow_from_the_record_alone(tmp_path):
     levels, part = record["levels"], record["validation"]
     device, v_read, g = record["device"], levels["v_read"], levels["g"]
     cell = Cell(
-        Device("it", MODELS[device["model"]], device["parameters"], area=device["area"]), v_read
+        Device("it", models[device["model"]], device["parameters"], area=device["area"]), v_read
     )
     x = load_images("digits").x_test[part["indices"]].astype(float)
     for layer in record["layers"].values():
