@@ -45,10 +45,14 @@ class _Printer(NumPyPrinter):  # type: ignore[misc]
             raise ValueError(
                 f"a Piecewise without a final (…, True) branch leaves values undefined: {expr}"
             )
-        text = self._print(last)
+        text = self._value(last)
         for value, condition in reversed(guarded):
-            text = f"numpy.where({self._print(condition)}, {self._print(value)}, {text})"
-        return str(text)
+            text = f"numpy.where({self._print(condition)}, {self._value(value)}, {text})"
+        return text
+
+    def _value(self, expr: sp.Expr) -> str:
+        # An array of whole numbers would overflow under a power.
+        return repr(float(expr)) if expr.is_Integer else str(self._print(expr))
 
     def _print_Heaviside(self, expr: sp.Heaviside) -> str:
         return f"numpy.heaviside({self._print(expr.args[0])}, 0.5)"

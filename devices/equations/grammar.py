@@ -80,6 +80,8 @@ def parse(text: str, names: Mapping[str, Formula | sp.Expr], where: str) -> Form
     whole = reader.sum()
     if reader.next.kind != "end":
         raise reader.refusal(f"{reader.next.text!r} is not expected here")
+    if any(not abs(float(value)) <= _LARGEST for value in whole.expr.atoms(sp.Number)):
+        raise InputError(f"{where}: computing its constants leads to a number that is too large")
     return whole
 
 
@@ -173,7 +175,7 @@ class _Reader:
             raise self.refusal(f"{token.text}() has no last value, for otherwise", token)
         if all(isinstance(part.expr, sp.Number) for part in given) and function.number:
             return Formula(self._computed(token, function.number, given))
-        return self._made(token, function.symbolic, given)
+        return self._made(token, function.symbolic, given, copies=function.copies)
 
     def _condition(self) -> Formula:
         """Read a comparison; or the last value of ``where``, which has none."""
@@ -200,8 +202,10 @@ class _Reader:
             return Formula(self._computed(start, lambda b, e: b**e, [base, Formula(power)]))
         return self._made(start, sp.Pow, [base, Formula(power, exponent.size, exponent.depth)])
 
-    def _made(self, start: _Token, build: Callable[..., Any], parts: list[Formula]) -> Formula:
-        size = 1 + sum(part.size for part in parts)
+    def _made(
+        self, start: _Token, build: Callable[..., Any], parts: list[Formula], copies: int = 1
+    ) -> Formula:
+        size = 1 + copies * sum(part.size for part in parts)
         depth = 1 + max(part.depth for part in parts)
         if size > _SIZE or depth > _DEPTH:
             limit = f"{_SIZE} parts" if size > _SIZE else f"{_DEPTH} levels"

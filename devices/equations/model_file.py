@@ -223,11 +223,39 @@ def _equations(tree: Mapping[str, Any], parameters: list[str], where: str) -> di
     for name in names:
         if name in FUNCTIONS:
             raise InputError(f"{where}: {name!r} is the name of a function: choose another")
-    return {
-        key: parse(tree[key], names, f"{where}: {key}").expr
-        for key in ("current", "rate")
-        if key in tree
-    }
+    atoms = {name: names[name] for name in ("v", "x", *parameters)}
+    found = {}
+    for key in ("current", "rate"):
+        if key in tree:
+            found[key] = _settled(parse(tree[key], names, f"{where}: {key}").expr, atoms)
+            _check_slopes(found[key], f"{where}: {key}")
+    return found
+
+
+def _check_slopes(expr: Any, where: str) -> None:
+    import sympy as sp
+
+    for symbol in symbols("V", "X"):
+        if expr.diff(symbol).has(sp.zoo, sp.nan, sp.oo, -sp.oo, sp.I):
+            raise InputError(f"{where} has no finite slope in {str(symbol).lower()}")
+
+
+def _settled(expr: Any, names: Mapping[str, Any]) -> Any:
+    """Return the form of an expression that stays as it is when it is written and read again: what has cancelled may
+    have left constants that are now computed.
+    """
+    from .grammar import parse
+    from .vocabulary import equation
+
+    for _ in range(4):
+        try:
+            again = parse(equation(expr), names, "the equation written out").expr
+        except InputError:  # too large
+            return expr
+        if again == expr:
+            break
+        expr = again
+    return expr
 
 
 def _state_range(tree: Mapping[str, Any], where: str) -> tuple[float, float]:

@@ -31,7 +31,8 @@ from .. import functions as own
 class Function:
     """One function: its SymPy form, and what it is of plain numbers.
 
-    ``signature`` says its arguments in words; ``conditions`` that every other one is a comparison.
+    ``signature`` says its arguments in words; ``conditions`` that every other one is a comparison; ``copies`` how often
+    an argument comes in the SymPy form.
     """
 
     symbolic: Callable[..., Any]
@@ -40,6 +41,7 @@ class Function:
     least: int = 1
     most: int = 1
     conditions: bool = False
+    copies: int = 1
 
     def takes(self, count: int) -> bool:
         """Return whether it can have so many arguments."""
@@ -52,15 +54,18 @@ def number(value: float) -> Any:
 
 
 def _abs(u: Any) -> Any:
-    if not u.is_extended_real:  # as far as SymPy knows, which then has no derivative
-        raise InputError(
-            "abs() of what may be no real number: keep roots and logarithms of it above 0"
-        )
-    return sp.Abs(u)
+    # SymPy's own has a derivative only where it knows that u is real; a quotient might be infinite.
+    return sp.Abs(u) if u.is_extended_real else sp.Max(u, -u)
 
 
 def _sign(u: Any) -> Any:
+    if u.has(sp.Piecewise):  # SymPy would ask for it in the conditions
+        raise InputError("sign() can't have where() or sign() in it")
     return sp.Piecewise((1, u > 0), (-1, u < 0), (0, True))
+
+
+def _homing(u: Any) -> Any:
+    return 300 * _abs(u - own.inside(u))
 
 
 def _where(*parts: Any) -> Any:
@@ -89,8 +94,8 @@ FUNCTIONS: Mapping[str, Function] = {
     "sinh": Function(sp.sinh, math.sinh),
     "cosh": Function(sp.cosh, math.cosh),
     "tanh": Function(sp.tanh, math.tanh),
-    "abs": Function(_abs, abs),
-    "sign": Function(_sign, lambda u: float((u > 0) - (u < 0))),
+    "abs": Function(_abs, abs, copies=2),
+    "sign": Function(_sign, lambda u: float((u > 0) - (u < 0)), copies=2),
     "min": Function(sp.Min, min, *_SEVERAL),
     "max": Function(sp.Max, max, *_SEVERAL),
     "where": Function(
@@ -101,9 +106,9 @@ FUNCTIONS: Mapping[str, Function] = {
     "softplus": Function(own.softplus, _softplus),
     "logistic": Function(own.logistic, _numpy("logistic")),
     "power": Function(own.power, lambda u, a: max(u, 0.0) ** a, *_TWO),
-    "above": Function(own.above, lambda u, s: s * _softplus(u / s), *_TWO),
+    "above": Function(own.above, lambda u, s: s * _softplus(u / s), *_TWO, copies=2),
     "inside": Function(own.inside, _inside),
-    "homing": Function(own.homing, lambda u: 300 * abs(u - _inside(u))),
+    "homing": Function(_homing, lambda u: 300 * abs(u - _inside(u)), copies=4),
 }
 """Functions by the name that a text calls them."""
 

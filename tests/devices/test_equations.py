@@ -236,6 +236,8 @@ def _finite(text: str, v: float, x: float) -> bool:
         ("where(v > 0, 1)", (1, 1), "takes conditions and values by turns"),
         ("where(v > 0, 1, x > 0)", (1, 1), "no last value"),
         ("v < x", (1, 3), "not expected here"),
+        ("sign(sign(v))", (1, 1), "sign.. can't have where"),
+        ("where(sign(v) > x, 1, 2)", (1, 7), "a condition can't have where"),
         ("max(v, x > 1)", (1, 10), "expected '\\)', found '>'"),
         ("where(0 < v < 1, 1, 2)", (1, 13), "expected '\\)', found '<'"),
         ("9**9**9", (1, 1), "an exponent is 3.8742e\\+08, above 64"),
@@ -340,6 +342,7 @@ def test_any_model_table_is_a_model_or_refused(text: str, key: str, other: objec
         ("definitions.p = 'v'", "definitions.p: expected a new name"),
         ("definitions.d = 3", "definitions.d is 3, expected an equation"),
         ("definitions.d = 'late'\ndefinitions.late = 'v'", "definitions.d, line 1, column 1: 'late'"),
+        ("rate = '(sign(v - 1)*x)**x'", "rate has no finite slope in"),
         ("rate = '''\nv +\n  k'''", "rate, line 2, column 3: 'k' is no name"),
     ],
 )  # fmt: skip
@@ -347,7 +350,7 @@ def test_bad_model_files_are_refused(tmp_path: Path, line: str, words: str) -> N
     tree = parse_toml(VTEAM, "text")
     for key, value in parse_toml(line, "line").items():
         tree[key] = {**tree[key], **value} if isinstance(value, dict) else value
-    with pytest.raises(InputError, match=f"^bad.toml: .*{words}|^parameter .*{words}|{words}"):
+    with pytest.raises(InputError, match=words):
         parse_model(tree, "bad.toml")
 
 
@@ -403,6 +406,33 @@ def test_polarities_of_several_branches_are_told_apart() -> None:
             for x in (0.2, 0.7, 1.5):
                 point = {V: v, X: x}
                 assert float(side.subs(point)) == pytest.approx(float(expr.subs(point)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "v*(2*x)**(1/3)",  # SymPy takes the root of 2, which is computed when it is read again
+        "v*softplus(x/(x + x))",  # cancels to a constant
+        "v*above(x, x)",
+        "v + limexp(sign(x))",
+        "v*where(x > 0.1, 63, 3)**64",  # beyond whole numbers of 64 bits
+        "v*abs(v/x - 1)*abs(log(x))",  # as far as SymPy knows, no real numbers
+    ],
+)
+def test_what_sympy_rewrites_is_saved_as_it_is_used(text: str, tmp_path: Path) -> None:
+    model = parse_model({"name": "odd", "current": text, "rate": text}, "odd")
+    assert load_model(save_model(model, tmp_path / "odd.toml")) == model
+    values = {"v": 0.3, "x": 0.4, "softplus": lambda u: math.log1p(math.exp(u))} | PLAIN
+    values |= {
+        "above": lambda u, s: s * math.log1p(math.exp(u / s)),
+        "limexp": math.exp,
+        "sign": np.sign,
+    }
+    expected = eval(text, {"__builtins__": {}, **values})
+    np.testing.assert_allclose(
+        model.current(np.array([0.3]), np.array([0.4]), {}), expected, rtol=1e-12
+    )
+    assert np.isfinite([model.didv(0.3, 0.4, {}), model.drdx(0.3, 0.4, {})]).all()
 
 
 def test_equations_without_text_keep_their_name_only(tmp_path: Path) -> None:
