@@ -26,7 +26,7 @@ FENCE = re.compile(
 # Their printed results are held to figures in test_worked_examples.
 ELSEWHERE = {"data.md"}
 PROMISED = {"models.md": "0.00342"}  # what a page says that its examples print
-JOBS = ("demo", "test", "lint", "bench", "setup")
+JOBS = ("demo", "test", "lint", "bench", "docs", "dist", "setup")
 
 
 def blocks(page: Path, *languages: str) -> list[tuple[str, str]]:
