@@ -39,7 +39,6 @@ from table import Row, add_options, at_most, publish
 
 from memtwin.data.errors import MemtwinError
 from memtwin.devices.device import Device, load_device
-from memtwin.devices.dynamics.simulate import simulate
 from memtwin.devices.functions import LIMIT
 from memtwin.devices.model import symbols
 from memtwin.devices.models import models
@@ -119,9 +118,9 @@ def simulation_rows(*, devices: int = 1000, samples: int = 600, compared: int = 
             key: device.parameters[key] * rng.normal(1.0, 0.05, devices).clip(0.8, 1.2)
             for key in free
         }
-        simulate(device, t[:20], v[:20], 0.3)  # compiled outside the clock
+        device.simulate(t[:20], v[:20], 0.3)  # compiled outside the clock
         ours, trace = _seconds(
-            lambda d=device, v=v, p=spread: simulate(d, t, v, np.full(devices, 0.3), parameters=p)
+            lambda d=device, v=v, p=spread: d.simulate(t, v, np.full(devices, 0.3), parameters=p)
         )
         theirs, worst, worst_lsoda = 0.0, 0.0, 0.0
         for k in range(compared):
@@ -129,7 +128,7 @@ def simulation_rows(*, devices: int = 1000, samples: int = 600, compared: int = 
                 **device.parameters,
                 **{key: float(value[k]) for key, value in spread.items()},
             }
-            exact = simulate(device, t, v, 0.3, parameters=values, rtol=1e-10, atol=1e-13).x
+            exact = device.simulate(t, v, 0.3, parameters=values, rtol=1e-10, atol=1e-13).x
             seconds, x = _seconds(lambda d=device, v=v, p=values: _lsoda(d, p, t, v, 1e-7))
             theirs += seconds
             worst = max(worst, float(np.abs(trace.x[k] - exact).max()))

@@ -18,7 +18,6 @@ from memtwin.data.importers.arrays import read_ramps, read_relaxation, read_resp
 from memtwin.data.importers.sweeps import read_sweep
 from memtwin.data.measurement import Relaxation, Sweep
 from memtwin.devices.device import load_device
-from memtwin.devices.dynamics.simulate import simulate
 from memtwin.devices.fitting.compare import CANDIDATES, compare
 from memtwin.devices.fitting.fit import fit
 from memtwin.devices.fitting.loss import Loss
@@ -194,7 +193,7 @@ def published_rows() -> Iterator[Row]:
         t = np.linspace(0.0, 500.0, 2001)
         ends, worst = [], 0.0
         for amplitude in (v, -v):
-            x = simulate(device, t, np.full(len(t), amplitude), 0.5).x
+            x = device.simulate(t, np.full(len(t), amplitude), 0.5).x
             closed = pulse_response(p, 0.5, amplitude, t)
             r, exact = (p["r_max"] - state * (p["r_max"] - p["r_min"]) for state in (x, closed))
             worst = max(worst, 100 * float(np.abs(r / exact - 1.0).max()))
@@ -213,6 +212,6 @@ def published_rows() -> Iterator[Row]:
         c = abs(float(device.rate(v, 0.0 if v > 0 else 1.0)))
         t = np.linspace(0.0, 2.0 / c, 401)
         y = np.tanh(c * t + np.arctanh(0.3))
-        x = simulate(device, t, np.full(len(t), v), 0.3 if v > 0 else 0.7).x
+        x = device.simulate(t, np.full(len(t), v), 0.3 if v > 0 else 0.7).x
         worst = max(worst, 100 * float(np.abs(x - (y if v > 0 else 1.0 - y)).max()))
     yield _bar("vteam_asic2, state in time against its closed form", worst, "%", 0.01)

@@ -34,9 +34,8 @@ from memtwin.circuits.programming.design import VoltageRange, design_recipe
 from memtwin.circuits.programming.plots import array_map
 from memtwin.circuits.programming.population import Population, spread_from_fit
 from memtwin.circuits.programming.verify import write
-from memtwin.data.dataset import load_images
-from memtwin.devices.device import Device, load_device
-from memtwin.devices.levels import Levels, make_levels
+from memtwin.data.dataset import load_data
+from memtwin.devices.device import Device, Levels, load_device
 from memtwin.devices.models import models
 from memtwin.training.network import mlp
 from memtwin.training.rules.quantise import Coding, Uniform, pair
@@ -136,7 +135,7 @@ def active() -> Iterator[Row]:
 def levels(device_name: str, count: int = 16) -> Levels:
     device = load_device(device_name)
     low, high = device.conductance([device.meta["x_min"], device.meta["x_max"]], V_READ)
-    return make_levels(device, count, V_READ, g_min=low, g_max=high)
+    return device.levels(count, V_READ, g_min=low, g_max=high)
 
 
 def population() -> Iterator[Row]:
@@ -167,7 +166,7 @@ def population() -> Iterator[Row]:
 def trained_levels(count: int) -> np.ndarray:
     """Return a 16 x 16 block of levels: 16 hidden units' weights to 8 digits, as column pairs."""
     options = TrainOptions(epochs=5, learning_rate=0.1)
-    _, weights = train_float(mlp(64, 32, 10), load_images("digits"), options)
+    _, weights = train_float(mlp(64, 32, 10), load_data("digits"), options)
     last = weights[-1][:16, :8]
     codes = Coding(Uniform(count), 0.6 * float(np.abs(last).max())).codes(last)
     block = np.empty((16, 16), int)
@@ -183,7 +182,7 @@ def tile(plot: Path | None = None) -> Iterator[Row]:
 
 def tile_of(device: Device, limits: VoltageRange | None, plot: Path | None) -> Iterator[Row]:
     low, high = device.conductance([0.08, 0.8], V_READ)
-    grid = make_levels(device, 16, V_READ, g_min=low, g_max=high)
+    grid = device.levels(16, V_READ, g_min=low, g_max=high)
     recipe = design_recipe(grid, limits=limits)
     tile = Tile(16, 16, cell=Cell(device, V_READ))
     target = grid.g[trained_levels(16)]

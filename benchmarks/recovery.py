@@ -22,7 +22,6 @@ from table import Row, add_options, publish
 
 from memtwin.data.measurement import Sweep
 from memtwin.devices.device import Device
-from memtwin.devices.dynamics.simulate import simulate
 from memtwin.devices.fitting.fit import fit
 from memtwin.devices.fitting.loss import Loss
 from memtwin.devices.models import models
@@ -156,7 +155,7 @@ def recover(name: str, seeds: int) -> Recovery:
     t = np.linspace(0.0, case.period, POINTS)
     wave = np.sin(2 * np.pi * t / case.period)
     v = np.where(wave > 0, case.high, -case.low) * wave
-    clean = simulate(Device(name, model, truth), t, v, case.x0).i
+    clean = Device(name, model, truth).simulate(t, v, case.x0).i
     floor = 0.01 * NOISE * float(np.abs(clean).max())
     series = "r_s" not in case.held
     free = [

@@ -37,9 +37,9 @@ from table import Row, add_options, at_least, at_most, publish
 
 import memtwin
 from memtwin.circuits.surrogate.engine import SurrogateArray
-from memtwin.data.dataset import ImageSet, load_images
+from memtwin.data.dataset import Dataset, load_data
 from memtwin.data.files import write_text
-from memtwin.data.store import digest
+from memtwin.data.records.store import digest
 from memtwin.devices.pulses.costs import Pricing
 from memtwin.training.network import Network
 from memtwin.training.runs.build import network_of, write_costs
@@ -134,7 +134,7 @@ class Bench:
     """Trainings on one characterised tile, kept as they finish in a folder of this code and data."""
 
     def __init__(self, folder: Path) -> None:
-        images = load_images("mnist")
+        images = load_data("mnist")
         data = [getattr(images, part.name) for part in fields(images)]
         self.folder = folder / digest(code(), data)[:12]
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -184,7 +184,7 @@ class Bench:
         }
 
     def _train_float(self, name: str, seed: int, epochs: int) -> dict[str, Any]:
-        config, images = CASES[name].config("ideal", seed, epochs), load_images("mnist")
+        config, images = CASES[name].config("ideal", seed, epochs), load_data("mnist")
         accuracy, _ = train_float(
             network_of(config, images), images, config.training, seed=config.seed
         )
@@ -303,7 +303,7 @@ def checked(name: str, value: float, unit: str, least: float | None, note: str =
 
 def speed(bench: Bench) -> Iterator[Row]:
     """Yield times per epoch over the same network in plain numpy, and in torch; one process."""
-    images = load_images("mnist")
+    images = load_data("mnist")
     plain = {}
     for kind, bar in (("mlp", 4.5), ("cnn", 3.0)):
         setup = bench.setup(CASES[f"{kind} L=16"].config("ideal", 0, 1))
@@ -324,7 +324,7 @@ def speed(bench: Bench) -> Iterator[Row]:
     yield at_most(name, ours / plain["mlp"], "x", 120, note)
 
 
-def _seconds(network: Network, images: ImageSet, options: TrainOptions) -> float:
+def _seconds(network: Network, images: Dataset, options: TrainOptions) -> float:
     started = time.perf_counter()
     train_float(network, images, options)
     return time.perf_counter() - started

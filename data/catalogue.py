@@ -7,7 +7,7 @@ is missing with pooch, and checks every file's sha256. ``catalogue.toml`` beside
 the datasets.
 """
 
-__all__ = ["Dataset", "cache_folder", "datasets", "fetch", "find_dataset"]
+__all__ = ["Entry", "cache_folder", "datasets", "fetch", "find_dataset"]
 
 import hashlib
 import os
@@ -29,7 +29,7 @@ _TIMEOUT = 30.0  # [s] for a connection, and between two packets
 
 
 @dataclass(frozen=True)
-class Dataset:
+class Entry:
     """One catalogue entry.
 
     Attributes
@@ -89,13 +89,13 @@ def cache_folder() -> Path:
 
 
 @cache
-def datasets() -> Mapping[str, Dataset]:
+def datasets() -> Mapping[str, Entry]:
     """Return every dataset of the catalogue by its name."""
     table = tomllib.loads(files(__package__).joinpath("catalogue.toml").read_text("utf-8"))
-    return {name: Dataset(name=name, **entry) for name, entry in table.items()}
+    return {name: Entry(name=name, **entry) for name, entry in table.items()}
 
 
-def find_dataset(name: str) -> Dataset:
+def find_dataset(name: str) -> Entry:
     """Return the dataset called ``name``; an unknown name is an error that says which one is
     nearest.
     """
@@ -158,7 +158,7 @@ def _check(path: Path, expected: str, name: str) -> None:
         )
 
 
-def _download(dataset: Dataset, file: str, path: Path) -> None:
+def _download(dataset: Entry, file: str, path: Path) -> None:
     url = dataset.url(file)
     remedy = (
         f"download it by hand to {path}, or let MEMTWIN_DATA name a folder that has"

@@ -13,7 +13,7 @@ mean less.
 al., Proc. IEEE 86(11), 1998, doi:10.1109/5.726791) in its own split, downloaded once.
 """
 
-__all__ = ["IMAGE_SETS", "ImageSet", "load_images", "read_idx"]
+__all__ = ["IMAGE_SETS", "Dataset", "load_data", "read_idx"]
 
 import gzip
 import zlib
@@ -31,14 +31,14 @@ from .errors import InputError, nearest
 from .types import Progress
 
 IMAGE_SETS = ("digits", "mnist")
-"""The names that :func:`load_images` knows."""
+"""The names that :func:`load_data` knows."""
 
 _DIGITS_TRAIN = 1297
 _IDX_UBYTE = 0x08  # the only element type that image files use
 
 
 @dataclass(frozen=True)
-class ImageSet:
+class Dataset:
     """Labelled images, split into a part to train on and a part to test on.
 
     Attributes
@@ -88,13 +88,13 @@ class ImageSet:
         return int(self.y_train.max()) + 1
 
 
-def load_images(name: str, *, progress: Progress | None = None) -> ImageSet:
+def load_data(name: str, *, progress: Progress | None = None) -> Dataset:
     """Load the image set ``name`` (one of :data:`IMAGE_SETS`), downloading it if it is not
     embedded.
 
     Examples
     --------
-    >>> load_images("digits").x_train.shape
+    >>> load_data("digits").x_train.shape
     (1297, 64)
     """
     if name == "digits":
@@ -142,20 +142,20 @@ def read_idx(path: str | Path) -> NDArray[np.uint8]:
         raise InputError(f"{path}: its header describes no array: {error}") from error
 
 
-def _digits() -> ImageSet:
+def _digits() -> Dataset:
     packed = files(__package__).joinpath("digits.csv.gz").read_bytes()
     rows = np.loadtxt(gzip.decompress(packed).decode().splitlines(), delimiter=",", dtype=np.int64)
     x, y = (rows[:, :-1] / 16.0).astype(np.float32), rows[:, -1]
-    return ImageSet(
+    return Dataset(
         "digits", x[:_DIGITS_TRAIN], y[:_DIGITS_TRAIN], x[_DIGITS_TRAIN:], y[_DIGITS_TRAIN:], (8, 8)
     )
 
 
-def _mnist(progress: Progress | None) -> ImageSet:
+def _mnist(progress: Progress | None) -> Dataset:
     paths = {path.name.split("-ubyte")[0]: path for path in fetch("mnist", progress=progress)}
     x_train, y_train = _idx_pair(paths["train-images-idx3"], paths["train-labels-idx1"])
     x_test, y_test = _idx_pair(paths["t10k-images-idx3"], paths["t10k-labels-idx1"])
-    return ImageSet("mnist", x_train, y_train, x_test, y_test, (28, 28))
+    return Dataset("mnist", x_train, y_train, x_test, y_test, (28, 28))
 
 
 def _idx_pair(images: Path, labels: Path) -> tuple[Any, Any]:

@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import InputError
-from .store import digest, pack, reading, unpack, write_record
+from .records.store import digest, pack, reading, unpack, write_record
 from .types import Array
 
 Meta: TypeAlias = Mapping[str, str | float]

@@ -1,8 +1,8 @@
 """Checks of options: one sentence that names the section, the key, what is expected, and what came."""
 
-__all__ = ["check_choice", "check_number"]
+__all__ = ["check_choice", "check_number", "check_registered"]
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from math import inf, nan
 from numbers import Integral, Real
 from typing import Any
@@ -51,3 +51,12 @@ def check_choice(section: str, key: str, value: Any, known: Iterable[str]) -> No
     if value not in names:
         hint = nearest(str(value), names)
         raise InputError(f"{section}: there is no {key} {value!r:.60}{hint}")
+
+
+def check_registered(section: str, key: str, value: str, table: Mapping[str, Any]) -> None:
+    """Refuse a value of ``key`` in ``section`` that an open table doesn't know, in the table's words."""
+    if value not in table:
+        try:
+            table[value]
+        except InputError as error:
+            raise type(error)(f"{section}.{key}: {error}") from error

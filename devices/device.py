@@ -5,42 +5,34 @@ same voltage and state: current densities and the state's dynamics stay, its ser
 divided by a.
 """
 
-__all__ = ["Device", "device_text", "load_device", "save_device", "shipped_devices", "value_text"]
+__all__ = ["Device", "Levels", "load_device", "value_text"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..data.errors import InputError, Unregistered, nearest
-from ..data.files import read_toml, toml_key, toml_value, write_text
-from ..data.pack import UNSAVED, register
-from ..data.store import digest
-from ..data.types import Array
-from .equations.model_file import load_model, model_text, parse_model, parse_model_text
+from ..data.display import as_html, as_text
+from ..data.errors import InputError
+from ..data.files import write_text
+from ..data.records.pack import UNSAVED, register
+from ..data.records.store import digest
+from ..data.types import Array, Progress
+from .device_file import device_fields, device_text
+from .equations.model_file import model_text, parse_model_text
+from .levels import Spacing, spaced
 from .model import CompactModel
+
+if TYPE_CHECKING:
+    from .dynamics.simulate import Trace
 
 register(CompactModel, str, model_text, lambda text: parse_model_text(text, "model"))
 
-_LIBRARY = Path(__file__).parent / "library"
-_KEYS: Mapping[str, Any] = {
-    "name": str,
-    "model": (str, dict),
-    "parameters": dict,
-    "area": (int, float),
-    "meta": dict,
-}
 _NEAR_0V = 1e-3
 """Where a device must have a conductance [V]."""
-_SAID: Mapping[Any, str] = {
-    str: "a string",
-    dict: "a table",
-    (int, float): "a number",
-    (str, dict): "a string or a table",
-}
 
 
 @dataclass(frozen=True)
@@ -188,10 +180,191 @@ class Device:
             )
         return np.clip(x, low, high)
 
+    def levels(
+        self,
+        count: int,
+        v_read: float,
+        *,
+        g_min: float | None = None,
+        g_max: float | None = None,
+        noise: ArrayLike | None = None,
+        spacing: Spacing = "even",
+    ) -> "Levels":
+        """Choose ``count`` conductance levels between ``g_min`` and ``g_max`` [S].
 
-def shipped_devices() -> list[str]:
-    """Return the names of the devices that come with the package."""
-    return sorted(path.stem for path in _LIBRARY.glob("*.toml"))
+        Parameters
+        ----------
+        count
+            How many, at least 2.
+        v_read
+            Read voltage [V].
+        g_min, g_max
+            Ends of the range [S]; by default the conductances at x = 0.05 and x = 0.95, because the
+            last part of either way takes very long in most devices.
+        noise
+            Standard deviation of the conductance [S] on an even grid of conductances from ``g_min``
+            to ``g_max``, (n,): levels are then equally many deviations apart.
+        spacing
+            How levels lie where no ``noise`` is given.
+
+        Raises
+        ------
+        InputError
+            If the range is empty, or the device can't reach it.
+        """
+        low, high = self.model.state_range
+        if np.isinf(high) and (g_min is None or g_max is None):
+            raise InputError(
+                f"model {self.model.name} has no bounds of its own: give g_min and g_max"
+            )
+        margin = 0.05 * (high - low) if np.isfinite(high) else 0.0
+        g_min = float(self.conductance(low + margin, v_read)) if g_min is None else g_min
+        g_max = float(self.conductance(high - margin, v_read)) if g_max is None else g_max
+        g = spaced(count, g_min, g_max, noise=noise, spacing=spacing)
+        return Levels(self, v_read, g, self.state(g, v_read))
+
+    def simulate(
+        self,
+        t: ArrayLike,
+        v: ArrayLike,
+        x0: ArrayLike,
+        *,
+        parameters: Mapping[str, ArrayLike] | None = None,
+        rtol: float = 1e-6,
+        atol: float = 1e-9,
+        progress: Progress | None = None,
+    ) -> "Trace":
+        """Drive the device, or many like it, with voltages.
+
+        Parameters
+        ----------
+        t
+            Rising times of the samples [s], (n,).
+        v
+            Terminal voltage at these times, linear in between [V], (n,) or (..., n).
+        x0
+            State at ``t[0]``, broadcasting against the leading shape of v.
+        parameters
+            Parameters that differ between devices, each broadcasting against the leading shape.
+        rtol, atol
+            Tolerances on the state per step.
+        progress
+            Called with samples done and their number.
+
+        Returns
+        -------
+        Trace
+            Currents and states at the samples, with the broadcast leading shape.
+        """
+        from .dynamics.simulate import Trace, integrate  # with SciPy and SymPy: when first used
+
+        p = {**self.parameters, **(parameters or {})}
+        trace = integrate(self.model, p, t, v, x0, rtol=rtol, atol=atol, progress=progress)
+        return Trace(trace.t, trace.v, self.area * trace.i, trace.x)
+
+    def to_ngspice(
+        self, path: str | Path | None = None, *, name: str = "memristor", x0: float = 0.5
+    ) -> str:
+        """Return the device's ngspice subcircuit ``name p n x``, and write it to ``path`` if given.
+
+        Raises
+        ------
+        InputError
+            If the model has no dynamics, or ``name`` can't be a name in a netlist.
+        """
+        from .printing.ngspice import subcircuit
+
+        text = subcircuit(self, name, x0=x0)
+        if path is not None:
+            write_text(path, text)
+        return text
+
+    def to_verilog_a(self, path: str | Path | None = None, *, name: str | None = None) -> str:
+        """Return the device's Verilog-A module ``name(p, n)``, and write it to ``path`` if given.
+
+        Raises
+        ------
+        InputError
+            If ``name`` can't be the name of a module.
+        """
+        from .printing.verilog_a import module
+
+        text = module(self.model, name, values=self.parameters)
+        if path is not None:
+            write_text(path, text)
+        return text
+
+    def save(self, path: str | Path) -> Path:
+        """Write the device as TOML: parameters with units and standard errors, its provenance, and
+        the equations of a model that memtwin does not have itself.
+        """
+        return write_text(Path(path), device_text(self))
+
+    def __repr__(self) -> str:
+        area = "" if self.area == 1.0 else f", area {self.area:.4g}"
+        return f"<Device {self.name}: {self.model.name}, {len(self.parameters)} parameters{area}>"
+
+    def __str__(self) -> str:
+        return as_text(repr(self)[1:-1], self._rows())
+
+    def _repr_html_(self) -> str:
+        return as_html(repr(self)[1:-1], self._rows())
+
+    def _rows(self) -> list[tuple[str, str]]:
+        rows = [
+            (
+                row.name,
+                value_text(
+                    self.parameters[row.name],
+                    self.stderr.get(row.name),
+                    self.unidentified.get(row.name),
+                    row.unit,
+                ),
+            )
+            for row in self.model.parameters
+        ]
+        facts = ("stack", "source", "doi", "licence", "rms_percent")
+        rows += [(key, str(self.meta[key])) for key in facts if self.meta.get(key)]
+        return [*rows, ("caveat", self.caveat)] if self.caveat else rows
+
+
+@dataclass(frozen=True)
+class Levels:
+    """L conductance levels of one device at a read voltage.
+
+    Attributes
+    ----------
+    device
+        The device; its law at state ``x[k]`` is the read I-V law of level k.
+    v_read
+        Read voltage [V] at which the conductances hold.
+    g
+        Conductances i/v, rising, (L,) [S].
+    x
+        States of the same levels, (L,).
+    """
+
+    device: Device
+    v_read: float
+    g: Array
+    x: Array
+
+    @property
+    def count(self) -> int:
+        """Number of levels L."""
+        return len(self.g)
+
+    @property
+    def step(self) -> float:
+        """Mean distance between neighbouring levels [S]."""
+        return float(self.g[-1] - self.g[0]) / (self.count - 1)
+
+    def __repr__(self) -> str:
+        low, high = 1e6 * self.g[0], 1e6 * self.g[-1]
+        return (
+            f"<Levels: {self.count} from {low:.4g} to {high:.4g} µS at {self.v_read:g} V,"
+            f" {self.device.name}>"
+        )
 
 
 def load_device(name: str | Path) -> Device:
@@ -205,81 +378,7 @@ def load_device(name: str | Path) -> Device:
     InputError
         If there is no such device, or its file is not a device description.
     """
-    path = Path(name) if str(name).endswith(".toml") else _LIBRARY / f"{name}.toml"
-    if not path.is_file():
-        if path.parent == _LIBRARY:
-            raise InputError(
-                f"there is no shipped device {str(name)!r}{nearest(str(name), shipped_devices())}"
-            )
-        raise InputError(f"there is no device file {path}")
-    tree: dict[str, Any] = {"area": 1.0, "meta": {}} | read_toml(path)
-    for key, kind in _KEYS.items():
-        if key not in tree:
-            raise InputError(
-                f"{path}: key {key!r} is missing; expected name, model and [parameters]"
-            )
-        if not isinstance(tree[key], kind) or isinstance(tree[key], bool):
-            raise InputError(f"{path}: {key} is {tree[key]!r:.60}, expected {_SAID[kind]}")
-    values: dict[str, float] = {}
-    errors: dict[str, float] = {}
-    reasons: dict[str, str] = {}
-    for parameter, row in tree["parameters"].items():
-        row = row if isinstance(row, dict) else {"value": row}
-        values[parameter] = _number(row.get("value"), f"{path}: parameters.{parameter}")
-        if "stderr" in row:
-            errors[parameter] = _number(row["stderr"], f"{path}: parameters.{parameter}.stderr")
-        if "unidentified" in row:
-            reasons[parameter] = str(row["unidentified"])
-    area = _number(tree["area"], f"{path}: area")
-    return Device(
-        tree["name"], _model(tree["model"], path), values, errors, area, tree["meta"], reasons
-    )
-
-
-def _model(given: str | dict[str, Any], path: Path) -> CompactModel:
-    if isinstance(given, dict):
-        return parse_model(given, f"{path}: model")
-    try:
-        return load_model(given, folder=path.parent)
-    except Unregistered as error:
-        raise Unregistered(f"{path}: {error}") from error
-
-
-def _number(value: Any, where: str) -> float:
-    try:
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return float(value)
-    except OverflowError:
-        pass
-    raise InputError(f"{where} is {value!r:.60}, expected a number")
-
-
-def save_device(device: Device, path: str | Path) -> Path:
-    """Write a device as TOML, see :func:`device_text`."""
-    return write_text(Path(path), device_text(device))
-
-
-def device_text(device: Device) -> str:
-    """Return a device as TOML: parameters with units and standard errors, its provenance, and the equations of a model
-    that memtwin does not have itself.
-    """
-    model = model_text(device.model, "model")
-    lines = [f"name = {toml_value(device.name)}"]
-    lines += [] if model.startswith("[") else [f"model = {toml_value(model)}"]
-    lines += [f"area = {device.area!r}", "", "[parameters]"]
-    for row in device.model.parameters:
-        cells = [f"value = {device.parameters[row.name]!r}"]
-        if row.name in device.stderr:
-            cells.append(f"stderr = {float(device.stderr[row.name])!r}")
-        if row.name in device.unidentified:
-            cells.append(f"unidentified = {toml_value(device.unidentified[row.name])}")
-        cells.append(f"unit = {toml_value(row.unit)}")
-        lines.append(f"{row.name} = {{ {', '.join(cells)} }}")
-    if device.meta:
-        lines += ["", "[meta]"]
-        lines += [f"{toml_key(key)} = {toml_value(value)}" for key, value in device.meta.items()]
-    lines += ["", model.rstrip()] if model.startswith("[") else []
-    return "\n".join(lines) + "\n"
+    return Device(**device_fields(name))
 
 
 def value_text(value: float, stderr: float | None, reason: str | None, unit: str = "1") -> str:

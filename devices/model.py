@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..data.display import as_html, as_text
 from ..data.errors import InputError, nearest
 from ..data.types import Array
 from .series import Terminal, full
@@ -141,6 +142,29 @@ class CompactModel:
                     f"model {self.name}: its {label} uses {sorted(free - known)},"
                     " not in its parameter table"
                 )
+
+    def __repr__(self) -> str:
+        return f"<CompactModel {self.name}: {self.title}>"
+
+    def __str__(self) -> str:
+        return as_text(f"{self.name}: {self.title}", self._rows())
+
+    def _repr_html_(self) -> str:
+        return as_html(f"{self.name}: {self.title}", self._rows())
+
+    def _rows(self) -> list[tuple[str, str]]:
+        rows = [("i(V, X)", f"{self.current_expr} A")]
+        if self.rate_expr is not None:
+            rows.append(("dX/dt", f"{self.rate_expr} 1/s"))
+        rows += [
+            (
+                row.name,
+                f"{row.default:.4g} {row.unit if row.unit != '1' else ''}".rstrip()
+                + f": {row.meaning}",
+            )
+            for row in self.parameters
+        ]
+        return [*rows, ("doi", self.doi)] if self.doi else rows
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave compiled functions behind: another process makes its own."""

@@ -41,10 +41,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from .device import Levels
     from .dynamics.simulate import Trace
     from .fitting.profile import Profile
     from .fitting.result import Fit
-    from .levels import Levels
     from .pulses.ramp_spread import RampSpread
     from .pulses.response import PulseResponse
 

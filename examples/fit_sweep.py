@@ -8,7 +8,6 @@ from pathlib import Path
 
 from memtwin.data.catalogue import fetch
 from memtwin.data.importers.sweeps import read_sweep
-from memtwin.devices.device import save_device
 from memtwin.devices.fitting.fit import fit
 from memtwin.devices.fitting.loss import Loss
 from memtwin.devices.models import models
@@ -24,7 +23,7 @@ def main() -> None:
     result = fit(models["yakopcic"], sweep, fixed=held, loss=Loss(floor=1e-9), starts=16)
     print(result)
     print(result.save(OUT / "fit.h5"))
-    print(save_device(result.device("nbsto, my fit"), OUT / "device.toml"))
+    print(result.device("nbsto, my fit").save(OUT / "device.toml"))
     result.plot(OUT / "fit.png")
 
 

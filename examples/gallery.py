@@ -15,10 +15,8 @@ from memtwin.data.importers.readers import read_measurement
 from memtwin.data.measurement import Sweep, Table
 from memtwin.devices import plots
 from memtwin.devices.device import Device, load_device
-from memtwin.devices.dynamics.simulate import simulate
 from memtwin.devices.fitting.fit import fit
 from memtwin.devices.fitting.profile import profile
-from memtwin.devices.levels import make_levels
 from memtwin.devices.models import models
 from memtwin.devices.pulses.ramp_spread import fit_spread
 from memtwin.devices.spread.effects import Effects
@@ -34,7 +32,7 @@ def synthetic() -> Sweep:
     truth = {"a_p": 2e-5, "a_n": 3e-5, "b_p": 4.0, "b_n": 3.0, "A_p": 3.0, "A_n": 1.0, "r_s": 300.0}
     t = np.linspace(0.0, 20.0, 301)
     v = 1.2 * np.sin(2 * np.pi * t / 20.0)
-    i = simulate(Device("d", models["yakopcic"], truth), t, v, 0.2).i
+    i = Device("d", models["yakopcic"], truth).simulate(t, v, 0.2).i
     rng = np.random.default_rng(0)
     noise = (0.02 * np.abs(i) + 2e-9) * rng.standard_normal(len(t))
     return Sweep("synthetic device, 2 % noise", t, v, i + noise, np.zeros(len(t), bool))
@@ -95,7 +93,7 @@ def draw_data() -> None:
 
 
 def draw_levels() -> None:
-    levels = make_levels(load_device("nbsto_32um"), 16, 0.2)
+    levels = load_device("nbsto_32um").levels(16, 0.2)
     rng = np.random.default_rng(0)
     array = Effects(programming=Programming(0.02, g_ref=levels.step), read=ReadNoise(0.01))
     targets = np.repeat(levels.g[::5], 2000)

@@ -13,7 +13,7 @@ from torch import nn
 from memtwin.circuits.array.cell import Cell
 from memtwin.circuits.array.tile import Tile
 from memtwin.circuits.engines.ideal import Ideal
-from memtwin.data.dataset import load_images
+from memtwin.data.dataset import load_data
 from memtwin.devices.pulses.nominal import nominal_pricing
 from memtwin.training.pytorch import SiameseOptimizer, convert
 from memtwin.training.twin.crossbar import Crossbar, MappingOptions
@@ -58,7 +58,7 @@ def main() -> float:
     arguments = parser.parse_args()
     torch.manual_seed(0)
     torch.set_num_threads(1)
-    images = load_images("mnist")
+    images = load_data("mnist")
     x, y = torch.from_numpy(images.x_train), torch.from_numpy(images.y_train)
     x, y = x[: arguments.images].reshape(-1, 1, 28, 28), y[: arguments.images]
     tests = torch.from_numpy(images.x_test[:2000]).reshape(-1, 1, 28, 28)

@@ -6,7 +6,7 @@ import pytest
 
 from memtwin.data.errors import InputError
 from memtwin.data.measurement import Sweep, load_measurement, save_measurement
-from memtwin.data.store import read_record, reading, write_record
+from memtwin.data.records.store import read_record, reading, write_record
 
 
 @pytest.fixture

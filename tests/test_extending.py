@@ -146,13 +146,10 @@ def test_records_of_a_registered_model_load_again_where_it_is_registered(folder:
         folder,
         """
         import numpy as np, my_model
-        from dataclasses import replace
         from memtwin.circuits.array.cell import Cell
-        from memtwin.circuits.array.record import tile_tree
         from memtwin.circuits.array.tile import Tile
         from memtwin.data.measurement import Sweep
-        from memtwin.data.store import write_record
-        from memtwin.devices.device import save_device
+        from memtwin.data.records.store import pack, write_record
         from memtwin.devices.fitting.fit import fit
         from memtwin.devices.fitting.result import save_fit
         t = np.linspace(0.0, 1.0, 41)
@@ -160,16 +157,16 @@ def test_records_of_a_registered_model_load_again_where_it_is_registered(folder:
         sweep = Sweep("s", t, v, 1e-4 * v, np.zeros(41, bool))
         for model in (my_model.mine, my_model.wave):
             found = fit(model, [sweep], starts=1, candidates=2, series=False)
-            save_fit(replace(found, converged=True), f"{model.name}.h5")
+            save_fit(found, f"{model.name}.h5", keep_unconverged=True)
             device = found.device("d")
-            save_device(device, f"{model.name}.toml")
-            write_record(f"{model.name}_tile.h5", "tile", tile_tree(Tile(2, 2, cell=Cell(device, 0.1))))
+            device.save(f"{model.name}.toml")
+            write_record(f"{model.name}_tile.h5", "tile", pack(Tile(2, 2, cell=Cell(device, 0.1))))
         """,
     )
     load = """
         import sys
-        from memtwin.circuits.array.record import tile_from_tree
-        from memtwin.data.store import reading
+        from memtwin.circuits.array.tile import Tile
+        from memtwin.data.records.store import reading, unpack
         from memtwin.devices.device import load_device
         from memtwin.devices.fitting.result import load_fit
         from memtwin.devices.models import models
@@ -178,7 +175,7 @@ def test_records_of_a_registered_model_load_again_where_it_is_registered(folder:
             models.register(my_model.wave)
         def tile(path):
             with reading(path, "tile") as tree:
-                return tile_from_tree({k: v for k, v in tree.items() if k not in ("format", "memtwin")})
+                return unpack(Tile, tree)
         for model in sys.argv[1].split(","):
             for load, path in ((load_fit, ".h5"), (load_device, ".toml"), (tile, "_tile.h5")):
                 try:
@@ -431,13 +428,13 @@ def test_a_run_takes_ones_own_model_and_engine_and_names_what_is_missing_later(
         from dataclasses import replace
         from memtwin.circuits.engines.ideal import Ideal
         from memtwin.circuits.registry import register_engine
-        from memtwin.devices.device import load_device, save_device
+        from memtwin.devices.device import load_device
         from memtwin.training.runs.config import load_config
         from memtwin.training.runs.run import run
         register_engine("plain", lambda tile: Ideal(tile))
         shipped = load_device("nbsto_32um")
         own = replace(shipped.model, name="mine", title="my own")
-        save_device(replace(shipped, model=own), "own.toml")
+        replace(shipped, model=own).save("own.toml")
         changes = ["device.name=own.toml", "training.engine=plain", "validation.engine=ideal"]
         small = ["images.train=40", "images.test=20", "network.hidden=[4]", "validation.images=4"]
         tile = ["tile.rows=16", "tile.cols=16", "training.epochs=1", "device.levels=3"]

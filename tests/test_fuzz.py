@@ -29,8 +29,8 @@ from memtwin.data.measurement import (
     load_measurement,
     save_measurement,
 )
-from memtwin.data.store import read_record
-from memtwin.devices.device import load_device, save_device
+from memtwin.data.records.store import read_record
+from memtwin.devices.device import load_device
 from memtwin.devices.fitting.fit import fit
 from memtwin.devices.fitting.result import load_fit, save_fit
 from memtwin.devices.models import models
@@ -222,7 +222,7 @@ def test_tables(tmp_path, seed):
 @pytest.mark.parametrize("seed", ROUNDS)
 def test_device_files_and_configurations(tmp_path, seed):
     rng = np.random.default_rng([4, seed])
-    device = save_device(load_device("nbsto_32um"), tmp_path / "d.toml").read_bytes()
+    device = load_device("nbsto_32um").save(tmp_path / "d.toml").read_bytes()
     config = b'seed = 3\n[tile]\nrows = 16\n[network]\nhidden = [8, 9]\n[device]\nname = "x"\n'
     stored = load_config("demo").model_dump_json().encode()
     path, folder = tmp_path / "m.toml", tmp_path / "run"
@@ -231,7 +231,7 @@ def test_device_files_and_configurations(tmp_path, seed):
         path.write_bytes(mutated(device, rng))
         found = used_or_refused(load_device, path)
         if found is not None:
-            assert load_device(save_device(found, tmp_path / "again.toml")).digest == found.digest
+            assert load_device(found.save(tmp_path / "again.toml")).digest == found.digest
         path.write_bytes(mutated(config, rng))
         used_or_refused(load_config, path)
         change = mutated(b"tile.rows=16", rng).decode("utf-8", "surrogateescape")
@@ -305,7 +305,7 @@ def test_command_lines(tmp_path, monkeypatch, seed):
     np.savetxt("g.csv", np.array([[1e-5, 2e-5], [3e-5, 1e-5]]), delimiter=",")
     for copy in (b"caf\xe9.csv", b"$x_{$.csv"):
         Path(copy.decode("utf-8", "surrogateescape")).write_bytes(Path("s.csv").read_bytes())
-    save_device(load_device("nbsto_32um"), "d.toml")
+    load_device("nbsto_32um").save("d.toml")
     inputs = {path: path.read_bytes() for path in tmp_path.iterdir()}
     for k in range(150):
         line = LINES[k % len(LINES)].split()

@@ -12,7 +12,7 @@ from memtwin.circuits.programming.table import load_table
 from memtwin.circuits.surrogate.characterise import load_characterisation
 from memtwin.circuits.surrogate.fit import load_surrogate
 from memtwin.data.measurement import load_measurement
-from memtwin.data.store import read_record
+from memtwin.data.records.store import read_record
 from memtwin.devices.fitting.result import load_fit
 
 ARCHIVE = Path(__file__).parent / "old" / "format1.zip"

@@ -37,11 +37,10 @@ from memtwin.data.measurement import (
     load_measurement,
     save_measurement,
 )
-from memtwin.data.store import pack, read_record, reading, unpack, write_record
-from memtwin.devices.device import Device, load_device, save_device
+from memtwin.data.records.store import pack, read_record, reading, unpack, write_record
+from memtwin.devices.device import Device, Levels, load_device
 from memtwin.devices.fitting.fit import fit
 from memtwin.devices.fitting.result import load_fit
-from memtwin.devices.levels import Levels, make_levels
 from memtwin.devices.models import models
 
 few = settings(max_examples=15)
@@ -203,7 +202,7 @@ def test_tiles_that_were_saved_read_the_same(
 
 
 def test_levels_that_were_packed_are_the_same_conductances(tmp_path: Path) -> None:
-    levels = make_levels(load_device("nbsto_32um").scaled(0.5), 4, 0.2)
+    levels = load_device("nbsto_32um").scaled(0.5).levels(4, 0.2)
     path = write_record(tmp_path / "l.h5", "levels", pack(levels))
     again = unpack(Levels, read_record(path, "levels"))
     assert again.device.digest == levels.device.digest
@@ -242,7 +241,7 @@ def test_a_fit_that_was_saved_predicts_the_same(fitted_device, tmp_path: Path) -
 @pytest.mark.parametrize("name", ["nbsto_32um", "knowm_nugent", "stanford_hfox"])
 def test_a_device_that_was_saved_conducts_the_same(name: str, tmp_path: Path) -> None:
     device = load_device(name)
-    again = load_device(save_device(device, tmp_path / "d.toml"))
+    again = load_device(device.save(tmp_path / "d.toml"))
     assert again.digest == device.digest
     v = np.linspace(-0.3, 0.3, 61)
     assert same(device.current(v, 0.4), again.current(v, 0.4))
@@ -282,7 +281,7 @@ def test_results_of_ngspice_come_back(tmp_path_factory, values: list[np.ndarray]
 
 def test_write_tables_come_back(tmp_path: Path) -> None:
     device = Device("vteam", models["vteam"], {"k_set": 1e6, "k_reset": 1e6})
-    levels = make_levels(device, 5, 0.2)
+    levels = device.levels(5, 0.2)
     recipe = design_recipe(levels, limits=VoltageRange(-1.2, 1.2, "test"))
     table = make_table(levels, recipe, Spread({"k_set": 0.1}, 0.05, 0.003), samples=2, seed=1)
     again = load_table(table.save(tmp_path / "t.h5"))

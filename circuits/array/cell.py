@@ -18,8 +18,8 @@ from numpy.typing import ArrayLike
 
 from ...data.errors import InputError
 from ...data.types import Array
-from ...devices.device import Device
-from ...devices.levels import V_READ, Levels
+from ...devices.device import Device, Levels
+from ...devices.levels import V_READ
 from ...devices.model import CompactModel, symbols
 from ...devices.models import models
 
@@ -159,6 +159,17 @@ class Cell:
     def of(cls, levels: Levels, access: Access | None = None) -> "Cell":
         """Return the cell that holds ``levels``, read at their voltage."""
         return cls(levels.device, levels.v_read, access)
+
+    def __repr__(self) -> str:
+        access = "" if self.access is None else f" with {type(self.access).__name__.lower()}"
+        return f"<Cell {self.device.name}{access}, read at {self.v_read:g} V>"
+
+    def __str__(self) -> str:
+        lines = [f"{self.device.name} ({self.device.model.name}), read at {self.v_read:g} V"]
+        if self.access is not None:
+            kind = type(self.access).__name__.lower()
+            lines.append(f"{kind}, threshold {self.access.v_threshold:g} V")
+        return "\n".join(lines)
 
     @classmethod
     def resistor(cls, v_read: float = V_READ, access: Access | None = None) -> "Cell":

@@ -19,16 +19,22 @@ output.
 __all__ = ["Layout", "Tile", "Wires"]
 
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, TypeAlias, get_args
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 
+from ...data.files import write_figure
 from ...data.options import check_choice, check_number
-from ...data.pack import FLAT, UNSAVED
+from ...data.records.pack import FLAT, UNSAVED
 from ...data.types import Array
-from ...devices.levels import Levels
+from ...devices.device import Levels
 from .amplifier import Amplifier
 from .cell import Cell
+from .schematic import Line, schematic
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 R_MIN, R_MAX = 1e-3, 1e9
 """Resistances accepted [ohm]: below, ngspice replaces a resistor by one of its own choice; above,
@@ -166,3 +172,28 @@ class Tile(Layout):
             object.__setattr__(self, "cell", made)
         if self.levels is not None:
             self.cell.check_voltage(self.levels.v_read)
+
+    def __repr__(self) -> str:
+        return f"<Tile {self.rows} × {self.cols}: {self.cell!r}>"
+
+    def plot(self, path: str | Path | None = None) -> "Figure":
+        """Draw the tile as a circuit with the value of every kind of element, and write the picture
+        to ``path`` if given.
+        """
+        from matplotlib.figure import Figure  # no pyplot: nothing global, no display needed
+
+        figure = Figure(figsize=(8.0, 4.4), layout="constrained")
+        driver, sense = Line(self.r_driver, "driver"), Line(self.r_sense, "sense input")
+        schematic(
+            figure.subplots(),
+            self.shape,
+            (self.r_row, self.r_col),
+            left=driver,
+            right=driver if self.drive == "both" else None,
+            bottom=sense,
+            top=sense if self.sense == "both" else None,
+            cell=str(self.cell).splitlines(),
+        )
+        if path is not None:
+            write_figure(figure, path, dpi=130)
+        return figure

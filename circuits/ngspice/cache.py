@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ...data.errors import InputError
-from ...data.store import digest, reading, write_record
+from ...data.records.store import digest, reading, write_record
 from .job import Job, Outcome
 
 KIND = "ngspice result"

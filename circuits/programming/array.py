@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...data.errors import InputError
-from ...data.pack import UNSAVED
-from ...data.store import pack, write_record
+from ...data.records.pack import UNSAVED
+from ...data.records.store import pack, write_record
 from ...data.types import Array, Progress
 from .array_numpy import ArrayPulse, ArrayWriter
 from .recipe import Indices, Loop, Recipe, Status

@@ -16,8 +16,7 @@ import numpy as np
 
 from ...data.errors import InputError
 from ...data.types import Array
-from ...devices.device import Device
-from ...devices.levels import Levels
+from ...devices.device import Device, Levels
 from .population import Population
 from .recipe import Ramp, Reach, Recipe
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from ...data.errors import InputError
 from ...data.types import Array
-from ...devices.levels import Levels
+from ...devices.device import Levels
 from ...devices.pulses.costs import Costs
 from .population import Population
 from .recipe import Indices, Loop, Recipe, interval

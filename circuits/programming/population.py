@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...data.errors import InputError
-from ...data.pack import register
+from ...data.records.pack import register
 from ...data.types import Array
 from ...devices.device import Device
 from ...devices.pulses.trapezoid import Pulsed

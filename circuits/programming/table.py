@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...data.errors import InputError
-from ...data.store import pack, reading, unpack, write_record
+from ...data.records.store import pack, reading, unpack, write_record
 from ...data.types import Array, Progress
-from ...devices.levels import Levels
+from ...devices.device import Levels
 from ...devices.pulses.costs import Costs, Read
 from ...devices.pulses.pricing import LevelPricing, uneven_places
 from .design import fitted_range

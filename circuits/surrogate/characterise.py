@@ -17,9 +17,9 @@ import numpy as np
 
 from ...data.errors import InputError
 from ...data.options import check_number
-from ...data.store import digest, pack, reading, unpack, write_record
+from ...data.records.store import digest, pack, reading, unpack, write_record
 from ...data.types import Array, Progress
-from ...devices.levels import Levels
+from ...devices.device import Levels
 from ..array.tile import Tile
 from ..lines.cell_law_fit import CellSweep
 from ..ngspice import netlist

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ...data.errors import FitError, InputError
-from ...data.store import pack, reading, unpack, write_record
+from ...data.records.store import pack, reading, unpack, write_record
 from ...data.types import Array
 from ..array.tile import Tile
 from ..engine import Engine

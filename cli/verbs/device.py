@@ -135,7 +135,7 @@ def export(
 ) -> dict[str, Any]:
     """Print a device for other simulators, or as a device file."""
     from ...data.files import write_text
-    from ...devices.device import device_text
+    from ...devices.device_file import device_text
     from ...devices.printing.ngspice import frozen_subcircuit, subcircuit
     from ...devices.printing.verilog_a import module
 
@@ -239,7 +239,6 @@ def _driven(
     """Return the samples under a waveform, and what to say of them."""
     import numpy as np
 
-    from ...devices.dynamics import simulate as dynamics
     from ...devices.dynamics.switches import simulate_switches
     from ...devices.plots import trace_page, write
 
@@ -248,7 +247,7 @@ def _driven(
         rng = np.random.default_rng(seed)
         trace = simulate_switches(device, t, v, x0, switches=switches, rng=rng)
     else:
-        trace = dynamics.simulate(device, t, v, x0)
+        trace = device.simulate(t, v, x0)
     if plot is not None:
         write(trace_page(trace), plot)
     summary = {

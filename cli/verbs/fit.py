@@ -217,7 +217,6 @@ def _keep(
     unconverged: bool,
 ) -> None:
     """Write what was asked for; nothing of a fit that did not converge, unless it is wanted."""
-    from ...devices.device import save_device
     from ...devices.fitting.result import require_converged
 
     if not unconverged and (record or device):
@@ -225,7 +224,7 @@ def _keep(
     if record is not None:
         best.save(record, keep_unconverged=unconverged)
     if device is not None:
-        save_device(best.device(label, meta=meta), device)
+        best.device(label, meta=meta).save(device)
 
 
 def _draw(

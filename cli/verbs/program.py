@@ -16,8 +16,7 @@ from ..settings import DeviceKeys, Source, TileKeys
 if TYPE_CHECKING:
     from ...circuits.programming.design import VoltageRange
     from ...circuits.programming.recipe import Recipe
-    from ...devices.device import Device
-    from ...devices.levels import Levels
+    from ...devices.device import Device, Levels
 
 Chosen = Annotated[
     str | None,

@@ -26,11 +26,11 @@ def report(
     json: Json = False,
 ) -> None:
     """Draw the report of a finished run."""
-    from ...training.runs.record import load_run, record_path
+    from ...training.runs.record import load_record, record_path
     from ...training.runs.report.page import write_picture, write_report
 
     path = record_path(run)
-    record = load_run(path)
+    record = load_record(path)
     page = write_report(record, out or path.with_name("report.html"))
     summary = {"report": str(page), "bytes": page.stat().st_size}
     if picture is not None:

@@ -6,7 +6,7 @@ are solved for the whole waveform at once (:mod:`memtwin.devices.dynamics.colloc
 tolerance.
 """
 
-__all__ = ["Trace", "integrate", "simulate"]
+__all__ = ["Trace", "integrate"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +16,6 @@ from numpy.typing import ArrayLike
 
 from ...data.errors import InputError
 from ...data.types import Array, Progress
-from ..device import Device
 from ..model import CompactModel
 from ..series import Terminal
 from .collocation import collocate
@@ -54,46 +53,6 @@ class Trace:
         return np.asarray(np.trapezoid(self.v * self.i, self.t, axis=-1), float)
 
 
-def simulate(
-    device: Device,
-    t: ArrayLike,
-    v: ArrayLike,
-    x0: ArrayLike,
-    *,
-    parameters: Mapping[str, ArrayLike] | None = None,
-    rtol: float = 1e-6,
-    atol: float = 1e-9,
-    progress: Progress | None = None,
-) -> Trace:
-    """Drive a device, or many like it, with voltages.
-
-    Parameters
-    ----------
-    device
-        The device; its series resistance is part of it.
-    t
-        Rising times of the samples [s], (n,).
-    v
-        Terminal voltage at these times, linear in between [V], (n,) or (..., n).
-    x0
-        State at ``t[0]``, broadcasting against the leading shape of v.
-    parameters
-        Parameters that differ between devices, each broadcasting against the leading shape.
-    rtol, atol
-        Tolerances on the state per step.
-    progress
-        Called with samples done and their number.
-
-    Returns
-    -------
-    Trace
-        Currents and states at the samples, with the broadcast leading shape.
-    """
-    p = {**device.parameters, **(parameters or {})}
-    trace = integrate(device.model, p, t, v, x0, rtol=rtol, atol=atol, progress=progress)
-    return Trace(trace.t, trace.v, device.area * trace.i, trace.x)
-
-
 def integrate(
     model: CompactModel,
     p: Mapping[str, ArrayLike],
@@ -105,7 +64,7 @@ def integrate(
     atol: float = 1e-9,
     progress: Progress | None = None,
 ) -> Trace:
-    """Do what :func:`simulate` does for a model and its parameters, at unit area."""
+    """Drive a model with parameters ``p``, at unit area; see :meth:`.device.Device.simulate`."""
     t = np.asarray(t, float)
     v = np.asarray(v, float)
     if t.ndim != 1 or t.size < 2 or not (np.diff(t) > 0).all():

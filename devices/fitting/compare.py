@@ -1,6 +1,6 @@
 """Which model describes a device: the one that predicts sweeps it has not seen."""
 
-__all__ = ["CANDIDATES", "Comparison", "HeldOut", "compare"]
+__all__ = ["CANDIDATES", "Comparison", "HeldOut", "compare", "fit_best"]
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, as_completed
@@ -82,6 +82,41 @@ class Comparison:
     held_out: Mapping[str, HeldOut]
     failed: Mapping[str, str]
     warning: str = ""
+
+
+def fit_best(
+    sweeps: Sweep | Sequence[Sweep],
+    model: str | CompactModel | Sequence[str | CompactModel] = "auto",
+    **settings: Any,
+) -> Fit:
+    """Fit one model to sweeps of a device, or the one of several that foretells best.
+
+    Parameters
+    ----------
+    sweeps
+        Measurements of one device.
+    model
+        A model, its name, or the path of its file; several of them to :func:`compare`; ``auto`` for
+        :data:`CANDIDATES`.
+    settings
+        Further arguments of :func:`memtwin.devices.fitting.fit.fit`, such as ``starts``, ``fixed``,
+        ``seed``.
+
+    Raises
+    ------
+    InputError
+        If data or settings can't be used.
+    FitError
+        If no start leads anywhere, or no model describes the device better than a resistor.
+    """
+    if model == "auto":
+        model = CANDIDATES
+    if isinstance(model, str | CompactModel):
+        return fit(load_model(model), sweeps, **settings)
+    comparison = compare(model, [sweeps] if isinstance(sweeps, Sweep) else sweeps, **settings)
+    if comparison.best is None:
+        raise FitError(comparison.warning)
+    return comparison.best
 
 
 def compare(

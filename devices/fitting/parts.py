@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ...data.measurement import Sweep
-from ...data.store import unpack
+from ...data.records.store import unpack
 from ...data.types import Array
 from ..model import CompactModel
 from .loss import Loss

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...data.errors import FitError, InputError
 from ...data.measurement import Sweep
-from ...data.store import pack, reading, unpack, write_record
+from ...data.records.store import pack, reading, unpack, write_record
 from ...data.types import Array
 from ..device import Device
 from ..model import SERIES, CompactModel

@@ -24,10 +24,9 @@ import sympy as sp
 from sympy.printing.precedence import PRECEDENCE, precedence
 
 from ...data.errors import InputError
-from ..device import Device
 from ..functions import LIMIT, branches, limexp, logistic, softplus
 from ..model import symbols
-from .operators import OperatorPrinter
+from .operators import Described, OperatorPrinter
 
 TIGHT = "abstol=1e-15 vntol=1e-9 chgtol=1e-18 trtol=1 reltol=1e-7"
 """ngspice ``.options`` at which transients of these models are accurate to about 1e-5."""
@@ -125,7 +124,7 @@ def expression(expr: sp.Expr, names: dict[str, str], *, guarded: bool = False) -
 
 
 def _text(
-    device: Device, expr: sp.Expr, v: str, x: str, *, guarded: bool, scale: float = 1.0
+    device: Described, expr: sp.Expr, v: str, x: str, *, guarded: bool, scale: float = 1.0
 ) -> str:
     """Print ``scale`` times an expression with the device's numbers in it."""
     values: dict[Any, Any] = {}
@@ -142,7 +141,7 @@ def _text(
     return expression(positive, {"V": v, "X": x}, guarded=guarded)
 
 
-def static_current(device: Device, v: str, x: str | float, *, guarded: bool = False) -> str:
+def static_current(device: Described, v: str, x: str | float, *, guarded: bool = False) -> str:
     """Return the B-source expression of the current at a frozen state.
 
     Parameters
@@ -174,7 +173,7 @@ def static_current(device: Device, v: str, x: str | float, *, guarded: bool = Fa
 
 
 def static_elements(
-    device: Device, tag: str, p: str, n: str, x: str | float, *, guarded: bool = False
+    device: Described, tag: str, p: str, n: str, x: str | float, *, guarded: bool = False
 ) -> list[str]:
     """Return netlist lines of the device at a frozen state between nodes ``p`` and ``n``.
 
@@ -192,7 +191,7 @@ def static_elements(
 
 
 def dynamic_elements(
-    device: Device, tag: str, p: str, n: str, x: str, *, x0: str | float
+    device: Described, tag: str, p: str, n: str, x: str, *, x0: str | float
 ) -> list[str]:
     """Return netlist lines of the device with its state as the voltage of node ``x``.
 
@@ -217,7 +216,7 @@ def dynamic_elements(
     ]
 
 
-def subcircuit(device: Device, name: str = "memristor", *, x0: float = 0.5) -> str:
+def subcircuit(device: Described, name: str = "memristor", *, x0: float = 0.5) -> str:
     """Return ``.subckt name p n x params: x0=...`` of the device with dynamics, as text.
 
     Pins: p, n the terminals; x shows the state as a voltage from 0 to 1 V. It is an output, so
@@ -235,7 +234,7 @@ def subcircuit(device: Device, name: str = "memristor", *, x0: float = 0.5) -> s
     return "\n".join([title, head, *body, f".ends {name}", ""])
 
 
-def frozen_subcircuit(device: Device, name: str = "memristor", *, x: float = 0.5) -> str:
+def frozen_subcircuit(device: Described, name: str = "memristor", *, x: float = 0.5) -> str:
     """Return ``.subckt name p n`` of the device at a frozen state, as text: what a read sees."""
     _check_names(name)
     low, high = device.model.state_range
@@ -251,7 +250,7 @@ def frozen_subcircuit(device: Device, name: str = "memristor", *, x: float = 0.5
     return "\n".join([title, f".subckt {name} p n", *body, f".ends {name}", ""])
 
 
-def _series(device: Device, tag: str, p: str) -> tuple[list[str], str]:
+def _series(device: Described, tag: str, p: str) -> tuple[list[str], str]:
     if device.r_s == 0:
         return [], p
     return [f"Rs{tag} {p} {tag}s {number(device.r_s)}"], f"{tag}s"

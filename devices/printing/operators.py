@@ -1,9 +1,31 @@
 """What the printers of SPICE and Verilog-A expressions have in common: C-like operators and names."""
 
-__all__ = ["OperatorPrinter"]
+__all__ = ["Described", "OperatorPrinter"]
+
+from collections.abc import Mapping
+from typing import Protocol
 
 import sympy as sp
 from sympy.printing.str import StrPrinter
+
+from ..model import CompactModel
+
+
+class Described(Protocol):
+    """What is printed: a model with its parameters, at an area."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def model(self) -> CompactModel: ...
+    @property
+    def parameters(self) -> Mapping[str, float]: ...
+    @property
+    def area(self) -> float: ...
+    @property
+    def r_s(self) -> float: ...
+    @property
+    def caveat(self) -> str: ...
 
 
 class OperatorPrinter(StrPrinter):  # type: ignore[misc]

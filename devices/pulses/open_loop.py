@@ -8,8 +8,7 @@ import numpy as np
 
 from ...data.errors import InputError
 from ...data.types import Array
-from ..dynamics.simulate import simulate
-from ..levels import Levels
+from ..device import Levels
 from .costs import Costs, Read, verified
 from .pricing import LevelPricing, uneven_places
 from .trapezoid import Pulse, choose_pulse
@@ -118,7 +117,7 @@ def _staircase(levels: Levels, pulse: Pulse, rising: bool, limit: int) -> tuple[
     path, spent = [g], [total]
     t, v = pulse.waveform()
     for _ in range(limit):
-        trace = simulate(device, t, v, x, rtol=1e-5)
+        trace = device.simulate(t, v, x, rtol=1e-5)
         before, x = x, trace.x[:, -1]
         g, total = device.conductance(x, levels.v_read), total + trace.energy
         path.append(g)

@@ -15,7 +15,7 @@ import numpy as np
 
 from ...data.errors import InputError
 from ...data.measurement import PulseTrain
-from ...data.store import reading, write_record
+from ...data.records.store import reading, write_record
 from ...data.types import Array, Progress
 from .laws import PulseLaw
 from .ramp import PulseFit, find_law, inverse

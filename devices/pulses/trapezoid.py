@@ -16,7 +16,6 @@ from numpy.typing import ArrayLike
 from ...data.errors import InputError
 from ...data.types import Array
 from ..device import Device
-from ..dynamics.simulate import simulate
 
 _PLATEAU = 16  # intervals in which the energy of a plateau is summed
 _EDGE = 4
@@ -89,7 +88,7 @@ def apply_pulse(
     """
     t, shape = _waveform(width, _EDGE_SHARE * width if edge is None else edge)
     amplitude = np.asarray(v, float)
-    trace = simulate(device, t, amplitude[..., None] * shape, x, parameters=parameters, rtol=rtol)
+    trace = device.simulate(t, amplitude[..., None] * shape, x, parameters=parameters, rtol=rtol)
     return Pulsed(trace.x[..., -1], trace.energy, np.abs(trace.i).max(axis=-1))
 
 

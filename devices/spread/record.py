@@ -17,7 +17,7 @@ from typing import Any, TypeAlias, Union, get_args, get_origin, get_type_hints
 import numpy as np
 
 from ...data.errors import InputError, nearest
-from ...data.store import reading, write_record
+from ...data.records.store import reading, write_record
 from .drift import Drift
 from .noise import ReadNoise
 from .parameters import Lognormal, ParameterSpread

@@ -16,7 +16,6 @@ from memtwin.data.errors import InputError
 from memtwin.data.importers.readers import read_measurement
 from memtwin.data.measurement import PulseTrain, Relaxation, Sweep, Table, save_measurement
 from memtwin.devices.device import Device, load_device
-from memtwin.devices.dynamics.simulate import simulate
 from memtwin.devices.fitting import compare as fit_compare
 from memtwin.devices.fitting import fit as fit_module
 from memtwin.devices.fitting.compare import Comparison
@@ -35,7 +34,7 @@ def sweep_file(tmp_path):
     t = np.linspace(0.0, 20.0, 81)
     v = np.interp(t, 20.0 * places / places[-1], corners)
     truth = {"a_p": 2e-5, "a_n": 3e-5, "b_p": 4.0, "b_n": 3.0, "A_p": 3.0, "A_n": 1.0, "r_s": 300.0}
-    i = simulate(Device("d", models["yakopcic"], truth), t, v, 0.2).i
+    i = Device("d", models["yakopcic"], truth).simulate(t, v, 0.2).i
     path = tmp_path / "device one.csv"
     np.savetxt(path, np.c_[t, v, i], delimiter=",", header="t,v,i", comments="")
     return path

@@ -9,7 +9,6 @@ from typer.testing import CliRunner
 from memtwin.cli.main import app
 from memtwin.data.measurement import PulseTrain, save_measurement
 from memtwin.devices.device import load_device
-from memtwin.devices.dynamics.simulate import simulate
 from memtwin.devices.printing.ngspice import subcircuit
 from memtwin.devices.pulses.trapezoid import Pulse
 
@@ -46,7 +45,7 @@ def test_a_sweep_is_what_simulate_gives(tmp_path):
     assert len(t) == 401
     assert said["v_range"] == [v.min(), v.max()] == [-0.5, 0.5]
     assert np.abs(np.diff(v) / np.diff(t)) == pytest.approx(100.0)
-    again = simulate(load_device("yakopcic_oblea"), t, v, 0.2)
+    again = load_device("yakopcic_oblea").simulate(t, v, 0.2)
     np.testing.assert_allclose(i, again.i, rtol=1e-9)
     np.testing.assert_allclose(x, again.x, rtol=1e-9)
     assert said["energy"] == pytest.approx(float(again.energy))
@@ -114,7 +113,7 @@ def test_pulses_move_the_device_up_and_down(tmp_path):
     assert said["energy"] == pytest.approx(energy.sum())
     device, width = load_device("nbsto_32um"), said["set"]["width"]
     t, wave = Pulse(v[1], width, 0.05 * width).waveform()
-    assert x[1] == pytest.approx(float(simulate(device, t, wave, x[0]).x[-1]), rel=1e-6)
+    assert x[1] == pytest.approx(float(device.simulate(t, wave, x[0]).x[-1]), rel=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,9 @@ from typer.testing import CliRunner
 
 from memtwin.circuits.engines.ideal import Ideal
 from memtwin.cli.main import app
-from memtwin.data.dataset import load_images
+from memtwin.data.dataset import load_data
 from memtwin.data.measurement import Relaxation, Sweep, Table, save_measurement
 from memtwin.devices.device import load_device
-from memtwin.devices.dynamics.simulate import simulate
 from memtwin.devices.pulses.nominal import nominal_pricing
 from memtwin.devices.spread.drift import Drift
 from memtwin.devices.spread.noise import ReadNoise
@@ -92,7 +91,7 @@ def test_parameters_over_cycles(tmp_path, rng):
     files = []
     for k in range(3):
         own = replace(device, parameters={**device.parameters, "b_p": 1.0 + 0.1 * k})
-        i = simulate(own, t, v, 0.3).i
+        i = own.simulate(t, v, 0.3).i
         sweep = Sweep(f"cycle {k}", t, v, i, np.zeros(len(t), bool))
         files.append(save_measurement(sweep, tmp_path / f"{k}.h5"))
     law = tmp_path / "law.h5"
@@ -126,7 +125,7 @@ def test_measurements_of_another_kind_get_one_sentence(kind, sentence, tmp_path)
 def trained(*changes):
     """Return a trainer of the demo after one short epoch through ideal wires."""
     config = load_config("demo", ["training.epochs=1", "device.levels=16", *changes])
-    images = load_images("digits")
+    images = load_data("digits")
     few = {name: getattr(images, name)[:200] for name in ("x_train", "y_train", "x_test", "y_test")}
     images = replace(images, **few)
     twin = build_twin(network_of(config, images), crossbar_of(config), Ideal, seed=config.seed)

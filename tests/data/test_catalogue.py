@@ -6,7 +6,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from memtwin.data import catalogue
-from memtwin.data.catalogue import Dataset, cache_folder, datasets, fetch, find_dataset
+from memtwin.data.catalogue import Entry, cache_folder, datasets, fetch, find_dataset
 from memtwin.data.errors import InputError, MemtwinError
 
 CONTENT = b"V1,I1\n0,0\n"
@@ -29,7 +29,7 @@ def shelf(tmp_path, monkeypatch):
     )
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     digest = hashlib.sha256(CONTENT).hexdigest()
-    entry = Dataset(
+    entry = Entry(
         name="toy",
         title="toy",
         kind="sweeps",
@@ -82,7 +82,7 @@ def test_wrong_hash_upstream_leaves_nothing(shelf):
 def test_missing_upstream_and_no_network_name_the_remedy(shelf, monkeypatch):
     with pytest.raises(MemtwinError, match=r"can't download .*gone.csv.*by hand.*MEMTWIN_DATA"):
         fetch("toy", "gone.csv")
-    offline = catalogue.Dataset(**{**shelf.__dict__, "base": "http://127.0.0.1:9/"})
+    offline = catalogue.Entry(**{**shelf.__dict__, "base": "http://127.0.0.1:9/"})
     monkeypatch.setattr(catalogue, "datasets", lambda: {"toy": offline})
     with pytest.raises(MemtwinError, match=r"can't download .*MEMTWIN_DATA"):
         fetch("toy", "sub/a.csv")

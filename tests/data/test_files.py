@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from memtwin.cli.main import app
 from memtwin.data import files
 from memtwin.data.errors import InputError, MemtwinError
-from memtwin.data.store import write_record
+from memtwin.data.records.store import write_record
 
 SCRIPT = """
 import os, sys

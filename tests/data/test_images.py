@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from memtwin.data import catalogue
-from memtwin.data.dataset import ImageSet, load_images, read_idx
+from memtwin.data.dataset import Dataset, load_data, read_idx
 from memtwin.data.errors import InputError
 
 
@@ -15,7 +15,7 @@ def idx(array, kind=8):
 
 
 def test_digits_are_the_published_test_part():
-    images = load_images("digits")
+    images = load_data("digits")
     assert images.x_train.shape == (1297, 64)
     assert images.x_test.shape == (500, 64)
     assert images.shape == (8, 8)
@@ -30,7 +30,7 @@ def test_digits_are_the_published_test_part():
 
 def test_unknown_image_set_names_the_nearest():
     with pytest.raises(InputError, match="did you mean 'digits'"):
-        load_images("digit")
+        load_data("digit")
 
 
 @pytest.mark.parametrize("packed", [True, False])
@@ -82,13 +82,13 @@ def test_labels_out_of_range_are_refused(tmp_path, monkeypatch, unchecked):
     monkeypatch.setenv("MEMTWIN_DATA", str(tmp_path))
     make_mnist(tmp_path, [1, 2, 10])
     with pytest.raises(InputError, match=r"train-labels.* holds the label 10, expected 0 to 9"):
-        load_images("mnist")
+        load_data("mnist")
 
 
 def test_mnist_layout(tmp_path, monkeypatch, unchecked):
     monkeypatch.setenv("MEMTWIN_DATA", str(tmp_path))
     make_mnist(tmp_path, [1, 2, 9])
-    images = load_images("mnist")
+    images = load_data("mnist")
     assert images.x_train.shape == (3, 784)
     assert images.x_train[0, 255] == 1.0
     assert images.y_test.tolist() == [1, 2, 9]
@@ -99,13 +99,13 @@ def test_foreign_mnist_file_is_refused_and_kept(tmp_path, monkeypatch):
     make_mnist(tmp_path, [1])
     before = {path: path.read_bytes() for path in (tmp_path / "mnist").iterdir()}
     with pytest.raises(InputError, match="is not the file that dataset mnist means"):
-        load_images("mnist")
+        load_data("mnist")
     assert {path: path.read_bytes() for path in (tmp_path / "mnist").iterdir()} == before
 
 
 @pytest.mark.data
 def test_mnist_is_mnist():
-    images = load_images("mnist")
+    images = load_data("mnist")
     assert images.x_train.shape == (60000, 784)
     assert images.x_test.shape == (10000, 784)
     assert float(images.x_train.mean(dtype=np.float64)) == pytest.approx(0.1307, abs=1e-4)
@@ -113,12 +113,12 @@ def test_mnist_is_mnist():
 
 def test_image_set_refuses_what_does_not_belong_together():
     x, y = np.zeros((2, 4), np.float32), np.zeros(2, np.int64)
-    ImageSet("ok", x, y, x, y, (2, 2))
+    Dataset("ok", x, y, x, y, (2, 2))
     with pytest.raises(InputError, match="expected train images of shape"):
-        ImageSet("bad", x[:, :3], y, x, y, (2, 2))
+        Dataset("bad", x[:, :3], y, x, y, (2, 2))
     with pytest.raises(InputError, match="2 test images but labels of shape"):
-        ImageSet("bad", x, y, x, y[:1], (2, 2))
+        Dataset("bad", x, y, x, y[:1], (2, 2))
     with pytest.raises(InputError, match=r"pixels must lie in 0\.\.1"):
-        ImageSet("bad", x + 2, y, x, y, (2, 2))
+        Dataset("bad", x + 2, y, x, y, (2, 2))
     with pytest.raises(InputError, match="labels must be 0 or more"):
-        ImageSet("bad", x, y, x, y - 1, (2, 2))
+        Dataset("bad", x, y, x, y - 1, (2, 2))

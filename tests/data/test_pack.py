@@ -16,8 +16,8 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 
 from memtwin.data.errors import InputError
-from memtwin.data.pack import FLAT, UNSAVED, register
-from memtwin.data.store import pack, read_record, reading, unpack, write_record
+from memtwin.data.records.pack import FLAT, UNSAVED, register
+from memtwin.data.records.store import pack, read_record, reading, unpack, write_record
 
 
 class Side(IntEnum):

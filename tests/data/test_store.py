@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from memtwin.data import store
 from memtwin.data.errors import InputError, MemtwinError
+from memtwin.data.records import store
 
 names = st.text("abcdefghij_", min_size=1, max_size=8)
 leaves = (
@@ -60,7 +60,7 @@ import resource, signal, sys
 from pathlib import Path
 import numpy as np
 from memtwin.data.errors import MemtwinError
-from memtwin.data.store import read_record, write_record
+from memtwin.data.records.store import read_record, write_record
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 folder, limits = Path(sys.argv[1]), map(int, sys.argv[2:])
@@ -120,7 +120,7 @@ def test_a_large_record_needs_no_room_of_its_own(tmp_path):
     script = """
 import resource, sys
 import numpy as np
-from memtwin.data.store import write_record
+from memtwin.data.records.store import write_record
 
 many = np.random.default_rng(1).random((8, 1_000_000))
 write_record(sys.argv[1], "test", {"a": many[:, :9000]})

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memtwin.data.errors import InputError
-from memtwin.devices.device import Device, load_device, save_device, shipped_devices, value_text
-from memtwin.devices.levels import make_levels
+from memtwin.devices.device import Device, load_device, value_text
+from memtwin.devices.device_file import shipped_devices
 from memtwin.devices.models import models
 
 
@@ -17,7 +17,7 @@ from memtwin.devices.models import models
 def test_shipped_devices_load_and_have_levels(name: str) -> None:
     device = load_device(name)
     assert device.name == name
-    levels = make_levels(device, 8, 0.1)
+    levels = device.levels(8, 0.1)
     np.testing.assert_allclose(device.conductance(levels.x, 0.1), levels.g, rtol=1e-8)
     assert (np.diff(levels.g) > 0).all()
 
@@ -25,7 +25,7 @@ def test_shipped_devices_load_and_have_levels(name: str) -> None:
 def test_a_saved_device_comes_back_exactly(tmp_path: Path) -> None:
     meta = {"note": 'a "quoted"\nline', "v_max": 1.5, "files": ["a", "b"], "odd key": True}
     device = Device("mine", models["vteam"], {"r_on": 1 / 3}, {"r_on": 0.1}, 0.25, meta)
-    again = load_device(save_device(device, tmp_path / "mine.toml"))
+    again = load_device(device.save(tmp_path / "mine.toml"))
     assert again == device
     assert again.digest == device.digest
 
@@ -94,17 +94,17 @@ def test_missing_devices_are_named() -> None:
 
 def test_levels_are_evenly_spaced_or_equally_noisy() -> None:
     device = Device("d", models["sinh"])
-    even = make_levels(device, 5, 0.2, g_min=1e-6, g_max=5e-6)
+    even = device.levels(5, 0.2, g_min=1e-6, g_max=5e-6)
     np.testing.assert_allclose(even.g, [1e-6, 2e-6, 3e-6, 4e-6, 5e-6])
     assert even.step == pytest.approx(1e-6)
     noise = np.linspace(1e-7, 4e-7, 50)
-    spaced = make_levels(device, 5, 0.2, g_min=1e-6, g_max=4e-6, noise=noise)
+    spaced = device.levels(5, 0.2, g_min=1e-6, g_max=4e-6, noise=noise)
     # Here the noise is g/10, so that equal distances in it are equal ratios.
     np.testing.assert_allclose(np.diff(np.log(spaced.g)), np.log(4) / 4, rtol=1e-3)
 
-    ratios = make_levels(device, 5, 0.2, g_min=1e-6, g_max=16e-6, spacing="logarithmic")
+    ratios = device.levels(5, 0.2, g_min=1e-6, g_max=16e-6, spacing="logarithmic")
     np.testing.assert_allclose(ratios.g, [1e-6, 2e-6, 4e-6, 8e-6, 16e-6])
-    halves = make_levels(device, 5, 0.2, g_min=1e-6, g_max=9e-6, spacing="powers")
+    halves = device.levels(5, 0.2, g_min=1e-6, g_max=9e-6, spacing="powers")
     np.testing.assert_allclose(halves.g, [1e-6, 2e-6, 3e-6, 5e-6, 9e-6])
 
 
@@ -122,7 +122,7 @@ def test_levels_are_evenly_spaced_or_equally_noisy() -> None:
 def test_bad_levels_are_refused(arguments: dict, words: str) -> None:
     keywords = {"count": 4, "g_min": 1e-6, "g_max": 2e-6} | arguments
     with pytest.raises(InputError, match=words):
-        make_levels(Device("d", models["sinh"]), keywords.pop("count"), 0.1, **keywords)
+        Device("d", models["sinh"]).levels(keywords.pop("count"), 0.1, **keywords)
 
 
 def test_importing_devices_leaves_sympy_alone() -> None:
@@ -144,7 +144,7 @@ def test_what_a_fit_does_not_know_stays_with_the_device(tmp_path: Path) -> None:
         meta={"converged": False},
         unidentified={"k_set": 'the "data" do not depend on it'},
     )
-    again = load_device(save_device(device, tmp_path / "mine.toml"))
+    again = load_device(device.save(tmp_path / "mine.toml"))
     assert again == device
     assert again.stderr["k_set"] == np.inf
     assert again.caveat == "its fit did not converge"
@@ -165,7 +165,7 @@ def test_errors_and_reasons_survive_the_file(
 ) -> None:
     device = Device("d", models["yakopcic"], {}, stderr, unidentified=reasons)
     path = tmp_path_factory.mktemp("d") / "d.toml"
-    assert load_device(save_device(device, path)) == device
+    assert load_device(device.save(path)) == device
 
 
 def test_a_value_says_what_is_known_of_it() -> None:

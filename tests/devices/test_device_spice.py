@@ -12,8 +12,8 @@ import pytest
 from memtwin.circuits.ngspice.job import Job, Step
 from memtwin.circuits.ngspice.pool import call
 from memtwin.data.errors import InputError
-from memtwin.devices.device import Device, load_device, shipped_devices
-from memtwin.devices.dynamics.simulate import simulate
+from memtwin.devices.device import Device, load_device
+from memtwin.devices.device_file import shipped_devices
 from memtwin.devices.models import models
 from memtwin.devices.printing import ngspice as spice
 
@@ -134,7 +134,7 @@ def test_ngspice_gives_the_same_current(name: str, kind: str) -> None:
     t, v = waveform(kind, amplitude, period)
     times, found = ngspice(device, t, v, x0, spice.TIGHT.replace("reltol=1e-7", f"reltol={reltol}"))
     grid = np.union1d(t, times)
-    trace = simulate(device, grid, np.interp(grid, t, v), x0, rtol=1e-7, atol=1e-10)
+    trace = device.simulate(grid, np.interp(grid, t, v), x0, rtol=1e-7, atol=1e-10)
     expected = trace.i[np.searchsorted(grid, times)]
     error = np.abs(found - expected).max() / np.abs(expected).max()
     assert error <= bar
@@ -158,7 +158,7 @@ def test_default_options_keep_a_sine_in_range_and_within_a_percent(name: str, po
     run = Step(f"tran {step!r} {period!r} uic", ("time", "i(v1)", "v(state)"))
     times, current, x = call(Job(deck, (run,))).values[0].T
     t = np.union1d(times, np.linspace(0.0, period, 8001))
-    trace = simulate(device, t, amplitude * np.sin(2 * np.pi * t / period), x0)
+    trace = device.simulate(t, amplitude * np.sin(2 * np.pi * t / period), x0)
     first = np.searchsorted(t, times - step)
     last = np.searchsorted(t, times + step, side="right")
     spans = [trace.i[a:b] for a, b in zip(first, last, strict=True)]

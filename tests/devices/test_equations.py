@@ -15,8 +15,7 @@ from memtwin.circuits.ngspice.pool import call
 from memtwin.data.errors import InputError
 from memtwin.data.files import parse_toml
 from memtwin.devices.compile import vectorised
-from memtwin.devices.device import Device, load_device, save_device
-from memtwin.devices.dynamics.simulate import simulate
+from memtwin.devices.device import Device, load_device
 from memtwin.devices.equations.grammar import parse
 from memtwin.devices.equations.model_file import (
     load_model,
@@ -364,13 +363,13 @@ def test_a_file_of_a_model_that_is_not_there_is_named() -> None:
 def test_a_device_takes_its_equations_along(tmp_path: Path) -> None:
     typed = parse_model(parse_toml(YAKOPCIC, "text"), "text")
     device = Device("mine", typed, {"a_p": 0.2, "r_s": 5.0}, area=0.5, meta={"v_max": 1.0})
-    path = save_device(device, tmp_path / "device.toml")
+    path = device.save(tmp_path / "device.toml")
     assert "model =" not in path.read_text()
     again = load_device(path)
     assert again == device
     assert again.digest == device.digest
     t = np.linspace(0.0, 1.0, 101)
-    traces = [simulate(each, t, np.sin(6 * t), 0.3).i for each in (device, again)]
+    traces = [each.simulate(t, np.sin(6 * t), 0.3).i for each in (device, again)]
     np.testing.assert_array_equal(*traces)
 
 
@@ -381,7 +380,7 @@ def test_a_device_names_a_model_file_beside_it(tmp_path: Path) -> None:
     path.write_text("name = 'd'\nmodel = 'models/typed.toml'\n[parameters]\nr_on = 500.0")
     device = load_device(path)
     assert device.model.name == "typed_vteam"
-    assert load_device(save_device(device, tmp_path / "whole.toml")) == device
+    assert load_device(device.save(tmp_path / "whole.toml")) == device
     path.write_text("name = 'd'\nmodel = 'elsewhere.toml'\n[parameters]")
     with pytest.raises(InputError, match=r"no model file .*elsewhere\.toml"):
         load_device(path)
@@ -395,7 +394,7 @@ def test_static_models_need_no_rate(tmp_path: Path) -> None:
     assert not device.dynamic
     np.testing.assert_allclose(device.current(0.5, 1e-4), 1e-4 * np.sinh(1.5) / 3.0, rtol=1e-14)
     np.testing.assert_allclose(device.state(1e-5, 0.2), 1e-5 * 0.6 / np.sinh(0.6), rtol=1e-9)
-    assert load_device(save_device(device, tmp_path / "device.toml")) == device
+    assert load_device(device.save(tmp_path / "device.toml")) == device
 
 
 def test_polarities_of_several_branches_are_told_apart() -> None:

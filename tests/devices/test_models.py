@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memtwin.data.errors import InputError
-from memtwin.devices.device import load_device, shipped_devices
+from memtwin.devices.device import load_device
+from memtwin.devices.device_file import shipped_devices
 from memtwin.devices.model import SERIES, CompactModel, Parameter, symbols
 from memtwin.devices.models import models
 from memtwin.devices.models.mms import pulse_response
@@ -233,10 +234,9 @@ def test_a_declaration_must_explain_its_symbols() -> None:
 
 def test_oblea_set_has_its_published_current() -> None:
     """3.42 mA at 0.45 V, 100 Hz (Yakopcic et al. 2013), although the threshold's kink is rounded."""
-    from memtwin.devices.dynamics.simulate import simulate
 
     t = np.linspace(0.0, 0.02, 801)
-    trace = simulate(load_device("yakopcic_oblea"), t, 0.45 * np.sin(2 * np.pi * 100 * t), 0.11)
+    trace = load_device("yakopcic_oblea").simulate(t, 0.45 * np.sin(2 * np.pi * 100 * t), 0.11)
     assert trace.i.max() == pytest.approx(3.4226e-3, rel=1e-4)
 
 

@@ -14,7 +14,6 @@ from memtwin.devices import plots
 from memtwin.devices.device import load_device
 from memtwin.devices.fitting.fit import fit
 from memtwin.devices.fitting.profile import Profile
-from memtwin.devices.levels import make_levels
 from memtwin.devices.models import models
 from memtwin.devices.pulses.ramp_spread import fit_spread
 from memtwin.training.runs.plots import write_histogram
@@ -67,7 +66,7 @@ def test_profile_band_levels_and_arrays(axes, rng):
     assert plots.profile_likelihood(axes, curve) is axes
     train = PulseTrain("t", np.linspace(1e-6, 2e-6, 30) + 1e-8 * rng.standard_normal((6, 30)))
     assert plots.ramp_band(axes, fit_spread(train), 3) is axes
-    levels = make_levels(load_device("yakopcic_oblea"), 4, 0.1)
+    levels = load_device("yakopcic_oblea").levels(4, 0.1)
     before = len(axes.lines)
     plots.level_curves(axes, levels)
     assert len(axes.lines) == before + 4

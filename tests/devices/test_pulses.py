@@ -5,8 +5,6 @@ import pytest
 
 from memtwin.data.errors import InputError
 from memtwin.devices.device import Device, load_device
-from memtwin.devices.dynamics.simulate import simulate
-from memtwin.devices.levels import make_levels
 from memtwin.devices.models import models
 from memtwin.devices.models.mms import pulse_response
 from memtwin.devices.pulses.open_loop import open_loop_costs
@@ -28,7 +26,7 @@ def test_a_pulse_does_what_its_waveform_does() -> None:
     pulse = Pulse(1.1, 2e-5, 1e-6)
     t = np.linspace(0.0, 2.2e-5, 2201)
     v = 1.1 * np.interp(t, [0, 1e-6, 2.1e-5, 2.2e-5], [0, 1, 1, 0])
-    expected = simulate(d, t, v, [0.1, 0.5, 0.9], rtol=1e-9)
+    expected = d.simulate(t, v, [0.1, 0.5, 0.9], rtol=1e-9)
     found = apply_pulse(d, [0.1, 0.5, 0.9], pulse.v, pulse.width, edge=pulse.edge)
     np.testing.assert_allclose(found.x, expected.x[:, -1], atol=1e-6)
     np.testing.assert_allclose(found.energy, expected.energy, rtol=2e-3)
@@ -52,7 +50,7 @@ def test_travel_time_is_that_of_the_closed_form() -> None:
 
 @pytest.mark.parametrize("count", [20, 80])
 def test_about_as_many_pulses_as_asked_for_cross_the_range(count: int) -> None:
-    levels = make_levels(device(), 5, 0.2)
+    levels = device().levels(5, 0.2)
     found = open_loop_costs(levels, count=count)
     assert found.costs.pulses[0, -1] == pytest.approx(count, rel=0.25)
     assert found.costs.pulses[-1, 0] == pytest.approx(count, rel=0.25)
@@ -61,7 +59,7 @@ def test_about_as_many_pulses_as_asked_for_cross_the_range(count: int) -> None:
 
 
 def test_cost_table_is_that_of_the_simulated_staircases() -> None:
-    levels = make_levels(device(), 6, 0.2)
+    levels = device().levels(6, 0.2)
     found = open_loop_costs(levels, count=40)
     assert (np.diag(found.costs.pulses) == 0).all()
     assert (np.diag(found.costs.energy) == 0).all()
@@ -91,7 +89,7 @@ def test_fitted_voltages_are_used_where_they_are_known() -> None:
 
 
 def test_impossible_writes_are_refused_with_the_reason() -> None:
-    static = make_levels(Device("s", models["sinh"]), 4, 0.2, g_min=1e-6, g_max=1e-5)
+    static = Device("s", models["sinh"]).levels(4, 0.2, g_min=1e-6, g_max=1e-5)
     with pytest.raises(InputError, match="no dynamics"):
         open_loop_costs(static)
     with pytest.raises(InputError, match="wrong sign"):
@@ -100,7 +98,7 @@ def test_impossible_writes_are_refused_with_the_reason() -> None:
         choose_pulse(load_device("mms_tiox"), 0.1, 0.99, v=0.5)
     with pytest.raises(InputError, match="longer width"):
         choose_pulse(device(), 0.1, 0.9, width=1e-12)
-    levels = make_levels(device(), 4, 0.2)
+    levels = device().levels(4, 0.2)
     with pytest.raises(InputError, match="do not reach"):
         open_loop_costs(levels, set_pulse=Pulse(0.2, 1e-6, 1e-7), limit=5)
     with pytest.raises(InputError, match="above 0"):

@@ -7,7 +7,6 @@ from scipy.integrate import solve_ivp
 from memtwin.data.errors import InputError
 from memtwin.devices.device import Device, load_device
 from memtwin.devices.dynamics import simulate as simulate_module
-from memtwin.devices.dynamics.simulate import simulate
 from memtwin.devices.models import models
 from memtwin.devices.models.mms import pulse_response
 
@@ -47,10 +46,10 @@ def test_agrees_with_scipy_by_both_methods(name: str, monkeypatch: pytest.Monkey
     device = Device("d", models[name], CASES[name])
     t, v = T[::3], V[::3]
     expected = reference(device, t, v, 0.3)
-    whole = simulate(device, t, v, 0.3)
+    whole = device.simulate(t, v, 0.3)
     np.testing.assert_allclose(whole.x, expected, atol=2e-5)
     monkeypatch.setattr(simulate_module, "_FEW", 0)
-    steps = simulate(device, t, v, 0.3)
+    steps = device.simulate(t, v, 0.3)
     np.testing.assert_allclose(steps.x, expected, atol=2e-5)
     np.testing.assert_allclose(
         steps.i, device.current(v, expected), atol=1e-4 * np.abs(whole.i).max()
@@ -60,10 +59,10 @@ def test_agrees_with_scipy_by_both_methods(name: str, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("name", CASES)
 def test_tolerance_is_kept(name: str) -> None:
     device = Device("d", models[name], CASES[name])
-    fine = simulate(device, T, V, 0.3, rtol=1e-10, atol=1e-13)
+    fine = device.simulate(T, V, 0.3, rtol=1e-10, atol=1e-13)
     for rtol in (1e-4, 1e-6):
         assert (
-            np.abs(simulate(device, T, V, 0.3, rtol=rtol, atol=rtol * 1e-3).x - fine.x).max()
+            np.abs(device.simulate(T, V, 0.3, rtol=rtol, atol=rtol * 1e-3).x - fine.x).max()
             < 50 * rtol
         )
 
@@ -72,22 +71,20 @@ def test_many_devices_are_as_each_alone(rng: np.random.Generator) -> None:
     device = Device("d", models["yakopcic"], CASES["yakopcic"])
     v_p = rng.uniform(0.3, 0.8, 100)
     x0 = rng.uniform(0.05, 0.9, 100)
-    many = simulate(device, T, V, x0, parameters={"v_p": v_p})
+    many = device.simulate(T, V, x0, parameters={"v_p": v_p})
     assert many.x.shape == (100, T.size)
     for k in (0, 41, 99):
-        alone = simulate(device, T, V, x0[k], parameters={"v_p": v_p[k]})
+        alone = device.simulate(T, V, x0[k], parameters={"v_p": v_p[k]})
         np.testing.assert_allclose(many.x[k], alone.x, atol=1e-5)
         np.testing.assert_allclose(many.i[k], alone.i, atol=1e-5 * np.abs(alone.i).max())
 
 
 def test_devices_and_parameter_sets_broadcast() -> None:
     device = Device("d", models["vteam"], CASES["vteam"])
-    trace = simulate(
-        device, T, V, np.array([[0.2], [0.5]]), parameters={"r_s": [0.0, 100.0, 200.0]}
-    )
+    trace = device.simulate(T, V, np.array([[0.2], [0.5]]), parameters={"r_s": [0.0, 100.0, 200.0]})
     assert trace.i.shape == (2, 3, T.size)
     assert trace.energy.shape == (2, 3)
-    one = simulate(device, T, V, 0.5, parameters={"r_s": 100.0})
+    one = device.simulate(T, V, 0.5, parameters={"r_s": 100.0})
     np.testing.assert_allclose(trace.x[1, 1], one.x, atol=1e-6)
 
 
@@ -95,7 +92,7 @@ def test_mms_pulses_have_a_closed_form(rng: np.random.Generator) -> None:
     device = load_device("mms_tiox")
     x0, v = rng.uniform(0.2, 0.9, 60), np.concatenate([np.full(30, 1.4), np.full(30, -1.1)])
     t = np.array([0.0, 0.02, 0.05, 0.3])
-    trace = simulate(device, t, np.repeat(v[:, None], 4, axis=1), x0, rtol=1e-9, atol=1e-12)
+    trace = device.simulate(t, np.repeat(v[:, None], 4, axis=1), x0, rtol=1e-9, atol=1e-12)
     for k, time in enumerate(t):
         np.testing.assert_allclose(
             trace.x[:, k], pulse_response(device.parameters, x0, v, time), atol=1e-7
@@ -111,7 +108,7 @@ def test_rates_beyond_the_resolution_of_time(v: float, samples: int) -> None:
     device = load_device("mms_tiox2")
     t = np.linspace(0.0, 1.0, samples)
     for devices in (1, 60):  # solved at once, or marched
-        trace = simulate(device, t, np.full(samples, v), np.full(devices, 0.5))
+        trace = device.simulate(t, np.full(samples, v), np.full(devices, 0.5))
         end = pulse_response(device.parameters, 0.5, v, 1.0)
         np.testing.assert_allclose(trace.x[:, -1], end, atol=1e-6)
 
@@ -128,7 +125,7 @@ def test_the_published_vteam_set_has_a_closed_form(v: float) -> None:
     t = np.linspace(0.0, 2.0 / c, 401)
     y = np.tanh(c * t + np.arctanh(0.3))
     x = y if v > 0 else 1.0 - y
-    trace = simulate(device, t, np.full(401, v), begin)
+    trace = device.simulate(t, np.full(401, v), begin)
     np.testing.assert_allclose(trace.x, x, atol=1e-6)
     r_on, r_off = device.parameters["r_on"], device.parameters["r_off"]
     np.testing.assert_allclose(trace.i, v / (r_off + (r_on - r_off) * x), rtol=1e-5)
@@ -137,7 +134,7 @@ def test_the_published_vteam_set_has_a_closed_form(v: float) -> None:
 def test_metastable_switches_relax_exponentially() -> None:
     device = Device("d", models["knowm"], {"tau": 1e-3})
     t = np.linspace(0, 5e-3, 11)
-    trace = simulate(device, t, np.full(11, 0.27), 0.1, rtol=1e-9)  # half of the switches per tau
+    trace = device.simulate(t, np.full(11, 0.27), 0.1, rtol=1e-9)  # half of the switches per tau
     off = 1 / (1 + np.exp(2 * 0.27 / (8.617333262e-5 * 298.5)))
     settled = 0.5 / (0.5 + off)
     np.testing.assert_allclose(
@@ -149,7 +146,7 @@ def test_fast_devices_in_long_intervals_are_followed() -> None:
     """Six orders of magnitude between the device and the samples."""
     device = Device("d", models["vteam_asymmetric"], {"k_set": 1e6, "k_reset": 1e6})
     x0 = np.linspace(0.01, 0.99, 200)
-    trace = simulate(device, [0.0, 1.0, 2.0, 3.0], [0.0, 1.5, 0.0, -1.5], x0)
+    trace = device.simulate([0.0, 1.0, 2.0, 3.0], [0.0, 1.5, 0.0, -1.5], x0)
     assert trace.x[:, 1].min() > 0.999
     assert trace.x[:, 3].max() < 0.001
 
@@ -161,7 +158,7 @@ def test_states_stay_inside_and_no_energy_comes_out(name: str, rng: np.random.Ge
     v = np.cumsum(rng.normal(0.0, 0.3, (4, 40)), axis=1).clip(-2.0, 2.0) * (t > 0)
     device = Device("d", models[name])
     for scale in (1e-6, 1e-3, 1.0):
-        trace = simulate(device, t * scale, v, rng.uniform(0.0, 1.0, 4))
+        trace = device.simulate(t * scale, v, rng.uniform(0.0, 1.0, 4))
         assert trace.x.min() >= 0.0
         assert trace.x.max() <= 1.0
         assert (trace.i * trace.v >= 0.0).all()
@@ -172,14 +169,14 @@ def test_states_stay_inside_and_no_energy_comes_out(name: str, rng: np.random.Ge
 
 
 def test_static_models_keep_their_state() -> None:
-    trace = simulate(Device("d", models["sinh"], {"b": 3.0}, area=2.0), T, V, 1e-5)
+    trace = Device("d", models["sinh"], {"b": 3.0}, area=2.0).simulate(T, V, 1e-5)
     assert (trace.x == 1e-5).all()
     np.testing.assert_allclose(trace.i, 2 * 1e-5 * np.sinh(3 * V) / 3)
 
 
 def test_area_scales_current_and_not_the_state() -> None:
     device = Device("d", models["yakopcic"], CASES["yakopcic"])
-    one, tenth = simulate(device, T, V, 0.3), simulate(device.scaled(0.1), T, V, 0.3)
+    one, tenth = device.simulate(T, V, 0.3), device.scaled(0.1).simulate(T, V, 0.3)
     np.testing.assert_array_equal(one.x, tenth.x)
     np.testing.assert_allclose(tenth.i, 0.1 * one.i)
     np.testing.assert_allclose(tenth.energy, 0.1 * one.energy)
@@ -196,13 +193,11 @@ def test_area_scales_current_and_not_the_state() -> None:
 )
 def test_bad_input_is_refused(t: list, v: list, x0: float, words: str) -> None:
     with pytest.raises(InputError, match=words):
-        simulate(Device("d", models["vteam"]), t, v, x0)
+        Device("d", models["vteam"]).simulate(t, v, x0)
 
 
 def test_progress_is_told() -> None:
     seen: list[tuple[int, int]] = []
     device = Device("d", models["vteam"])
-    simulate(
-        device, T, V, np.full(60, 0.3), progress=lambda done, total: seen.append((done, total))
-    )
+    device.simulate(T, V, np.full(60, 0.3), progress=lambda done, total: seen.append((done, total)))
     assert seen[-1] == (300, 300)

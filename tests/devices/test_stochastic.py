@@ -5,7 +5,6 @@ import pytest
 
 from memtwin.data.errors import InputError
 from memtwin.devices.device import Device
-from memtwin.devices.dynamics.simulate import simulate
 from memtwin.devices.dynamics.switches import simulate_switches
 from memtwin.devices.models import models
 
@@ -16,7 +15,7 @@ V = 0.35 * np.sin(2 * np.pi * 500 * T)
 @pytest.mark.parametrize("r_s", [0.0, 100.0])
 def test_many_switches_follow_the_deterministic_model(rng: np.random.Generator, r_s: float) -> None:
     device = Device("d", models["knowm"], {"r_s": r_s}, area=0.5)
-    expected = simulate(device, T, V, 0.4)
+    expected = device.simulate(T, V, 0.4)
     found = simulate_switches(device, T, V, np.full(50, 0.4), switches=20_000, rng=rng)
     np.testing.assert_allclose(found.x.mean(axis=0), expected.x, atol=3e-3)
     np.testing.assert_allclose(
@@ -33,7 +32,7 @@ def test_spread_falls_with_the_root_of_their_number(rng: np.random.Generator) ->
     ]
     assert spread[0] / spread[1] == pytest.approx(10.0, rel=0.1)
     # Independent switches are binomial.
-    level = float(simulate(device, t, v, 0.5).x[-1])
+    level = float(device.simulate(t, v, 0.5).x[-1])
     assert spread[0] <= 1.1 * np.sqrt(level * (1 - level) / 16)
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from memtwin.data.errors import InputError
-from memtwin.devices.device import load_device, shipped_devices
-from memtwin.devices.dynamics.simulate import simulate
+from memtwin.devices.device import load_device
+from memtwin.devices.device_file import shipped_devices
 from memtwin.devices.functions import NUMPY
 from memtwin.devices.models import models
 from memtwin.devices.printing.verilog_a import module
@@ -225,7 +225,7 @@ N2 b 0 card x0={starts[1]} area={areas[1]}
     t = np.union1d(times, np.linspace(0.0, period, 2001))
     for start, area, current in zip(starts, areas, currents, strict=True):
         v = amplitude * np.sin(2 * np.pi * t / period)
-        expected = simulate(device.scaled(area), t, v, start, rtol=1e-8, atol=1e-11).i
+        expected = device.scaled(area).simulate(t, v, start, rtol=1e-8, atol=1e-11).i
         error = np.abs(-current - expected[np.searchsorted(t, times)]).max()
         assert error <= JUMPS.get(name, 1e-4) * np.abs(expected).max()
 

@@ -9,7 +9,7 @@ from memtwin.circuits.array.cell import Cell
 from memtwin.circuits.array.tile import Tile
 from memtwin.circuits.engines.ideal import Ideal
 from memtwin.circuits.surrogate.engine import Surrogate
-from memtwin.data.dataset import load_images
+from memtwin.data.dataset import load_data
 from memtwin.data.errors import InputError
 from memtwin.devices.pulses.nominal import nominal_pricing
 from memtwin.training.network import mlp
@@ -27,7 +27,7 @@ SEED = 1
 
 @pytest.fixture(scope="module")
 def digits():
-    images = load_images("digits")
+    images = load_data("digits")
     return replace(
         images,
         x_train=images.x_train[:300],

@@ -12,7 +12,6 @@ from memtwin.circuits.programming.population import Spread
 from memtwin.circuits.programming.table import make_table
 from memtwin.data.errors import InputError
 from memtwin.devices.device import load_device
-from memtwin.devices.levels import make_levels
 from memtwin.devices.pulses.costs import Costs, Read, verified
 from memtwin.devices.pulses.nominal import nominal_pricing
 from memtwin.devices.pulses.open_loop import open_loop_costs
@@ -183,7 +182,7 @@ def test_a_read_that_takes_no_finite_time_or_energy_is_refused(wrong):
 def levels():
     device = load_device("nbsto_32um")
     g = [float(device.conductance(x, 0.2)) for x in (0.1, 0.8)]
-    return make_levels(device, 4, 0.2, g_min=g[0], g_max=g[1])
+    return device.levels(4, 0.2, g_min=g[0], g_max=g[1])
 
 
 def test_costs_of_a_write_verify_table_are_the_table(levels):

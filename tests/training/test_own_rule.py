@@ -11,7 +11,7 @@ import pytest
 from memtwin.circuits.array.cell import Cell
 from memtwin.circuits.array.tile import Tile
 from memtwin.circuits.engines.ideal import Ideal
-from memtwin.data.dataset import load_images
+from memtwin.data.dataset import load_data
 from memtwin.data.errors import InputError
 from memtwin.devices.pulses.nominal import nominal_pricing
 from memtwin.training.network import mlp
@@ -77,7 +77,7 @@ register_quantiser("squeezed", own.squeezed)
 from memtwin.circuits.array.cell import Cell
 from memtwin.circuits.array.tile import Tile
 from memtwin.circuits.engines.ideal import Ideal
-from memtwin.data.dataset import load_images
+from memtwin.data.dataset import load_data
 from memtwin.training.network import mlp
 from memtwin.training.runs.config import load_config
 from memtwin.training.runs.run import run
@@ -96,7 +96,7 @@ twin = build_twin(
     Ideal,
 )
 options = TrainOptions(epochs=2, batch=20, learning_rate=0.03, rule="lazy", rule_options=own.LazyOptions(share=0.3))
-result = train(twin, load_images("digits"), options, nominal_pricing(16))
+result = train(twin, load_data("digits"), options, nominal_pricing(16))
 config = load_config(sys.argv[1])
 done = run(config, sys.argv[2])
 print(json.dumps([result.accuracy, config.training.rule]))
@@ -192,7 +192,7 @@ def test_a_rule_that_draws_resumes_bit_for_bit(own, tmp_path):
         crossbar = Crossbar(Tile(32, 32, levels=levels), mapping=MappingOptions(clip=5.0))
         twin = build_twin(mlp(64, 16, 10), crossbar, Ideal)
         options = TrainOptions(epochs=3, batch=50, rule="lazy")
-        return Trainer(twin, load_images("digits"), options, nominal_pricing(16))
+        return Trainer(twin, load_data("digits"), options, nominal_pricing(16))
 
     whole, stopped = trainer(), trainer()
     for one in (whole, whole, stopped):

@@ -13,10 +13,9 @@ from memtwin.circuits.array.tile import Tile
 from memtwin.circuits.engines.ideal import Ideal
 from memtwin.circuits.lines.solver import LineSolver
 from memtwin.circuits.registry import make_engine
-from memtwin.data.dataset import load_images
+from memtwin.data.dataset import load_data
 from memtwin.data.errors import InputError
 from memtwin.devices.device import load_device
-from memtwin.devices.levels import make_levels
 from memtwin.devices.pulses.nominal import nominal_pricing
 from memtwin.devices.spread.effects import Effects
 from memtwin.training.network import mlp
@@ -189,7 +188,7 @@ OPTIONS = TrainOptions(epochs=4, batch=20, decay=0.9)
 
 @pytest.fixture(scope="module")
 def digits():
-    return load_images("digits")
+    return load_data("digits")
 
 
 @pytest.mark.parametrize("engine", [Ideal, LineSolver])
@@ -197,7 +196,7 @@ def test_uneven_levels_train_as_well(digits, engine):
     costs = nominal_pricing(16)
     noise = np.linspace(1.0, 5.0, 40)  # deviations that grow with the conductance, as many do
     device = load_device("nbsto_32um").scaled(4.0)
-    in_noise = make_levels(device, 16, 0.2, g_min=5e-6, g_max=50e-6, noise=noise * 1e-8).g
+    in_noise = device.levels(16, 0.2, g_min=5e-6, g_max=50e-6, noise=noise * 1e-8).g
     assert np.diff(in_noise).max() > 2.0 * np.diff(in_noise).min()
     even = train(twin_of(np.linspace(5e-6, 50e-6, 16), engine), digits, OPTIONS, costs).accuracy
     uneven = train(twin_of(in_noise, engine), digits, OPTIONS, costs).accuracy

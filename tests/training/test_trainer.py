@@ -8,7 +8,7 @@ import pytest
 from memtwin.circuits.array.cell import Cell
 from memtwin.circuits.array.tile import Tile
 from memtwin.circuits.engines.ideal import Ideal
-from memtwin.data.dataset import load_images
+from memtwin.data.dataset import load_data
 from memtwin.data.errors import InputError, MemtwinError
 from memtwin.devices.pulses.nominal import nominal_pricing
 from memtwin.devices.spread.effects import Effects
@@ -29,7 +29,7 @@ SEED = 3
 
 @pytest.fixture(scope="module")
 def digits():
-    return load_images("digits")
+    return load_data("digits")
 
 
 def twin(network=None, effects=None):

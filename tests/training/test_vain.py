@@ -15,9 +15,8 @@ from memtwin.circuits.programming.fractional_moves import make_vain
 from memtwin.circuits.programming.population import Population
 from memtwin.circuits.programming.recipe import Status
 from memtwin.circuits.programming.verify import write
-from memtwin.data.dataset import load_images
+from memtwin.data.dataset import load_data
 from memtwin.devices.device import load_device
-from memtwin.devices.levels import make_levels
 from memtwin.devices.pulses.costs import Read, verified
 from memtwin.devices.pulses.nominal import nominal_pricing
 from memtwin.devices.pulses.pricing import LevelPricing
@@ -164,7 +163,7 @@ def test_limits_are_learned_on_the_side_that_failed():
 
 @pytest.fixture(scope="module")
 def digits():
-    return load_images("digits")
+    return load_data("digits")
 
 
 def trained(digits, costs, effects, **changes):
@@ -258,7 +257,7 @@ def test_the_option_is_in_the_configuration():
 def test_a_device_without_a_recipe_is_given_up_after_the_longest_write():
     device = load_device("nbsto_32um")
     g = [float(device.conductance(x, 0.2)) for x in (0.1, 0.8)]
-    made = make_levels(device, 4, 0.2, g_min=g[0], g_max=g[1])
+    made = device.levels(4, 0.2, g_min=g[0], g_max=g[1])
     nominal = nominal_pricing(made.count)
     found = nominal.of_limited(np.array([0, 3], F), np.array([0, 3], F), np.array([1, 2], F))
     assert found.pulses.tolist() == [nominal.table.pulses[0, 3], nominal.table.pulses[3, 0]]

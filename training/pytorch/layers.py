@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ...data.errors import InputError
-from ...data.store import digest
+from ...data.records.store import digest
 from ...data.types import Array32
 from ...devices.spread.record import law_tree
 from ..twin.matrix import MappedMatrix

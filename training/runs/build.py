@@ -27,11 +27,10 @@ from ...circuits.programming.design import design_recipe, fitted_range
 from ...circuits.programming.fractional_moves import make_vain
 from ...circuits.programming.population import Spread, spread_from_fit
 from ...circuits.programming.table import load_table, make_table
-from ...data.dataset import ImageSet
+from ...data.dataset import Dataset
 from ...data.errors import InputError
 from ...data.types import Array, Progress
-from ...devices.device import Device, load_device
-from ...devices.levels import Levels, make_levels
+from ...devices.device import Device, Levels, load_device
 from ...devices.models import models
 from ...devices.pulses.nominal import nominal_pricing
 from ...devices.pulses.open_loop import open_loop_costs
@@ -76,9 +75,7 @@ def levels_of(config: RunConfig) -> Levels:
         lowest, margin = device.model.state_range[0], 1.0 - TOP_STATE
         if g_min < float(device.conductance(lowest, v_read)):
             g_min = float(device.conductance(device.meta.get("x_min", lowest + margin), v_read))
-    return make_levels(
-        device, wanted.levels, v_read, g_min=g_min, g_max=g_max, spacing=wanted.spacing
-    )
+    return device.levels(wanted.levels, v_read, g_min=g_min, g_max=g_max, spacing=wanted.spacing)
 
 
 def _device(name: str) -> Device:
@@ -195,7 +192,7 @@ VALIDATED = 200
 """Test images that a validation reads, where the configuration leaves it open and there are more."""
 
 
-def chosen_images(images: ImageSet, config: RunConfig) -> ImageSet:
+def chosen_images(images: Dataset, config: RunConfig) -> Dataset:
     """Keep the first images of each part, as many as the configuration asks for."""
     train, test = config.images.train, config.images.test
     for name, wanted, there in (
@@ -222,7 +219,7 @@ def chosen_images(images: ImageSet, config: RunConfig) -> ImageSet:
     return chosen
 
 
-def network_of(config: RunConfig, images: ImageSet) -> Network:
+def network_of(config: RunConfig, images: Dataset) -> Network:
     """Return the run's network, of the size that ``images`` need."""
     pixels, wanted = images.x_train.shape[1], config.network
     if wanted.kind == "mlp":

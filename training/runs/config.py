@@ -48,7 +48,7 @@ from ...circuits.registry import ENGINES
 from ...circuits.surrogate.characterise import CharacteriseOptions
 from ...data.errors import InputError, nearest
 from ...data.files import parse_toml, read_toml
-from ...data.options import check_choice, check_number
+from ...data.options import check_number, check_registered
 from ...devices.levels import V_READ, Spacing
 from ...devices.spread.effects import Effects
 from ...devices.spread.noise import ReadNoise
@@ -200,7 +200,7 @@ class TrainingSection(TrainOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_choice("training", "engine", self.engine, ENGINES)
+        check_registered("training", "engine", self.engine, ENGINES)
 
 
 @dataclass(frozen=True)
@@ -224,7 +224,7 @@ class ValidationSection:
     """Test images read; when absent 200, or all of a smaller test set."""
 
     def __post_init__(self) -> None:
-        check_choice("validation", "engine", self.engine, ENGINES)
+        check_registered("validation", "engine", self.engine, ENGINES)
         check_number("validation", images=self.images, whole=True, optional=True, at_least=1)
 
 

@@ -14,7 +14,7 @@ __all__ = [
     "laws_tree",
     "layers_tree",
     "levels_tree",
-    "load_run",
+    "load_record",
     "network_name",
     "pricing_tree",
     "record_path",
@@ -36,10 +36,9 @@ from ...circuits.array.cell import Cell
 from ...circuits.ngspice.installed import Features
 from ...circuits.programming.fractional_moves import LevelMoves
 from ...data.errors import InputError
-from ...data.store import pack, reading
+from ...data.records.store import pack, reading
 from ...data.types import Array
-from ...devices.device import Device
-from ...devices.levels import Levels
+from ...devices.device import Device, Levels
 from ...devices.pulses.pricing import LevelPricing
 from ...devices.spread.effects import Laws
 from ...devices.spread.record import law_tree, load_law
@@ -73,7 +72,7 @@ def record_path(run: str | Path) -> Path:
     return run if run.suffix == ".h5" else run / "run.h5"
 
 
-def load_run(run: str | Path) -> dict[str, Any]:
+def load_record(run: str | Path) -> dict[str, Any]:
     """Read the record of a finished run, given its folder or the record itself.
 
     Raises

@@ -14,7 +14,7 @@ from typing import Any
 
 from ...circuits.ngspice import installed as ngspice
 from ...data.errors import InputError
-from ...data.store import pack, write_record
+from ...data.records.store import pack, write_record
 from ...devices.pulses.costs import Pricing
 from ...devices.pulses.pricing import LevelPricing
 from ..trainer.loop import train_float
@@ -35,7 +35,7 @@ from .record import (
     laws_tree,
     layers_tree,
     levels_tree,
-    load_run,
+    load_record,
     network_name,
     pricing_tree,
     summarise,
@@ -156,7 +156,7 @@ class _Job:
             record["laws"] = laws
         record["summary"] = summarise(record)
         write_record(self.folder.path / "run.h5", KIND, record, format=FORMAT)
-        return load_run(self.folder.path)
+        return load_record(self.folder.path)
 
     def train(self) -> TrainResult:
         """Do the job up to the end of the training."""

@@ -25,11 +25,11 @@ from ...circuits.lines.cell_law_fit import law_over
 from ...circuits.registry import make_engine
 from ...circuits.surrogate.characterise import Characterisation, characterise, load_characterisation
 from ...circuits.surrogate.fit import SurrogateFit, fit_surrogate
-from ...data.dataset import ImageSet, load_images
+from ...data.dataset import Dataset, load_data
 from ...data.errors import FitError, InputError, MemtwinError
-from ...data.store import pack
+from ...data.records.store import pack
 from ...data.types import Progress
-from ...devices.levels import Levels
+from ...devices.device import Levels
 from ...devices.pulses.costs import Pricing
 from ..network import Network
 from ..trainer.audit import Auditor
@@ -52,7 +52,7 @@ class Setup:
     """Everything that a configuration stands for before training."""
 
     config: RunConfig
-    images: ImageSet
+    images: Dataset
     crossbar: Crossbar
     network: Network
     fit: SurrogateFit | None = None
@@ -176,7 +176,7 @@ def set_up(
     """
     steps = steps or Steps()
     with steps.step("images", f"loading {config.images.name}") as progress:
-        images = chosen_images(load_images(config.images.name, progress=progress), config)
+        images = chosen_images(load_data(config.images.name, progress=progress), config)
     network = network_of(config, images)
     crossbar = crossbar_of(config)
     steps.say(device_text(crossbar.levels))

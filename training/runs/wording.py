@@ -5,7 +5,7 @@ __all__ = ["audit_text", "device_text", "epoch_text", "surrogate_text", "validat
 from collections.abc import Mapping
 from typing import Any
 
-from ...devices.levels import Levels
+from ...devices.device import Levels
 from ..trainer.audit import AuditOptions, AuditRecord
 from ..trainer.results import EpochRecord
 from ..trainer.validate import Validation

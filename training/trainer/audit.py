@@ -17,7 +17,7 @@ import numpy as np
 from ...circuits.array.tile import Tile
 from ...circuits.engine import Engine
 from ...circuits.registry import ENGINES, make_engine
-from ...data.options import check_choice, check_number
+from ...data.options import check_number, check_registered
 from ...data.types import Array32
 from ..twin.matrix import EngineFactory
 from ..twin.twin import MemristorTwin
@@ -60,9 +60,10 @@ class AuditOptions:
     def __post_init__(self) -> None:
         check_number("audit", every=self.every, whole=True, at_least=0)
         check_number("audit", vectors=self.vectors, whole=True, at_least=1)
-        check_choice("audit", "engine", self.engine, ENGINES)
+        check_registered("audit", "engine", self.engine, ENGINES)
         check_number("audit", bar_percent=self.bar_percent, above=0)
-        check_choice("audit", "fallback", self.fallback, (*ENGINES, "none"))
+        if self.fallback != "none":
+            check_registered("audit", "fallback", self.fallback, ENGINES)
 
 
 class Auditor:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from ...data.errors import InputError
-from ...data.store import pack, reading, unpack, write_record
+from ...data.records.store import pack, reading, unpack, write_record
 from .audit import AuditRecord
 from .results import EpochRecord
 from .trainer import Trainer

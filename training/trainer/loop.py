@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...data.dataset import ImageSet
+from ...data.dataset import Dataset
 from ...data.errors import MemtwinError
 from ...data.types import Array32, Progress
 from ...devices.pulses.costs import Pricing
@@ -36,7 +36,7 @@ def build_twin(
 
 def train(
     twin: MemristorTwin,
-    images: ImageSet,
+    images: Dataset,
     options: TrainOptions,
     costs: Pricing,
     *,
@@ -83,7 +83,7 @@ def train(
 
 def train_float(
     network: Network,
-    images: ImageSet,
+    images: Dataset,
     options: TrainOptions,
     *,
     seed: int = 0,

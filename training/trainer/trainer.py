@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...data.dataset import ImageSet
+from ...data.dataset import Dataset
 from ...data.errors import InputError, MemtwinError
-from ...data.store import digest, pack
+from ...data.records.store import digest, pack
 from ...data.types import Array32, Progress
 from ...devices.pulses.costs import Pricing, check_levels
 from ..network import Adjoint, Network, cross_entropy
@@ -63,7 +63,7 @@ class Trainer:
     def __init__(
         self,
         twin: MemristorTwin,
-        images: ImageSet,
+        images: Dataset,
         options: TrainOptions,
         costs: Pricing,
         *,
@@ -328,7 +328,7 @@ def batches(order: NDArray[np.int64], batch: int) -> Iterator[NDArray[np.int64]]
         yield order[start : start + batch]
 
 
-def check_images(network: Network, images: ImageSet) -> None:
+def check_images(network: Network, images: Dataset) -> None:
     """Refuse images that do not fit the network."""
     pixels = int(np.prod(network.shape))
     if images.x_train.shape[1] != pixels:
@@ -343,7 +343,7 @@ def check_images(network: Network, images: ImageSet) -> None:
         raise InputError("there are no test images")
 
 
-def _identity(twin: MemristorTwin, images: ImageSet, options: TrainOptions, seed: int) -> str:
+def _identity(twin: MemristorTwin, images: Dataset, options: TrainOptions, seed: int) -> str:
     # More epochs of the same training are no other training; the engine may change from one to the
     # next, and a subclass of the options may have keys that are not the trainer's.
     settings = {

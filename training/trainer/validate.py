@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ...data.dataset import ImageSet
+from ...data.dataset import Dataset
 from ...data.errors import InputError
-from ...data.store import digest, pack, reading, write_record
+from ...data.records.store import digest, pack, reading, write_record
 from ...data.types import Array, Progress
 from ..twin.evaluation import predict
 from ..twin.matrix import EngineFactory
@@ -82,7 +82,7 @@ class Validation:
 
 def validate(
     twin: MemristorTwin,
-    images: ImageSet,
+    images: Dataset,
     count: int,
     *,
     engine: EngineFactory,

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias, get_args
 from ...circuits.array.tile import Tile
 from ...data.errors import InputError
 from ...data.options import check_choice, check_number
-from ...devices.levels import Levels
+from ...devices.device import Levels
 from ...devices.spread.effects import Effects
 from ..rules.quantise import QUANTISERS
 

@@ -20,7 +20,7 @@ from memtwin.circuits.surrogate.characterise import (
 )
 from memtwin.circuits.surrogate.fit import RESISTANCES, fit_surrogate, load_surrogate
 from memtwin.data.errors import InputError
-from memtwin.data.store import pack, unpack, write_record
+from memtwin.data.records.store import pack, unpack, write_record
 
 pytestmark = pytest.mark.spice
 

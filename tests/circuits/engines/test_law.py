@@ -9,7 +9,7 @@ from memtwin.circuits.array.cell import Cell, Selector, Transistor
 from memtwin.circuits.lines.cell_law import Law, evaluate
 from memtwin.circuits.lines.cell_law_fit import CellSweep, fit_law, law_over, sweep_cell
 from memtwin.data.errors import FitError, InputError
-from memtwin.data.store import pack, unpack
+from memtwin.data.records.store import pack, unpack
 from memtwin.devices.device import Device
 from memtwin.devices.models import models
 

@@ -6,7 +6,6 @@ import pytest
 from memtwin.circuits.programming.population import Population, Spread, spread_from_fit
 from memtwin.data.errors import InputError
 from memtwin.devices.device import Device, load_device
-from memtwin.devices.dynamics.simulate import simulate
 from memtwin.devices.models import models
 
 VTEAM = Device("vteam", models["vteam"], {"k_set": 1e6, "k_reset": 1e6})
@@ -29,7 +28,7 @@ def test_state_and_energy_agree_with_a_simulated_waveform(device, v):
         ]
     )
     shape = np.interp(t, [0, edge, 1 + edge, 1 + 2 * edge], [0, 1, 1, 0])
-    trace = simulate(device, width * t, v * shape, x, rtol=1e-9)
+    trace = device.simulate(width * t, v * shape, x, rtol=1e-9)
     assert np.abs(pulsed.x - x).max() > 0.005
     assert pulsed.x == pytest.approx(trace.x[:, -1], rel=1e-6, abs=1e-7)
     assert pulsed.energy == pytest.approx(trace.energy, rel=1e-4)

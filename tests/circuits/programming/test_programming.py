@@ -11,11 +11,10 @@ from memtwin.circuits.programming.recipe import Status
 from memtwin.circuits.programming.verify import open_loop, write
 from memtwin.data.errors import InputError
 from memtwin.devices.device import Device, load_device
-from memtwin.devices.levels import make_levels
 from memtwin.devices.models import models
 
 VTEAM = Device("vteam", models["vteam"], {"k_set": 1e6, "k_reset": 1e6})
-LEVELS = make_levels(VTEAM, 16, 0.2)
+LEVELS = VTEAM.levels(16, 0.2)
 RECIPE = design_recipe(LEVELS, limits=VoltageRange(-1.5, 1.5, "test"), margin=1.2)
 SPREAD = Spread({"k_set": 0.1, "k_reset": 0.1, "v_set": 0.02, "v_reset": 0.02}, 0.05, 0.003)
 
@@ -124,7 +123,7 @@ def test_the_shipped_device_is_written_within_its_fitted_voltages():
     device = load_device("nbsto_32um")
     limits = fitted_range(device)
     ends = device.conductance([device.meta["x_min"], device.meta["x_max"]], 0.2)
-    levels = make_levels(device, 16, 0.2, g_min=ends[0], g_max=ends[1])
+    levels = device.levels(16, 0.2, g_min=ends[0], g_max=ends[1])
     recipe = design_recipe(levels)
     assert recipe.reset.stop == limits.low
     assert recipe.set.stop == limits.high
@@ -136,7 +135,7 @@ def test_the_shipped_device_is_written_within_its_fitted_voltages():
 
 def test_recipes_that_cannot_be_made_are_refused():
     limits = VoltageRange(-1.5, 1.5, "test")
-    static = make_levels(Device("r", models["resistor"]), 4, 0.2, g_min=1e-6, g_max=1e-5)
+    static = Device("r", models["resistor"]).levels(4, 0.2, g_min=1e-6, g_max=1e-5)
     frozen = Device("f", models["yakopcic"], {"A_p": 1e-300, "v_p": 5.0, "smooth": 1e-3})
     with pytest.raises(InputError, match="no dynamics"):
         design_recipe(static, limits=limits)
@@ -145,6 +144,6 @@ def test_recipes_that_cannot_be_made_are_refused():
     with pytest.raises(InputError, match="enclose 0 V"):
         design_recipe(LEVELS, limits=VoltageRange(0.5, 1.5, "test"))
     with pytest.raises(InputError, match="does not SET"):
-        design_recipe(make_levels(frozen, 4, 0.2), limits=VoltageRange(-1.0, 0.5, "test"))
+        design_recipe(frozen.levels(4, 0.2), limits=VoltageRange(-1.0, 0.5, "test"))
     with pytest.raises(InputError, match="tolerance must be"):
         design_recipe(LEVELS, limits=limits, tolerance=0.7)

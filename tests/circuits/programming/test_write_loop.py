@@ -12,7 +12,6 @@ from memtwin.circuits.programming.population import Population, Spread
 from memtwin.circuits.programming.recipe import Status
 from memtwin.data.errors import InputError
 from memtwin.devices.device import Device
-from memtwin.devices.levels import make_levels
 from memtwin.devices.models import models
 
 DEVICE = Device(
@@ -20,7 +19,7 @@ DEVICE = Device(
     models["vteam"],
     {"r_on": 1e4, "r_off": 1e5, "v_set": 0.9, "v_reset": 0.9, "k_set": 1e7, "k_reset": 1e7},
 )
-LEVELS = make_levels(DEVICE, 8, 0.2)
+LEVELS = DEVICE.levels(8, 0.2)
 RECIPE = design_recipe(LEVELS, limits=VoltageRange(-1.8, 1.8, "test"))
 
 

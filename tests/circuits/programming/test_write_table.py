@@ -12,14 +12,13 @@ from memtwin.circuits.programming.population import Spread
 from memtwin.circuits.programming.table import load_table, make_table
 from memtwin.cli.verbs.program import app
 from memtwin.data.errors import InputError
-from memtwin.data.store import read_record, write_record
+from memtwin.data.records.store import read_record, write_record
 from memtwin.devices.device import Device
-from memtwin.devices.levels import make_levels
 from memtwin.devices.models import models
 from memtwin.devices.spread.parameters import ParameterSpread
 
 VTEAM = Device("vteam", models["vteam"], {"k_set": 1e6, "k_reset": 1e6})
-LEVELS = make_levels(VTEAM, 5, 0.2)
+LEVELS = VTEAM.levels(5, 0.2)
 RECIPE = design_recipe(LEVELS, limits=VoltageRange(-1.2, 1.2, "test"), margin=1.2)
 SPREAD = Spread({"k_set": 0.1}, 0.05, 0.003)
 
@@ -98,7 +97,7 @@ def test_a_record_with_a_hole_is_refused(tmp_path):
 
 
 def test_disturb_grows_with_the_share_and_is_none_behind_transistors():
-    levels = make_levels(VTEAM, 3, 0.2)
+    levels = VTEAM.levels(3, 0.2)
     none, third, half = (
         make_table(levels, RECIPE, Spread(), samples=1, half_select=share).disturb.max()
         for share in (0.0, 1 / 3, 0.5)
@@ -129,7 +128,7 @@ def test_notes_say_where_the_device_was_not_fitted():
         VTEAM.parameters,
         meta={"v_min": -1.0, "v_max": 1.3, "t_step": 0.1, "x_min": 0.2, "x_max": 0.99},
     )
-    levels = make_levels(device, 5, 0.2)
+    levels = device.levels(5, 0.2)
     notes = make_table(levels, RECIPE, Spread(), samples=1).notes
     assert any("-1.2 to 1.2 V go beyond the fitted -1 to 1.3 V" in note for note in notes)
     assert any("extrapolation" in note for note in notes)

@@ -19,7 +19,7 @@ from memtwin.circuits.array.tile import Tile  # noqa: E402
 from memtwin.circuits.engines.ideal import Ideal  # noqa: E402
 from memtwin.circuits.lines.solver import LineSolver  # noqa: E402
 from memtwin.circuits.surrogate.engine import Surrogate  # noqa: E402
-from memtwin.data.dataset import load_images  # noqa: E402
+from memtwin.data.dataset import load_data  # noqa: E402
 from memtwin.data.errors import InputError, MemtwinError  # noqa: E402
 from memtwin.devices.pulses.nominal import nominal_pricing  # noqa: E402
 from memtwin.devices.spread.drift import Drift  # noqa: E402
@@ -114,7 +114,7 @@ def test_gradients_go_through_the_float_weights():
 
 @pytest.mark.parametrize("bits", [None, 6])
 def test_few_levels_train_with_few_writes(bits):
-    images = load_images("digits")
+    images = load_data("digits")
     x, y = torch.from_numpy(images.x_train), torch.from_numpy(images.y_train)
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
@@ -431,7 +431,7 @@ def test_small_batches_are_calibrated_on_too():
 @pytest.fixture(scope="module")
 def digits():
     """A float network trained on the digits, and its test images."""
-    images = load_images("digits")
+    images = load_data("digits")
     x, y = torch.from_numpy(images.x_train), torch.from_numpy(images.y_train)
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))

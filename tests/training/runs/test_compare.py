@@ -153,7 +153,7 @@ def test_the_command_prints_every_rule(tmp_path, monkeypatch):
     [
         (["--rule", "sine"], "there is no update rule 'sine' (did you mean 'sign'?)"),
         (["--seeds", "0"], "--seeds must be at least 1, got 0"),
-        (["--engine", "idael"], "training: there is no engine 'idael'"),
+        (["--engine", "idael"], "training.engine: there is no engine 'idael'"),
     ],
 )
 def test_bad_comparisons_are_one_sentence(tmp_path, monkeypatch, arguments, words):

@@ -14,7 +14,7 @@ from memtwin.circuits.array.cell import Cell, Selector, Transistor
 from memtwin.circuits.array.tile import Layout, Tile
 from memtwin.circuits.engines.ideal import Ideal
 from memtwin.cli.job import Preset
-from memtwin.data.dataset import ImageSet, load_images
+from memtwin.data.dataset import Dataset, load_data
 from memtwin.data.errors import InputError
 from memtwin.devices.spread.effects import Effects
 from memtwin.training.network import AveragePool, lenet, mlp
@@ -109,7 +109,7 @@ def test_options_arrive_where_they_act():
     assert (options.optimiser, options.schedule) == ("adam", "cosine")
     assert (options.scale, options.gradients, options.calibration) == ("adaptive", "array", 50)
     assert (options.compensation, options.damping, options.write_limit) == ("damp", 0.01, 9)
-    network = network_of(config, load_images("digits"))
+    network = network_of(config, load_data("digits"))
     twin = build_twin(network, crossbar_of(config), Ideal, seed=config.seed)
     assert twin.effects == Effects(stuck=0.1)
     assert twin.crossbar.mapping == MappingOptions(3.0, bias="digital", adc_bits=8)
@@ -194,7 +194,7 @@ def test_every_access_device_has_a_kind():
 
 
 def test_a_validation_of_more_images_than_there_are_is_refused():
-    images = load_images("digits")
+    images = load_data("digits")
     there = len(images.x_test)
     assert chosen_images(images, load_config("demo", [f"validation.images={there}"]))
     for change, left in (([], there), (["images.test=30"], 30)):
@@ -212,7 +212,7 @@ def test_rules_are_those_of_the_library():
 
 
 def test_a_lenet_takes_square_images_that_are_large_enough():
-    digits = load_images("digits")
+    digits = load_data("digits")
     config = load_config("demo", ["network.kind=lenet", "network.hidden=[100]"])
     with pytest.raises(InputError, match="5x5 kernel does not fit"):
         network_of(config, digits)
@@ -220,7 +220,7 @@ def test_a_lenet_takes_square_images_that_are_large_enough():
     def blank(width, height):
         pixels = np.zeros((1, width * height), np.float32)
         labels = digits.y_train[:1]
-        return ImageSet("blank", pixels, labels, pixels, labels, (height, width))
+        return Dataset("blank", pixels, labels, pixels, labels, (height, width))
 
     with pytest.raises(InputError, match="square images of ten classes, blank has 10 × 6"):
         network_of(config, blank(6, 10))
@@ -257,15 +257,15 @@ def test_audits_are_made_where_they_say_something():
         ("[training]\nepochs = 0", "training: epochs must be a whole number, at least 1, got 0"),
         (
             "[training]\nengine = 'spcie'",
-            r"training: there is no engine 'spcie' \(did you mean 'spice'\?\)",
+            r"training.engine: there is no engine 'spcie' \(did you mean 'spice'\?\)",
         ),
         ("[device]\nlevels = 1", "device.levels: .*greater than or equal to 2, got 1"),
         ("[tile]\ncols = 0", "tile: cols must be a whole number, at least 1 and at most 1024"),
         ("[training]\nmomentum = 1.0", "training: momentum must be at least 0 and below 1, got 1"),
-        ("[training]\nrule = 'sing'", r"there is no rule 'sing' \(did you mean 'sign'"),
+        ("[training]\nrule = 'sing'", r"there is no update rule 'sing' \(did you mean 'sign'"),
         ("[audit]\nevrey = 3", r"unknown key 'audit.evrey' \(did you mean 'every'\?\)"),
-        ("[audit]\nfallback = 'lime'", "audit: there is no fallback 'lime'"),
-        ("[validation]\nengine = 'spise'", "validation: there is no engine 'spise'"),
+        ("[audit]\nfallback = 'lime'", "audit.fallback: there is no engine 'lime'"),
+        ("[validation]\nengine = 'spise'", "validation.engine: there is no engine 'spise'"),
         ("[mapping]\nclip = 0.0", "mapping: clip must be above 0, got 0"),
         ("[tile]\nr_row = -1.0", "tile: r_row must be at least 0.001 and at most 1e\\+09, got -1"),
         ("[training\n", "is no valid TOML"),

@@ -8,15 +8,15 @@ import h5py
 import numpy as np
 import pytest
 
-from memtwin.data.store import digest
-from memtwin.training.runs.record import load_run
+from memtwin.data.records.store import digest
+from memtwin.training.runs.record import load_record
 
 SCRIPT = """
 import sys
 from memtwin.circuits.array.cell import Cell
 from memtwin.circuits.engines.ideal import Ideal
 from memtwin.circuits.array.tile import Tile
-from memtwin.data.dataset import load_images
+from memtwin.data.dataset import load_data
 from memtwin.devices.spread.effects import Effects
 from memtwin.devices.pulses.nominal import nominal_pricing
 from memtwin.training.twin.crossbar import Crossbar, MappingOptions
@@ -30,7 +30,7 @@ effects = Effects(relaxation=0.01, drift=0.002, stuck=0.01)
 twin = build_twin(mlp(64, 32, 10), Crossbar(tile, effects, MappingOptions(clip=5.0)), Ideal)
 print("ready", flush=True)
 train(
-    twin, load_images("digits"), TrainOptions(epochs=12, batch=20), nominal_pricing(16),
+    twin, load_data("digits"), TrainOptions(epochs=12, batch=20), nominal_pricing(16),
     checkpoint=sys.argv[1], on_epoch=lambda record: print(record.epoch, flush=True),
 )
 """
@@ -112,7 +112,7 @@ def run(folder, *, resume=False):
 
 
 def record(folder):
-    found = load_run(folder)
+    found = load_record(folder)
     del found["seconds"], found["summary"]["seconds"]
     return digest(found)
 

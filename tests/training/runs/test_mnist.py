@@ -8,7 +8,7 @@ import pytest
 from memtwin.circuits.array.cell import Cell
 from memtwin.circuits.array.tile import Tile
 from memtwin.circuits.engines.ideal import Ideal
-from memtwin.data.dataset import load_images
+from memtwin.data.dataset import load_data
 from memtwin.devices.pulses.nominal import nominal_pricing
 from memtwin.training.network import lenet, mlp
 from memtwin.training.trainer.loop import build_twin, train
@@ -22,7 +22,7 @@ TILE = Tile(64, 64, levels=Cell.resistor(0.2).levels(np.linspace(5e-6, 50e-6, 16
 
 @pytest.fixture(scope="module")
 def images():
-    return load_images("mnist")
+    return load_data("mnist")
 
 
 def trained(network, images, clip, **options):

@@ -10,7 +10,7 @@ from memtwin.circuits.array.tile import Tile
 from memtwin.circuits.engines.ideal import Ideal
 from memtwin.circuits.lines.solver import LineSolver
 from memtwin.circuits.surrogate.engine import Surrogate
-from memtwin.data.dataset import load_images
+from memtwin.data.dataset import load_data
 from memtwin.data.errors import InputError
 from memtwin.devices.pulses.nominal import nominal_pricing
 from memtwin.devices.spread.drift import Drift
@@ -69,7 +69,7 @@ EFFECTS |= {name: Effects(**NOISE | laws, seconds=2.0) for name, laws in LAWS.it
 
 @pytest.fixture(scope="module")
 def digits():
-    images = load_images("digits")
+    images = load_data("digits")
     return replace(
         images,
         x_train=images.x_train[:80],

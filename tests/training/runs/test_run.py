@@ -16,11 +16,11 @@ from typer.testing import CliRunner
 from memtwin.circuits.surrogate.characterise import load_characterisation
 from memtwin.cli.main import app
 from memtwin.data.errors import InputError, MemtwinError
-from memtwin.data.store import digest, write_record
+from memtwin.data.records.store import digest, write_record
 from memtwin.training.runs import run as experiment
 from memtwin.training.runs.config import load_config
 from memtwin.training.runs.folder import new_folder
-from memtwin.training.runs.record import load_run, summarise
+from memtwin.training.runs.record import load_record, summarise
 from memtwin.training.runs.report.page import write_report
 from memtwin.training.trainer.checkpoint import load_checkpoint
 
@@ -100,7 +100,7 @@ def test_a_run_prints_one_json_object_with_what_was_promised(finished):
 
 @pytest.mark.spice
 def test_the_record_agrees_with_itself(finished):
-    record = load_run(finished[0])
+    record = load_record(finished[0])
     epochs, layers = record["epochs"], record["layers"]
     assert sum(layer["writes"].sum() for layer in layers.values()) == epochs["writes"].sum()
     assert [layers[name]["g"].shape for name in sorted(layers)] == [(65, 16), (9, 20)]
@@ -131,7 +131,7 @@ def test_the_report_is_one_page_with_all_pictures(finished):
 @pytest.mark.spice
 @pytest.mark.parametrize("right", [True, False])
 def test_a_run_with_all_or_no_images_right_is_reported(finished, tmp_path, right):
-    record = load_run(finished[0])
+    record = load_record(finished[0])
     part = record["validation"]
     part["labels"] = (part["outputs"].argmax(axis=1) + (not right)) % 10
     record["summary"] = summarise(record)
@@ -142,7 +142,7 @@ def test_a_run_with_all_or_no_images_right_is_reported(finished, tmp_path, right
 
 @pytest.mark.spice
 def test_audits_are_in_the_record(finished):
-    audits, summary = load_run(finished[0])["audits"], finished[1]
+    audits, summary = load_record(finished[0])["audits"], finished[1]
     assert audits["epoch"].tolist() == [1, 2, 2]
     assert audits["batch"].tolist() == [10, 5, 15]
     assert list(audits["engine"]) == ["surrogate"] * 3
@@ -162,14 +162,14 @@ def test_a_failed_audit_ends_on_the_line_solver_and_is_said(tmp_path):
     assert "the bar is 1e-09 %: training goes on through the engine line" in done.stderr
     summary = json.loads(done.stdout)
     assert (summary["audits_failed"], summary["final_engine"]) == (1, "line")
-    assert load_run(folder)["validation"]["reference_engine"] == "line"
+    assert load_record(folder)["validation"]["reference_engine"] == "line"
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert "training went through the engine line" in page
 
 
 @pytest.mark.spice
 def test_the_same_seed_gives_the_same_record(finished, tmp_path):
-    first = load_run(finished[0])
+    first = load_record(finished[0])
     config = load_config("demo", [*SMALL, "workers=1"])
     again = experiment.run(config, tmp_path / "again")
     for record in (first, again):
@@ -239,7 +239,7 @@ def test_an_interrupted_run_is_resumed_to_the_same_record(way, straight, tmp_pat
     path.write_text(path.read_text().replace('"epochs": 40', '"epochs": 4'))
     done = memtwin("run", "--resume", str(folder), "--json")
     assert done.returncode == 0, done.stderr
-    assert digest(timeless(straight)) == digest(timeless(load_run(folder)))
+    assert digest(timeless(straight)) == digest(timeless(load_record(folder)))
 
 
 def timeless(record):

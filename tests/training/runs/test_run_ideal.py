@@ -10,10 +10,9 @@ from typer.testing import CliRunner
 
 from memtwin.circuits.array.cell import Cell
 from memtwin.cli.main import app
-from memtwin.data.dataset import load_images
-from memtwin.data.store import digest, read_record, write_record
+from memtwin.data.dataset import load_data
+from memtwin.data.records.store import digest, read_record, write_record
 from memtwin.devices.device import Device
-from memtwin.devices.levels import make_levels
 from memtwin.devices.models import models
 from memtwin.devices.pulses.open_loop import open_loop_costs
 from memtwin.training.runs import run as experiment
@@ -66,7 +65,7 @@ def test_outputs_follow_from_the_record_alone(tmp_path):
     cell = Cell(
         Device("it", models[device["model"]], device["parameters"], area=device["area"]), v_read
     )
-    x = load_images("digits").x_test[part["indices"]].astype(float)
+    x = load_data("digits").x_test[part["indices"]].astype(float)
     for layer in record["layers"].values():
         x = np.hstack([np.maximum(x, 0.0), np.ones((len(x), 1))])
         scale = x.max(axis=1, keepdims=True)
@@ -122,7 +121,7 @@ def test_a_device_that_was_not_fitted_here_is_priced_by_its_own_pulses(tmp_path)
 
 def test_a_device_without_dynamics_has_a_nominal_price():
     config = load_config("demo", ["device.levels=4", "device.pricing=nominal"])
-    static = make_levels(Device("s", models["sinh"]), 4, 0.05, g_min=1e-6, g_max=1e-5)
+    static = Device("s", models["sinh"]).levels(4, 0.05, g_min=1e-6, g_max=1e-5)
     assert "no device data" in write_costs(config, static).source
 
 

@@ -153,7 +153,6 @@ def _modelled(record: Mapping[str, Any], measured: "Sweep | None") -> tuple[Any,
     import numpy as np
 
     from ....devices.device import Device
-    from ....devices.dynamics.simulate import simulate
     from ....devices.equations.model_file import parse_model_text
 
     part = record["device"]
@@ -169,5 +168,5 @@ def _modelled(record: Mapping[str, Any], measured: "Sweep | None") -> tuple[Any,
         )
         t = np.linspace(0.0, times[-1], 601)
         v = np.interp(t, times, turns)
-    trace = simulate(device, t, v, np.ravel(facts.get("x0", 0.5))[0])
+    trace = device.simulate(t, v, np.ravel(facts.get("x0", 0.5))[0])
     return trace.v, trace.i

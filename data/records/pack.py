@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origi
 
 import numpy as np
 
-from .errors import InputError
+from ..errors import InputError
 
 S = TypeVar("S")
 T = TypeVar("T")

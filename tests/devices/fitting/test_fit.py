@@ -12,7 +12,6 @@ from memtwin.data.errors import FitError, InputError
 from memtwin.data.importers.sweeps import read_sweep
 from memtwin.data.measurement import Sweep
 from memtwin.devices.device import Device
-from memtwin.devices.dynamics.simulate import simulate
 from memtwin.devices.fitting import compare as fit_compare
 from memtwin.devices.fitting.compare import compare
 from memtwin.devices.fitting.fit import fit
@@ -54,7 +53,7 @@ def triangle(high, low, points):
 def make_sweep(parameters=TRUTH, *, name="synthetic", points=201, x0=0.2, noise=0.0, seed=0):
     v = triangle(1.0, -1.2, points)
     t = np.linspace(0.0, 20.0, points)
-    i = simulate(Device("d", models["yakopcic"], parameters), t, v, x0).i
+    i = Device("d", models["yakopcic"], parameters).simulate(t, v, x0).i
     rng = np.random.default_rng(seed)
     i = i * (1.0 + noise * rng.standard_normal(points)) + noise * 1e-6 * rng.standard_normal(points)
     return Sweep(name, t, v, i, np.zeros(points, bool))

@@ -12,8 +12,7 @@ from memtwin.data.catalogue import fetch
 from memtwin.data.errors import FitError
 from memtwin.data.importers.sweeps import read_sweep
 from memtwin.data.measurement import Sweep
-from memtwin.data.store import read_record, write_record
-from memtwin.devices.device import load_device, save_device
+from memtwin.devices.device import load_device
 from memtwin.devices.fitting import compare as fit_compare
 from memtwin.devices.fitting.compare import compare
 from memtwin.devices.fitting.fit import fit
@@ -151,18 +150,6 @@ def test_alternatives_are_ends_within_a_percent_and_stay_in_the_record(found, tm
     assert back.stderr == found.stderr
 
 
-def test_a_record_of_an_earlier_version_is_read(found, tmp_path):
-    """It had no list of what was held, of starts of one's own and of candidates."""
-    tree = read_record(save_fit(found, tmp_path / "fit.h5", keep_unconverged=True), "fit")
-    for name in ("fixed", "start", "candidates", "ends", "effective_points"):
-        del tree[name]
-    back = load_fit(write_record(tmp_path / "old.h5", "fit", tree))
-    assert back.parameters == found.parameters
-    assert back.task.bounds == found.task.bounds
-    assert back.command(["s.csv"]).startswith("memtwin fit 's.csv' --model sinh --loss")
-    assert np.isnan(back.estimate.effective_points)
-
-
 def test_a_fit_prints_itself_on_a_page(found):
     page = str(found)
     assert 8 <= len(page.splitlines()) <= 25
@@ -225,9 +212,9 @@ def test_an_unconverged_fit_is_kept_when_asked_for_and_says_so(found, tmp_path):
         save_fit(unfinished, tmp_path / "fit.h5")
     back = load_fit(save_fit(unfinished, tmp_path / "fit.h5", keep_unconverged=True))
     assert not back.converged
-    device = load_device(save_device(back.device("mine"), tmp_path / "d.toml"))
+    device = load_device(back.device("mine").save(tmp_path / "d.toml"))
     assert device.caveat == "its fit did not converge"
-    assert not load_device(save_device(found.device("mine"), tmp_path / "e.toml")).caveat
+    assert not load_device(found.device("mine").save(tmp_path / "e.toml")).caveat
 
 
 def test_a_device_keeps_what_its_fit_does_not_know(found):

@@ -8,7 +8,7 @@ import pytest
 
 from memtwin.devices.models import models
 
-sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
+sys.path.append(str(Path(__file__).parents[3] / "benchmarks"))
 recovery = importlib.import_module("recovery")
 DYNAMIC = [name for name in models if models[name].rate_expr is not None]
 

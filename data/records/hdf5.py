@@ -16,8 +16,8 @@ from typing import Any, TypeAlias
 import h5py
 import numpy as np
 
-from .errors import InputError
-from .files import printable
+from ..errors import InputError
+from ..files import printable
 
 Tree: TypeAlias = Mapping[str, Any]
 """Nested mapping whose leaves are arrays, numbers, strings, booleans or ``None``."""

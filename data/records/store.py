@@ -18,8 +18,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from .errors import InputError, MemtwinError, Unregistered
-from .files import Partial, printable, replacing
+from ..errors import InputError, MemtwinError, Unregistered
+from ..files import Partial, printable, replacing
 from .hdf5 import Tree, Unfailing, read_tree, write_tree
 from .pack import pack, unpack
 
@@ -40,7 +40,7 @@ def write_record(path: str | Path, kind: str, tree: Tree, *, format: int = 1) ->
     MemtwinError
         If the file can't be written; an older record at ``path`` is then left untouched.
     """
-    from .. import __version__
+    from ... import __version__
 
     facts = {"kind": kind, "format": format, "memtwin": __version__}
     with replacing(path) as file:

@@ -3,9 +3,8 @@
 import numpy as np
 
 from memtwin.circuits.programming.table import extrapolations
-from memtwin.data.store import read_record, write_record
+from memtwin.data.records.store import read_record, write_record
 from memtwin.devices.device import Device
-from memtwin.devices.levels import make_levels
 from memtwin.devices.models import models
 from memtwin.devices.printing.ngspice import subcircuit
 from memtwin.training.runs.record import device_tree
@@ -41,7 +40,7 @@ def test_a_report_of_an_older_record_is_written():
 
 
 def test_an_unconverged_device_says_so_wherever_it_is_shown():
-    levels = make_levels(DEVICE, 4, 0.1)
+    levels = DEVICE.levels(4, 0.1)
     said = "its fit did not converge"
     assert said in device_text(levels)
     assert said in subcircuit(DEVICE)

@@ -1,0 +1,155 @@
+"""A run that is finished, as an object: its figures, its report, its validation by other engines."""
+
+__all__ = ["Run", "load_run", "run"]
+
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...data.display import as_html, as_text
+from ..trainer.validate import Validation
+from .claim import Claim
+from .config import RunConfig, load_config, parse_config
+from .folder import new_folder
+from .listener import Listener
+from .record import load_record, record_path
+from .run import run as run_job
+from .run import validate_run
+
+SHOWN = {
+    "float_accuracy": "float accuracy",
+    "memristor_accuracy": "memristor accuracy",
+    "spice_accuracy": "accuracy in the validation",
+    "spice_images": "images read there",
+    "validation_engine": "engine there",
+    "writes": "device writes",
+    "writes_removed_percent": "writes removed [%]",
+    "energy_removed_percent": "energy saved [%]",
+    "time_removed_percent": "serial time saved [%]",
+    "seconds": "wall time [s]",
+}
+"""Figures of the summary that a printed run shows, and their names."""
+
+
+@dataclass(frozen=True, repr=False)
+class Run:
+    """A finished run.
+
+    Attributes
+    ----------
+    path
+        Its record, ``run.h5``.
+    record
+        All that it holds.
+    """
+
+    path: Path
+    record: Mapping[str, Any]
+
+    @property
+    def config(self) -> RunConfig:
+        """The configuration, every default filled in."""
+        return parse_config(json.loads(self.record["config"]), str(self.path))
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The figures that are asked for first, by name."""
+        return dict(self.record["summary"])
+
+    def report(self, path: str | Path | None = None) -> Path:
+        """Write the report as one HTML page, beside the record if no path is given; return where."""
+        from .report.page import write_report  # draws with Matplotlib
+
+        return write_report(
+            self.record, self.path.with_name("report.html") if path is None else Path(path)
+        )
+
+    def plot(self, path: str | Path) -> Path:
+        """Draw the report's first pictures as one, at ``path``; return where."""
+        from .report.page import write_picture
+
+        return write_picture(self.record, Path(path))
+
+    def validate(self, engine: str | None = None, images: int | None = None) -> Validation:
+        """Read test images through ``engine``, by default as the run was configured.
+
+        Raises
+        ------
+        InputError
+            If the run's folder is gone, or there is no such engine.
+        """
+        return validate_run(self.path.parent, engine=engine, images=images)
+
+    def __repr__(self) -> str:
+        figures = self.record["summary"]
+        return f"<Run {self.path}: {100 * figures['memristor_accuracy']:.2f} % right>"
+
+    def __str__(self) -> str:
+        return as_text(str(self.path), self._rows())
+
+    def _repr_html_(self) -> str:
+        return as_html(str(self.path), self._rows())
+
+    def _rows(self) -> list[tuple[str, str]]:
+        figures = self.record["summary"]
+        return [
+            (
+                said,
+                f"{figures[name]:.4g}" if isinstance(figures[name], float) else str(figures[name]),
+            )
+            for name, said in SHOWN.items()
+            if name in figures
+        ]
+
+
+def run(
+    config: str | Path | RunConfig = "demo",
+    folder: str | Path | None = None,
+    *,
+    changes: Sequence[str] = (),
+    listener: Listener | None = None,
+    executor: Executor | None = None,
+) -> Run:
+    """Do the main job: characterise, fit the surrogate, train, validate, report.
+
+    Parameters
+    ----------
+    config
+        A preset's name, a TOML file, or a configuration.
+    folder
+        Where its files go; by default a new one, ``runs/NAME-SEED``. What is finished there is kept.
+    changes
+        Keys to change in a preset or file, such as ``"training.epochs=2"``.
+    listener
+        Hears of the job's steps.
+    executor
+        Where ngspice reads tiles; by default in processes of its own here.
+
+    Raises
+    ------
+    InputError
+        If the configuration can't be met, or ``folder`` holds a run with another one or is in use.
+    MemtwinError
+        If a step fails; what was finished stays in the folder.
+    """
+    settings = config if isinstance(config, RunConfig) else load_config(config, changes)
+    with new_folder(None, settings) if folder is None else Claim(folder) as claim:
+        record = run_job(settings, claim, listener, executor)
+        done = Run(record_path(claim.path), record)
+        done.report()
+        return done
+
+
+def load_run(run: str | Path) -> Run:
+    """Open a finished run, given its folder or its record.
+
+    Raises
+    ------
+    InputError
+        If there is none, or it is of an older memtwin.
+    """
+    path = record_path(run)
+    return Run(path, load_record(path))
