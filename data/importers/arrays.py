@@ -20,11 +20,12 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError, nearest
-from ..measurement import Meta, PulseTrain, Relaxation, Table
-from ..types import Array
+from ..measurement import PulseTrain, Relaxation, Table
+from ..types import Array, Meta
 from .delimited import Block, read_block
 from .headings import SI
-from .rows import read_text
+from .tables.containers import read_bytes
+from .tables.rows import decode
 from .units import parse_unit
 
 LAYOUTS: Mapping[str, Mapping[str, str]] = {
@@ -42,6 +43,7 @@ LAYOUTS: Mapping[str, Mapping[str, str]] = {
         "r_before": "ohm",
         "r_after": "ohm",
     },
+    "dead": {"address": "1", "r_low": "ohm", "r_high": "ohm", "r": "ohm"},
     "bake": {"address": "1", "time": "s", "r": "ohm", "g": "S", "temperature": "degC"},
     "relaxation": {
         "address": "1",
@@ -66,6 +68,8 @@ def read_ramps(
     v_read: float | None = None,
     columns: Sequence[str | int] | None = None,
     unit: str | None = None,
+    sheet: str | int | None = None,
+    decimal: str | None = None,
     name: str | None = None,
     meta: Meta | None = None,
 ) -> PulseTrain:
@@ -84,6 +88,8 @@ def read_ramps(
         The columns that are ramps: header names, or positions counted from 0. Default: all.
     unit
         Unit of the numbers in the file, such as ``uS`` or ``uA``. Default: from the header.
+    sheet, decimal
+        See :func:`~memtwin.data.importers.delimited.read_blocks`.
     name, meta
         Name and further facts to keep.
 
@@ -93,7 +99,7 @@ def read_ramps(
         If a column is by its name no ramp, such as a pulse's number, voltage or width; if currents
         have no read voltage; if the conductance is beyond any device's.
     """
-    block = read_block(path)
+    block = read_block(path, sheet=sheet, decimal=decimal)
     g, _ = _conductances(block, v_read, columns, unit, "current")
     return PulseTrain(name or block.path.stem, g, "S", _facts(block, v_read, meta))
 
@@ -104,13 +110,15 @@ def read_response(
     v_read: float | None = None,
     columns: Sequence[str | int] | None = None,
     unit: str | None = None,
+    sheet: str | int | None = None,
+    decimal: str | None = None,
     name: str | None = None,
     meta: Meta | None = None,
 ) -> tuple[PulseTrain, PulseTrain]:
     """Read the response to up pulses (first column) and to down pulses (second), in normalised
     conductance, or in S where the names or ``unit`` say a unit; arguments as of :func:`read_ramps`.
     """
-    block = read_block(path)
+    block = read_block(path, sheet=sheet, decimal=decimal)
     count = block.values.shape[1] if columns is None else len(columns)
     if count != 2:
         raise InputError(
@@ -248,7 +256,7 @@ def read_table(
         if layout not in LAYOUTS:
             raise InputError(f"unknown table layout {layout!r}{nearest(layout, LAYOUTS)}")
         layout = LAYOUTS[layout]
-    block = read_block(path, text_columns=("READ",))
+    block = read_block(path, text_columns=("READ", "False", "True"))
     if block.values.shape[1] != len(layout):
         raise InputError(
             f"{path} has {block.values.shape[1]} columns, expected {len(layout)}:"
@@ -323,7 +331,7 @@ def read_event_log(path: str | Path, *, name: str | None = None, meta: Meta | No
     path = Path(path)
     rows: list[list[float]] = []
     after, cycles = 0.0, 0.0
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
+    for number, line in enumerate(decode(read_bytes(path), str(path)).splitlines(), start=1):
         words = [word.strip() for word in line.split(",")]
         if len(words) < 5:
             if line.strip():

@@ -7,15 +7,16 @@
 __all__ = ["SI", "Heading", "parse_heading"]
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..errors import InputError
-from .units import Unit, parse_unit, plain_symbols, si_factor
+from .units import DENSITY, Unit, parse_unit, plain_symbols, si_factor
 
 SI = {
     "time": "s",
     "voltage": "V",
     "current": "A",
+    "density": DENSITY,
     "conductance": "S",
     "resistance": "ohm",
     "width": "s",
@@ -26,13 +27,18 @@ SI = {
 """Quantity -> its SI unit; a quantity that is not here, such as ``count``, has none."""
 
 _WORDS = {
-    "time": "t time timestamp zeit temps tiempo tempo",
-    "voltage": "v u voltage vapp vm vmem bias spannung tension tensione voltaje",
-    "current": "i current im imem strom courant corriente corrente",
+    "time": "t time timestamp timestamps datetime zeit temps tiempo tempo время 时间 時間 시간",
+    "voltage": "v u voltage vapp vm vmem bias spannung tension tensione tensão voltaje tensión"
+    " napięcie напряжение 电压 電圧 電壓 전압",
+    "current": "i current im imem strom courant corriente corrente prąd ток 电流 電流 전류",
+    "density": "j density stromdichte",
     "conductance": "g conductance leitwert",
     "resistance": "r resistance widerstand",
     "count": "pulse pulses puls pulsnr index idx number no nr n item count point points row step",
-    "cycle": "cycle cycles loop run repeat zyklus",
+    "cycle": "cycle cycles loop run repeat repetition rep iteration sweep zyklus wordline bitline",
+    "status": "status stat flag flags",
+    "limit": "compliance compl comp icomp icc limit cc",
+    "date": "date datum",
     "width": "width duration breite",
     "amplitude": "amplitude ampl",
     "frequency": "freq frequency",
@@ -41,19 +47,53 @@ _WORDS = {
 }
 _QUANTITY = {word: quantity for quantity, words in _WORDS.items() for word in words.split()}
 _WHOLE = {
+    "vf": "voltage",
+    "if": "current",  # HP 4155: forced
     **dict.fromkeys(("av", "bv", "cv", "dv"), "voltage"),  # Keithley 4200: SMU A's voltage ...
     **dict.fromkeys(("ai", "bi", "ci", "di"), "current"),
     "x_value": "time",  # LabVIEW
     "#": "count",
 }
-_OF_UNIT = {"s": "time", "V": "voltage", "A": "current", "S": "conductance", "ohm": "resistance"}
+_OF_UNIT = {
+    DENSITY: "density",
+    "s": "time",
+    "V": "voltage",
+    "A": "current",
+    "S": "conductance",
+    "ohm": "resistance",
+}
+_TERMINALS = frozenset({"bottom", "be", "cathode", "low", "ground", "gnd"})  # the other end
 _FILLERS = {
     *("measured", "meas", "applied", "app", "memristor", "mem", "device", "dut", "channel", "ch"),
-    *("smu", "value", "values", "elapsed", "raw", "m", "data"),
+    *(
+        "smu",
+        "value",
+        "values",
+        "elapsed",
+        "stamp",
+        "relative",
+        "rel",
+        "raw",
+        "m",
+        "data",
+        "untitled",
+    ),
+    *("top", "te", "anode", "drain", "high", "source", "src", "force", "forced", "sense", "set"),
+    *("prog", "programmed", "out", "in", "actual", "real", "sample", "cell", "junction", "drive"),
+    *_TERMINALS,
 }
+_CYCLIC = frozenset({"cycle", "count"})  # a cycle's number
 _MAGNITUDE = {"abs", "absolute", "magnitude", "betrag"}
 _BRACKETS = re.compile(r"\(([^()]*)\)|\[([^\[\]]*)\]|\{([^{}]*)\}")
 _FORMULA = re.compile(r"[*^=+×·²³]|^\s*[-−]")
+_LETTERED = re.compile(r"(?:ch|chan|channel|smu|input|port|probe)[\s_]*[A-D]", re.IGNORECASE)
+_LOG = re.compile(r"(log[\s_]?10|lg|log|ln)[\s_]*(?=[^\w\s]|[\s_]|[iI]\b)(.+)", re.IGNORECASE)
+_ABS = re.compile(r"\babs\s*\(([^()]*)\)", re.IGNORECASE)
+_GLUED_TERMINAL = re.compile(
+    r"([VIUviu])[_\s]?(top|te|anode|drain|bottom|be|cathode|source|src|force"
+    r"|meas|measured|prog|applied|app|dut|mem|cell|device|in|out|sense)\b",
+    re.IGNORECASE,
+)
 _CHANNEL = re.compile(r"\s*(?:(?:smu|ch|channel)?\s*\d+)?\s*", re.IGNORECASE)
 
 
@@ -77,6 +117,8 @@ class Heading:
         Whether the column holds a magnitude.
     rank
         Order of preference among columns of one quantity: words beside the quantity, channel.
+    scale
+        ``log10``, ``ln`` or ``log`` where the column holds a logarithm, which ``log`` leaves open.
     """
 
     text: str
@@ -86,6 +128,12 @@ class Heading:
     mentions: frozenset[str] = frozenset()
     magnitude: bool = False
     rank: tuple[int, int] = (0, 0)
+    scale: str = ""
+
+    @property
+    def stem(self) -> str:
+        """The name in lower case without its numbers, alike for the columns of several cycles."""
+        return re.sub(r"[\W_]*\d+", "", self.plain)
 
     @property
     def plain(self) -> str:
@@ -134,7 +182,13 @@ class Heading:
 
 def parse_heading(text: str, below: str = "") -> Heading:
     """Read a column's name, and the unit that a row of units has ``below`` it."""
-    name, written = _split(plain_symbols(text).strip())
+    logarithm = _LOG.fullmatch(plain_symbols(text).strip())
+    if logarithm:
+        inner = parse_heading(_opened(logarithm.group(2)), below)
+        if inner.quantity == "current":
+            scale = re.sub(r"[\s_]", "", logarithm.group(1)).lower().replace("lg", "log10")
+            return replace(inner, text=text, magnitude=True, scale=scale)
+    name, written = _split(_ABS.sub(r"|\1|", plain_symbols(text).strip()))
     units = [
         unit for unit in (*written, _BRACKETS.sub(_inner, plain_symbols(below))) if unit.strip()
     ]
@@ -147,11 +201,23 @@ def parse_heading(text: str, below: str = "") -> Heading:
             quantity = _OF_UNIT.get(unit.si)
         unit, unclear = _weak(unit, quantity, unclear)
         unclear = unclear or ("" if unit else _hidden(name))
+    elif unit is not None and quantity is None and not mentions and not _unknown(name):
+        quantity = _OF_UNIT.get(unit.si)  # a channel is what its unit says
+    if quantity == "amplitude" and unit is not None and unit.si == "V":
+        quantity, rank = "voltage", (rank[0] + 1, rank[1])  # of the pulses, where nothing else is
     if _FORMULA.search(name):
         quantity, unclear = None, unclear or text
     if unit is not None:
         mentions |= {_OF_UNIT.get(unit.si, unit.si)}
     return Heading(text, quantity, unit, unclear, mentions, magnitude, rank)
+
+
+def _opened(name: str) -> str:
+    """Return what is in the brackets of a logarithm, and behind them."""
+    found = re.fullmatch(r"\s*\((.*)\)\s*", name)
+    if found and found.group(1).count("(") == found.group(1).count(")"):
+        return found.group(1)
+    return re.sub(r"^\s*\(((?:[^()]|\([^()]*\))*)\)", r"\1", name).strip(" _")
 
 
 def _inner(found: "re.Match[str]") -> str:
@@ -184,11 +250,13 @@ def _split(name: str) -> tuple[str, list[str]]:
 
 
 def _tokens(name: str) -> list[str]:
-    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", _GLUED_TERMINAL.sub(r"\1 \2", name))
     return [word.lower() for word in re.findall(r"[^\W\d_]+|\d+", apart)]
 
 
 def _unknown(name: str) -> bool:
+    if _LETTERED.fullmatch(name):
+        return False
     known = (*_QUANTITY, *_FILLERS, *_MAGNITUDE)
     return any(not word.isdigit() and word not in known for word in _tokens(name))
 
@@ -197,20 +265,29 @@ def _words(name: str) -> tuple[str | None, frozenset[str], bool, tuple[int, int]
     """Return the quantity that a name without unit is, those it mentions, whether it is a magnitude,
     and its rank.
     """
-    plain = name.strip().lower()
+    plain = re.sub(r"(?<=\w)[\W_]*\d+\W*$", "", name.strip().lower())
     tokens = _tokens(name)
     magnitude = not _MAGNITUDE.isdisjoint(tokens) or bool(re.fullmatch(r"\|.*\|", plain))
     numbers = [int(word) for word in tokens if word.isdecimal() and len(word) < 5]
     if plain in _WHOLE:
         quantity = _WHOLE[plain]
-        return quantity, frozenset({quantity}), False, (0, ord(plain[0]))
+        return quantity, frozenset({quantity}), False, (0, ord(plain[0]) + sum(numbers))
     words = [word for word in tokens if not word.isdigit() and word not in _MAGNITUDE]
     named = [word for word in words if word not in _FILLERS]
     mentions = frozenset(_QUANTITY[word] for word in named if word in _QUANTITY)
     exact = len(mentions) == 1 and all(word in _QUANTITY for word in named)
     inside = (word for word in _QUANTITY if len(word) > 3 and word in plain)  # pulsewidth
     mentions |= {_QUANTITY[word] for word in inside}
-    others = len(words) - 1 + ("timestamp" in words)
+    if "cycle" in mentions and (numbers or "sweep" in named):
+        mentions = mentions - {"cycle"} or mentions  # V of cycle 2
+        exact = len(mentions) == 1 and all(word in _QUANTITY for word in named)
+    if mentions == _CYCLIC:
+        mentions, exact = frozenset({"cycle"}), all(word in _QUANTITY for word in named)
+    if mentions == {"date", "time"}:
+        mentions, exact = frozenset({"time"}), all(word in _QUANTITY for word in named)
+    if "density" in mentions:
+        mentions, exact = frozenset({"density"}), mentions <= {"density", "current"}
+    others = len(words) - 1 + ("timestamp" in words) + 2 * bool(_TERMINALS.intersection(words))
     return (
         next(iter(mentions)) if exact else None,
         mentions,
@@ -234,6 +311,8 @@ def _seconds(unit: Unit | None, text: str, quantity: str | None) -> Unit | None:
 
 def _at_the_end(name: str) -> tuple[Unit | None, str, str]:
     """Return the unit that the last word of a name is, what is unclear, and the words before it."""
+    if _LETTERED.fullmatch(name):
+        return None, "", name  # channel A of an oscilloscope is no current
     whole = None if re.search(r"\s", name) else parse_unit(name)  # "U V" is no microvolt
     if whole is not None and whole.si in _OF_UNIT and name not in ("h", "min"):
         return whole, "", ""
@@ -252,7 +331,7 @@ def _at_the_end(name: str) -> tuple[Unit | None, str, str]:
 
 def _glued(name: str) -> tuple[Unit | None, str, str]:
     """Cut ``CurrentmA`` and ``ImA``; ``Is`` and ``VA`` may be names."""
-    for cut in range(len(name) - 1, 0, -1):
+    for cut in range(len(name) - 1, 0, -1) if name.lower() not in _QUANTITY else ():
         head, tail = name[:cut], name[cut:]
         unit = parse_unit(tail)
         if unit is not None and head.lower() in _QUANTITY and (cut > 3 or unit.factor != 1.0):

@@ -1,20 +1,100 @@
 """What an instrument adds to a device's current: its offset, and the limits that cut it off."""
 
-__all__ = ["find_limits", "zero_offset"]
+__all__ = ["find_limits", "read_flags", "stated_limit", "zero_offset"]
 
+import re
 import warnings
+from collections import Counter
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..types import Array
+from .delimited import Block
 
 _RANGE_BAND = (0.6, 1.3)  # a stuck range reads its full scale within these factors
 _RANGE_POINTS = 8
 _AT_ZERO = 0.01  # share of a step within which the voltage is 0 V
 _AGREE = 6.0  # readings agree within this many standard deviations of the noise
 _UNRESOLVED = 1e-15  # A, less than any instrument tells from nothing
+
+
+_IN_LIMIT = re.compile(
+    r"(?:in[\s_-]*)?(?:c|cc|cmpl?|comp|compl?|compliance|curr(?:ent)?[\s_-]*lim(?:it)?|lim|limit|limited|clamp(?:ed)?"
+    r"|i[\s_-]?lim(?:it)?)(?:[\s_-]*(?:hit|on|reached|active|mode))?",
+    re.IGNORECASE,
+)
+_GOOD = re.compile(r"(?:n|ok|normal|none|good|valid|measured|no|off|false|pass|0|)", re.IGNORECASE)
+_TRUE = frozenset({"true", "yes", "on", "y", "t", "1"})
+_2400_SOURCES_VOLTS, _2400_LIMITS = 1 << 14, 1 << 3  # bits of its word of status
+
+
+def read_flags(block: Block, told: int | None = None) -> tuple[NDArray[np.bool_], list[str]]:
+    """Return where the instrument itself says that it limits the current, and what was read so.
+
+    Flags are words in a column of status (``C``, ``Compliance``, ``CMPL``, ``limit``), yes or no below
+    a name such as ``In compliance``, and the bit of a Keithley 2400's word of status.
+
+    Parameters
+    ----------
+    block
+        The rows.
+    told
+        Position of the column of flags. Default: by the names.
+    """
+    cut = np.zeros(len(block.lines), bool)
+    said: list[str] = []
+    found = [
+        (index, heading.quantity)
+        for index, heading in enumerate(block.headings)
+        if heading.quantity in ("status", "limit")
+    ]
+    for index, quantity in [(told, "status")] if told is not None else found:
+        words, values = block.words(index), block.values[:, index]
+        name = f"column {index + 1} {block.heading(index).text!r}"
+        yes = quantity == "limit"
+        here = np.array(
+            [bool(_IN_LIMIT.fullmatch(word)) or (yes and word.lower() in _TRUE) for word in words]
+        )
+        whole = np.isfinite(values) & (values == np.round(values)) & (np.abs(values) < 2**24)
+        if not any(words) and whole.all():
+            bits = values.astype(np.int64)
+            if (bits & _2400_SOURCES_VOLTS).all():
+                here = (bits & _2400_LIMITS) != 0
+            elif yes and set(bits.tolist()) <= {0, 1}:
+                here = bits == 1
+        cut |= here
+        strange = Counter(
+            word
+            for word, flagged in zip(words, here, strict=True)
+            if word
+            and not flagged
+            and not _GOOD.fullmatch(word)
+            and not (yes and word.lower() in "false")
+        )
+        if here.any():
+            said.append(f"{int(here.sum())} points in compliance by {name} are censored")
+        if strange and len(strange) <= 8:
+            listed = ", ".join(f"{word!r} ({count})" for word, count in strange.most_common())
+            said.append(f"{name} holds {listed}, which is not known and left alone")
+    return cut, said
+
+
+def stated_limit(block: Block) -> tuple[float | None, list[str]]:
+    """Return the current limit that a column of one number states [A], and that it was read."""
+    for index, heading in enumerate(block.headings):
+        values = block.values[:, index]
+        if heading.quantity != "limit" and heading.mentions != {"limit", "current"}:
+            continue
+        if heading.unit is not None and heading.unit.si != "A":
+            continue
+        size = np.abs(values[np.isfinite(values)])
+        factor = 1.0 if heading.unit is None else heading.unit.factor
+        if len(size) and np.ptp(size) == 0.0 and size[0] > 0.0 and (heading.unit or size[0] < 1.0):
+            limit = float(size[0] * factor)
+            return limit, [f"read column {index + 1} {heading.text!r} as compliance, {limit:g} A"]
+    return None, []
 
 
 def find_limits(v: Array, i: Array, *, compliance: float | None = None) -> NDArray[np.bool_]:
@@ -110,7 +190,7 @@ def zero_offset(v: Array, i: Array, label: str) -> float:
         )
         warnings.warn(
             f"{label}: {what}; nothing is subtracted, give the offset in A if it is known, or"
-            " 'none'",
+            " 'none' (--offset)",
             stacklevel=4,
         )
     return 0.0

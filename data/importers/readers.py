@@ -18,9 +18,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ..chip import PulseMap, WriteLog
 from ..errors import InputError, MemtwinError
-from ..measurement import Measurement, Meta, PulseTrain, Relaxation, Sweep, Table, load_measurement
+from ..measurement import Measurement, PulseTrain, Relaxation, Sweep, Table, load_measurement
 from ..registry import Registry, text_of
+from ..types import Meta
 from .arrays import (
     LAYOUTS,
     read_event_log,
@@ -30,6 +32,7 @@ from .arrays import (
     read_response,
     read_table,
 )
+from .chip import read_pulse_map, read_write_log
 from .sweeps import read_sweeps
 
 _READ_LOG = {"address": "1", "r": "ohm", "g": "S", "i": "A", "v": "V"}
@@ -37,14 +40,14 @@ _READ_LOG = {"address": "1", "r": "ohm", "g": "S", "i": "A", "v": "V"}
 _SWEEP_OPTIONS = frozenset(
     {
         *("columns", "units", "sweep_rate", "frequency", "compliance"),
-        *("offset", "polarity", "magnitude", "r_tester"),
+        *("offset", "polarity", "magnitude", "r_tester", "shunt", "sheet", "decimal"),
     }
 )
-_RAMP_OPTIONS = frozenset(("columns", "units", "v_read"))
+_RAMP_OPTIONS = frozenset(("columns", "units", "v_read", "sheet", "decimal"))
 
 
 _HEAD = 4096
-_KINDS_OF_DATA = (Sweep, PulseTrain, Relaxation, Table)
+_KINDS_OF_DATA = (Sweep, PulseTrain, Relaxation, Table, PulseMap, WriteLog)
 
 
 class Importer(Protocol):
@@ -80,18 +83,28 @@ def _ramp_columns(
     columns: Mapping[str, Any] | None = None,
     units: Mapping[str, str] | None = None,
     v_read: float | None = None,
+    **others: Any,
 ) -> dict[str, Any]:
     wrong = sorted({*(columns or {}), *(units or {})} - {"g"})
     if wrong:
         raise InputError(f"ramps have columns g, not {wrong[0]}: give them as g=NAME:UNIT")
-    return {"columns": (columns or {}).get("g"), "unit": (units or {}).get("g"), "v_read": v_read}
+    return {
+        "columns": (columns or {}).get("g"),
+        "unit": (units or {}).get("g"),
+        "v_read": v_read,
+        **others,
+    }
 
 
 def _sweeps(path: Path, meta: Meta, **options: Any) -> list[Measurement]:
-    wrong = sorted(set(options.get("columns", {})) - {"t", "v", "i"})
+    wrong = sorted(set(options.get("columns", {})) - {"t", "v", "i", "cycle", "status"})
     if wrong:
-        raise InputError(f"a sweep has columns t, v and i, not {wrong[0]}; or give its --kind")
-    return list(read_sweeps(path, meta=meta, **options))
+        raise InputError(
+            f"a sweep has columns t, v, i, cycle and status, not {wrong[0]}; or give its --kind"
+        )
+    area = meta.get("area")
+    given = None if area is None else float(area)
+    return list(read_sweeps(path, meta=meta, area=given, **options))
 
 
 def _ramps(path: Path, meta: Meta, **options: Any) -> list[Measurement]:
@@ -119,6 +132,25 @@ def _known_relaxation(path: Path, meta: Meta) -> list[Measurement]:
     return [read_relaxation(path, g_max=full_scale.get(path.parent.name), meta=meta)]
 
 
+def _pulse_map(path: Path, meta: Meta) -> list[Measurement]:
+    return [read_pulse_map(path, meta=meta)]
+
+
+def _known_map(path: Path, meta: Meta) -> list[Measurement]:
+    # their drivers and settings: reads at 0.2 V; a pulse that does nothing shows their noise
+    about = {"v_read": 0.2, "v_wl_read": 2.5, "read_noise": 2e-6}
+    return [read_pulse_map(path, meta={**about, **meta})]
+
+
+def _write_log(path: Path, meta: Meta) -> list[Measurement]:
+    return [read_write_log(path, meta=meta)]
+
+
+def _known_log(path: Path, meta: Meta) -> list[Measurement]:
+    chip = path.name.partition("scheme")[0]  # 13scheme_test_...
+    return [read_write_log(path, meta={"chip": chip, "attempts_max": 100, **meta})]
+
+
 def _noise(path: Path, meta: Meta) -> list[Measurement]:
     traces = read_noise_traces(path)
     columns = {f"g_{k}": row for k, row in enumerate(traces, start=1)}
@@ -142,6 +174,8 @@ _KINDS: Mapping[str, _Reader] = {
     "response": _Reader(_response, _RAMP_OPTIONS),
     "relaxation": _Reader(_relaxation),
     "log": _Reader(_events),
+    "pulse_map": _Reader(_pulse_map),
+    "write_log": _Reader(_write_log),
 }
 
 
@@ -182,9 +216,11 @@ _DATASETS: tuple[tuple[str, str, _Reader], ...] = (
     ("aihwkit-gong-rram-ltp-ltd", "*.csv", _KINDS["response"]),
     ("stanford-1t1r-switching-kinetics", "endurance_log*", _KINDS["log"]),
     ("stanford-1t1r-switching-kinetics", "endurance_slow*", _table("cycles")),
-    ("stanford-1t1r-switching-kinetics", "*et_sweep*", _table("one_pulse")),
+    ("stanford-1t1r-switching-kinetics", "*et_sweep*", _Reader(_known_map)),
     ("stanford-1t1r-switching-kinetics", "read_voltage_sweep*", _table("read_sweep")),
     ("stanford-1t1r-switching-kinetics", "*.tsv", _table("resistance")),
+    ("stanford-1t1r-write-verify", "*scheme_test*", _Reader(_known_log)),
+    ("stanford-1t1r-write-verify", "*dead*.csv", _table("dead")),
     ("rram-relaxation-3tech", "*relaxdata*", _Reader(_known_relaxation)),
     ("rram-relaxation-3tech", "*bake*", _table("bake")),
     ("rram-relaxation-3tech", "*tsdata*", _Reader(_noise)),
@@ -214,8 +250,9 @@ def read_measurement(
     dataset
         Its dataset in the catalogue, if it has one; that also says how to read it.
     kind
-        Else: ``sweep``, ``ramps``, ``response``, ``relaxation``, ``log``, a table layout, or the name of a registered
-        importer. Default: that of the importer that says that the file is its own, else ``sweep``.
+        Else: ``sweep``, ``ramps``, ``response``, ``relaxation``, ``log``, ``pulse_map``, ``write_log``, a table
+        layout, or the name of a registered importer. Default: that of the importer that says that the file is its own,
+        else ``sweep``.
     meta
         Facts to keep with it.
     options
@@ -234,6 +271,8 @@ def read_measurement(
     """
     path, facts = Path(path), dict(meta or {})
     given = {name: value for name, value in options.items() if value is not None}
+    if "area" in given:
+        facts["area"] = given.pop("area")  # a fact of any measurement, whatever its reader asks for
     if path.suffix in (".h5", ".hdf5"):
         _refuse_options(path, given, frozenset(), "a measurement record")
         return [load_measurement(path)]
@@ -320,7 +359,7 @@ def _imported(
     if not several or not all(isinstance(one, _KINDS_OF_DATA) for one in several):
         raise InputError(
             f"{path}: the importer {importer.name!r} gave {found!r:.60}, expected a Sweep, PulseTrain,"
-            " Relaxation or Table"
+            " Relaxation, Table, PulseMap or WriteLog"
         )
     known = {"file": path.name, **facts}
     return [replace(one, meta={**one.meta, **known}) for one in several]

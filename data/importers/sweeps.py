@@ -16,13 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..measurement import Meta, Sweep
-from ..types import Array
-from .delimited import Block, read_blocks
-from .instrument import find_limits, zero_offset
+from ..measurement import Sweep
+from ..types import Array, Meta
+from .clock import seconds, spread_repeats
+from .columns import Columns, cut_cycles, find_column, select
+from .currents import read_current, unit_name
+from .delimited import Block, join_blocks, read_blocks
+from .headings import SI
+from .instrument import find_limits, read_flags, stated_limit, zero_offset
 from .periods import count_periods
+from .units import parse_unit
 
-_QUANTITY = {"t": "time", "v": "voltage", "i": "current"}
+_FAR = 100.0  # durations after which a time, such as seconds since 1970, is a date
 
 
 def read_sweep(path: str | Path, **options: Any) -> Sweep:
@@ -53,7 +58,11 @@ def read_sweeps(
     offset: float | str = "zero",
     polarity: int = 1,
     magnitude: bool = False,
-    r_tester: float = 0.0,
+    r_tester: float | None = None,
+    shunt: float | None = None,
+    area: float | None = None,
+    sheet: str | int | None = None,
+    decimal: str | None = None,
     name: str | None = None,
     meta: Meta | None = None,
 ) -> list[Sweep]:
@@ -65,11 +74,11 @@ def read_sweeps(
     path
         The file; gzipped is fine.
     columns
-        Column of ``t``, ``v`` and ``i``: header names, or positions counted from 0. Default: by the
-        header.
+        Column of ``t``, ``v`` and ``i``, of ``cycle`` and ``status``: header names, or positions
+        counted from 0. Default: by the header. What was read as what is kept in ``meta`` as ``read``.
     units
-        Units of ``t``, ``v``, ``i`` in the file, such as ``{"i": "uA"}``. Default: from the header,
-        else SI.
+        Units of ``t``, ``v``, ``i`` in the file, such as ``{"i": "uA"}``, ``log10(A)``, ``A/cm2`` or
+        ``kohm``. Default: from the header, else SI.
     sweep_rate
         |dv/dt| [V/s], to build the time axis of a file that has none.
     frequency
@@ -87,6 +96,15 @@ def read_sweeps(
         The current column holds magnitudes: give each the sign of its voltage.
     r_tester
         Known resistor in series with the device, when ``v`` is the voltage across both [ohm].
+    shunt
+        Resistor in series across which an oscilloscope's second channel measured [ohm]; its voltage
+        becomes the current, and the shunt the tester's resistor, unless ``r_tester`` says otherwise.
+    area
+        Area of the device [m²], kept in ``meta``; a current density needs it.
+    sheet
+        The one sheet of a workbook, or table of a MATLAB file, by name or position; default: all.
+    decimal
+        ``,`` or ``.``, where the file does not tell which is its decimal mark.
     name, meta
         Name and further facts to keep.
 
@@ -97,113 +115,112 @@ def read_sweeps(
         axis and no rate; if time does not increase; if there are too few points.
     """
     if polarity not in (1, -1):
-        raise InputError(f"polarity must be 1 or -1, got {polarity}")
-    if not r_tester >= 0.0 or not np.isfinite(r_tester):
-        raise InputError(f"the tester's resistor must be 0 ohm or more, got {r_tester:g}")
+        raise InputError(f"polarity must be 1 or -1, got {polarity} (--polarity)")
+    for what, value in (("tester's resistor", r_tester), ("shunt", shunt), ("area", area)):
+        least = "0 or more" if value is r_tester else "above 0"
+        if value is not None and not (
+            np.isfinite(value) and (value > 0.0 or value is r_tester == 0.0)
+        ):
+            raise InputError(f"the {what} must be {least}, got {value:g}")
     if sweep_rate is not None and frequency is not None:
         raise InputError(f"{path}: give the sweep rate or the frequency, not both")
-    parts = [part for block in read_blocks(path) for part in _cycles(block)]
+    parts, passed = _parts(
+        read_blocks(path, sheet=sheet, decimal=decimal), columns, magnitude, shunt
+    )
     sweeps = []
-    for number, block in enumerate(parts, start=1):
+    for number, (block, place) in enumerate(parts, start=1):
         label = name or block.path.name
         label = f"{label}, sweep {number}" if len(parts) > 1 else label
-        facts: dict[str, str | float] = {"file": block.path.name}
-        v = _column(block, "v", columns, units, magnitude=magnitude)
-        i = _column(block, "i", columns, units, magnitude=magnitude)
-        t, periods = _time(block, v, columns, units, sweep_rate, frequency, label)
+        block = _filled_rows(block, place)
+        said: list[str] = []
+        v = block.column(place.v, "voltage", (units or {}).get("v"))
+        said.append(_read_as(block, place.v, "voltage", (units or {}).get("v")))
+        i, taken = read_current(
+            block, place.i, v, (units or {}).get("i"), magnitude=magnitude, shunt=shunt, area=area
+        )
+        said.append(f"read {_column_name(block, place.i)} as {taken}")
+        t, periods, how = _time(block, place, v, columns, units, sweep_rate, frequency, label)
         i, missing = _filled(v, i, label)
         i = np.copysign(i, v) if magnitude else i
         _refuse_magnitude(v, i, label)
         v, i = v * polarity, i * polarity
         shift = _offset(v, i, offset, label)
+        limit, stated = stated_limit(block)
+        told = (columns or {}).get("status")
+        flagged, flags = read_flags(block, None if told is None else block.index(told, "status"))
+        said = [*passed, *how, *said, *(stated if compliance is None else []), *flags]
+        facts: dict[str, str | float] = {"file": block.path.name, "read": "; ".join(said)}
+        if block.sheet:
+            facts["sheet"] = block.sheet
         facts |= {"offset": shift, **(meta or {})}
         if periods is not None:
             facts["periods"] = periods
-        if r_tester:
-            facts["r_tester"] = r_tester
+        through = shunt if r_tester is None and taken.startswith("voltage") else r_tester
+        facts |= {"r_tester": through} if through else {}
+        facts |= {"area": area} if area is not None else {}
+        limit = limit if compliance is None else compliance
+        facts |= {"compliance": limit} if limit is not None else {}
         i = i - shift
-        censored = find_limits(v, i, compliance=compliance) | missing
-        sweeps.append(Sweep(label, t, v, i, censored, facts))
+        limits = find_limits(v, i, compliance=limit)
+        sweeps.append(Sweep(label, t, v, i, limits | missing | flagged, facts))
     return sweeps
 
 
-def _cycles(block: Block) -> list[Block]:
-    """Cut a block where the number in its column of cycles changes."""
-    column = _find(block, "cycle")
-    if column is None:
-        return [block]
-    cycle = block.values[:, column]
-    starts = np.flatnonzero(np.diff(cycle) != 0.0) + 1
-    parts = np.split(np.arange(len(cycle)), starts)
-    return [block.take(rows) for rows in parts]
-
-
-def _find(block: Block, quantity: str, *, magnitude: bool = False) -> int | None:
-    """Return the position of the column whose name says ``quantity``, None without one.
-
-    Raises
-    ------
-    InputError
-        If several say so alike, or the only one that does is a magnitude.
-    """
-    alike = [
-        (not heading.fits(quantity), heading.rank, index)
-        for index, heading in enumerate(block.headings)
-        if heading.quantity == quantity and (magnitude or not heading.magnitude)
-    ]
-    if magnitude and quantity == "current":
-        only = [row for row in alike if block.headings[row[2]].magnitude]
-        alike = only or alike
-    best = [row for row in alike if row[:2] == min(alike)[:2]]
-    if len(best) > 1:
-        names = " and ".join(f"{block.header[row[2]]!r} (column {row[2]})" for row in best)
-        raise InputError(f"{block.path} has {names} for the {quantity}: name one, or its position")
-    return best[0][2] if best else None
-
-
-def _column(
-    block: Block,
-    key: str,
+def _parts(
+    blocks: list[Block],
     columns: Mapping[str, str | int] | None,
-    units: Mapping[str, str] | None,
-    *,
-    magnitude: bool = False,
-) -> Array:
-    quantity = _QUANTITY[key]
-    where = (columns or {}).get(key)
-    index = (
-        _find(block, quantity, magnitude=magnitude)
-        if where is None
-        else block.index(where, quantity)
-    )
-    if index is None:
-        raise InputError(_unnamed(block, key))
-    if quantity == "current" and block.heading(index).magnitude and not magnitude:
-        raise InputError(_is_magnitude(block.where(index)))
-    return block.column(index, quantity, (units or {}).get(key), gaps=quantity == "current")
+    magnitude: bool,
+    shunt: float | None,
+) -> tuple[list[tuple[Block, Columns]], list[str]]:
+    """Return the rows and columns of each sweep, and which tables were passed over as they hold none
+    while others do.
+    """
+    found: list[tuple[Block, Columns]] = []
+    reasons: list[tuple[Block, InputError]] = []
+
+    def goes_on(one: Block, below: Block) -> bool:
+        times = find_column(below, "time")
+        return bool(times) and bool(below.values[0, times[0]] > one.values[-1, times[0]])
+
+    blocks = join_blocks(blocks, goes_on)
+    for block in blocks:
+        try:
+            for part in cut_cycles(block, columns):
+                found += [
+                    (part, one) for one in select(part, columns, magnitude, shunt is not None)
+                ]
+        except InputError as error:
+            reasons.append((block, error))
+    if not found:
+        raise reasons[0][1]
+    passed = [
+        f"passed over the {'sheet ' + repr(block.sheet) if block.sheet else 'table'} from line"
+        f" {block.lines[0]}, in which no sweep was found"
+        for block, _ in reasons
+    ]
+    return found, passed
 
 
-def _unnamed(block: Block, key: str) -> str:
-    """Return the sentence for a column that can't be found by its name."""
-    for index, heading in enumerate(block.headings):
-        if heading.quantity == _QUANTITY[key] and heading.magnitude:
-            return _is_magnitude(block.where(index))
-    there = (
-        ", ".join(block.header)
-        if block.header
-        else f"{block.values.shape[1]} columns without names"
+def _filled_rows(block: Block, place: Columns) -> Block:
+    """Leave out the rows at the end that a shorter cycle beside longer ones does not fill."""
+    used = [k for k in (place.t, place.v, place.i) if k is not None]
+    there = np.isfinite(block.values[:, used]).any(1) | np.array(
+        [any((row, k) in block.text for k in used) for row in range(len(block.lines))]
     )
-    return (
-        f"{block.path} has no column that is known to be the {_QUANTITY[key]} (it has: {there}):"
-        f" name it, as in --column {key}=NAME:UNIT"
-    )
+    count = len(there) - int(there[::-1].argmax()) if there.any() else len(there)
+    return block if count == len(there) else block.take(np.arange(count))
 
 
-def _is_magnitude(where: str) -> str:
-    return (
-        f"{where}: this is the magnitude of the current, which says nothing of its sign: give it"
-        " the sign of the voltage (--magnitude)"
-    )
+def _column_name(block: Block, index: int) -> str:
+    name = block.heading(index).text
+    return f"column {index + 1} {name!r}" if block.headings else f"column {index + 1}"
+
+
+def _read_as(block: Block, index: int, quantity: str, given: str | None) -> str:
+    heading = block.heading(index)
+    unit = parse_unit(given) if given else heading.unit
+    written = SI[quantity] if unit is None else unit_name(unit)
+    return f"read {_column_name(block, index)} as {quantity} in {written}"
 
 
 def _refuse_magnitude(v: Array, i: Array, label: str) -> None:
@@ -211,7 +228,10 @@ def _refuse_magnitude(v: Array, i: Array, label: str) -> None:
     below = v < 0.5 * v.min()
     both = v.min() < 0.0 < v.max() and np.ptp(i) > 0.0
     if both and i.min() >= 0.0 and np.median(i[below]) > 1e-4 * i.max():
-        raise InputError(_is_magnitude(f"{label}: the current is never negative"))
+        raise InputError(
+            f"{label}: the current is never negative, as its magnitude is, which says nothing of its"
+            " sign: give it the sign of the voltage (--magnitude)"
+        )
 
 
 def _filled(v: Array, i: Array, label: str) -> tuple[Array, NDArray[np.bool_]]:
@@ -220,7 +240,10 @@ def _filled(v: Array, i: Array, label: str) -> tuple[Array, NDArray[np.bool_]]:
     if not missing.any():
         return i, missing
     if missing.all():
-        raise InputError(f"{label}: no current was measured, every one is missing")
+        raise InputError(
+            f"{label}: no current was measured, every one is missing: name another column"
+            " (--column i=NAME)"
+        )
     first = int(missing.argmax())
     warnings.warn(
         f"{label}: {int(missing.sum())} of {len(i)} currents are missing, the first at point"
@@ -233,14 +256,17 @@ def _filled(v: Array, i: Array, label: str) -> tuple[Array, NDArray[np.bool_]]:
 
 def _time(
     block: Block,
+    place: Columns,
     v: Array,
     columns: Mapping[str, str | int] | None,
     units: Mapping[str, str] | None,
     sweep_rate: float | None,
     frequency: float | None,
     label: str,
-) -> tuple[Array, float | None]:
-    """Return the time axis, and the number of periods where it was made from a frequency."""
+) -> tuple[Array, float | None, list[str]]:
+    """Return the time axis, the number of periods where it was made from a frequency, and how it was
+    read.
+    """
     if sweep_rate is not None:
         if not 0.0 < sweep_rate < np.inf:
             raise InputError(f"the sweep rate must be positive [V/s], got {sweep_rate:g}")
@@ -252,18 +278,41 @@ def _time(
                 f"{block.path}: the voltage does not change, so a sweep rate gives no time axis"
             )
         taken = np.where(steps < 1e-3 * floor, floor, steps)
-        return np.concatenate([[0.0], np.cumsum(taken)]) / sweep_rate, None
+        return np.concatenate([[0.0], np.cumsum(taken)]) / sweep_rate, None, []
     if frequency is not None:
         if not 0.0 < frequency < np.inf:
             raise InputError(f"the frequency must be positive [Hz], got {frequency:g}")
         points, periods = count_periods(v, label)
-        return np.arange(len(v)) / (frequency * points), periods
-    if (columns or {}).get("t") is None and _find(block, "time") is None:
+        return np.arange(len(v)) / (frequency * points), periods, []
+    if place.t is None:
         raise InputError(
-            f"{block.path} has no time column: give the sweep rate in V/s, or the frequency of"
-            " the drive in Hz"
+            f"{block.source} has no time column: give the sweep rate in V/s (--sweep-rate), the"
+            " frequency of the drive in Hz (--frequency), or name the column (--column t=NAME)"
         )
-    return _column(block, "t", columns, units), None
+    if sum(column == place.t for _, column in block.text) > len(v) / 2:
+        t, how = _clock(block, place.t)
+    else:
+        t = block.column(place.t, "time", (units or {}).get("t"))
+        how = [_read_as(block, place.t, "time", (units or {}).get("t"))]
+    if len(t) and abs(t[0]) > _FAR * float(np.ptp(t)):
+        t = t - t[0]
+        how.append("time is counted from the first stamp")
+    t, moved = spread_repeats(t)
+    if moved:
+        how.append(f"points that share a time stamp ({moved}) are spread evenly up to the next")
+    return t, None, how
+
+
+def _clock(block: Block, index: int) -> tuple[Array, list[str]]:
+    """Return the seconds since the first of time stamps that are written as clocks or dates."""
+    stamps = block.words(index)
+    dates = find_column(block, "date")
+    if dates and all(block.words(dates[0])):
+        stamps = [
+            f"{day} {clock}" for day, clock in zip(block.words(dates[0]), stamps, strict=True)
+        ]
+    how = f"read {_column_name(block, index)} as clock, in seconds from the first"
+    return seconds(stamps, block.where(index)), [how]
 
 
 def _offset(v: Array, i: Array, offset: float | str, label: str) -> float:
@@ -277,6 +326,6 @@ def _offset(v: Array, i: Array, offset: float | str, label: str) -> float:
         shift = np.nan
     if not np.isfinite(shift):
         raise InputError(
-            f"{label}: offset must be a current in A, 'zero' or 'none', got {offset!r}"
+            f"{label}: offset must be a current in A, 'zero' or 'none', got {offset!r} (--offset)"
         )
     return shift

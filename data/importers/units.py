@@ -4,7 +4,7 @@
 the factor to it; :func:`si_factor` does so where only one SI unit makes sense.
 """
 
-__all__ = ["Unit", "parse_unit", "plain_symbols", "si_factor"]
+__all__ = ["DENSITY", "Unit", "parse_unit", "plain_symbols", "si_factor"]
 
 import re
 from dataclasses import dataclass
@@ -20,9 +20,12 @@ class Unit:
     factor: float = 1.0
 
 
+DENSITY = "A/m2"
+"""SI unit of a current density."""
+
 _SYMBOLS = {"V": "V", "v": "V", "A": "A", "a": "A", "s": "s", "S": "S", "Ω": "ohm", "Hz": "Hz"}
 _WORDS = {
-    "s": ("sec", "secs", "second", "seconds", "sekunde", "sekunden"),
+    "s": ("sec", "secs", "second", "seconds", "sekunde", "sekunden", "秒"),
     "V": ("volt", "volts"),
     "A": ("amp", "amps", "ampere", "amperes"),
     "ohm": ("ohm", "ohms"),
@@ -33,6 +36,8 @@ _SPELLED = {word: si for si, words in _WORDS.items() for word in words}
 _WHOLE = {
     "min": Unit("s", 60.0),
     "minutes": Unit("s", 60.0),
+    "msec": Unit("s", 1e-3),
+    "usec": Unit("s", 1e-6),
     "h": Unit("s", 3600.0),
     "hours": Unit("s", 3600.0),
     "K": Unit("K"),
@@ -67,6 +72,12 @@ _NO_MEGA = ("V", "A", "s", "S")
 _ALIKE = str.maketrans({"µ": "u", "μ": "u", "\N{OHM SIGN}": "Ω", "ω": "Ω", "\xa0": " "})
 
 
+_LENGTHS = {"m": 1.0, "cm": 1e-2, "mm": 1e-3, "um": 1e-6, "nm": 1e-9}
+_PER_AREA = re.compile(
+    r"(.*A)(?:[/*·.]?(cm|mm|um|nm|m))(?:\^?\(?[-\u2212]?2\)?|⁻?²)", re.IGNORECASE
+)
+
+
 def plain_symbols(text: str) -> str:
     """Return text with one sign for each of micro and ohm, of which Unicode has two."""
     return text.translate(_ALIKE)
@@ -77,6 +88,13 @@ def parse_unit(text: str) -> Unit | None:
     word = re.sub(r"\s+|\.$", "", plain_symbols(text))
     if word in _WHOLE:
         return _WHOLE[word]
+    per_area = _PER_AREA.fullmatch(word)
+    if per_area:
+        current = parse_unit(per_area.group(1))
+        length = _LENGTHS.get(per_area.group(2))
+        if current is None or current.si != "A" or length is None:
+            return None
+        return Unit(DENSITY, current.factor / length**2)
     for prefix, factor in _PREFIX.items():
         # a prefix spelled out may have a capital, as at the start of a heading
         head = word[: len(prefix)]

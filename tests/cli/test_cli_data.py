@@ -117,7 +117,7 @@ def broken(table, how):
     """One thing wrong with a sound loop."""
     t, v, i = table.T
     if how == "time":
-        t = np.where(np.arange(len(t)) == 5, t[4], t)
+        t = np.where(np.arange(len(t)) == 5, t[3], t)
     elif how == "short":
         t, v, i = t[:3], v[:3], i[:3]
     elif how == "constant":
@@ -173,7 +173,7 @@ def test_bad_input_is_one_sentence(tmp_path, sweep_file, how, options, code, sen
     for sentence in sentences:
         assert sentence in said
     if code:
-        assert said.startswith("error: ")
+        assert "error: " in said
         assert how == "" or "mine.csv" in said
         assert not record.exists()
         assert not result.stdout

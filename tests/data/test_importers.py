@@ -157,9 +157,9 @@ def test_missing_binary_and_damaged_files(tmp_path):
 def test_time_must_increase(tmp_path, drive):
     t, v, i = drive
     t = t.copy()
-    t[5] = t[4]
+    t[5] = t[3]
     path = write(tmp_path / "d.csv", "t,v,i", t, v, i)
-    with pytest.raises(InputError, match="time does not increase at point 6"):
+    with pytest.raises(InputError, match=r"time does not increase at point 6.*--sweep-rate"):
         read_sweep(path)
 
 

@@ -118,7 +118,7 @@ def test_a_loop_is_the_same_in_every_dialect(tmp_path, text, encoding):
         ("Vgate (V)", None, ("V", 1.0)),
         ("pulse voltage (V)", None, ("V", 1.0)),
         ("-I", None, None),
-        ("log |I| (A)", None, ("A", 1.0)),
+        ("log |I| (A)", "current", ("A", 1.0)),
     ],
 )
 def test_a_name_is_quantity_and_unit(name, quantity, unit):
