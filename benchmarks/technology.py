@@ -1,0 +1,229 @@
+"""What a technology's fit describes of the 1T1R array's data, with its bars.
+
+    python benchmarks/technology.py                  # a table
+    python benchmarks/technology.py --json           # one JSON object
+    python benchmarks/technology.py --only set       # some of them
+
+Needs the measured data (MEMTWIN_DATA). Seconds are CPU seconds of one process.
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import cache
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import numpy as np
+from table import Row, add_options, at_least, at_most, publish
+
+from memtwin.data.catalogue import fetch
+from memtwin.data.importers.readers import read_measurement
+from memtwin.data.measurement import Relaxation
+from memtwin.devices.spread.relaxation import fit_relaxation
+from memtwin.devices.technology.combinations import Combinations, Outcome, combine
+from memtwin.devices.technology.fit import hold_out
+from memtwin.devices.technology.landing import check_log, dead_cells, fit_landing
+from memtwin.devices.technology.learn import relaxation_of_logs
+from memtwin.devices.technology.population import Spreads, draw_cells, set_pulse
+from memtwin.devices.technology.reset import fit_reset
+from memtwin.devices.technology.set_fit import SetFit, fit_set, misses, predict
+from memtwin.devices.technology.technology import load_technology
+
+MAPS, LOGS = "stanford-1t1r-switching-kinetics", "stanford-1t1r-write-verify"
+OTHER = "ni-rram-1t1r-endurance-retention"
+
+
+def read(dataset: str, pattern: str) -> list:
+    return [
+        one for path in fetch(dataset, pattern) for one in read_measurement(path, dataset=dataset)
+    ]
+
+
+@cache
+def sets() -> Combinations:
+    return combine(read(MAPS, "set_sweep.tsv")[0])
+
+
+@cache
+def fitted() -> SetFit:
+    return fit_set(sets())
+
+
+def set_rows() -> Iterator[Row]:
+    data, found = sets(), fitted()
+    told = predict(found.law, found.spreads, data)
+    every = misses(data, told)
+    noise = found.noise["median"]
+    yield at_most(
+        "SET map, medians of all combinations, RMS",
+        1e6 * every["median"],
+        "uS",
+        3.5,
+        f"{every['median'] / noise:.2f} of the medians' sampling noise",
+    )
+    strong = data.v_bl >= 1.5
+    part = misses(data.only(strong), Outcome(*(column[strong] for column in told)))
+    yield at_most("SET map, 10 % quantiles, bit line from 1.5 V", 1e6 * part["low"], "uS", 6.5)
+    yield at_most("SET map, 90 % quantiles, bit line from 1.5 V", 1e6 * part["high"], "uS", 5.0)
+    yield at_most("P(switch), by combination", every["switched"], "", 0.055)
+    yield at_most("P(switch), pooled over widths", every["pooled"], "", 0.04)
+    yield at_most("fit of the SET map", found.seconds, "s", 60.0)
+    bars = {"every second word line": 3.5, "two bit lines": 4.0, "widths but every third": 3.5}
+    for row in hold_out(data):
+        bar = bars[row.name]
+        yield at_most(f"held out: {row.name}, medians", 1e6 * row.error["median"], "uS", bar)
+    few = np.isin(data.v_bl, (1.0, 2.0)) & (data.pw == 1e-7)
+    small = fit_set(data.only(few))
+    rest = data.only(~few)
+    error = misses(rest, predict(small.law, small.spreads, rest))
+    yield at_most(
+        f"trained on {few.sum()} of {len(data)} combinations, medians",
+        1e6 * error["median"],
+        "uS",
+        5.0,
+    )
+
+
+def other_rows() -> Iterator[Row]:
+    """Another chip's SETs at 1.3 and 3.0 V, 1 us, nothing fitted to it."""
+    table = read(OTHER, "100cyc*")[0]
+    sound = (table["r_reset"] > 1.0 / 60e-6) & (table["r_set"] > 0.0)
+    measured = 1.0 / table["r_set"][sound]
+    found = fitted()
+    technology = load_technology("rram_1t1r")
+    rng = np.random.default_rng(0)
+    start = technology.cycled.level.sample(100_000, rng)
+    law_table = technology.table([3.0], (1.3, 1.3), (1e-6, 1e-6))
+    spreads = Spreads(*found.spreads.sizes, technology.spreads.device_share)
+    left = set_pulse(law_table, spreads, draw_cells(100_000, rng), start, 1.3, 3.0, 1e-6, rng)
+    told = left + 2e-6 * rng.standard_normal(len(left))
+    off = 1e6 * float(np.median(told) - np.median(measured))
+    sizes = float(np.std(told)), float(np.std(measured))
+    note = f"{1e6 * np.median(told):.1f} for {1e6 * np.median(measured):.1f} uS"
+    yield at_most("another chip, no fit: median, off by", abs(off), "uS", 4.0, note)
+    note = f"{1e6 * sizes[0]:.1f} for {1e6 * sizes[1]:.1f} uS"
+    share = 100.0 * abs(sizes[0] / sizes[1] - 1.0)
+    yield at_most("another chip, no fit: standard deviation, off by", share, "%", 25.0, note)
+
+
+def reset_rows() -> Iterator[Row]:
+    measured = read(MAPS, "reset_sweep.tsv")[0]
+    found = fit_reset(measured)
+    yield at_most(
+        "RESET map, P by combination, all of them",
+        found.error["switched"],
+        "",
+        0.04,
+        f"binomial noise {found.noise['switched']:.3f}",
+    )
+    kept = measured.only((measured.v_sl >= 2.5) & (measured.g_before > 60e-6))
+    table = np.round(np.stack((kept.pw, kept.v_wl, kept.v_sl)), 12)
+    _, which = np.unique(table, axis=1, return_inverse=True)
+    which = which.reshape(-1)
+    count = np.bincount(which)
+    p = found.law.probability(kept.g_before, kept.v_wl, kept.v_sl, kept.pw)
+    mean = np.bincount(which, p) / count
+    miss = np.bincount(which, kept.g_after < 60e-6) / count - mean
+    noise = float(np.sqrt(np.mean(mean * (1.0 - mean) / count)))
+    yield at_most(
+        "RESET map, P by combination, source line from 2.5 V",
+        float(np.sqrt(np.mean(miss**2))),
+        "",
+        0.04,
+        f"binomial noise {noise:.3f}",
+    )
+    yield Row("RESET map, rise of cells that stay", 1e6 * found.error["rise"], "uS", "", None)
+
+
+def landing_rows() -> Iterator[Row]:
+    logs = read(LOGS, "*scheme_test*")
+    worst, where = 0.0, ""
+    for campaign in ("Nov", "Dec6", "Dec10"):
+        law = fit_landing([log for log in logs if campaign not in log.name])
+        rows = check_log(law, [log for log in logs if campaign in log.name])
+        for row in rows:
+            off = abs(row.predicted_percent - row.measured_percent)
+            if row.ln_width >= 0.004 and off > worst:
+                worst, where = off, f"{campaign}, ln width {row.ln_width:.4f}"
+    yield at_most(
+        "writes in band, one campaign from the others, worst", worst, "points", 3.0, where
+    )
+    late = [log for log in logs if "July" in log.name or "Aug" in log.name]
+    dead = sum(int(dead_cells(log).sum()) for log in late) / sum(map(len, late))
+    yield Row("writes to dead cells in the five latest logs", 100.0 * dead, "%", "", None)
+
+
+def relaxation_rows() -> Iterator[Row]:
+    """Learn from the even cells, compare the odd ones' core and tails by level."""
+    logs = read(LOGS, "*scheme_test*")
+    cells = relaxation_of_logs(logs)
+    address = np.concatenate([log.cell[log.success] for log in logs])
+    even = address % 2 == 0
+    learn = Relaxation("even", cells.t, cells.g[even], cells.level[even])
+    law = fit_relaxation(learn, states=10)
+    rng = np.random.default_rng(1)
+    odd = cells.g[~even]
+    ratios: dict[str, list[float]] = {"core": [], "1 to 99 %": []}
+    for low, high in ((20, 60), (60, 80), (80, 100), (100, 115), (115, 130)):
+        group = odd[(odd[:, 0] >= low * 1e-6) & (odd[:, 0] < high * 1e-6)]
+        for k, t in enumerate(cells.t[1:], start=1):
+            there = np.isfinite(group[:, k])
+            if there.sum() < 400:
+                continue
+            first = group[there, 0]
+            change = group[there, k] - first
+            many = np.repeat(first, 20)
+            told = law.sample(many, float(t), rng) - many
+            for name, ends in (("core", (0.16, 0.84)), ("1 to 99 %", (0.01, 0.99))):
+                got, said = (float(np.ptp(np.quantile(x, ends))) for x in (change, told))
+                ratios[name].append(100.0 * abs(said / got - 1.0))
+    for name, found in ratios.items():
+        note = f"worst {max(found):.0f} % of {len(found)} levels and times"
+        yield at_most(
+            f"relaxation, held-out cells: {name}, RMS",
+            float(np.sqrt(np.mean(np.square(found)))),
+            "%",
+            15.0,
+            note,
+        )
+
+
+def sampling_rows() -> Iterator[Row]:
+    technology = load_technology("rram_1t1r")
+    table = technology.table([2.0], (0.5, 3.4), (1e-7, 1e-7))
+    rng = np.random.default_rng(0)
+    cells = draw_cells(10_000, rng)
+    g = technology.cycled.level.sample(10_000, rng)
+    gates = rng.uniform(0.6, 2.0, 10_000)
+    began, pulses = time.process_time(), 0
+    while time.process_time() - began < 2.0:
+        technology.set_pulse(table, cells, g, gates, 2.0, 1e-7, rng)
+        pulses += len(g)
+    yield at_least("SET pulses", pulses / (time.process_time() - began) / 1e6, "M/s", 1.0)
+
+
+PARTS: dict[str, Callable[[], Iterator[Row]]] = {
+    "set": set_rows,
+    "other": other_rows,
+    "reset": reset_rows,
+    "landing": landing_rows,
+    "relaxation": relaxation_rows,
+    "sampling": sampling_rows,
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
+    add_options(parser)
+    options = parser.parse_args()
+    rows = (row for name in options.only for row in PARTS[name]())
+    return publish(rows, "technology", options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,243 @@
+"""What a SET pulse makes of a cell behind its transistor: exponential kinetics in the logarithm of its conductance.
+
+With u = ln(g_c/1 µS) of the cell alone,
+
+    g_c v_c = i_d(v_wl, v_bl - v_c - i r_write)      the transistor limits the current
+    du/dt = rate · 2 sinh(v_c/v_s)                   the filament grows (isothermal gap law)
+    1/g = 1/g_c + r_read                             a read goes through transistor and lines
+
+While the lines are constant, the time from u_0 to u is an integral of known functions: no equation is stepped. Another
+rate shifts the logarithm of time, another threshold the word line, so that one table serves any population. The table's
+curves are traced along the transistor's voltage, from which v_c and g_c follow without solving for them.
+"""
+
+__all__ = ["SetLaw", "SetTable", "tabulate"]
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ...data.errors import InputError
+from ...data.types import Array
+from .access import AccessTransistor
+
+_MICRO = 1e-6
+_STEP_WL = 0.03  # [V] between the table's word lines, the channel's smoothing
+_NODES = 150  # along a curve
+_U = np.linspace(-2.5, 10.0, 180)  # ln(g_c/µS): 0.08 µS to 22 mS
+_TIMES = 200  # logarithmic times of a table
+_BEFORE, _AFTER = (
+    16.0,
+    14.0,
+)  # ln of what is tabulated before and after the pulses: slow and fast cells
+
+
+@dataclass(frozen=True)
+class SetLaw:
+    """A cell that SETs exponentially in its own voltage, behind a transistor.
+
+    Attributes
+    ----------
+    transistor
+        What limits its current.
+    log10_rate
+        Rate at no voltage, to the base 10 [1/s].
+    v_s
+        Voltage that speeds it up e-fold [V].
+    r_read, r_write
+        Resistance in series with the cell in a read, and with the transistor's drain in a write [ohm].
+    """
+
+    transistor: AccessTransistor
+    log10_rate: float
+    v_s: float
+    r_read: float
+    r_write: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse what is no such cell."""
+        if not (np.isfinite(self.log10_rate) and 0.0 < self.v_s < np.inf):
+            raise InputError(
+                f"SET law: log10_rate must be finite and v_s above 0 V, got {self.log10_rate!r} and"
+                f" {self.v_s!r}"
+            )
+        for name in ("r_read", "r_write"):
+            if not 0.0 <= getattr(self, name) < np.inf:
+                raise InputError(
+                    f"SET law: {name} must be 0 ohm or more, got {getattr(self, name)!r}"
+                )
+
+    def inner(self, g: ArrayLike, r_read: ArrayLike | None = None) -> Array:
+        """Return ln(g_c/µS) of cells that read g [S]; what reads less than nothing counts as 0.1 µS."""
+        r = self.r_read if r_read is None else np.asarray(r_read, float)
+        inverse = 1.0 / np.maximum(np.asarray(g, float), 0.1 * _MICRO)
+        return np.asarray(-np.log(_MICRO * np.maximum(inverse - r, 0.02 * inverse)))
+
+    def outer(self, u: ArrayLike, r_read: ArrayLike | None = None) -> Array:
+        """Return what cells of ln(g_c/µS) = u read [S]."""
+        r = self.r_read if r_read is None else np.asarray(r_read, float)
+        return np.asarray(1.0 / (np.exp(-np.asarray(u, float)) / _MICRO + r))
+
+
+@dataclass(frozen=True, eq=False)
+class SetTable:
+    """Time against state of a :class:`SetLaw` at every word line, for one or more bit lines.
+
+    Attributes
+    ----------
+    law
+        What was tabulated.
+    v_bl
+        Bit lines [V], rising, shape (lines,).
+    over
+        Word lines less the threshold [V], evenly spaced, shape (gates,).
+    ln_time
+        ln of the time, times the rate, from the lowest state to u, shape (lines, gates, states).
+    ln_time_grid
+        Times, in the same terms, of ``u``, evenly spaced, shape (times,).
+    u
+        State that is reached by then, shape (lines, gates, times).
+    """
+
+    law: SetLaw
+    v_bl: Array
+    over: Array
+    ln_time: Array = field(repr=False)
+    ln_time_grid: Array = field(repr=False)
+    u: Array = field(repr=False)
+
+    @property
+    def places(self) -> Mapping[float, int]:
+        """Bit line [V] → its row."""
+        return {round(float(v), 6): k for k, v in enumerate(self.v_bl)}
+
+    def after(self, line: ArrayLike, v_wl: ArrayLike, ln_pulse: ArrayLike, u: ArrayLike) -> Array:
+        """Return the state that pulses leave cells in; all arguments broadcast.
+
+        Parameters
+        ----------
+        line
+            Row of the bit line, see :attr:`places`.
+        v_wl
+            Word line, less what the cell's own threshold is above the law's [V].
+        ln_pulse
+            ln of width [s] times rate [1/s].
+        u
+            State before it.
+        """
+        line, u = np.asarray(line), np.asarray(u, float)
+        place = (np.asarray(v_wl, float) - self.law.transistor.v_t - self.over[0]) / (
+            self.over[1] - self.over[0]
+        )
+        gate, across = _cell(place, len(self.over))
+        state, along = _cell((u - _U[0]) / (_U[1] - _U[0]), len(_U))
+        before = _bilinear(self.ln_time, line, gate, across, state, along)
+        reached = np.logaddexp(before, ln_pulse)
+        step = self.ln_time_grid[1] - self.ln_time_grid[0]
+        time, along = _cell((reached - self.ln_time_grid[0]) / step, len(self.ln_time_grid))
+        after = _bilinear(self.u, line, gate, across, time, along)
+        time, along = _cell((before - self.ln_time_grid[0]) / step, len(self.ln_time_grid))
+        start = _bilinear(self.u, line, gate, across, time, along)
+        # The way between two places of one table, so that a pulse of no length moves nothing; a start
+        # that is passed in no time is not in the table.
+        start = np.where(before > self.ln_time_grid[0], start, u)
+        return np.asarray(u + np.maximum(after - start, 0.0))
+
+
+def tabulate(
+    law: SetLaw,
+    v_bl: Iterable[float],
+    v_wl: tuple[float, float],
+    pw: tuple[float, float],
+    step: float = _STEP_WL,
+) -> SetTable:
+    """Tabulate a law.
+
+    Parameters
+    ----------
+    law
+        The cell and its transistor.
+    v_bl
+        Bit lines [V].
+    v_wl
+        Lowest and highest word line [V], with what cells' thresholds differ by.
+    pw
+        Shortest and longest pulse [s]; the table reaches further by what cells' rates differ by.
+    step
+        Between word lines [V].
+    """
+    lines = np.unique(np.asarray(list(v_bl), float))
+    low, high = (end - law.transistor.v_t for end in v_wl)
+    count = int(np.ceil((high - low) / step - 1e-9)) + 2
+    over: Array = np.asarray(low + step * np.arange(count), float)
+    u, ln_t = _curves(law, lines[:, None], over[None, :])
+    first, last = (float(np.log(end) + law.log10_rate * np.log(10.0)) for end in pw)
+    grid = np.linspace(first - _BEFORE, last + _AFTER, _TIMES)
+    shape = u.shape[:2]
+    forward, back = np.empty((*shape, len(_U))), np.empty((*shape, _TIMES))
+    for at in np.ndindex(*shape):
+        forward[at] = _interp(_U, u[at], ln_t[at])
+        back[at] = _interp(grid, ln_t[at], u[at])
+    return SetTable(law, lines, over, forward, grid, back)
+
+
+def _curves(law: SetLaw, v_bl: Array, over: Array) -> tuple[Array, Array]:
+    """Return states and ln(time · rate) along every curve, shape (lines, gates, nodes) each."""
+    transistor = law.transistor
+    # Close to where the bit line's whole voltage is the transistor's, v_c changes fastest with time,
+    # and close to 0 the state does: nodes crowd at both ends.
+    share = np.concatenate(
+        (np.geomspace(1e-7, 0.02, _NODES // 3), np.linspace(0.0, 1.0, _NODES)[3:])
+    )
+    v_ds = v_bl[..., None] * share
+    i = transistor.current(over[..., None] + transistor.v_t, v_ds)
+    v_c = v_bl[..., None] - v_ds - i * law.r_write
+    sound = (v_c > 1e-3 * v_bl[..., None]) & (i > 0.0)
+    u = np.log(np.where(sound, i / np.where(sound, v_c, 1.0), np.nan) / _MICRO)
+    x = np.where(sound, v_c, np.nan) / law.v_s
+    ln_slow = -(x + np.log1p(-np.exp(-2.0 * x)))  # ln dt/du, times the rate
+    du, rise = np.diff(u), np.diff(ln_slow)
+    # Between nodes ln(dt/du) is taken for linear in u.
+    small = np.abs(rise) < 1e-6
+    factor = np.where(small, 1.0, np.expm1(np.where(small, 1.0, rise)) / np.where(small, 1.0, rise))
+    piece = np.log(np.maximum(du, 1e-300)) + ln_slow[..., :-1] + np.log(factor)
+    begun = np.isfinite(piece) & (u[..., :-1] > _U[0] - 1.0)
+    total = np.concatenate(
+        (np.full_like(piece[..., :1], -np.inf), np.where(begun, piece, -np.inf)), axis=-1
+    )
+    return u, np.where(np.isfinite(u), np.logaddexp.accumulate(total, axis=-1), np.nan)
+
+
+def _interp(at: Array, x: Array, y: Array) -> Array:
+    """Interpolate through what is known; go on straight beyond the upper end, hold at the lower."""
+    there = np.isfinite(x) & np.isfinite(y)
+    x, y = x[there], y[there]
+    keep = np.diff(np.maximum.accumulate(x), prepend=-np.inf) > 0.0
+    x, y = x[keep], y[keep]
+    if len(x) < 2:  # the transistor is off: no pulse moves anything
+        return np.zeros(len(at))
+    found = np.interp(at, x, y)
+    beyond = at > x[-1]
+    slope = (y[-1] - y[-2]) / (x[-1] - x[-2])
+    return np.asarray(np.where(beyond, y[-1] + slope * (at - x[-1]), found))
+
+
+def _cell(place: Array, count: int) -> tuple[np.ndarray, Array]:
+    """Return the interval that a fractional place lies in, and where in it; ends hold."""
+    place = np.clip(place, 0.0, count - 1.000001)
+    index = place.astype(np.intp)
+    return index, place - index
+
+
+def _bilinear(
+    table: Array, line: np.ndarray, gate: np.ndarray, across: Array, at: np.ndarray, along: Array
+) -> Array:
+    _, gates, points = table.shape
+    flat = table.ravel()
+    base = (line * gates + gate) * points + at
+    low, high = flat[base], flat[base + points]
+    low = low + along * (flat[base + 1] - low)
+    high = high + along * (flat[base + points + 1] - high)
+    return np.asarray(low + across * (high - low))

@@ -1,0 +1,105 @@
+"""The verb ``technology``, and ``data`` on what it is fitted to."""
+
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from memtwin.cli.main import app
+
+LOG = "stanford-1t1r-write-verify:*_4_2_Nov29"
+
+
+def cli(*args):
+    return CliRunner().invoke(app, [*map(str, args)])
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A map and a log as a lab would write them."""
+    rng = np.random.default_rng(0)
+    rows = ["cell,op,pw [ns],v_wl [V],v_bl [V],g_before [uS],g_after [uS]"]
+    for k in range(60):
+        gate, line = rng.choice([0.8, 1.2, 2.0]), rng.choice([1.0, 2.0])
+        rows.append(f"{k},set,100,{gate},{line},10,{10 + 60 * (line > 1) * gate:.3f}")
+    chart = tmp_path / "map.csv"
+    chart.write_text("\n".join(rows), encoding="utf-8")
+    rows = ["cell,g_low [uS],g_high [uS],g_written [uS],g at 1 s [uS]"]
+    for k in range(300):
+        dead = k // 3 < 10
+        rows.append(f"{k // 3},98,102,{20 if dead else 100 + rng.uniform(-1.5, 1.5)},99")
+    log = tmp_path / "log.csv"
+    log.write_text("\n".join(rows), encoding="utf-8")
+    return chart, log
+
+
+def test_a_log_is_foretold_by_what_ships(files):
+    result = cli("technology", "check", "rram_1t1r", files[1], "--json")
+    assert result.exit_code == 0, result.output
+    said = json.loads(result.stdout)
+    (row,) = said["rows"]
+    assert set(row) == {"ln_width", "predicted_percent", "measured_percent", "writes"}
+    assert row["ln_width"] == pytest.approx(np.log(102 / 98))
+    assert row["writes"] == 300
+    assert row["measured_percent"] == pytest.approx(90.0)
+    assert row["predicted_percent"] == pytest.approx(90.0, abs=1.0)
+    assert said["writes_to_dead_cells_percent"] == pytest.approx(10.0)
+    known = cli("technology", "check", "rram_1t1r", files[1], "--dead-share", "0.5", "--json")
+    assert json.loads(known.stdout)["rows"][0]["predicted_percent"] == pytest.approx(50.0, abs=1.0)
+
+
+def test_a_technology_says_what_it_holds(files):
+    result = cli("technology", "show", "rram_1t1r", "--json")
+    assert result.exit_code == 0, result.output
+    tree = json.loads(result.stdout)
+    assert tree["sources"]["set"]["cells"] == 27251
+    assert len(tree["relaxation"]["g"]) == len(tree["relaxation"]["change"])
+
+
+@pytest.mark.parametrize("kind", ["pulse_map", "write_log"])
+def test_data_shows_and_keeps_both_kinds(files, tmp_path, kind):
+    file = files[kind == "write_log"]
+    record = tmp_path / "kept.h5"
+    kept = cli("data", "import", file, record, "--kind", kind, "--json")
+    assert kept.exit_code == 0, kept.output
+    shown = cli("data", "show", record, "--plot", tmp_path / "page.png", "--json")
+    assert shown.exit_code == 0, shown.output
+    assert json.loads(shown.stdout)["sha256"] == json.loads(kept.stdout)["sha256"]
+    assert (tmp_path / "page.png").stat().st_size > 5000
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("show", "rram_1t1"), "did you mean 'rram_1t1r'"),
+        (("check", "rram_1t1r", "{map}"), "no column g_low"),
+        (("check", "rram_1t1r", "{log}", "--dead-share", "2"), "from 0 to 1"),
+        (("fit", "{log}"), "no column op|no column pw"),
+        (("fit", "{map}", "--cycled-pulse", "3,3"), "word line"),
+        (("fit", "{map}"), "too few"),
+    ],
+)
+def test_what_is_none_is_refused_in_one_sentence(files, args, said):
+    named = [str(arg).format(map=files[0], log=files[1]) for arg in args]
+    result = cli("technology", *named)
+    assert result.exit_code == 2, result.output
+    text = " ".join(result.output.split())
+    assert any(part in text for part in said.split("|")), text
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_the_arrays_maps_are_described_to_their_noise(tmp_path):
+    target = tmp_path / "array.toml"
+    maps = "stanford-1t1r-switching-kinetics:*et_sweep*"
+    result = cli("technology", "fit", maps, "-o", target, "--json", "--log", LOG)
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    error = found["set"]["error"]
+    assert 2.7e-6 < error["median"] < 3.5e-6
+    assert error["switched"] < 0.055
+    assert error["pooled"] < 0.04
+    assert found["reset"]["error"]["switched"] < 0.04
+    assert found["set"]["seconds"] < 60.0
+    assert cli("technology", "check", target, LOG).exit_code == 0
