@@ -1,176 +1,362 @@
-"""Labelled images as flat vectors in 0..1: the embedded UCI digits, and MNIST through the
-catalogue.
+"""Labelled samples as flat vectors: sets of the catalogue, files and folders of one's own, arrays.
 
-``digits`` is the *test* part (1,797 images, 8×8, 17 grey values, 13 writers who are not in the
-training part) of the UCI set "Optical Recognition of Handwritten Digits" (E. Alpaydin and C.
-Kaynak, 1998, doi:10.24432/C50P49, CC BY 4.0), as scikit-learn distributes it too; the file
-``digits.csv.gz`` beside this module holds 64 pixels and the label per row. It is split in file
-order: the first 1,297 images train, the last 500 test. The file runs writer by writer, so that most
-test images come from writers that training has not seen; a shuffled split would look better and
-mean less.
-
-``mnist`` is Y. LeCun, C. Cortes and C. Burges' database (28×28, 60,000 + 10,000 images; LeCun et
-al., Proc. IEEE 86(11), 1998, doi:10.1109/5.726791) in its own split, downloaded once.
+:func:`load_data` takes any of them; :class:`DataOptions` says what is done with it: which column is
+the label, what is kept apart to validate and to test on, how inputs are scaled.
 """
 
-__all__ = ["IMAGE_SETS", "Dataset", "load_data", "read_idx"]
+__all__ = ["DataOptions", "Dataset", "load_data"]
 
-import gzip
-import zlib
-from dataclasses import dataclass
-from importlib.resources import files
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .catalogue import fetch
+from .datasets.catalogued import IMAGE_SETS, read_catalogued
+from .datasets.idx import read_idx_folder
+from .datasets.pictures import read_pictures
+from .datasets.prepare import Scale, Scaling, Targets, Task, split
+from .datasets.raw import Raw, Values, of_mapping, of_pair
+from .datasets.tables import Column, read_table
+from .datasets.torch_sets import is_torch_set, read_torch_set
 from .errors import InputError, nearest
-from .types import Progress
+from .options import check_choice, check_number
+from .records.store import digest
+from .types import Array32, Progress
 
-IMAGE_SETS = ("digits", "mnist")
-"""The names that :func:`load_data` knows."""
+TABLES = frozenset({".csv", ".tsv", ".txt", ".data"})
 
-_DIGITS_TRAIN = 1297
-_IDX_UBYTE = 0x08  # the only element type that image files use
+
+@dataclass(frozen=True)
+class DataOptions:
+    """What is done with data before a network sees it."""
+
+    label: Column | tuple[Column, ...] | None = None
+    """Column of a table to predict, by name or place (from 0, -1 the last); several for targets that
+    are numbers. The one called ``label``, ``class``, ``target`` or ``y`` when absent."""
+    leave_out: tuple[Column, ...] = ()
+    """Columns of a table that are neither label nor feature."""
+    task: Task = "auto"
+    """``classes`` for text and whole numbers, ``regression`` for others, unless said."""
+    shape: tuple[int, ...] | None = None
+    """(height, width[, channels]) of an image: pictures are brought to it, vectors are read as it."""
+    scale: Scale = "auto"
+    """``none``, ``unit`` (to 0..1) or ``standard`` (mean 0, deviation 1), by the part to train on;
+    ``auto``: bytes to 0..1, what lies in 0..1 as it is, all else standardised."""
+    test_share: float = 0.2
+    """Share that is kept apart to test on, where the data has no such part of its own."""
+    validation_share: float = 0.0
+    """Share of the part to train on that is kept apart to validate on, for early stopping."""
+    split_seed: int = 0
+    """Of what is kept apart. It isn't the run's: runs with other seeds see the same parts."""
+    train: int | None = None
+    """Samples to train on that are used, the first; all when absent."""
+    test: int | None = None
+    """Samples to test on that are used, the first; all when absent."""
+
+    def __post_init__(self) -> None:
+        for name in ("label", "leave_out", "shape"):
+            if isinstance(getattr(self, name), list):
+                object.__setattr__(self, name, tuple(getattr(self, name)))
+        check_choice("data", "task", self.task, get_args(Task))
+        check_choice("data", "scale", self.scale, get_args(Scale))
+        check_number("data", test_share=self.test_share, above=0, below=1)
+        check_number("data", validation_share=self.validation_share, at_least=0, below=1)
+        check_number("data", split_seed=self.split_seed, whole=True, at_least=0)
+        check_number(
+            "data", train=self.train, test=self.test, whole=True, optional=True, at_least=1
+        )
+        if self.shape is not None:
+            for k, side in enumerate(self.shape):
+                options: dict[str, Any] = {f"shape[{k}]": side}
+                check_number("data", whole=True, at_least=1, **options)
+            if len(self.shape) not in (2, 3):
+                raise InputError(
+                    f"data: shape must be [height, width] or [height, width, channels], got"
+                    f" {list(self.shape)}"
+                )
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Labelled images, split into a part to train on and a part to test on.
+    """Labelled samples, in a part to train on, one to test on, and perhaps one to validate on.
 
     Attributes
     ----------
     name
-        ``digits`` or ``mnist``, or whatever its maker calls it.
+        As the catalogue calls it, or its file, or whatever its maker calls it.
     x_train, x_test
-        Pixels in 0..1, float32, shape (images, pixels).
+        Inputs, float32, shape (samples, features); pixels in 0..1.
     y_train, y_test
-        Class of each image, int64, shape (images,).
+        Class of each sample, int64, shape (samples,); or scaled targets, float32, (samples, targets).
     shape
-        (height, width) of one image.
+        Of one sample: (height, width), (height, width, channels) or (features,).
+    x_validation, y_validation
+        The same of the part to validate on; empty where there is none.
+    scaling, targets
+        What was done to inputs as they were found, and what the outputs stand for.
+    digest
+        Hash of what it holds; ``""`` for a set of the catalogue, which its name tells.
     """
 
     name: str
-    x_train: NDArray[np.float32]
-    y_train: NDArray[np.int64]
-    x_test: NDArray[np.float32]
-    y_test: NDArray[np.int64]
-    shape: tuple[int, int]
+    x_train: Array32
+    y_train: NDArray[Any]
+    x_test: Array32
+    y_test: NDArray[Any]
+    shape: tuple[int, ...]
+    x_validation: Array32 | None = None
+    y_validation: NDArray[Any] | None = None
+    scaling: Scaling = field(default_factory=lambda: Scaling.of(np.zeros((1, 1)), "none"))
+    targets: Targets = field(default_factory=Targets)
+    digest: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse images and labels that do not belong together."""
-        for part, x, y in (
-            ("train", self.x_train, self.y_train),
-            ("test", self.x_test, self.y_test),
-        ):
+        """Refuse samples and labels that do not belong together."""
+        for part, x, y in self.parts:
             if x.ndim != 2 or x.shape[1] != prod(self.shape):
                 raise InputError(
-                    f"{self.name}: expected {part} images of shape (images, {prod(self.shape)}),"
+                    f"{self.name}: expected {part} samples of shape (samples, {prod(self.shape)}),"
                     f" got {x.shape}"
                 )
-            if y.shape != x.shape[:1]:
+            if y.shape[:1] != x.shape[:1] or y.ndim != 1 + self.regression:
                 raise InputError(
-                    f"{self.name}: {x.shape[0]} {part} images but labels of shape {y.shape}"
+                    f"{self.name}: {x.shape[0]} {part} samples but labels of shape {y.shape}"
                 )
-            if x.size and not (np.isfinite(x).all() and x.min() >= 0.0 and x.max() <= 1.0):
-                raise InputError(f"{self.name}: {part} pixels must lie in 0..1")
-            if y.size and y.min() < 0:
+            if x.size and not np.isfinite(x).all():
+                row, column = np.argwhere(~np.isfinite(x))[0]
+                raise InputError(
+                    f"{self.name}: {part} sample {row} holds {x[row, column]} in feature {column}:"
+                    " expected finite numbers"
+                )
+            if not self.regression and y.size and y.min() < 0:
                 raise InputError(f"{self.name}: {part} labels must be 0 or more, got {y.min()}")
         if not self.y_train.size:
-            raise InputError(f"{self.name}: there are no images to train on")
+            raise InputError(f"{self.name}: there are no samples to train on")
+
+    @property
+    def parts(self) -> list[tuple[str, Array32, NDArray[Any]]]:
+        """Name, samples and labels of every part."""
+        parts = [("train", self.x_train, self.y_train), ("test", self.x_test, self.y_test)]
+        if self.x_validation is not None and self.y_validation is not None:
+            parts.append(("validation", self.x_validation, self.y_validation))
+        return parts
+
+    @property
+    def regression(self) -> bool:
+        """Whether numbers are to be predicted, not classes."""
+        return self.targets.task == "regression"
 
     @property
     def classes(self) -> int:
-        """Number of classes."""
-        return int(self.y_train.max()) + 1
+        """Number of classes; or of targets, for regression."""
+        if self.regression:
+            return int(self.y_train.shape[1])
+        return max(int(self.y_train.max()) + 1, len(self.targets.names))
+
+    @classmethod
+    def of_torch(cls, train: Any, test: Any = None, **options: Any) -> "Dataset":
+        """Return what torch or torchvision data sets hold, ``train`` alone or with ``test``;
+        ``options`` are those of :class:`DataOptions`.
+        """
+        parts = [read_torch_set(part, "data") for part in (train, test) if part is not None]
+        raw = Raw("data", parts[0], test=parts[1] if test is not None else None)
+        return _prepared(raw, DataOptions(**options))
+
+    @classmethod
+    def of_arrays(
+        cls,
+        x: Any,
+        y: Any,
+        *,
+        validation: tuple[Any, Any] | None = None,
+        test: tuple[Any, Any] | None = None,
+        name: str = "data",
+        **options: Any,
+    ) -> "Dataset":
+        """Return samples ``x`` (n, features) or (n, height, width[, channels]) and labels ``y`` as a
+        data set; ``options`` are those of :class:`DataOptions`.
+        """
+        held, kept = (None if part is None else of_pair(*part, name) for part in (validation, test))
+        return _prepared(Raw(name, of_pair(x, y, name), held, kept), DataOptions(**options))
+
+    def chosen(self, train: int | None, test: int | None) -> "Dataset":
+        """Keep the first samples of the parts to train and to test on."""
+        return replace(
+            self,
+            x_train=self.x_train[:train],
+            y_train=self.y_train[:train],
+            x_test=self.x_test[:test],
+            y_test=self.y_test[:test],
+        )
 
 
-def load_data(name: str, *, progress: Progress | None = None) -> Dataset:
-    """Load the image set ``name`` (one of :data:`IMAGE_SETS`), downloading it if it is not
-    embedded.
+def load_data(thing: Any, *, progress: Progress | None = None, **options: Any) -> Dataset:
+    """Load labelled samples.
+
+    Parameters
+    ----------
+    thing
+        A name of the catalogue (``digits``, ``mnist``, ``fashion-mnist``, ``cifar10``), downloaded if
+        need be; the path of a ``.npz`` or CSV file, of a folder of idx files or of images by class; a
+        pair of arrays ``(x, y)``; arrays by name (``x_train``, ``y_train``, ...); or a data set of
+        torch.
+    options
+        Those of :class:`DataOptions`.
+
+    Raises
+    ------
+    InputError
+        If there is no such set or file, or what it holds is no labelled data.
 
     Examples
     --------
     >>> load_data("digits").x_train.shape
     (1297, 64)
     """
-    if name == "digits":
-        return _digits()
-    if name == "mnist":
-        return _mnist(progress)
-    raise InputError(f"unknown image set {name!r}{nearest(name, IMAGE_SETS)}")
-
-
-def read_idx(path: str | Path) -> NDArray[np.uint8]:
-    """Read an idx file of unsigned bytes, gzipped or not, into an array of the shape that its
-    header declares.
-
-    Raises
-    ------
-    InputError
-        If the file is missing, damaged, of another element type, or shorter or longer than its
-        header says.
-    """
-    path = Path(path)
-    try:
-        raw = path.read_bytes()
-        data = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"can't read {path}: {error}") from error
-    if len(data) < 4 or data[:2] != b"\0\0":
-        raise InputError(f"{path} is no idx file: it does not start with two zero bytes")
-    kind, rank = data[2], data[3]
-    if kind != _IDX_UBYTE:
-        raise InputError(
-            f"{path} holds idx elements of type 0x{kind:02x}, expected unsigned bytes (0x08)"
-        )
-    start = 4 + 4 * rank
-    if len(data) < start:
-        raise InputError(f"{path} ends inside its idx header")
-    shape = tuple(int(n) for n in np.frombuffer(data, ">u4", count=rank, offset=4))
-    if len(data) - start != prod(shape):
-        raise InputError(
-            f"{path} holds {len(data) - start} bytes of data, its header says {prod(shape)} for"
-            f" {shape}"
-        )
-    try:
-        return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
-    except ValueError as error:  # more dimensions, or longer empty ones, than an array can have
-        raise InputError(f"{path}: its header describes no array: {error}") from error
-
-
-def _digits() -> Dataset:
-    packed = files(__package__).joinpath("digits.csv.gz").read_bytes()
-    rows = np.loadtxt(gzip.decompress(packed).decode().splitlines(), delimiter=",", dtype=np.int64)
-    x, y = (rows[:, :-1] / 16.0).astype(np.float32), rows[:, -1]
-    return Dataset(
-        "digits", x[:_DIGITS_TRAIN], y[:_DIGITS_TRAIN], x[_DIGITS_TRAIN:], y[_DIGITS_TRAIN:], (8, 8)
+    wanted = DataOptions(**options)
+    if isinstance(thing, str) and thing in IMAGE_SETS:
+        return _prepared(read_catalogued(thing, progress), wanted, known=True)
+    if isinstance(thing, str | Path):
+        return _prepared(_read(Path(thing), wanted), wanted)
+    if isinstance(thing, Mapping):
+        return _prepared(of_mapping(thing, "data"), wanted)
+    if isinstance(thing, tuple) and len(thing) == 2:
+        return _prepared(Raw("data", of_pair(*thing, "data")), wanted)
+    if is_torch_set(thing):
+        return _prepared(Raw("data", read_torch_set(thing, "data")), wanted)
+    raise InputError(
+        f"data: expected a name, a path, arrays or a data set, got {type(thing).__name__}"
     )
 
 
-def _mnist(progress: Progress | None) -> Dataset:
-    paths = {path.name.split("-ubyte")[0]: path for path in fetch("mnist", progress=progress)}
-    x_train, y_train = _idx_pair(paths["train-images-idx3"], paths["train-labels-idx1"])
-    x_test, y_test = _idx_pair(paths["t10k-images-idx3"], paths["t10k-labels-idx1"])
-    return Dataset("mnist", x_train, y_train, x_test, y_test, (28, 28))
+def _read(path: Path, options: DataOptions) -> Raw:
+    endings = [ending.lower() for ending in path.suffixes]
+    if path.is_dir():
+        if any("idx" in each.name and each.is_file() for each in path.iterdir()):
+            return read_idx_folder(path)
+        return read_pictures(path, options.shape)
+    if not path.is_file():
+        bare = len(path.parts) == 1 and not endings
+        hint = nearest(str(path), IMAGE_SETS) if bare else ""
+        raise InputError(f"there is no data set, file or folder {str(path)!r}{hint}")
+    if path.suffix.lower() == ".npz":
+        return _npz(path)
+    if TABLES.intersection(endings):
+        return read_table(path, options.label, options.leave_out)
+    raise InputError(
+        f"can't tell what {path} holds: expected .npz, .csv (or .tsv, .txt, .data, gzipped or not), or"
+        " a folder of idx files or of images by class"
+    )
 
 
-def _idx_pair(images: Path, labels: Path) -> tuple[Any, Any]:
-    """Read one part of an MNIST-like set: images of (n, height, width), labels 0..9 of (n,)."""
-    pixels, classes = read_idx(images), read_idx(labels)
-    if pixels.ndim != 3:
+def _npz(path: Path) -> Raw:
+    try:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+            return of_mapping({name: file[name] for name in file.files}, path.name)
+    except InputError:
+        raise
+    except Exception as error:  # numpy and zipfile have many words for a damaged file
+        raise InputError(f"can't read {path}: {error}") from error
+
+
+def _prepared(raw: Raw, options: DataOptions, *, known: bool = False) -> Dataset:
+    """Do what ``options`` say to what was found; a set is ``known`` that its name tells."""
+    where, (x, y) = "data" if raw.name == "data" else f"data: {raw.name}", raw.train
+    if len(x) < 2 or y.size == 0:
+        raise InputError(f"{where} holds {len(x)} samples, expected at least 2")
+    if not known and x.dtype.kind == "f" and not np.isfinite(x).all():
+        place = np.argwhere(~np.isfinite(x))[0]
         raise InputError(
-            f"{images} holds an array of rank {pixels.ndim}, expected (images, height, width)"
+            f"{where}: sample {place[0]} holds {x[tuple(place)]} at {place[1:].tolist()}: expected"
+            " finite numbers"
         )
-    if classes.shape != pixels.shape[:1]:
+    targets = Targets.of(y, options.task, where, raw.names)
+    shape = _shape(x.shape[1:], options.shape, where)
+    parts = _parted(raw, options, where, by_class=targets.task == "classes")
+    if not known:
+        parts = {part: _mixed(*held, options.split_seed) for part, held in parts.items()}
+    if targets.task == "regression":
+        targets = Targets.of(parts["train"][1], "regression", where)
+    scaling = Scaling.of(parts["train"][0], options.scale)
+    done: dict[str, tuple[Array32, NDArray[Any]]] = {}
+    for part, (samples, labels) in parts.items():
+        if samples.shape[1:] != x.shape[1:]:
+            raise InputError(
+                f"{where}: samples to train on are of shape {x.shape[1:]}, those of the {part} part"
+                f" {samples.shape[1:]}"
+            )
+        numbers = labels.astype(np.int64) if raw.names else targets.apply(labels, where)
+        done[part] = (scaling.apply(samples).reshape(len(samples), -1), numbers)
+    x_validation, y_validation = done.get("validation", (None, None))
+    everything = [array for pair in done.values() for array in pair]
+    return Dataset(
+        raw.name,
+        *done["train"],
+        *done["test"],
+        shape=shape,
+        x_validation=x_validation,
+        y_validation=y_validation,
+        scaling=scaling,
+        targets=targets,
+        digest="" if known and options.validation_share == 0.0 else digest(*everything),
+    )
+
+
+def _shape(found: tuple[int, ...], wanted: Sequence[int] | None, where: str) -> tuple[int, ...]:
+    """Return the shape of one sample, by that of its array and what is asked for."""
+    if len(found) > 3:
+        raise InputError(f"{where}: samples of shape {found}, expected at most three dimensions")
+    if wanted is None:
+        return found
+    if prod(wanted) != prod(found):
         raise InputError(
-            f"{labels} holds labels of shape {classes.shape} for {len(pixels)} images in {images}"
+            f"{where}: data.shape = {list(wanted)} is {prod(wanted)} numbers, a sample has {prod(found)}"
         )
-    if classes.size and classes.max() > 9:
-        raise InputError(f"{labels} holds the label {classes.max()}, expected 0 to 9")
-    flat = pixels.reshape(len(pixels), -1).astype(np.float32)
-    flat /= 255.0
-    return flat, classes.astype(np.int64)
+    return tuple(wanted)
+
+
+def _parted(
+    raw: Raw, options: DataOptions, where: str, *, by_class: bool
+) -> dict[str, tuple[Values, Values]]:
+    """Return the parts by name; what the data has not apart is drawn from what it trains on."""
+    x, y = raw.train
+    shares = {
+        "test": 0.0 if raw.test is not None else options.test_share,
+        "validation": 0.0 if raw.validation is not None else options.validation_share,
+    }
+    parts = {"train": raw.train}
+    if any(shares.values()):
+        if sum(shares.values()) >= 1.0:
+            raise InputError(
+                f"{where}: data.test_share and data.validation_share leave nothing to train on"
+            )
+        left, *drawn = split(y, list(shares.values()), options.split_seed, by_class=by_class)
+        parts["train"] = (x[left], y[left])
+        for (part, share), places in zip(shares.items(), drawn, strict=True):
+            if share and not len(places):
+                raise InputError(
+                    f"{where}: {len(x)} samples leave none for the {part} part of {100 * share:g} %"
+                )
+            if share:
+                parts[part] = (x[places], y[places])
+    parts |= {
+        part: held
+        for part, held in (("validation", raw.validation), ("test", raw.test))
+        if held is not None
+    }
+    for part, (samples, _) in parts.items():
+        if not len(samples):
+            raise InputError(f"{where}: the {part} part is empty")
+    return parts
+
+
+def _mixed(x: Values, y: Values, seed: int) -> tuple[Values, Values]:
+    """Return samples that lie class by class in another order, in which the first are a fair sample."""
+    if y.ndim != 1 or y.dtype.kind not in "iuU" or np.any(y[1:] < y[:-1]):
+        return x, y
+    order = np.random.default_rng([seed, 15]).permutation(len(y))
+    return x[order], y[order]

@@ -2,8 +2,9 @@
 
 __all__ = ["Twin"]
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,16 @@ from numpy.typing import ArrayLike, NDArray
 from ..circuits.array.tile import Tile
 from ..circuits.registry import make_engine
 from ..data.dataset import Dataset
+from ..data.datasets.prepare import Scale, Task
 from ..data.display import as_html, as_text
 from ..data.errors import InputError
 from ..data.types import Array32, Progress
 from ..devices.pulses.costs import Pricing
 from ..devices.pulses.nominal import nominal_pricing
 from ..devices.spread.effects import Effects
+from .losses import score_of, score_text
 from .network import Network
+from .pretrained import load_weights
 from .seeds import generator
 from .trainer.loop import build_twin, train
 from .trainer.options import TrainOptions
@@ -51,6 +55,8 @@ class Twin:
     ----------
     result
         The outcome of the last :meth:`fit`: records per epoch, writes, weights; ``None`` before.
+    data
+        What the last :meth:`fit` trained on, with the scaling of its inputs; ``None`` before.
     """
 
     def __init__(
@@ -71,15 +77,20 @@ class Twin:
         self.pricing = pricing or nominal_pricing(levels.count, g_levels=levels.g)
         self._twin = build_twin(network, self.crossbar, self.engine, seed=seed)
         self.result: TrainResult | None = None
+        self.data: Dataset | None = None
+        self._labels: NDArray[Any] | None = None
 
     def fit(
         self,
-        x: ArrayLike,
-        y: ArrayLike,
+        x: ArrayLike | Dataset,
+        y: ArrayLike | None = None,
         *,
         validation: tuple[ArrayLike, ArrayLike] | None = None,
+        scale: Scale = "auto",
+        task: Task = "auto",
+        weights: str | Path | Mapping[str, Any] | None = None,
         on_batch: Progress | None = None,
-        on_epoch: Callable[[EpochRecord], None] | None = None,
+        on_epoch: Callable[[EpochRecord], bool | None] | None = None,
         **options: Any,
     ) -> "Twin":
         """Train from new weights, in the Siamese way unless ``rule`` says otherwise.
@@ -87,13 +98,24 @@ class Twin:
         Parameters
         ----------
         x
-            Inputs in 0..1, (n, features) or (n, height, width).
+            Inputs, (n, features) or (n, height, width[, channels]); or a whole data set, as
+            :func:`.dataset.load_data` gives it.
         y
-            Class of each, whole numbers from 0, (n,).
+            Class of each, as numbers or text, (n,); or numbers to predict, (n,) or (n, targets).
         validation
-            Inputs and classes to test on after every epoch; those to train on if not given.
+            Inputs and labels to test on after every epoch, by which ``patience`` ends training early;
+            those to train on if not given.
+        scale
+            What is done to inputs, here and where they are predicted: ``none``, ``unit`` (to 0..1),
+            ``standard`` (mean 0, deviation 1), or what fits (``auto``).
+        task
+            ``classes`` for whole numbers and text, ``regression`` for others, unless said.
+        weights
+            Float weights to start from instead of new ones: a file, or arrays by name such as a torch
+            ``state_dict``, see :mod:`.pretrained`.
         on_batch, on_epoch
-            Called with (batches done, all batches), and with every epoch's record.
+            Called with (batches done, all batches), and with every epoch's record; training ends where
+            ``on_epoch`` returns ``False``.
         options
             Those of :class:`.trainer.options.TrainOptions`: ``epochs``, ``batch``,
             ``learning_rate``, ``rule``, ``hysteresis``, ...
@@ -106,16 +128,21 @@ class Twin:
         Raises
         ------
         InputError
-            If inputs and classes don't fit each other, the network, or an option's range.
+            If inputs and labels don't fit each other, the network, or an option's range.
         MemtwinError
             If the training diverges.
         """
-        data = _dataset(x, y, validation)
-        self._twin = build_twin(self.network, self.crossbar, self.engine, seed=self.seed)
+        chosen = TrainOptions(**options)
+        data = x if isinstance(x, Dataset) else _dataset(x, y, validation, chosen, scale, task)
+        self.data, self._labels = data, None if isinstance(x, Dataset) else _kinds(y, data)
+        start = None if weights is None else load_weights(self.network, weights)
+        self._twin = build_twin(
+            self.network, self.crossbar, self.engine, seed=self.seed, start=start
+        )
         self.result = train(
             self._twin,
             data,
-            TrainOptions(**options),
+            chosen,
             self.pricing,
             seed=self.seed,
             on_batch=on_batch,
@@ -130,24 +157,47 @@ class Twin:
         if self.result is None:
             raise InputError("the twin holds no weights yet: fit it first")
         rng = generator(self.seed, "testing", 0) if noise else None
-        return predict(self._twin, _inputs(x), rng)
+        return predict(self._twin, self._scaled(x), rng)
 
-    def predict(self, x: ArrayLike) -> NDArray[np.int64]:
-        """Return the class of every input, (n,)."""
-        said: NDArray[np.int64] = self.outputs(x).argmax(axis=1)
-        return said
+    def predict(self, x: ArrayLike) -> NDArray[Any]:
+        """Return the class of every input as it was given, (n,), or the numbers that are predicted, in
+        their own unit, (n,) or (n, targets).
+        """
+        outputs = self.outputs(x)
+        assert self.data is not None
+        if self._labels is not None:
+            return np.asarray(self._labels[outputs.argmax(axis=1)])
+        if not self.data.regression and not self.data.targets.names:
+            return np.asarray(outputs.argmax(axis=1))
+        return self.data.targets.said(outputs)
 
     def score(self, x: ArrayLike, y: ArrayLike) -> float:
-        """Return the share of inputs that are classified right."""
-        said, right = self.predict(x), _classes(y)
+        """Return the share of inputs that are classified right, or R² of the numbers predicted."""
+        said, right = self.predict(x), np.asarray(y)
         if said.shape != right.shape:
-            raise InputError(f"{len(said)} inputs but classes of shape {right.shape}")
-        return float(np.mean(said == right))
+            raise InputError(f"{len(said)} inputs but labels of shape {right.shape}")
+        assert self.data is not None
+        if self.data.regression:
+            return score_of(said.reshape(len(said), -1), right.reshape(len(right), -1))
+        return float(np.mean(said.astype(str) == right.astype(str)))
+
+    def _scaled(self, x: ArrayLike) -> Array32:
+        given = np.asarray(x)
+        assert self.data is not None
+        size = self.data.x_train.shape[1]
+        if (
+            given.ndim < 2
+            or given.dtype.kind not in "biuf"
+            or int(np.prod(given.shape[1:])) != size
+        ):
+            raise InputError(f"expected inputs of {size} numbers each, got {given.shape}")
+        shaped = given.reshape(len(given), *self.data.shape)
+        return self.data.scaling.apply(shaped).reshape(len(given), -1)
 
     def __repr__(self) -> str:
         state = "untrained"
         if self.result is not None:
-            state = f"{100 * self.result.accuracy:.2f} % after {len(self.result.records)} epochs"
+            state = f"{self._said(self.result.accuracy)} after {len(self.result.records)} epochs"
         shapes = ", ".join(f"{rows}×{cols}" for rows, cols in self.network.matrices)
         return f"<Twin {shapes} on {self.crossbar.tile!r}: {state}>"
 
@@ -156,6 +206,9 @@ class Twin:
 
     def _repr_html_(self) -> str:
         return as_html(repr(self)[1:-1], self._rows())
+
+    def _said(self, score: float) -> str:
+        return score_text(score, regression=self.data is not None and self.data.regression)
 
     def _rows(self) -> Sequence[tuple[str, str]]:
         rows = [
@@ -168,35 +221,34 @@ class Twin:
             rows.append(
                 (
                     f"epoch {record.epoch}",
-                    f"{100 * record.test_accuracy:.2f} %, {saved:.2f} % of writes removed",
+                    f"{self._said(record.test_accuracy)}, {saved:.2f} % of writes removed",
                 )
             )
         return rows
 
 
-def _dataset(x: ArrayLike, y: ArrayLike, validation: tuple[ArrayLike, ArrayLike] | None) -> Dataset:
-    given = np.asarray(x)
-    shape = given.shape[1:3] if given.ndim > 2 else (1, *given.shape[1:])
-    if len(shape) != 2:
-        raise InputError(f"x has shape {given.shape}, expected (n, features) or (n, height, width)")
-    x_train, y_train = _inputs(x), _classes(y)
-    x_test, y_test = (
-        (x_train, y_train)
-        if validation is None
-        else (_inputs(validation[0]), _classes(validation[1]))
+def _dataset(
+    x: ArrayLike,
+    y: ArrayLike | None,
+    validation: tuple[ArrayLike, ArrayLike] | None,
+    options: TrainOptions,
+    scale: Scale,
+    task: Task,
+) -> Dataset:
+    if y is None:
+        raise InputError("labels y are missing: give them, or a whole data set as x")
+    if options.patience is not None and validation is None:
+        raise InputError("patience needs validation=(x, y), samples that training doesn't see")
+    return Dataset.of_arrays(
+        x,
+        y,
+        test=validation or (x, y),
+        validation=validation if options.patience is not None else None,
+        scale=scale,
+        task=task,
     )
-    return Dataset("data", x_train, y_train, x_test, y_test, (int(shape[0]), int(shape[1])))
 
 
-def _inputs(x: ArrayLike) -> Array32:
-    given = np.asarray(x, np.float32)
-    return given.reshape(len(given), -1) if given.ndim > 1 else given
-
-
-def _classes(y: ArrayLike) -> NDArray[np.int64]:
-    given = np.asarray(y)
-    if given.dtype.kind not in "iu":
-        whole = given.dtype.kind in "bf" and bool(np.all(given == np.rint(given)))
-        if not whole:
-            raise InputError(f"y holds {given.dtype}, expected classes as whole numbers from 0")
-    return given.astype(np.int64)
+def _kinds(y: ArrayLike | None, data: Dataset) -> NDArray[Any] | None:
+    """Return the labels in the order of the outputs, as they were given; ``None`` for numbers."""
+    return None if data.regression else np.unique(np.asarray(y))

@@ -1,39 +1,24 @@
 """Networks as data: layers, and one forward and one backward pass that both twins share.
 
-Every layer with weights is one matrix product ``a @ w`` of its unfolded inputs ``a`` (n, rows) and
-its matrix ``w`` (rows, cols), the last row of which is the bias, fed with ones. Who computes the
+Every layer with weights is a matrix product ``a @ w`` of its unfolded inputs. Who computes the
 product is the caller's choice: the float twin multiplies, the memristor twin reads its tiles. All
 else (rectifiers, pools, im2col) is digital and the same for both. Images lie as (n, height, width,
 channels) or (n, features), float32.
 """
 
-__all__ = [
-    "Adjoint",
-    "AveragePool",
-    "Conv2d",
-    "Dense",
-    "Layer",
-    "MaxPool",
-    "Network",
-    "Product",
-    "Relu",
-    "Tape",
-    "cross_entropy",
-    "lenet",
-    "mlp",
-]
+__all__ = ["Adjoint", "Layer", "Network", "Product", "Residual", "Tape", "lenet", "mlp", "walk"]
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, Union
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..data.errors import InputError
 from ..data.types import Array32
-
-Shape: TypeAlias = tuple[int, ...]
+from .layers.digital import AveragePool, Dropout, Flatten, MaxPool, Relu, Sigmoid, Tanh
+from .layers.norm import BatchNorm
+from .layers.weighted import Conv2d, Dense, Shape
 
 Product: TypeAlias = Callable[[int, Array32], Array32]
 """``product(k, a)``: multiply (n, rows) inputs by the k-th matrix, giving (n, cols)."""
@@ -45,177 +30,146 @@ from those by its outputs (n, cols)."""
 Tape: TypeAlias = list[Any]
 """What the backward pass needs of a forward pass, one entry per layer."""
 
+Weighted = Dense | Conv2d
+Plain = Relu | Tanh | Sigmoid | MaxPool | AveragePool | Flatten | Dropout
 
-@dataclass(frozen=True)
-class Dense:
-    """Fully connected layer."""
-
-    outputs: int
-
-    def output(self, shape: Shape) -> Shape:
-        """Return the shape of one output for one input of ``shape``."""
-        return (self.outputs,)
-
-    def fan_in(self, shape: Shape) -> int:
-        """Return how many inputs feed one output."""
-        return int(np.prod(shape))
-
-    def unfold(self, x: Array32) -> Array32:
-        """Return the inputs as vectors (n, fan_in + 1), ones for the bias appended."""
-        return _with_ones(x.reshape(len(x), -1))
-
-    def fold(self, a: Array32, shape: Shape) -> Array32:
-        """Return the gradient of the inputs (n, *shape) from that of the vectors (n, fan_in)."""
-        return a.reshape(-1, *shape)
+Layer: TypeAlias = Union[Weighted, Plain, BatchNorm, "Residual"]
 
 
 @dataclass(frozen=True)
-class Conv2d:
-    """Convolution over (height, width, channels), as one matrix product per image position
-    (im2col).
-    """
+class Residual:
+    """Inputs plus what ``layers`` make of them; these must keep the shape."""
 
-    channels: int
-    kernel: int
-    stride: int = 1
-    padding: int = 0
+    layers: tuple[Layer, ...]
 
     def output(self, shape: Shape) -> Shape:
         """Return the shape of one output for one input of ``shape``."""
-        if len(shape) != 3:
-            raise InputError(f"a convolution needs inputs (height, width, channels), got {shape}")
-        sides = tuple(
-            (side + 2 * self.padding - self.kernel) // self.stride + 1 for side in shape[:2]
-        )
-        if min(sides) < 1:
-            raise InputError(
-                f"a {self.kernel}x{self.kernel} kernel does not fit into inputs of {shape}"
-            )
-        return (*sides, self.channels)
-
-    def fan_in(self, shape: Shape) -> int:
-        """Return how many inputs feed one output."""
-        return self.kernel * self.kernel * shape[2]
-
-    def unfold(self, x: Array32) -> Array32:
-        """Return patches as vectors (n * positions, fan_in + 1), ones for the bias appended."""
-        if self.padding:
-            p = self.padding
-            x = np.pad(x, ((0, 0), (p, p), (p, p), (0, 0)))
-        n, (height, width, _) = len(x), self._sides(x.shape[1:])
-        # Runs of kernel * channels lie together in NHWC, so that the copy below moves whole runs.
-        windows = np.lib.stride_tricks.as_strided(
-            x,
-            (n, height, width, self.kernel, self.kernel * x.shape[3]),
-            (
-                x.strides[0],
-                x.strides[1] * self.stride,
-                x.strides[2] * self.stride,
-                x.strides[1],
-                x.strides[3],
-            ),
-            writeable=False,
-        )
-        a = np.empty((n, height, width, self.kernel * self.kernel * x.shape[3] + 1), np.float32)
-        a[..., :-1].reshape(windows.shape)[...] = windows
-        a[..., -1] = 1.0
-        return a.reshape(n * height * width, -1)
-
-    def fold(self, a: Array32, shape: Shape) -> Array32:
-        """Return the gradient of the inputs (n, *shape): the sum over the patches of each."""
-        p, s, k = self.padding, self.stride, self.kernel
-        height, width, _ = self.output(shape)
-        # One copy brings each offset's patches together, so that whole image rows are added.
-        patches = a.reshape(-1, height, width, k, k, shape[2]).transpose(3, 4, 0, 1, 2, 5).copy()
-        x = np.zeros((patches.shape[2], shape[0] + 2 * p, shape[1] + 2 * p, shape[2]), np.float32)
-        for i in range(k):
-            for j in range(k):
-                x[:, i : i + s * height : s, j : j + s * width : s] += patches[i, j]
-        return x[:, p : p + shape[0], p : p + shape[1]] if p else x
-
-    def _sides(self, shape: Shape) -> Shape:
-        return (
-            (shape[0] - self.kernel) // self.stride + 1,
-            (shape[1] - self.kernel) // self.stride + 1,
-            self.channels,
-        )
-
-
-@dataclass(frozen=True)
-class Relu:
-    """Rectifier."""
-
-    def output(self, shape: Shape) -> Shape:
-        """Return the shape of one output for one input of ``shape``."""
+        end = chain(self.layers, shape)[-1]
+        if end != shape:
+            raise InputError(f"its layers turn inputs of {shape} into {end}, which can't be added")
         return shape
 
-    def forward(self, x: Array32) -> tuple[Array32, Any]:
-        """Return the outputs, and what :meth:`backward` needs."""
-        y = np.maximum(x, np.float32(0.0))
-        return y, y
 
-    def backward(self, error: Array32, kept: Any) -> Array32:
-        """Return the gradient of the inputs."""
-        result: Array32 = error * (kept > 0.0)
-        return result
+def chain(layers: Sequence[Layer], shape: Shape) -> list[Shape]:
+    """Return the shape of one input of every layer, then that of the output.
 
-
-@dataclass(frozen=True)
-class MaxPool:
-    """Largest of every ``size`` x ``size`` block; a remainder at the right and lower edge is left
-    out.
+    Raises
+    ------
+    InputError
+        If a layer can't take what the one before gives: which one is said.
     """
-
-    size: int = 2
-
-    def output(self, shape: Shape) -> Shape:
-        """Return the shape of one output for one input of ``shape``."""
-        return _pooled(shape, self.size)
-
-    def forward(self, x: Array32) -> tuple[Array32, Any]:
-        """Return the outputs, and what :meth:`backward` needs."""
-        blocks = list(_blocks(x, self.size))
-        y = blocks[0]
-        for block in blocks[1:]:
-            y = np.maximum(y, block)
-        return y, (x, y)
-
-    def backward(self, error: Array32, kept: Any) -> Array32:
-        """Return the gradient of the inputs: all of it to the first largest of a block."""
-        x, y = kept
-        result: Array32 = np.zeros_like(x)
-        free = np.ones(y.shape, bool)
-        for source, target in zip(_blocks(x, self.size), _blocks(result, self.size), strict=True):
-            first = free & (source == y)
-            np.multiply(error, first, out=target)
-            free &= ~first
-        return result
+    shapes = [shape]
+    for place, layer in enumerate(layers, start=1):
+        try:
+            shapes.append(layer.output(shapes[-1]))
+        except InputError as error:
+            raise InputError(f"layer {place}, {layer}: {error}") from error
+        if min(shapes[-1]) < 1:
+            raise InputError(f"layer {place}, {layer}: every layer needs at least one output")
+    return shapes
 
 
-@dataclass(frozen=True)
-class AveragePool:
-    """Mean of every ``size`` x ``size`` block; a remainder at right and bottom is left out."""
+@dataclass
+class _Pass:
+    """A walk through the layers: whose products, whose digital states, and how far it has come."""
 
-    size: int = 2
+    product: Product
+    states: Sequence[Array32]
+    draw: np.random.Generator | None
+    k: int = 0
+    norm: int = 0
 
-    def output(self, shape: Shape) -> Shape:
-        """Return the shape of one output for one input of ``shape``."""
-        return _pooled(shape, self.size)
+    def through(self, layers: Sequence[Layer], shape: Shape, x: Array32) -> tuple[Array32, Tape]:
+        tape: Tape = []
+        for layer in layers:
+            outer = layer.output(shape)
+            if isinstance(layer, Weighted):
+                x, kept = self._multiplied(layer, outer, x)
+            elif isinstance(layer, Residual):
+                inner, kept = self.through(layer.layers, shape, x)
+                x = x + inner
+            elif isinstance(layer, BatchNorm):
+                x, kept = layer.forward(x, self.states[self.norm], self.draw is not None)
+                self.norm += 1
+            else:
+                x, kept = layer.forward(x, self.draw)
+            tape.append(kept)
+            shape = outer
+        return x, tape
 
-    def forward(self, x: Array32) -> tuple[Array32, Any]:
-        """Return the outputs, and what :meth:`backward` needs."""
-        y: Array32 = sum(_blocks(x, self.size)) * np.float32(1.0 / self.size**2)  # type: ignore[assignment]
-        return y, x.shape
-
-    def backward(self, error: Array32, kept: Any) -> Array32:
-        """Return the gradient of the inputs."""
-        result = np.zeros(kept, np.float32)
-        for target in _blocks(result, self.size):
-            np.multiply(error, np.float32(1.0 / self.size**2), out=target)
-        return result
+    def _multiplied(self, layer: Weighted, shape: Shape, x: Array32) -> tuple[Array32, Any]:
+        n, first = len(x), self.k
+        self.k += layer.groups
+        if isinstance(layer, Dense) or layer.groups == 1:
+            a = layer.unfold(x)
+            return self.product(first, a).reshape(n, *shape), a
+        unfolded = [layer.unfold(part) for part in layer.parts(x)]
+        outputs = [self.product(first + g, a) for g, a in enumerate(unfolded)]
+        return np.concatenate(outputs, axis=1).reshape(n, *shape), unfolded
 
 
-Layer: TypeAlias = Dense | Conv2d | Relu | MaxPool | AveragePool
+@dataclass
+class _Return:
+    """The walk back, from the last layer to the first."""
+
+    weights: Sequence[Array32]
+    adjoint: Adjoint | None
+    gradients: list[Array32]
+    digital: list[Array32]
+
+    def through(
+        self, layers: Sequence[Layer], shape: Shape, tape: Tape, error: Array32
+    ) -> Array32 | None:
+        """Return the gradient of the inputs, or ``None`` where no matrix lies before them."""
+        shapes = chain(layers, shape)
+        for layer, before, kept in zip(
+            reversed(layers), reversed(shapes[:-1]), reversed(tape), strict=True
+        ):
+            found: Array32 | None
+            if isinstance(layer, Weighted):
+                found = self._multiplied(layer, before, kept, error)
+            elif isinstance(layer, Residual):
+                inner = self.through(layer.layers, before, kept, error)
+                found = None if inner is None else error + inner
+            elif isinstance(layer, BatchNorm):
+                found, gradient = layer.backward(error, kept)
+                self.digital.append(gradient)
+            else:
+                found = layer.backward(error, kept)
+            if found is None:
+                return None
+            error = found
+        return error
+
+    def _multiplied(
+        self, layer: Weighted, shape: Shape, kept: Any, error: Array32
+    ) -> Array32 | None:
+        if isinstance(layer, Dense) or layer.groups == 1:
+            return self._back(layer, shape, kept, error.reshape(len(kept), -1))
+        errors = error.reshape(len(kept[0]), layer.groups, -1)
+        part = (*shape[:2], shape[2] // layer.groups)
+        inputs = [
+            self._back(layer, part, a, np.ascontiguousarray(errors[:, g]), last=g == 0)
+            for g, a in reversed(list(enumerate(kept)))
+        ]
+        found = [one for one in reversed(inputs) if one is not None]
+        return np.concatenate(found, axis=3) if len(found) == layer.groups else None
+
+    def _back(
+        self, layer: Weighted, shape: Shape, a: Array32, error: Array32, *, last: bool = True
+    ) -> Array32 | None:
+        k = len(self.weights) - 1 - len(self.gradients)
+        if self.adjoint is not None:
+            gradient, inputs = self.adjoint(k, a, error)
+            self.gradients.append(gradient)
+            return layer.fold(np.ascontiguousarray(inputs[:, :-1]), shape)
+        self.gradients.append(a.T @ error)
+        if k == 0 and last and not self.digital_left:
+            return None
+        return layer.fold(error @ self.weights[k][:-1].T, shape)
+
+    digital_left: int = 0
+    """Digital states before the first matrix, whose gradients are still to come."""
 
 
 @dataclass(frozen=True)
@@ -228,27 +182,21 @@ class Network:
     """Shape of one input of every layer, then that of the output."""
 
     def __post_init__(self) -> None:
-        shapes = [self.shape]
-        for layer in self.layers:
-            shapes.append(layer.output(shapes[-1]))
-        if (
-            not any(isinstance(layer, Dense | Conv2d) for layer in self.layers)
-            or len(shapes[-1]) != 1
-        ):
+        shapes = chain(self.layers, self.shape)
+        object.__setattr__(self, "shapes", tuple(shapes))
+        if not self.matrices or len(shapes[-1]) != 1:
             raise InputError(
                 f"a network must end in a vector of classes and hold weights, got {self.layers}"
             )
-        if min(min(shape) for shape in shapes) < 1:
-            raise InputError(f"every layer needs at least one output, got {self.layers}")
-        object.__setattr__(self, "shapes", tuple(shapes))
 
     @property
     def matrices(self) -> tuple[tuple[int, int], ...]:
         """(rows, cols) of every matrix, the bias row included."""
         return tuple(
-            (layer.fan_in(shape) + 1, layer.output(shape)[-1])
-            for layer, shape in zip(self.layers, self.shapes, strict=False)
-            if isinstance(layer, Dense | Conv2d)
+            (layer.fan_in(shape) + 1, layer.output(shape)[-1] // layer.groups)
+            for layer, shape in walk(self.layers, self.shape)
+            if isinstance(layer, Weighted)
+            for _ in range(layer.groups)
         )
 
     @property
@@ -276,30 +224,37 @@ class Network:
             result.append(w)
         return result
 
-    def forward(self, x: Array32, product: Product) -> tuple[Array32, Tape]:
+    def states(self) -> list[Array32]:
+        """Return the digital state of every normalisation before training."""
+        return [
+            layer.initial(shape)
+            for layer, shape in walk(self.layers, self.shape)
+            if isinstance(layer, BatchNorm)
+        ]
+
+    def forward(
+        self,
+        x: Array32,
+        product: Product,
+        states: Sequence[Array32] = (),
+        draw: np.random.Generator | None = None,
+    ) -> tuple[Array32, Tape]:
         """Return the outputs (n, classes) for images (n, ...) and the tape that :meth:`backward`
         plays back.
+
+        Parameters
+        ----------
+        states
+            Digital states, as :meth:`states` gives them; training moves them on.
+        draw
+            Given while training: draws what drops out.
         """
-        n, k, tape = len(x), 0, []
-        x = x.reshape(n, *self.shape)
-        for layer, shape in zip(self.layers, self.shapes[1:], strict=True):
-            if isinstance(layer, Dense | Conv2d):
-                a = layer.unfold(x)
-                x = product(k, a).reshape(n, *shape)
-                kept: Any = a
-                k += 1
-            else:
-                x, kept = layer.forward(x)
-            tape.append(kept)
-        return x, tape
+        passing = _Pass(product, states, draw)
+        return passing.through(self.layers, self.shape, x.reshape(len(x), *self.shape))
 
     def inputs(self, tape: Tape) -> list[Array32]:
         """Return the unfolded inputs (n, rows) of every matrix, as the tape holds them."""
-        return [
-            kept
-            for layer, kept in zip(self.layers, tape, strict=True)
-            if isinstance(layer, Dense | Conv2d)
-        ]
+        return list(_unfolded(self.layers, tape))
 
     def backward(
         self,
@@ -311,25 +266,44 @@ class Network:
         """Return dloss/dw of every matrix from dloss/doutput (n, classes), propagated through
         ``weights``, or by ``adjoint`` if that is given.
         """
-        k, gradients = len(weights), []
-        for layer, shape, kept in zip(
-            reversed(self.layers), reversed(self.shapes[:-1]), reversed(tape), strict=True
-        ):
-            if isinstance(layer, Dense | Conv2d):
-                k -= 1
-                error = error.reshape(len(kept), -1)
-                if adjoint is not None:
-                    gradient, inputs = adjoint(k, kept, error)
-                    gradients.append(gradient)
-                    error = layer.fold(np.ascontiguousarray(inputs[:, :-1]), shape)
-                    continue
-                gradients.append(kept.T @ error)
-                if k == 0:
-                    break
-                error = layer.fold(error @ weights[k][:-1].T, shape)
-            else:
-                error = layer.backward(error, kept)
-        return gradients[::-1]
+        return self.gradients(tape, error, weights, adjoint)[0]
+
+    def gradients(
+        self,
+        tape: Tape,
+        error: Array32,
+        weights: Sequence[Array32],
+        adjoint: Adjoint | None = None,
+    ) -> tuple[list[Array32], list[Array32]]:
+        """Return what :meth:`backward` does, and the gradients of factor and offset of every
+        normalisation, (2, channels) each.
+        """
+        back = _Return(weights, adjoint, [], [], self._early_states)
+        back.through(self.layers, self.shape, tape, error)
+        return back.gradients[::-1], back.digital[::-1]
+
+    @property
+    def _early_states(self) -> int:
+        kinds = [type(layer) for layer, _ in walk(self.layers, self.shape)]
+        first = next(k for k, kind in enumerate(kinds) if issubclass(kind, Weighted))
+        return kinds[:first].count(BatchNorm)
+
+
+def walk(layers: Sequence[Layer], shape: Shape) -> Iterator[tuple[Layer, Shape]]:
+    """Yield every layer and the shape of its input, those inside of others too, in order."""
+    for layer, before in zip(layers, chain(layers, shape), strict=False):
+        if isinstance(layer, Residual):
+            yield from walk(layer.layers, before)
+        else:
+            yield layer, before
+
+
+def _unfolded(layers: Sequence[Layer], tape: Tape) -> Iterator[Array32]:
+    for layer, kept in zip(layers, tape, strict=True):
+        if isinstance(layer, Residual):
+            yield from _unfolded(layer.layers, kept)
+        elif isinstance(layer, Weighted):
+            yield from [kept] if layer.groups == 1 else kept
 
 
 def mlp(*sizes: int) -> Network:
@@ -363,36 +337,3 @@ def lenet(
         ),
         (side, side, 1),
     )
-
-
-def cross_entropy(outputs: Array32, labels: NDArray[np.int64]) -> tuple[float, Array32]:
-    """Return the mean softmax cross-entropy of (n, classes) outputs and its gradient."""
-    shifted = outputs - outputs.max(axis=1, keepdims=True)
-    # float32 exp underflows quietly below -87; nothing is lost there.
-    gradient = np.exp(np.maximum(shifted, np.float32(-80.0)))
-    total = gradient.sum(axis=1, keepdims=True)
-    rows = np.arange(len(labels))
-    loss = float(np.mean(np.log(total[:, 0]) - shifted[rows, labels]))
-    gradient /= total
-    gradient[rows, labels] -= 1.0
-    gradient *= np.float32(1.0 / len(labels))
-    return loss, gradient
-
-
-def _with_ones(x: Array32) -> Array32:
-    a = np.empty((len(x), x.shape[1] + 1), np.float32)
-    a[:, :-1] = x
-    a[:, -1] = 1.0
-    return a
-
-
-def _pooled(shape: Shape, size: int) -> Shape:
-    if len(shape) != 3:
-        raise InputError(f"a pool needs inputs (height, width, channels), got {shape}")
-    return (shape[0] // size, shape[1] // size, shape[2])
-
-
-def _blocks(x: Array32, size: int) -> list[Array32]:
-    """Return the size**2 strided slices that together hold every element of every block once."""
-    height, width = x.shape[1] // size * size, x.shape[2] // size * size
-    return [x[:, i:height:size, j:width:size] for i in range(size) for j in range(size)]

@@ -7,17 +7,10 @@ from hypothesis import strategies as st
 from scipy.signal import correlate
 
 from memtwin.data.errors import InputError
-from memtwin.training.network import (
-    AveragePool,
-    Conv2d,
-    Dense,
-    MaxPool,
-    Network,
-    Relu,
-    cross_entropy,
-    lenet,
-    mlp,
-)
+from memtwin.training.layers.digital import AveragePool, MaxPool, Relu
+from memtwin.training.layers.weighted import Conv2d, Dense
+from memtwin.training.losses import cross_entropy
+from memtwin.training.network import Network, lenet, mlp
 
 CNN = Network(
     (Conv2d(3, 3, padding=1), Relu(), MaxPool(2), Conv2d(4, 3, stride=2), Relu(), Dense(5)),
@@ -114,7 +107,7 @@ def test_matrices_of_a_network():
         (lambda: Network((Relu(),), (3,)), "hold weights"),
         (lambda: Network((Conv2d(2, 3), Dense(2)), (9,)), "height, width, channels"),
         (lambda: Network((Conv2d(2, 10), Dense(2)), (9, 9, 1)), "does not fit"),
-        (lambda: Network((MaxPool(3), Dense(2)), (2, 2, 1)), "at least one output"),
+        (lambda: Network((MaxPool(3), Dense(2)), (2, 2, 1)), "layer 1, .* do not fit"),
     ],
 )
 def test_what_is_no_network_is_said(make, words):

@@ -1,0 +1,1 @@
+"""Layers of networks, and how a configuration writes them."""

@@ -1,0 +1,104 @@
+"""Layers as a configuration writes them: ``"conv 8 5"``, ``"conv 8 3 padding=1"``, or a table
+``{kind = "conv", channels = 8, kernel = 5}``.
+"""
+
+__all__ = ["KINDS", "written_layers"]
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from ...data.errors import InputError, nearest
+from .digital import AveragePool, Dropout, Flatten, MaxPool, Relu, Sigmoid, Tanh
+from .norm import BatchNorm
+from .weighted import Conv2d, Dense
+
+KINDS: dict[str, Any] = {
+    "dense": Dense,
+    "conv": Conv2d,
+    "batch_norm": BatchNorm,
+    "relu": Relu,
+    "tanh": Tanh,
+    "sigmoid": Sigmoid,
+    "max_pool": MaxPool,
+    "average_pool": AveragePool,
+    "flatten": Flatten,
+    "dropout": Dropout,
+}
+"""Layers by their names; options in words follow in the order of their fields."""
+
+NESTED = "residual"
+"""A table with ``layers`` of its own, whose outputs are added to their inputs."""
+
+
+def written_layers(
+    written: Sequence[Any], residual: Any, where: str = "network.layers"
+) -> tuple[Any, ...]:
+    """Return the layers that texts and tables stand for; ``residual(layers)`` makes those with layers
+    of their own.
+
+    Raises
+    ------
+    InputError
+        If there is no such layer or option, or an option can't be: which layer is said.
+    """
+    if not isinstance(written, Sequence) or isinstance(written, str):
+        raise InputError(
+            f"{where}: expected a list of layers such as ['dense 32', 'relu', 'dense 10']"
+        )
+    return tuple(
+        _layer(one, residual, f"{where}, layer {place}") for place, one in enumerate(written, 1)
+    )
+
+
+def _layer(written: Any, residual: Any, where: str) -> Any:
+    if isinstance(written, Mapping):
+        options = dict(written)
+        kind, words = str(options.pop("kind", "")), []
+    elif isinstance(written, str) and written.split():
+        kind, *words = written.split()
+        options = {}
+    else:
+        raise InputError(
+            f"{where}: expected a text such as 'conv 8 5', or a table, got {written!r}"
+        )
+    if kind == NESTED:
+        if options.keys() != {"layers"} or words:
+            raise InputError(
+                f"{where}: a residual is a table with layers, such as {{kind = 'residual', layers ="
+                " ['conv 8 3 padding=1', 'relu']}"
+            )
+        return residual(written_layers(options["layers"], residual, f"{where}, layers"))
+    if kind not in KINDS:
+        raise InputError(f"{where}: there is no layer {kind!r}{nearest(kind, [*KINDS, NESTED])}")
+    made = KINDS[kind]
+    names = [item.name for item in fields(made)]
+    plain = [word for word in words if "=" not in word]
+    if len(plain) > len(names):
+        raise InputError(
+            f"{where}, {written!r}: {kind} takes {', '.join(names) or 'no options'}, got {len(plain)}"
+        )
+    options |= {name: _number(word) for name, word in zip(names, plain, strict=False)}
+    for word in words:
+        if "=" in word:
+            name, _, value = word.partition("=")
+            options[name] = _number(value)
+    if unknown := [name for name in options if name not in names]:
+        raise InputError(
+            f"{where}: {kind} has no option {unknown[0]!r}{nearest(unknown[0], names)}"
+        )
+    try:
+        return made(**options)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
+    except TypeError:
+        raise InputError(f"{where}, {written!r}: {kind} needs {', '.join(names)}") from None
+
+
+def _number(word: str) -> Any:
+    for kind in (int, float):
+        try:
+            return kind(word)
+        except ValueError:
+            continue
+    return word
