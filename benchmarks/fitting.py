@@ -25,6 +25,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 import sympy as sp
+from limited import limited_rows
 from measured import (
     held_out_rows,
     published_rows,
@@ -35,6 +36,7 @@ from measured import (
 )
 from recovery import CASES, recovery_row
 from scipy.integrate import solve_ivp
+from search import search_rows
 from table import Row, add_options, at_most, publish
 
 from memtwin.data.errors import MemtwinError
@@ -162,7 +164,7 @@ def _pulse_rows(devices: int = 20_000, pulses: int = 20) -> list[Row]:
 
 def measured_rows() -> Iterator[Row]:
     """Fits to measured devices; what can't be had without the datasets is said in one row."""
-    parts = (sweep_rows, held_out_rows, pulse_rows, relaxation_rows)
+    parts = (sweep_rows, search_rows, held_out_rows, pulse_rows, relaxation_rows)
     for part in parts:
         try:
             yield from part()
@@ -186,6 +188,7 @@ def main() -> int:
         yield from measured_rows()
         yield from published_rows()
         yield from simulation_rows()
+        yield from limited_rows(20 if arguments.thorough else 2)
         with workers() as pool:
             yield from known_rows(pool, 20 if arguments.thorough else 3)
 

@@ -322,7 +322,8 @@ class CompactModel:
         v, x, *args = np.broadcast_arrays(
             np.asarray(v, float), np.asarray(x, float), *values.values()
         )
-        return _Solution(x, args[:-1], args[-1], *Terminal(self, args).solve(v, x))
+        inner = Terminal(self, args).solve(v, x)
+        return _Solution(x, args[:-1], args[-1], inner.u, inner.i, inner.slope)
 
 
 @dataclass(frozen=True)

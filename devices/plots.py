@@ -32,10 +32,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..data.chip import PulseMap, WriteLog
 from ..data.files import caption, write_figure
 from ..data.measurement import Measurement, PulseTrain, Relaxation, Sweep, Table
 from ..data.types import Array
 from .fitting.loss import current_floor
+from .technology.plots import draw_pulse_map, draw_write_log
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -297,6 +299,13 @@ def write(figure: "Figure", path: str | Path | None) -> "Figure":
 
 def save_measurement_figure(measurement: Measurement, path: str | Path) -> Path:
     """Draw a measurement, whatever it is, on one page."""
+    if isinstance(measurement, PulseMap | WriteLog):
+        page = _figure(10.0, 3.4)
+        if isinstance(measurement, PulseMap):
+            draw_pulse_map(page, measurement)
+        else:
+            draw_write_log(page, measurement)
+        return write_figure(page, path, dpi=130)
     figure = _figure(6.5, 4.5)
     axes = figure.subplots()
     if isinstance(measurement, Sweep):

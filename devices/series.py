@@ -6,6 +6,10 @@ Newton's step is taken inside a bracket that shrinks at every evaluation; where 
 bracket, or has stopped to shrink (along an exponential each moves u by the same 1/b), the bracket
 is halved instead. A :class:`Terminal` asks for it wherever a model's current or rate is wanted at a
 terminal voltage.
+
+A source with a current limit i_c gives its voltage, or the lower one at which |i| = i_c. Both
+conditions grow with u, so that the root nearer to 0 V is the one that holds; and a source at its
+limit is one behind an infinite resistance, which every slope here takes it for.
 """
 
 __all__ = ["Inner", "Terminal", "full", "inner_voltage"]
@@ -28,6 +32,8 @@ _STEPS = 120
 _PATIENCE = 8  # steps after which Newton's have to halve each time
 _SETTLED = 1e-5  # Newton step, relative to |v|, whose square no longer matters to a walk
 _WALK_STEPS = 6
+_AT_LIMIT = 1e-7  # relative distance from its limit at which a source is on it
+_OPEN = 1e30  # resistance of a source at its limit [ohm]: no conductance counts beside it
 
 
 def inner_voltage(
@@ -35,10 +41,11 @@ def inner_voltage(
     v: Array,
     r_s: Array,
     *,
+    limit: Array | None = None,
     start: Array | None = None,
     tolerance: float = 1e-13,
 ) -> tuple[Array, Array, Array]:
-    """Solve u + r_s f(u) = v for every device at once.
+    """Solve u + r_s f(u) = v for every device at once, or |f(u)| = limit where that is nearer to 0.
 
     Parameters
     ----------
@@ -48,6 +55,8 @@ def inner_voltage(
         Terminal voltage [V], any shape.
     r_s
         Series resistance [ohm], broadcasting against v.
+    limit
+        Largest current of the source [A], above 0, broadcasting against v; without it, none.
     start
         First guess of u [V]; without it, v.
     tolerance
@@ -65,16 +74,19 @@ def inner_voltage(
     """
     low, high = np.minimum(v, 0.0), np.maximum(v, 0.0)
     u = v if start is None else np.minimum(np.maximum(start, low), high)
-    limit = tolerance * np.abs(v) + 1e-16
+    small = tolerance * np.abs(v) + 1e-16
     closed = 4.0 * np.finfo(float).eps * np.abs(v)
     before = np.full(np.shape(v), np.inf)
+    most = None if limit is None else np.copysign(limit, v)
     for k in range(_STEPS):
         current, slope = law(u)
         residual = u + r_s * current - v
         step = residual / (1.0 + r_s * slope)
+        if most is not None:
+            residual, step = _nearer(residual, step, current - most, slope, v)
         following = u - step
         # a bracket that has closed is as near as rounding in the law lets it come
-        done = (np.abs(step) <= limit) | (high - low <= closed)
+        done = (np.abs(step) <= small) | (high - low <= closed)
         if done.all():
             return following, current - slope * step, slope
         low = np.where(residual < 0, u, low)
@@ -90,6 +102,19 @@ def inner_voltage(
     )
 
 
+def _nearer(
+    residual: Array, step: Array, excess: Array, slope: Array, v: Array
+) -> tuple[Array, Array]:
+    """Return sign and Newton step of the condition whose root is nearer to 0 V: the voltage's, or that
+    the current has no excess over the limit.
+    """
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        other = np.where(slope > 0.0, excess / slope, np.copysign(np.inf, excess))
+    sign = np.where(v < 0.0, -1.0, 1.0)
+    above = np.maximum(sign * np.sign(residual), sign * np.sign(excess))
+    return sign * above, sign * np.maximum(sign * step, sign * other)
+
+
 class Inner(NamedTuple):
     """What goes on behind the series resistance, each of the terminal voltage's shape."""
 
@@ -99,6 +124,8 @@ class Inner(NamedTuple):
     """Current [A]."""
     slope: Array
     """di/du [S]."""
+    ohms: Array
+    """Resistance between the source's voltage and u [ohm]: r_s, or beyond all measure at its limit."""
 
 
 class Terminal:
@@ -120,6 +147,9 @@ class Terminal:
         its square.
     start
         First guess of the voltages behind r_s [V]; without it, the terminal voltages.
+    limit
+        Largest current of the source [A], broadcasting against the voltages; without it, none. It may
+        be set anew before every call.
     """
 
     def __init__(
@@ -129,11 +159,14 @@ class Terminal:
         *,
         tolerance: float = 1e-13,
         start: Array | None = None,
+        limit: Array | None = None,
     ) -> None:
         self.bounds = model.state_range
         self.model = model
         *self.args, self.r_s = args
-        self.series = bool(np.any(self.r_s))
+        self.limit = limit
+        self.ohms = self.r_s  # before the last voltages found, with the source's own at its limit
+        self.series = bool(np.any(self.r_s)) or limit is not None
         self._tolerance = tolerance
         self._u = start if self.series else None
         self._tangent: tuple[tuple[Array, Array], ...] = ()  # (v, du/dv), (x, du/dx) found there
@@ -144,11 +177,20 @@ class Terminal:
         other.__dict__.update(self.__dict__, _u=None, _tangent=())
         return other
 
+    def limited(self, limit: Array | None) -> "Terminal":
+        """Return the same devices behind a source with this limit [A], with nothing kept."""
+        other = self.fresh()
+        other.limit = limit
+        other.series = self.series or limit is not None
+        return other
+
     def only(self, index: NDArray[np.intp] | slice) -> "Terminal":
         """Return the devices at ``index``, with what was kept of them."""
         part = self.fresh()
         part.args = [a if a.ndim == 0 else a[index] for a in self.args]
         part.r_s = self.r_s if self.r_s.ndim == 0 else self.r_s[index]
+        if self.limit is not None and np.ndim(self.limit):
+            part.limit = self.limit[index]
         part._u = None if self._u is None else self._u[index]
         part._tangent = tuple((at[index], slope[index]) for at, slope in self._tangent)
         return part
@@ -171,16 +213,16 @@ class Terminal:
             return full(i, shape), full(slope, shape)
 
         if not self.series:
-            return Inner(v, *law(v))
-        return Inner(
-            *inner_voltage(
-                law,
-                v,
-                self.r_s,
-                start=self._guess(v, x),
-                tolerance=self._tolerance,
-            )
+            return Inner(v, *law(v), self.r_s)
+        found = inner_voltage(
+            law,
+            v,
+            self.r_s,
+            limit=self.limit,
+            start=self._guess(v, x),
+            tolerance=self._tolerance,
         )
+        return Inner(*found, self._ohms(found[1]))
 
     def current(self, v: Array, x: Array) -> Array:
         """Return i [A]."""
@@ -195,7 +237,7 @@ class Terminal:
         u = self._kept(self._inner(v, x))
         i, slope = self._law(u, x, *self.args)
         if self.series:
-            slope = slope / (1.0 + self.r_s * slope)
+            slope = slope / (1.0 + self._ohms(i) * slope)
         return full(i, v.shape), full(slope, v.shape)
 
     def rate_and_current(self, v: Array, x: Array) -> tuple[Array, Array]:
@@ -209,10 +251,12 @@ class Terminal:
         if not self.series:
             f, f_x, f_v = self._motion(v, x, *self.args)
             return f, f_x, f_v
-        u = self._inner(v, x)
+        inner = self.solve(v, x)
+        u, ohms = inner.u, inner.ohms
+        self.ohms = ohms
         f, f_x, f_v, g, i_x = self._motion(u, x, *self.args)
-        u_v = 1.0 / (1.0 + self.r_s * g)
-        u_x = -self.r_s * i_x * u_v
+        u_v = 1.0 / (1.0 + ohms * g)
+        u_x = -ohms * i_x * u_v
         by_v, by_x = (v.copy(), full(u_v, v.shape)), (x.copy(), full(u_x, v.shape))
         self._u, self._tangent = u, (by_v, by_x)
         return f, f_x + f_v * u_x, f_v * u_v
@@ -228,6 +272,10 @@ class Terminal:
             u = np.full(len(x), v)
             _, _, _, rate, _, slope = law(u, x, *args)
             return u, rate, slope
+        if self.limit is not None:
+            rate, slope, _ = self.rate_and_slopes(np.full(len(x), v), x)
+            assert self._u is not None
+            return self._u, rate, slope
         low, high = min(v, 0.0), max(v, 0.0)
         guess = self._guess(v, x)
         u = np.full(len(x), v) if guess is None else np.minimum(np.maximum(guess, low), high)
@@ -278,6 +326,11 @@ class Terminal:
 
     def _inner(self, v: Array, x: Array) -> Array:
         return self.solve(v, x).u if self.series else v
+
+    def _ohms(self, i: Array) -> Array:
+        if self.limit is None:
+            return self.r_s
+        return np.where(np.abs(i) >= (1.0 - _AT_LIMIT) * self.limit, _OPEN, self.r_s)
 
     def _kept(self, u: Array) -> Array:
         if self.series:

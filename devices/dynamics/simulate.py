@@ -35,7 +35,7 @@ class Trace:
     t
         Time [s], (n,).
     v
-        Terminal voltage [V], (..., n).
+        Terminal voltage [V], (..., n): lower than asked for where the source was at its limit.
     i
         Current [A], (..., n).
     x
@@ -60,6 +60,7 @@ def integrate(
     v: ArrayLike,
     x0: ArrayLike,
     *,
+    compliance: ArrayLike | None = None,
     rtol: float = 1e-6,
     atol: float = 1e-9,
     progress: Progress | None = None,
@@ -83,24 +84,39 @@ def integrate(
     args = [a if a.ndim == 0 else np.broadcast_to(a, shape).reshape(-1) for a in values.values()]
     x = np.broadcast_to(x0, shape).reshape(-1).copy()
     waves = np.broadcast_to(v, (*shape, t.size)).reshape(-1, t.size)
+    limits = None if compliance is None else _limits(compliance, t.size, waves.shape)
     if model.rate_expr is None:
-        i = model.current(
-            waves,
-            x[:, None],
-            {k: a if a.ndim == 0 else a[:, None] for k, a in zip(values, args, strict=True)},
-        )
-        states = np.broadcast_to(x[:, None], i.shape).copy()
+        states = np.repeat(x[:, None], t.size, 1)
+        i = None
     else:
         devices = Terminal(model, args, tolerance=_SOLVED)
         found = None
-        if len(x) <= _FEW and t.size >= _MANY:
+        if limits is None and len(x) <= _FEW and t.size >= _MANY:
             found = collocate(devices, t, waves.T, x, rtol, atol)
         if found is None:
-            i, states = march(devices, t, waves, x, rtol, atol, progress)
+            i, states = march(devices, t, waves, x, rtol, atol, progress, limits)
         else:
             states = np.ascontiguousarray(found.T)
             i = np.ascontiguousarray(devices.fresh().current(waves.T, found).T)
             if progress is not None:
                 progress(t.size - 1, t.size - 1)
+    if i is None or limits is not None:
+        columns = [a if a.ndim == 0 else a[:, None] for a in args]
+        inner = Terminal(model, columns, limit=limits).solve(waves, states)
+        i, waves = inner.i, waves if limits is None else inner.u + columns[-1] * inner.i
     full = (*shape, t.size)
-    return Trace(t, np.broadcast_to(v, full), i.reshape(full), states.reshape(full))
+    return Trace(t, waves.reshape(full), i.reshape(full), states.reshape(full))
+
+
+def _limits(compliance: ArrayLike, samples: int, shape: tuple[int, ...]) -> Array:
+    """Return a source's limit at every sample [A], (devices, samples)."""
+    limits = np.asarray(compliance, float)
+    if limits.ndim and limits.shape[-1] != samples:
+        raise InputError(
+            f"expected one compliance, or one for each of the {samples} samples, got {limits.shape}"
+        )
+    if not (limits > 0.0).all():
+        raise InputError(
+            f"a compliance is a current above 0 A, got {float(np.min(limits)):g}; inf is none"
+        )
+    return np.broadcast_to(limits.reshape(-1, samples) if limits.ndim else limits, shape)

@@ -29,9 +29,10 @@ def march(
     rtol: float,
     atol: float,
     progress: Progress | None,
+    limits: Array | None = None,
 ) -> tuple[Array, Array]:
     """Return currents [A] and states, (devices, samples), from states x under waves (devices,
-    samples).
+    samples) of sources with these limits [A]; between two samples the lower of theirs holds.
 
     Raises
     ------
@@ -41,9 +42,15 @@ def march(
     count, samples = waves.shape
     states, currents = np.empty((samples, count)), np.empty((samples, count))
     waves = np.ascontiguousarray(waves.T)
+    between = None
+    if limits is not None:
+        between = np.ascontiguousarray(np.minimum(limits[:, 1:], limits[:, :-1]).T)
+        devices = devices.limited(limits[:, 0])
     states[0], currents[0] = x, devices.current(waves[0], x)
     step = np.ones(count)  # last accepted step as a fraction of the interval
     for k in range(samples - 1):
+        if between is not None:
+            devices.limit = between[k]
         x = _interval(devices, t[k + 1] - t[k], waves[k], waves[k + 1], x, step, rtol, atol)
         states[k + 1], currents[k + 1] = x, devices.current(waves[k + 1], x)
         if progress is not None and (k % 100 == 99 or k == samples - 2):

@@ -1,11 +1,12 @@
 """Fit a compact model to measured sweeps: staged guesses, many starts, honest error bars.
 
-A fit runs in four stages. Ranges for the parameters are read off the data; a seeded Latin hypercube
-of candidates in these ranges is simulated at once; the best of them descend in lock step
-(Levenberg-Marquardt with analytic derivatives, in chunks that an Executor may spread over
-processes, with the same result for any number of workers); those that end nearly alike descend on,
-and the winner is polished until its cost stops changing. The Jacobian there, and how many of the
-residuals are independent, give standard errors and correlations.
+A fit runs in five stages. Ranges for the parameters are read off the data; a seeded Latin hypercube
+of candidates in these ranges is simulated at once; the best of them race on thinned sweeps, and hop on
+from where they end; the winners descend in lock step
+(Levenberg-Marquardt with analytic derivatives, in chunks that an Executor may spread over processes,
+with the same result for any number of workers); those that end nearly alike descend on, and the winner
+is polished until its cost stops changing. The Jacobian there, and how many of the residuals are
+independent, give standard errors and correlations.
 """
 
 __all__ = ["fit"]
@@ -23,19 +24,29 @@ from numpy.typing import NDArray
 from ...data.errors import FitError, InputError
 from ...data.measurement import Sweep
 from ...data.types import Array, Progress
-from ..model import SERIES, CompactModel
+from ..model import CompactModel
 from .loss import Loss
-from .model_response import respond
+from .model_response import respond_to
 from .parts import Alternative, Course, Curve, Estimate, Task, alike
 from .quality import effective_points, information, judge, quality, says_nothing, spread_of
 from .result import Fit
-from .search import Descent
-from .space import Prior, Space, make_space
-from .stages import FACE, draw_starts, excluded, polish, search, settle, settle_substeps
+from .search import Descent, race
+from .space import Prior, Space, make_space, thinned
+from .stages import (
+    FACE,
+    draw_starts,
+    drawn_between,
+    excluded,
+    polish,
+    search,
+    settle,
+    settle_substeps,
+)
 from .sweep_checks import check_sweeps
 
 _Costly: TypeAlias = tuple[Array, Array]  # points of the cube, and their costs
 
+_RACERS = 4  # starts that race for each one that descends
 _NEAR = 1.1  # cost, relative to the best, up to which another end is kept
 _MOST_ENDS = 8  # near ends that are looked at
 _APART = 0.01  # relative difference in a parameter that makes two ends two
@@ -53,9 +64,9 @@ def fit(
     priors: Mapping[str, Prior] | None = None,
     start: Mapping[str, float] | None = None,
     series: bool = True,
-    starts: int = 32,
+    starts: int = 8,
     candidates: int = 256,
-    steps: int = 60,
+    steps: int = 15,
     seed: int = 0,
     executor: Executor | None = None,
     progress: Progress | None = None,
@@ -75,7 +86,8 @@ def fit(
     start
         Values of one more start, besides those drawn.
     starts, candidates
-        How many descend, and among how many simulated candidates they are chosen.
+        How many descend, and among how many simulated candidates they are chosen: the best four times
+        as many race for it, see :func:`.search.race`. A single start doesn't race.
     steps
         Search steps that each start takes at most.
     seed
@@ -105,7 +117,7 @@ def fit(
         model, given, loss, fixed=fixed, free=free, bounds=bounds, priors=priors, series=series
     )
     warnings += excluded(space)
-    points = draw_starts(space, start, starts, candidates, np.random.default_rng(seed))
+    points = _starts(space, start, starts, candidates, np.random.default_rng(seed))
     space = replace(space, substeps=settle_substeps(space, points[:4], 0.05, _COARSEST))
     descent = search(space, points, steps, executor, progress)
     if not np.isfinite(descent.costs).any():
@@ -146,6 +158,23 @@ def fit(
             tuple(end for _, end in ends),
         ),
     )
+
+
+def _starts(
+    space: Space,
+    start: Mapping[str, float] | None,
+    count: int,
+    candidates: int,
+    rng: np.random.Generator,
+) -> Array:
+    """Return points to descend from, shape (count, parameters): the given one and winners of a race."""
+    if count == 1:
+        return draw_starts(space, start, count, candidates, rng)
+    coarse = thinned(space)
+    drawn = draw_starts(coarse, start, min(_RACERS * count, candidates), candidates, rng)
+    coarse = replace(coarse, substeps=settle_substeps(coarse, drawn[:4], 0.05, _COARSEST))
+    winners = race(coarse.residuals, drawn, drawn_between(coarse), count, rng)
+    return np.concatenate([drawn[:1], winners[:-1]]) if start else winners
 
 
 @dataclass(frozen=True)
@@ -246,15 +275,7 @@ def _curves(space: Space, values: Array) -> tuple[Curve, ...]:
     p, x0 = space.split(values[None])
     curves = []
     for sweep, start in zip(space.sweeps, x0, strict=True):
-        series = p[SERIES.name] + float(sweep.meta.get("r_tester", 0.0))
-        answer = respond(
-            space.model,
-            sweep.t,
-            sweep.v,
-            {**p, SERIES.name: series},
-            start,
-            substeps=space.substeps,
-        )
+        answer = respond_to(sweep, space.model, p, start, substeps=space.substeps)
         i = answer.i[:, 0]
         curves.append(Curve(i, answer.x[:, 0], quality(i, sweep, space.loss)))
     return tuple(curves)

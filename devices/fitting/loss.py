@@ -73,29 +73,37 @@ class Loss:
         i
             Modelled current at every sample [A], shape (points, sets).
         sweep
-            The measurement; its censored points do not count.
+            The measurement. Where its source was at its limit, what the device carries below the limit
+            counts, and nothing above it; other censored points do not count.
 
         Returns
         -------
         tuple
-            Residuals and derivatives, each of shape (rows, sets): one row per point kept, two for
-            ``hybrid``.
+            Residuals and derivatives, each of shape (rows, sets): one row per point that counts, two
+            for ``hybrid``.
         """
-        i, measured = i[sweep.kept], sweep.i[sweep.kept][:, None]
+        span = np.ptp(sweep.i[sweep.kept])
+        held = sweep.held[sweep.counted]
+        i, measured = i[sweep.counted], sweep.i[sweep.counted][:, None]
+        beyond = np.zeros(i.shape, bool)
+        if held.any():
+            limit = sweep.limit[sweep.counted][:, None]
+            level = np.copysign(np.minimum(np.abs(measured), limit), measured)
+            beyond = held[:, None] & (i * np.sign(level) >= np.abs(level))
+            measured = np.where(held[:, None], level, measured)
+            i = np.where(beyond, measured, i)
         floor = current_floor(sweep) if self.floor is None else self.floor
         if self.kind == "error":
             parts = [_difference(i, measured, self.relative * np.abs(measured) + floor)]
         else:
             parts = []
             if self.kind in ("linear", "hybrid"):
-                parts.append(
-                    _difference(i, measured, np.full_like(measured, _PERCENT * np.ptp(measured)))
-                )
+                parts.append(_difference(i, measured, np.full_like(measured, _PERCENT * span)))
             if self.kind in ("log", "hybrid"):
                 weight = self.decades if self.kind == "hybrid" else 1.0
                 parts.append(_decades(i, measured, floor, weight / _TENTH))
         residual = np.concatenate([part[0] for part in parts])
-        slope = np.concatenate([part[1] for part in parts])
+        slope = np.concatenate([np.where(beyond, 0.0, part[1]) for part in parts])
         return self._bent(residual, slope) if self.robust else (residual, slope)
 
     def _bent(self, residual: Array, slope: Array) -> tuple[Array, Array]:

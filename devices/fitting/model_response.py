@@ -13,18 +13,23 @@ The series resistance is solved on the way, one or two Newton steps from the las
 solution. Derivatives come from the sensitivity equations s' = J s + ∂r/∂p, whose coefficients are
 evaluated for the whole sweep in one call of the model's compiled derivatives, so that a Jacobian
 costs about as much as the simulation itself.
+
+A source with a current limit makes of a SET a jump that stops where the current is reached, all
+within one measured interval (:mod:`memtwin.devices.dynamics.jump`).
 """
 
-__all__ = ["Response", "respond"]
+__all__ = ["Response", "respond", "respond_to"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from ...data.measurement import Sweep
 from ...data.types import Array
+from ..dynamics.jump import LEAP, Jump, cross, rate_slopes
 from ..model import SERIES, CompactModel
-from ..series import Terminal
+from ..series import Inner, Terminal
 
 _STIFF = 30.0  # a state that would grow e^30-fold within one interval has reached its bound anyway
 _SOLVED = 1e-10  # Newton step behind r_s at a sample, relative to the voltage
@@ -58,6 +63,7 @@ def respond(
     *,
     wanted: Sequence[str] = (),
     substeps: int = 1,
+    limit: Array | None = None,
 ) -> Response:
     """Drive S parameter sets of a model through one sweep.
 
@@ -75,85 +81,138 @@ def respond(
         Parameters to differentiate by; ``x0`` is one of them.
     substeps
         Integration steps per measured interval.
+    limit
+        Largest current of the source at every sample [A], shape (points,), the lower of two holding
+        between them; infinite where there is none.
     """
     if substeps > 1:
         knots = np.arange(len(t))
         fine = np.linspace(0.0, len(t) - 1.0, substeps * (len(t) - 1) + 1)
+        if limit is not None:
+            near = np.rint(fine).astype(int)
+            between = np.minimum(
+                limit[np.floor(fine).astype(int)], limit[np.ceil(fine).astype(int)]
+            )
+            limit = np.where(np.abs(fine - near) < 1e-9, limit[near], between)
         answer = respond(
-            model, np.interp(fine, knots, t), np.interp(fine, knots, v), p, x0, wanted=wanted
+            model,
+            np.interp(fine, knots, t),
+            np.interp(fine, knots, v),
+            p,
+            x0,
+            wanted=wanted,
+            limit=limit,
         )
         return Response(answer.i[::substeps], answer.x[::substeps], answer.slopes[:, ::substeps])
     terminal = Terminal(model, [p[name] for name in model.names], tolerance=_SOLVED)
-    args, r_s = terminal.args, terminal.r_s
+    if limit is not None:
+        terminal = terminal.limited(limit[:, None])
     if model.rate_expr is None:
         x = np.repeat(x0[None], len(t), 0)
-        inner = None
+        walk = None
     else:
-        x, inner = _walk(Terminal(model, [*args, r_s]), t, v, x0)
-    u, i, _ = terminal.solve(np.repeat(v[:, None], x.shape[1], 1), x)
+        walk = _walk(terminal.limited(None), t, v, x0, limit)
+        x = walk.x
+    inner = terminal.solve(np.repeat(v[:, None], x.shape[1], 1), x)
     if not wanted:
-        return Response(i, x, np.empty((0, *i.shape)))
-    moves = _sensitivity(model, t, v, args, r_s, x, inner, wanted)
-    return Response(i, x, _slopes(model, u, i, x, args, r_s, moves, wanted))
+        return Response(inner.i, x, np.empty((0, *inner.i.shape)))
+    moves = _sensitivity(model, t, terminal, x, walk, wanted)
+    return Response(inner.i, x, _slopes(model, inner, x, terminal.args, moves, wanted))
 
 
-def _walk(terminal: Terminal, t: Array, v: Array, x0: Array) -> tuple[Array, Array]:
-    """Return states (points, sets) and mid-interval inner voltages (points - 1, sets)."""
+def respond_to(
+    sweep: Sweep,
+    model: CompactModel,
+    p: Mapping[str, Array],
+    x0: Array,
+    *,
+    wanted: Sequence[str] = (),
+    substeps: int = 1,
+) -> Response:
+    """Drive S parameter sets as a sweep did: through the tester's resistor, by a source with its limit."""
+    tester = float(sweep.meta.get("r_tester", 0.0))
+    return respond(
+        model,
+        sweep.t,
+        sweep.v,
+        {**p, SERIES.name: p[SERIES.name] + tester} if tester else p,
+        x0,
+        wanted=wanted,
+        substeps=substeps,
+        limit=sweep.limit if np.isfinite(sweep.limit).any() else None,
+    )
+
+
+@dataclass(frozen=True)
+class _Walk:
+    """States at the samples, (points, sets); in every interval the voltage behind r_s at its middle and
+    the resistance before it, (points - 1, sets); and the intervals crossed in a jump.
+    """
+
+    x: Array
+    u: Array
+    ohms: Array
+    jumps: tuple[Jump, ...]
+
+
+def _walk(terminal: Terminal, t: Array, v: Array, x0: Array, limit: Array | None) -> _Walk:
     low, high = terminal.bounds
     x = np.empty((len(t), len(x0)))
     x[0] = np.clip(x0, low, high)
     inner = np.empty((len(t) - 1, len(x0)))
+    ohms = np.broadcast_to(terminal.r_s, inner.shape)
     middles, steps = 0.5 * (v[1:] + v[:-1]), np.diff(t)
+    between = None
+    jumps: list[Jump] = []
+    if limit is not None:
+        between, ohms = np.minimum(limit[1:], limit[:-1]), ohms.copy()
     for k, (middle, step) in enumerate(zip(middles, steps, strict=True)):
+        most = None if between is None or np.isinf(between[k]) else between[k]
+        if (most is None) != (terminal.limit is None):
+            terminal = terminal.limited(most)
+        elif most is not None:
+            terminal.limit = most
         inner[k], rate, slope = terminal.walk(middle, x[k])
         # minimum and maximum: half of a step's time would go into clip's checks of its arguments
         stretch = np.minimum(np.maximum(step * slope, -1e6), _STIFF)
         x[k + 1] = np.minimum(np.maximum(x[k] + step * _phi(stretch) * rate, low), high)
-    return x, inner
+        if most is not None:
+            ohms[k] = terminal.ohms
+            (leaps,) = np.nonzero(np.abs(x[k + 1] - x[k]) > LEAP)
+            if len(leaps):
+                jumps.append(cross(terminal.only(leaps), k, leaps, middle, x[k, leaps], step))
+                x[k + 1, leaps] = jumps[-1].end
+    return _Walk(x, inner, ohms, tuple(jumps))
 
 
 def _sensitivity(
     model: CompactModel,
     t: Array,
-    v: Array,
-    args: list[Array],
-    r_s: Array,
+    terminal: Terminal,
     x: Array,
-    inner: Array | None,
+    walk: _Walk | None,
     wanted: Sequence[str],
 ) -> Array:
     """Return dx/dp, shape (parameters, points, sets)."""
     moves = np.zeros((len(wanted), *x.shape))
     if "x0" in wanted:
         moves[list(wanted).index("x0"), 0] = 1.0
-    if inner is None:
+    if walk is None:
         moves[:] = moves[:, :1]
         return moves
+    args, ohms = terminal.args, walk.ohms
     step = np.diff(t)[:, None]
     # half the step on: there the coefficients are of second order
     half = 0.5 * (x[1:] + x[:-1])
     law = model.compiled_many(("current", ""), ("current", "V"), ("current", "X"))
-    _, i_v, i_x = law(inner, x[:-1], *args)
-    u = inner - r_s * i_x / (1.0 + r_s * i_v) * (half - x[:-1])
-    names = [name for name in wanted if name not in ("x0", SERIES.name)]
-    both = ("current", "rate")
-    quantities = [(q, w) for q in both for w in ("", "V", "X", *names)]
-    values = model.compiled_many(*quantities)(u, half, *args)
-    of = {
-        key: np.broadcast_to(value, u.shape) for key, value in zip(quantities, values, strict=True)
-    }
-    i, i_v, i_x = (of["current", w] for w in ("", "V", "X"))
-    r_v, r_x = of["rate", "V"], of["rate", "X"]
-    lost = r_v * r_s / (1.0 + r_s * i_v)
-    pushes = np.zeros((len(wanted), *u.shape))
-    for row, name in enumerate(wanted):
-        if name == SERIES.name:
-            pushes[row] = -r_v * i / (1.0 + r_s * i_v)
-        elif name != "x0":
-            pushes[row] = of["rate", name] - lost * of["current", name]
-    stretch = np.clip(step * (r_x - lost * i_x), -1e6, _STIFF)
+    _, i_v, i_x = law(walk.u, x[:-1], *args)
+    u = walk.u - ohms * i_x / (1.0 + ohms * i_v) * (half - x[:-1])
+    slope, pushes = rate_slopes(model, u, half, args, ohms, wanted)
+    stretch = np.clip(step * slope, -1e6, _STIFF)
     pushes *= step * _phi(stretch)
     grow = np.exp(stretch)
+    for jump in walk.jumps:
+        grow[jump.interval, jump.sets], pushes[:, jump.interval, jump.sets] = jump.slopes(wanted)
     low, high = model.state_range
     free = (x[1:] > low) & (x[1:] < high)
     grow, pushes = grow * free, pushes * free
@@ -164,11 +223,9 @@ def _sensitivity(
 
 def _slopes(
     model: CompactModel,
-    u: Array,
-    i: Array,
+    inner: Inner,
     x: Array,
     args: list[Array],
-    r_s: Array,
     moves: Array,
     wanted: Sequence[str],
 ) -> Array:
@@ -176,14 +233,14 @@ def _slopes(
     names = [name for name in wanted if name not in ("x0", SERIES.name)]
     i_v, i_x, *by_name = model.compiled_many(
         ("current", "V"), ("current", "X"), *(("current", name) for name in names)
-    )(u, x, *args)
-    gain = 1.0 / (1.0 + r_s * i_v)
+    )(inner.u, x, *args)
+    gain = 1.0 / (1.0 + inner.ohms * i_v)
     slopes = moves * i_x
     rows = list(wanted)
     for name, value in zip(names, by_name, strict=True):
         slopes[rows.index(name)] += value
     if SERIES.name in rows:
-        slopes[rows.index(SERIES.name)] -= i_v * i
+        slopes[rows.index(SERIES.name)] -= i_v * inner.i
     return np.asarray(slopes * gain)
 
 

@@ -14,10 +14,10 @@ from ...data.measurement import Sweep
 from ...data.records.store import pack, reading, unpack, write_record
 from ...data.types import Array
 from ..device import Device
-from ..model import SERIES, CompactModel
+from ..model import CompactModel
 from . import report
 from .loss import Loss
-from .model_response import respond
+from .model_response import respond_to
 from .parts import Alternative, Course, Curve, Estimate, Task, alike, of_format_1
 from .profile import Profile, profile
 from .quality import Quality
@@ -189,6 +189,12 @@ class Fit:
         facts["sweep_rate"] = float(
             np.median(np.concatenate([np.abs(np.diff(s.v)) / np.diff(s.t) for s in self.sweeps]))
         )
+        sides = [
+            [float(s.limit[sign * s.v > 0.0].min(initial=np.inf)) for sign in (1.0, -1.0)]
+            for s in self.sweeps
+        ]
+        if np.isfinite(sides).any() and all(pair == sides[0] for pair in sides):
+            facts["compliance"] = sides[0]
         facts["x0"] = [float(x0) for x0 in self.x0]
         facts["x_min"] = float(min(curve.x.min() for curve in self.curves))
         facts["x_max"] = float(max(curve.x.max() for curve in self.curves))
@@ -223,13 +229,10 @@ class Fit:
         Without ``x0`` the initial state is the one that suits the sweep best, the parameters kept.
         """
         p = {name: np.array([value]) for name, value in self.parameters.items()}
-        tester = float(sweep.meta.get("r_tester", 0.0))
-        p[SERIES.name] = p[SERIES.name] + tester
         if x0 is None:
             x0 = _best_state(self.model, p, sweep, self.loss)
-        return respond(
-            self.model, sweep.t, sweep.v, p, np.array([x0]), substeps=self.course.substeps
-        ).i[:, 0]
+        start = np.array([x0])
+        return respond_to(sweep, self.model, p, start, substeps=self.course.substeps).i[:, 0]
 
 
 def _best_state(model: CompactModel, p: dict[str, Array], sweep: Sweep, loss: Loss) -> float:
@@ -242,7 +245,7 @@ def _best_state(model: CompactModel, p: dict[str, Array], sweep: Sweep, loss: Lo
     for _ in range(3):
         x0 = low + (high - low) * scan
         sets = {name: np.repeat(value, len(x0)) for name, value in p.items()}
-        residual, _ = loss.residuals(respond(model, sweep.t, sweep.v, sets, x0).i, sweep)
+        residual, _ = loss.residuals(respond_to(sweep, model, sets, x0).i, sweep)
         best = int(np.argmin((residual**2).sum(0)))
         scan = np.linspace(scan[max(best - 1, 0)], scan[min(best + 1, len(scan) - 1)], 21)
     return float(x0[best])

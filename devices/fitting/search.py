@@ -4,9 +4,14 @@
 own damping, takes or refuses its own step, and leaves the batch when it has converged, while the
 model is asked for all of them together. Points live in the unit cube, whose faces are the bounds; a
 coordinate on a face that wants to leave it rests there.
+
+:func:`race` finds starts that are worth a descent. All candidates take a few steps, the better ones go
+on. Most of what still differs is one basin or another, and a basin is often chosen by a few parameters
+alone: new starts keep most parameters of a good end and draw the rest anew (basin hopping, Wales and
+Doye 1997, doi:10.1021/jp970984n), and race likewise.
 """
 
-__all__ = ["Descent", "Problem", "descend", "latin_hypercube"]
+__all__ = ["Descent", "Problem", "descend", "latin_hypercube", "race"]
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,6 +31,13 @@ their derivatives
 _MAX_DAMPING = 1e10
 _STALLED = 1e-7  # relative gain per accepted step below which a start is done
 _PATIENCE = 3
+_FIRST, _THEN = 10, 12  # steps of a race: of all, and of the better ones
+_ON = 15  # further steps of the first race
+_HOPS = 5  # rounds at most
+_GAIN = 0.003  # relative gain below which a round was in vain; the second such is the last
+_DRAWN = 0.12  # share of the parameters that a hop draws anew
+_CROSSED = 0.25  # of the others: share that it takes from another end
+_TRIES = 24  # starts of a round: a step costs nearly as much for one
 _EXACT = 1e-9  # mean square residual below which there is nothing left to fit
 
 
@@ -113,6 +125,74 @@ def descend(problem: Problem, start: Descent | Array, *, steps: int = 60) -> Des
         z, cost, damping = z[keep], cost[keep], damping[keep]
         residual, jacobian = residual[:, keep], jacobian[:, :, keep]
     return Descent(ends, costs, converged, dampings, idles)
+
+
+def race(
+    problem: Problem,
+    points: Array,
+    spans: tuple[Array, Array],
+    count: int,
+    rng: np.random.Generator,
+) -> Array:
+    """Return the ``count`` best ends of a race, shape (count, parameters), best first.
+
+    Parameters
+    ----------
+    problem
+        What to minimise.
+    points
+        Candidates, shape (candidates, parameters).
+    spans
+        Lower and upper ends of where parameters are drawn anew, each of shape (parameters,).
+    count
+        How many are wanted.
+    rng
+        Source of the hops.
+    """
+    best = descend(problem, _raced(problem, points, 2 * count), steps=_ON)
+    vain = 0
+    for _ in range(_HOPS):
+        hops = _raced(problem, _hops(_best(best, count).points, spans, rng), count)
+        reached, least = float(hops.costs[0]), float(best.costs.min())
+        best = _best(_joined(best, hops), 2 * count)
+        vain = 0 if reached < (1.0 - _GAIN) * least else vain + 1
+        if vain == 2:
+            break
+    return _best(best, count).points
+
+
+def _raced(problem: Problem, points: Array, count: int) -> Descent:
+    descent = _best(descend(problem, Descent.begin(points), steps=_FIRST), count)
+    return _best(descend(problem, descent, steps=_THEN), count)
+
+
+def _hops(ends: Array, spans: tuple[Array, Array], rng: np.random.Generator) -> Array:
+    """Return starts about the best ends: some coordinates are drawn anew, some are another end's."""
+    size = (_TRIES, ends.shape[1])
+    parents = ends[np.minimum(rng.geometric(0.5, _TRIES) - 1, len(ends) - 1)]
+    others = ends[rng.integers(len(ends), size=_TRIES)]
+    fresh = spans[0] + rng.random(size) * (spans[1] - spans[0])
+    mixed = np.where(rng.random(size) < _CROSSED, others, parents)
+    return np.where(rng.random(size) < _DRAWN, fresh, mixed)
+
+
+def _joined(one: Descent, other: Descent) -> Descent:
+    return Descent(
+        *(
+            np.concatenate([getattr(one, name), getattr(other, name)])
+            for name in ("points", "costs", "converged", "damping", "idle")
+        )
+    )
+
+
+def _best(descent: Descent, count: int) -> Descent:
+    order = np.argsort(descent.costs, kind="stable")[:count]
+    return Descent(
+        *(
+            getattr(descent, name)[order]
+            for name in ("points", "costs", "converged", "damping", "idle")
+        )
+    )
 
 
 def _cost(residual: Array) -> Array:

@@ -5,10 +5,10 @@ table says; each sweep adds its own initial state ``x0_1``, ``x0_2``, ... A :cla
 points of the cube into residuals.
 """
 
-__all__ = ["Prior", "Space", "default_bounds", "make_space"]
+__all__ = ["Prior", "Space", "default_bounds", "make_space", "thinned"]
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,9 @@ from ...data.measurement import Sweep
 from ...data.types import Array
 from ..model import SERIES, CompactModel
 from .loss import Loss
-from .model_response import respond
+from .model_response import respond_to
 
+_FEW = 100  # points of a thinned sweep
 _LEAST_STATE = 1e-5  # the logarithmic axis of x0 starts here
 
 
@@ -116,11 +117,10 @@ class Space:
         for k, (sweep, x0) in enumerate(zip(self.sweeps, starts, strict=True)):
             wanted = [n for n in self.names if not n.startswith("x0_")]
             own = _x0(k) in self.names
-            answer = respond(
+            answer = respond_to(
+                sweep,
                 self.model,
-                sweep.t,
-                sweep.v,
-                _with_tester(p, sweep),
+                p,
                 x0,
                 wanted=[*wanted, *(["x0"] if own else [])] if differentiate else (),
                 substeps=self.substeps,
@@ -131,7 +131,7 @@ class Space:
                 by = np.zeros((len(self.names), *residual.shape))
                 rows = [self.names.index(name) for name in wanted]
                 rows += [self.names.index(_x0(k))] if own else []
-                kept = answer.slopes[:, sweep.kept]
+                kept = answer.slopes[:, sweep.counted]
                 repeat = len(residual) // kept.shape[1]  # hybrid stacks two rows per point
                 by[rows] = np.tile(kept, (1, repeat, 1)) * slope
                 slopes.append(by * scale[:, None, :])
@@ -147,12 +147,16 @@ class Space:
 
     def by_sweep(self, residual: Array) -> list[Array]:
         """Return one set's residuals, shape (rows,), sweep by sweep, each of shape (residuals of a
-        point, points); those of priors are left out.
+        point, points); those of priors, and of points where the source was at its limit, are left out.
         """
-        counts = [int(sweep.kept.sum()) for sweep in self.sweeps]
+        counts = [int(sweep.counted.sum()) for sweep in self.sweeps]
         each = (len(residual) - len(self.priors)) // sum(counts)  # hybrid stacks two rows per point
         ends = np.cumsum([each * count for count in counts])
-        return [part.reshape(each, -1) for part in np.split(residual[: ends[-1]], ends[:-1])]
+        parts = np.split(residual[: ends[-1]], ends[:-1])
+        return [
+            part.reshape(each, -1)[:, sweep.kept[sweep.counted]]
+            for part, sweep in zip(parts, self.sweeps, strict=True)
+        ]
 
     def bound_text(self, k: int, upper: bool) -> str:
         """Say which bound a parameter ended on, and how to widen it."""
@@ -265,6 +269,13 @@ def make_space(
     )
 
 
+def thinned(space: Space, points: int = _FEW) -> Space:
+    """Return the same space with so many points of each sweep, its turns and the ends of its plateaus
+    among them: a descent there costs a fraction, and ends at nearly the same place.
+    """
+    return replace(space, sweeps=tuple(_thinned(sweep, points) for sweep in space.sweeps))
+
+
 def default_bounds(model: CompactModel, name: str) -> tuple[float, float]:
     """Return the bounds that a parameter, or an initial state, has unless told otherwise."""
     if not name.startswith("x0"):
@@ -278,7 +289,13 @@ def _x0(k: int) -> str:
     return f"x0_{k + 1}"
 
 
-def _with_tester(p: dict[str, Array], sweep: Sweep) -> dict[str, Array]:
-    """Add the tester's own resistor to the device's."""
-    tester = float(sweep.meta.get("r_tester", 0.0))
-    return {**p, SERIES.name: p[SERIES.name] + tester} if tester else p
+def _thinned(sweep: Sweep, points: int) -> Sweep:
+    if len(sweep.t) <= 1.5 * points:
+        return sweep
+    chosen = np.linspace(0, len(sweep.t) - 1, points).round().astype(int)
+    edges = np.flatnonzero(np.diff(sweep.held)) + 1
+    turns = [int(sweep.v.argmax()), int(sweep.v.argmin())]
+    few = np.unique(np.concatenate([chosen, turns, edges, edges - 1]))
+    return Sweep(
+        sweep.name, sweep.t[few], sweep.v[few], sweep.i[few], sweep.censored[few], sweep.meta
+    )

@@ -1,6 +1,15 @@
 """The stages of a fit: starting points, the search from all of them, and the polish of the best."""
 
-__all__ = ["FACE", "draw_starts", "excluded", "polish", "search", "settle", "settle_substeps"]
+__all__ = [
+    "FACE",
+    "draw_starts",
+    "drawn_between",
+    "excluded",
+    "polish",
+    "search",
+    "settle",
+    "settle_substeps",
+]
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
@@ -20,8 +29,9 @@ from .space import Space
 
 _CHUNK = 16  # starts that descend together, whatever the number of workers
 _ROUND = 15  # steps between two reports of progress
+_SETTLING, _SIDESTEPS = 8, 6  # steps of ends that are nearly alike, and of a restart
 _FLAT = 1e-7  # relative gain at which leastsq ends
-_EVALUATIONS = 60  # of residuals in one of its runs
+_EVALUATIONS = 20  # of residuals in one of its runs
 _SETTLED = 1e-3  # relative gain of a restart below which a cost has stopped changing
 _FRESH = 1e-8  # damping to restart with: long steps first, which leap over kinks
 _ASIDE = ((1, 1e-8), (2, 1e-2), (1, 1e-3), (3, 1e-8), (2, 1e-3))  # more steps, damping of restarts
@@ -36,11 +46,7 @@ def draw_starts(
     rng: np.random.Generator,
 ) -> Array:
     """Return the most promising points of a Latin hypercube, shape (starts, parameters)."""
-    spans = _spans(space)
-    # an axis that starts at 0 has no logarithm: its draw is linear, like its coordinate
-    outside = _outside(space, spans)
-    low = np.where(outside, 0.0, space.points(spans[:, 0]))
-    high = np.where(outside, 1.0, space.points(spans[:, 1]))
+    low, high = drawn_between(space)
     drawn = low + latin_hypercube(candidates, len(low), rng) * (high - low)
     residual = np.concatenate(
         [
@@ -69,6 +75,15 @@ def draw_starts(
             values[k] = value
         points = np.concatenate([space.points(values)[None], points[: max(count - 1, 0)]])
     return np.asarray(points)
+
+
+def drawn_between(space: Space) -> tuple[Array, Array]:
+    """Return the points of the cube between which starts are drawn, each of shape (parameters,)."""
+    spans = _spans(space)
+    # an axis that starts at 0 has no logarithm: its draw is linear, like its coordinate
+    outside = _outside(space, spans)
+    low = np.where(outside, 0.0, space.points(spans[:, 0]))
+    return low, np.where(outside, 1.0, space.points(spans[:, 1]))
 
 
 def excluded(space: Space) -> tuple[str, ...]:
@@ -166,7 +181,7 @@ def settle(space: Space, points: Array) -> tuple[Array, Array]:
     They begin with fresh damping: one that has grown at a kink, a threshold that a sample has just
     crossed, stops a descent short of the minimum.
     """
-    descent = descend(space.residuals, _afresh(points, _FRESH), steps=_ROUND)
+    descent = descend(space.residuals, _afresh(points, _FRESH), steps=_SETTLING)
     return descent.points, descent.costs
 
 
@@ -176,22 +191,22 @@ def polish(space: Space, z: Array) -> tuple[Array, str, bool]:
 
     The cost has kinks, where a threshold is crossed at a step of the integration, and a descent may
     stop at one. Each new beginning is where our own steps lead at another number of integration
-    steps, whose kinks lie elsewhere; the cost has stopped when two of these in turn gain nothing.
+    steps, whose kinks lie elsewhere; the cost has stopped when one of these gains nothing.
     """
     z, message = _leastsq(space, z)
     cost = float(_costs(space, z[None])[0])
     gains = [1.0]
     for more, damping in _ASIDE:
         aside = replace(space, substeps=space.substeps + more)
-        descent = descend(aside.residuals, _afresh(z[None], damping), steps=_ROUND)
+        descent = descend(aside.residuals, _afresh(z[None], damping), steps=_SIDESTEPS)
         trial, said = _leastsq(space, descent.points[0])
         reached = float(_costs(space, trial[None])[0])
         gains.append(max(1.0 - reached / cost, 0.0) if cost else 0.0)
         if reached < cost:
             z, cost, message = trial, reached, said
-        if max(gains[-2:]) < _SETTLED:
+        if gains[-1] < _SETTLED:
             return z, message, True
-    return z, f"the cost still falls, by {100.0 * max(gains[-2:]):.2g} % from a restart", False
+    return z, f"the cost still falls, by {100.0 * gains[-1]:.2g} % from a restart", False
 
 
 def _afresh(points: Array, damping: float) -> Descent:

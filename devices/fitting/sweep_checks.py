@@ -58,7 +58,7 @@ def check_sweeps(sweeps: Sequence[Sweep], *, dynamic: bool) -> tuple[str, ...]:
                 f"{sweep.name}: the device seems to SET at negative voltage, and models SET at"
                 " positive one; read it with polarity -1"
             )
-        share = float(np.mean(sweep.censored))
+        share = float(np.mean(~sweep.counted))
         if share > 0.3:
             warnings.append(
                 f"{sweep.name}: {100 * share:.0f} % of the points are censored and left out"

@@ -1,0 +1,135 @@
+"""A state that jumps within one measured interval, and stops where the source's limit lets it.
+
+Under a current limit the voltage that is left for the device falls as its state rises: a SET that runs
+away ends by itself, and where it ends is what sets the resistance. A step with one slope leaps far
+beyond that. Within one interval the programmed voltage hardly changes, so that dx/dt = F(x) alone, and
+the time to get from x to any other state is the integral of 1/F between them. It is summed over a grid
+of states, exactly where ln F is linear, and the state is read off where the interval's time has passed.
+
+What moves the state before the jump hardly moves its end, and what parameters do to it follows from
+the same integral: ∂x₁/∂x₀ = F(x₁)/F(x₀), ∂x₁/∂p = F(x₁) ∫ (∂F/∂p)/F² dx.
+"""
+
+__all__ = ["LEAP", "Jump", "cross", "rate_slopes"]
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...data.types import Array
+from ..model import SERIES, CompactModel
+from ..series import Terminal, full
+
+LEAP = 0.02  # change of the state within one step beyond which its path is followed
+_NODES = 49
+_SLOW = 1e-30  # share of a state's range per second that counts as standing still
+
+
+@dataclass(frozen=True)
+class Jump:
+    """Sets that jump in one interval.
+
+    ``interval`` counts from 0, ``sets`` are their positions, ``end`` the states they come to, (sets,);
+    ``terminal`` and ``v`` are what drives them there, ``nodes`` the states on their way, (nodes, sets),
+    ``rate`` the rates there.
+    """
+
+    interval: int
+    sets: NDArray[np.intp]
+    end: Array
+    terminal: Terminal
+    v: float
+    nodes: Array
+    rate: Array
+
+    def slopes(self, wanted: Sequence[str]) -> tuple[Array, Array]:
+        """Return dx₁/dx₀, (sets,), and dx₁/dp at constant x₀, (parameters, sets)."""
+        way = self.nodes[0] + np.linspace(0.0, 1.0, _NODES)[:, None] * (self.end - self.nodes[0])
+        inner = self.terminal.solve(np.full(way.shape, self.v), way)
+        model = self.terminal.model
+        rate = full(model.compiled("rate")(inner.u, way, *self.terminal.args), way.shape)
+        least = _SLOW * np.sign(self.rate[0])
+        rate = np.where(np.abs(rate) > _SLOW, rate, least)
+        _, pushes = rate_slopes(model, inner.u, way, self.terminal.args, inner.ohms, wanted)
+        with np.errstate(over="ignore", invalid="ignore"):
+            grow = rate[-1] / rate[0]
+            # scaled by the last rate before it is squared: F may span 30 decades
+            share = (rate[-1] / rate) * (pushes / rate)
+            moved = np.trapezoid(share, way[None], axis=1)
+        return np.clip(np.nan_to_num(grow), -1e12, 1e12), np.nan_to_num(moved)
+
+
+def cross(
+    terminal: Terminal, interval: int, sets: NDArray[np.intp], v: float, x: Array, step: float
+) -> Jump:
+    """Follow states x, (sets,), for a time [s] at a voltage, wherever their rates lead."""
+    low, high = terminal.bounds
+    terminal = terminal.limited(terminal.limit)
+    at_start = full(terminal.rate(np.full(x.shape, v), x), x.shape)
+    bound = np.where(at_start > 0.0, high, low)
+    bound = np.where(np.isfinite(bound), bound, x + 2.0 * step * at_start)
+    end = bound
+    for _ in range(3):  # the grid is drawn again about where the state ends
+        nodes = x + np.linspace(0.0, 1.0, _NODES)[:, None] * (end - x)
+        rate = full(terminal.rate(np.full(nodes.shape, v), nodes), nodes.shape)
+        speed = np.maximum(rate * np.sign(at_start), _SLOW)
+        with np.errstate(divide="ignore", over="ignore"):
+            fall = np.log(speed[1:] / speed[:-1])
+            # ∫ dx/F with ln F linear: (1/F₀) Δx (1 - e^-z)/z
+            small = np.abs(fall) < 1e-6
+            mean = np.where(small, 1.0, -np.expm1(-fall) / np.where(small, 1.0, fall))
+            times = np.abs(np.diff(nodes, axis=0)) / speed[:-1] * mean
+        passed = np.concatenate([np.zeros((1, len(x))), np.cumsum(times, 0)])
+        reached = _inverse(passed, nodes, speed, step)
+        done = passed[-1] <= step
+        reached = np.where(done, end, reached)
+        # beyond the end the grid has to go on a little, or it would be its own bound
+        wider = np.where(
+            np.abs(bound - x) > 1.2 * np.abs(reached - x), 1.1 * (reached - x) + x, bound
+        )
+        end = wider
+    return Jump(interval, sets, reached, terminal, v, nodes, rate)
+
+
+def _inverse(passed: Array, nodes: Array, speed: Array, step: float) -> Array:
+    """Return the states at which ``step`` has passed, within each piece by its own law."""
+    k = np.minimum((passed <= step).sum(0) - 1, len(passed) - 2)
+    of = np.arange(nodes.shape[1])
+    x, y = nodes[k, of], nodes[k + 1, of]
+    left = step - passed[k, of]
+    slope = np.log(speed[k + 1, of] / speed[k, of]) / np.where(y == x, 1.0, np.abs(y - x))
+    z = slope * speed[k, of] * left
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        # dx/dt = F e^(s x): x = -ln(1 - s F t)/s
+        way = np.where(
+            np.abs(z) < 1e-6, speed[k, of] * left, -np.log1p(-np.minimum(z, 1.0)) / slope
+        )
+    way = np.minimum(np.nan_to_num(way, nan=0.0, posinf=np.inf), np.abs(y - x))
+    return np.asarray(x + np.sign(y - x) * way)
+
+
+def rate_slopes(
+    model: CompactModel, u: Array, x: Array, args: list[Array], ohms: Array, wanted: Sequence[str]
+) -> tuple[Array, Array]:
+    """Return the slopes of dx/dt at constant programmed voltage: by x, of u's shape, and by each
+    parameter, (parameters, ...); ``x0`` is none of the rate's.
+    """
+    names = [name for name in wanted if name not in ("x0", SERIES.name)]
+    quantities = [(q, w) for q in ("current", "rate") for w in ("", "V", "X", *names)]
+    values = model.compiled_many(*quantities)(u, x, *args)
+    of = {
+        key: np.broadcast_to(value, u.shape) for key, value in zip(quantities, values, strict=True)
+    }
+    i, i_v, i_x = (of["current", w] for w in ("", "V", "X"))
+    r_v, r_x = of["rate", "V"], of["rate", "X"]
+    gain = 1.0 / (1.0 + ohms * i_v)
+    lost = r_v * ohms * gain
+    pushes = np.zeros((len(wanted), *u.shape))
+    for row, name in enumerate(wanted):
+        if name == SERIES.name:
+            pushes[row] = -r_v * i * gain
+        elif name != "x0":
+            pushes[row] = of["rate", name] - lost * of["current", name]
+    return r_x - lost * i_x, pushes
