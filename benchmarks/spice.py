@@ -38,6 +38,10 @@ from memtwin.circuits.ngspice.installed import features
 from memtwin.circuits.ngspice.job import Job, Step
 from memtwin.circuits.ngspice.netlist import Netlist, alterations, build
 from memtwin.circuits.ngspice.program import script
+from memtwin.circuits.osdi.choice import why_not
+from memtwin.circuits.programming.array_ngspice import WriteSpice
+from memtwin.devices.device import Device, load_device
+from memtwin.devices.models import models
 
 RNG = np.random.default_rng(20240229)
 NONLINEAR = Cell.sinh_state({"b_hrs": 5.0, "b_lrs": 1.0, "g_max": 1e-4}, 0.2)
@@ -240,6 +244,68 @@ def accuracy() -> Iterator[Row]:
         yield at_most(f"{n}x{n} {name} against the exact solve", error, "", bar)
 
 
+def compiled() -> Iterator[Row]:
+    """Compiled devices against B-sources, in the same run."""
+    static = "64x64 nbsto_32um, static read per vector, B-sources / compiled"
+    reason = why_not()
+    if reason:
+        yield Row(static, float("nan"), "x", ">= 2", None, f"skipped: {reason}")
+        return
+    shipped = load_device("nbsto_32um")
+    tile = Tile(64, 64, cell=Cell(shipped, 0.2))
+    g = tile.cell.conductance(RNG.uniform(0.2, 0.9, tile.shape))
+    v = 0.2 * RNG.random((24, 64))
+    ratios, found, took = [], {}, {}
+    for _ in range(3):
+        for devices in ("behavioural", "compiled"):
+            own = Spice(tile, devices=devices)
+            began = time.process_time()
+            deck = own.deck(g, v)
+            job = Job(
+                deck.text, (Step(deck.analysis, deck.sense),), own.ladder, False, deck.sources
+            )
+            out = pool.call(job)
+            found[devices] = deck.currents(out.values[0])
+            took[devices] = time.process_time() - began + out.seconds
+        ratios.append(took["behavioural"] / took["compiled"])
+    apart = np.abs(found["compiled"] - found["behavioural"]).max() / np.abs(found["compiled"]).max()
+    note = f"{1e3 * took['compiled'] / len(v):.3g} ms compiled; they agree to {apart:.1e}"
+    yield at_least(static, float(np.median(ratios)), "x", 2.0, note)
+    for n, bar in ((16, 12.0), (32, 6.0)):
+        ratio, _, note = pulsed(n, full=True)
+        yield at_least(
+            f"{n}x{n} Yakopcic, all dynamic, one pulse, B-sources / compiled", ratio, "x", bar, note
+        )
+    ratio, seconds, note = pulsed(32, full=False)
+    yield at_most("32x32 Yakopcic, active set, one pulse, compiled", seconds, "s", 0.08, note)
+    yield Row("the same, B-sources / compiled", ratio, "x", "", None)
+
+
+def pulsed(n: int, *, full: bool) -> tuple[float, float, str]:
+    """Return how many times as long ngspice takes for a pulse on B-sources as on compiled devices,
+    the seconds of those, and how far the states are apart, over what the pulse moved.
+    """
+    parameters = {"a_p": 1e-4, "a_n": 1e-4, "b_p": 2.0, "b_n": 2.0, "A_p": 1e6, "A_n": 1e6}
+    own = Device("own", models["yakopcic"], parameters | {"r_s": 200.0, "v_p": 1.0, "v_n": 1.0})
+    tile = Tile(n, n, cell=Cell(own, 0.2))
+    x = np.random.default_rng(0).uniform(0.2, 0.8, (n, n))
+    amplitude = np.where(np.arange(n) % 3 == 0, 1.7, 0.0)
+    ratios, ends, took = [], {}, {}
+    for _ in range(3):
+        for devices in ("behavioural", "compiled"):
+            writer = WriteSpice(tile, "half", full=full, devices=devices)
+            done = writer.pulse(x, n // 2, amplitude, 5e-8, 0.05, np.ones((n, n)))
+            ends[devices], took[devices] = done.x, writer.seconds
+        ratios.append(took["behavioural"] / took["compiled"])
+    apart = (
+        np.abs(ends["compiled"] - ends["behavioural"]).max() / np.abs(ends["compiled"] - x).max()
+    )
+    note = (
+        f"{took['behavioural']:.3g} s against {took['compiled']:.3g} s; states agree to {apart:.1e}"
+    )
+    return float(np.median(ratios)), took["compiled"], note
+
+
 def failures() -> Iterator[Row]:
     test = Path(__file__).parents[1] / "tests" / "test_pool.py"
     command = [sys.executable, "-m", "pytest", "-q", "--slow", "-k", "five_percent", str(test)]
@@ -300,6 +366,7 @@ ROWS: dict[str, Callable[[], Iterator[Row]]] = {
     "endurance": endurance,
     "scaling": scaling,
     "accuracy": accuracy,
+    "compiled": compiled,
     "failures": failures,
     "badcrossbar": badcrossbar,
 }

@@ -32,7 +32,8 @@ class Cache:
     def key(self, job: Job) -> str:
         """Return the hash that ``job``'s result is filed under."""
         steps = [[step.analysis, list(step.vectors), list(step.alter)] for step in job.steps]
-        return digest(self.version, job.deck, steps, list(job.ladder))
+        compiled = [list(job.sources)] if job.sources else []
+        return digest(self.version, job.deck, steps, list(job.ladder), *compiled)
 
     def get(self, job: Job) -> Outcome | None:
         """Return the result of ``job`` if it is here and readable."""

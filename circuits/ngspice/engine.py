@@ -17,6 +17,8 @@ from ...data.types import Array, Progress
 from ..array.fields import Fields, fields_of
 from ..array.tile import Tile
 from ..engine import Programmed, checked_conductances, checked_voltages, flat_stack
+from ..osdi.choice import Devices, chosen
+from ..osdi.compiler import compiler
 from .cache import Cache
 from .installed import features
 from .job import Job, Outcome, Step
@@ -55,6 +57,10 @@ class Spice:
         Keep every tile of a stack loaded in a process of its own, and alter only the conductances
         that differ from those read last. Results then depend on the past within the tolerances
         (1e-7). Arrays of one engine share the processes.
+    devices
+        How nonlinear devices stand in the deck: ``"behavioural"`` (B-sources, which any ngspice
+        reads), ``"compiled"`` (Verilog-A, for which it needs a compiler and ngspice 44), or
+        ``"auto"``, compiled where that can be.
     """
 
     name = "spice"
@@ -70,6 +76,7 @@ class Spice:
         mode: Mode = "auto",
         cache: str | Path | None = None,
         live: bool = False,
+        devices: Devices = "auto",
     ) -> None:
         if live and (executor is not None or mode == "isolated" or cache is not None):
             raise InputError(
@@ -83,13 +90,25 @@ class Spice:
         self.mode = mode
         self.sweeps_units = tile.cell.linear and tile.amplifier is None
         found = features()
+        self.compiled = chosen(devices, tile.cell, mode=mode)
         self.cache = None
         if cache is not None:
-            solver = "klu" if found.klu else "sparse"
-            self.cache = Cache(Path(cache), f"{found.version} {solver}")
+            made_by = compiler() if self.compiled is not None else None
+            words = [found.version, "klu" if found.klu else "sparse"]
+            words += [made_by.version] if made_by is not None else []
+            self.cache = Cache(Path(cache), " ".join(words))
         self.ladder = ladder(found.klu)
         self.live = live
         self._sessions: list[_Session] = []
+
+    @property
+    def devices(self) -> str:
+        """How nonlinear devices stand in its decks: ``"compiled"`` or ``"behavioural"``."""
+        return "behavioural" if self.compiled is None else "compiled"
+
+    def deck(self, g: Array, v: Array, *, alterable: bool = False) -> Netlist:
+        """Return the deck that reads one tile of conductances ``g`` [S] with the vectors ``v`` [V]."""
+        return build(self.tile, g, v, alterable=alterable, compiled=self.compiled)
 
     def program(self, g: ArrayLike) -> "SpiceArray":
         """Return the tiles with the conductances ``g`` [S], (..., rows, cols)."""
@@ -101,7 +120,7 @@ class Spice:
     def sessions(self, count: int) -> "list[_Session]":
         """Return the first ``count`` live sessions; all arrays share them, tile by tile."""
         while len(self._sessions) < count:
-            self._sessions.append(_Session(self.tile, self.ladder, self.timeout, self.memory))
+            self._sessions.append(_Session(self))
         return self._sessions[:count]
 
     def run(
@@ -155,12 +174,9 @@ class SpiceArray(Programmed[Spice]):
         """Return potentials and currents everywhere for ``v`` [V], in the shapes of a read."""
         batch = checked_voltages(self.tile, self.stack, v)
         g, flat = flat_stack(self.g), flat_stack(batch)
-        decks = [build(self.tile, g[t], flat[t]) for t in range(len(g))]
+        decks = [self.engine.deck(g[t], flat[t]) for t in range(len(g))]
         w, b = nodes(self.tile)
-        jobs = [
-            Job(deck.text, (Step(deck.analysis, (*w, *b, *deck.sense)),), self.engine.ladder)
-            for deck in decks
-        ]
+        jobs = [_job(deck, self.engine.ladder, vectors=(*w, *b, *deck.sense)) for deck in decks]
         outcomes = self.engine.run(jobs, [self._label(t, 0) for t in range(len(g))], progress)
         tables = np.stack([out.values[0][: flat.shape[1]] for out in outcomes])
         shape, count = (*batch.shape[:-1], *self.tile.shape), len(w)
@@ -202,9 +218,9 @@ class SpiceArray(Programmed[Spice]):
 
             def jobs() -> Iterator[Job]:  # the first ones run while the others are written
                 for t, chosen in places:
-                    deck = build(tile, g[t], swept[t, chosen])
+                    deck = engine.deck(g[t], swept[t, chosen])
                     decks.append(replace(deck, text=""))
-                    yield Job(deck.text, (Step(deck.analysis, deck.sense),), engine.ladder)
+                    yield _job(deck, engine.ladder)
 
             outcomes = engine.run(jobs(), labels, progress)
             for (t, chosen), deck, out in zip(places, decks, outcomes, strict=True):
@@ -217,6 +233,14 @@ class SpiceArray(Programmed[Spice]):
     def _label(self, t: int, first: int) -> str:
         place = tuple(int(k) for k in np.unravel_index(t, self.stack)) if self.stack else ()
         return f"tile {place} of the stack, vectors from {first}"
+
+
+def _job(
+    deck: Netlist, rungs: tuple[str, ...], vectors: tuple[str, ...] = (), keep: bool = False
+) -> Job:
+    """Return the job that runs a deck and returns ``vectors``, by default what it senses."""
+    step = Step(deck.analysis, vectors or deck.sense)
+    return Job(deck.text, (step,), rungs, keep, deck.sources)
 
 
 def _distinct(v: Array) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -240,9 +264,8 @@ def _chunks(vectors: int) -> list[slice]:
 class _Session:
     """One tile that stays loaded in a worker process."""
 
-    def __init__(self, tile: Tile, rungs: tuple[str, ...], timeout: float, memory: float) -> None:
-        self._tile, self._ladder = tile, rungs
-        self._timeout, self._memory = timeout, memory
+    def __init__(self, engine: Spice) -> None:
+        self._engine, tile = engine, engine.tile
         self._worker: Worker | None = None
         self._deck: Netlist | None = None
         self._g = np.zeros(tile.shape)
@@ -255,7 +278,9 @@ class _Session:
         same = self._worker is not None and not self._worker.worn and np.array_equal(v, self._v)
         if same and self._deck is not None and np.array_equal(g > 0.0, self._g > 0.0):
             changed = np.argwhere(g != self._g)
-            alter = alterations(self._tile, map(tuple, changed), g[tuple(changed.T)])
+            values = g[tuple(changed.T)]
+            engine = self._engine
+            alter = alterations(engine.tile, map(tuple, changed), values, engine.compiled)
             job = Job("", (Step(self._deck.analysis, self._deck.sense, alter),), keep=True)
             try:
                 return self._done(g, v, self._deck, job)
@@ -264,14 +289,13 @@ class _Session:
         if self._worker is None or self._worker.worn:
             self.close()
             self._worker = Worker()
-        deck = build(self._tile, g, v, alterable=True)
-        job = Job(deck.text, (Step(deck.analysis, deck.sense),), self._ladder, keep=True)
-        return self._done(g, v, deck, job)
+        deck = self._engine.deck(g, v, alterable=True)
+        return self._done(g, v, deck, _job(deck, self._engine.ladder, keep=True))
 
     def _done(self, g: Array, v: Array, deck: Netlist, job: Job) -> Array:
         assert self._worker is not None
         try:
-            outcome = self._worker.run(job, self._timeout, self._memory)
+            outcome = self._worker.run(job, self._engine.timeout, self._engine.memory)
         except BaseException:
             self.close()
             raise

@@ -35,6 +35,9 @@ class Job:
     """Words for a line of ``.options``, tried one after another until the job converges."""
     keep: bool = False
     """Leave the circuit loaded for a job without a deck."""
+    sources: tuple[str, ...] = ()
+    """Verilog-A texts of the compiled devices in the deck; whoever runs the job compiles them, or has.
+    """
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,9 @@ import numpy as np
 from PySpice.Spice.NgSpice import Shared as shared
 
 from ...data.errors import EngineError, EngineMissing, InputError
+from ...data.files import scratch
 from ...data.types import Array
+from ..osdi.compiler import library_of
 from .installed import environment, find_library, parsed
 from .verdict import INSTALL, Lost, gone, verdict
 
@@ -50,6 +52,8 @@ class Ng(shared.NgSpiceShared):  # type: ignore[misc]
     _lost = ""
     _loaded = False
     _kept: tuple[str, ...] = ()
+    _known: set[str]
+    """Verilog-A texts whose devices are loaded; they stay until the process ends."""
     solving = 0.0
     """CPU time spent in analyses so far [s]."""
 
@@ -68,6 +72,7 @@ class Ng(shared.NgSpiceShared):  # type: ignore[misc]
             except (OSError, NameError) as error:
                 raise EngineMissing(f"{library} can't be loaded: {error}") from error
             cls._instances[0] = instance
+            instance._known = set()
             # The system's own start-up file may ask for another dialect, in which (-2)**3 is -8
             # instead of 8.
             for command in ("unset ngbehavior", "unset interactive", "set num_threads=1"):
@@ -174,6 +179,22 @@ class Ng(shared.NgSpiceShared):  # type: ignore[misc]
         except EngineError:
             self.drop()
             raise
+
+    def learn(self, sources: Iterable[str]) -> None:
+        """Load the devices compiled from Verilog-A texts, those that are not loaded yet.
+
+        Raises
+        ------
+        EngineError
+            If one does not compile, or ngspice does not take it.
+        """
+        for text in sources:
+            if text not in self._known:
+                library = library_of(text)
+                with scratch() as folder:  # whose name ngspice can't misread
+                    (folder / "device.osdi").symlink_to(library)
+                    self.exec_command(f"osdi {folder}/device.osdi")
+                self._known.add(text)
 
     def drop(self) -> None:
         """Forget the circuit and all results; ngspice leaks a megabyte per load otherwise."""

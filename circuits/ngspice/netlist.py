@@ -15,7 +15,16 @@ one Newton iteration less than voltage sources do; creating the nodes in nested-
 saves another fifth of it with the SPARSE solver.
 """
 
-__all__ = ["Netlist", "alterations", "build", "cell_lines", "dissection", "models", "nodes"]
+__all__ = [
+    "Netlist",
+    "alterations",
+    "build",
+    "cell_lines",
+    "dissection",
+    "models",
+    "nodes",
+    "tolerances",
+]
 
 import functools
 import re
@@ -34,11 +43,17 @@ from ..array.amplifier import Amplifier
 from ..array.cell import Cell, Selector, Transistor
 from ..array.tile import Tile
 from ..engine import checked_conductances, checked_voltages
+from ..osdi.cells import CompiledCell
 from .frozen_device import FrozenLaw, frozen_law
 
 OPTIONS = "reltol=1e-7 vntol=1e-9 abstol=1e-15 gmin=1e-15"
 """Tolerances of every read; against an exact Newton solve they leave less than 4e-7 of full scale
 (1e-6 at reltol=1e-6).
+"""
+
+COMPILED_OPTIONS = OPTIONS.replace("vntol=1e-9", "vntol=1e-12")
+"""The same for compiled devices: ngspice does not hold their currents to a tolerance as it does those
+of B-sources, and the voltages of sensed nodes are small.
 """
 
 
@@ -56,6 +71,8 @@ class Netlist:
     """Sensed current per sensed voltage [S], (ends, cols)."""
     vectors: int
     """Number of input vectors."""
+    sources: tuple[str, ...] = ()
+    """Verilog-A texts of its compiled devices."""
 
     def currents(self, values: Array) -> Array:
         """Return the sensed currents [A], (vectors, cols), from what the analysis saved."""
@@ -78,7 +95,14 @@ class Netlist:
         return "\n".join([*lines, ".end", ""])
 
 
-def build(tile: Tile, g: ArrayLike, v: ArrayLike, *, alterable: bool = False) -> Netlist:
+def build(
+    tile: Tile,
+    g: ArrayLike,
+    v: ArrayLike,
+    *,
+    alterable: bool = False,
+    compiled: CompiledCell | None = None,
+) -> Netlist:
     """Write the deck of one tile.
 
     Parameters
@@ -92,7 +116,9 @@ def build(tile: Tile, g: ArrayLike, v: ArrayLike, *, alterable: bool = False) ->
     alterable
         Write nonlinear devices so that :func:`alterations` can change them in a loaded circuit: a
         state that is more than a factor becomes voltages ``vc{k}_{i}_{j}``, which costs about a
-        fifth more time per vector. Resistors can always be altered.
+        fifth more time per vector. Resistors and compiled devices can always be altered.
+    compiled
+        The cell as a compiled device, if it is to be one; B-sources by default.
     """
     g = checked_conductances(tile, g)
     v = checked_voltages(tile, (), v)
@@ -100,15 +126,15 @@ def build(tile: Tile, g: ArrayLike, v: ArrayLike, *, alterable: bool = False) ->
     # Names come from files: in the title nothing of one may look like a line of its own.
     model = re.sub(r"[^A-Za-z0-9_. -]", "_", tile.cell.device.model.name)
     circuit = Circuit(f"memtwin tile {tile.rows}x{tile.cols}, {model}")
-    ports = _ports(tile)
+    ports = _ports(tile, gated=compiled is None)
     array = SubCircuit("array", *ports)
-    array.raw_spice = _array(tile, g, alterable) + _wires(tile)
+    array.raw_spice = _array(tile, g, alterable, compiled) + _wires(tile)
     circuit.subcircuit(array)
-    circuit.raw_spice = f".options {OPTIONS}\n{models(tile.cell)}"
+    circuit.raw_spice = f".options {tolerances(compiled)}\n{models(tile.cell, compiled)}"
     circuit.X("a", "array", *ports)
     if len(v) > 1:
         circuit.V("sel", "sel", circuit.gnd, 0)
-    if isinstance(tile.cell.access, Transistor):
+    if isinstance(tile.cell.access, Transistor) and compiled is None:
         circuit.V("gate", "gate", circuit.gnd, tile.cell.access.v_gate)
     for side, column, conductance in (("l", 0, wires.left), ("r", tile.cols - 1, wires.right)):
         for i in np.flatnonzero(conductance):
@@ -143,7 +169,13 @@ def build(tile: Tile, g: ArrayLike, v: ArrayLike, *, alterable: bool = False) ->
         sense=tuple(sense),
         gains=np.array(gains),
         vectors=len(v),
+        sources=() if compiled is None else (compiled.source,),
     )
+
+
+def tolerances(compiled: CompiledCell | None) -> str:
+    """Return the words of a line of ``.options`` for reads of these cells."""
+    return OPTIONS if compiled is None else COMPILED_OPTIONS
 
 
 def nodes(tile: Tile) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -164,18 +196,20 @@ def _amplifier(circuit: Circuit, amplifier: Amplifier, tag: str, node: str, thro
     circuit.B(f"o{tag}", f"o{tag}", circuit.gnd, voltage_expression=law)
 
 
-def _ports(tile: Tile) -> list[str]:
+def _ports(tile: Tile, *, gated: bool = True) -> list[str]:
     columns = (0, tile.cols - 1) if tile.drive == "both" else (0,)
     rows = (tile.rows - 1, 0) if tile.sense == "both" else (tile.rows - 1,)
     names = [f"w{i}_{j}" for j in columns for i in range(tile.rows)]
     names += [f"b{i}_{j}" for i in rows for j in range(tile.cols)]
-    if isinstance(tile.cell.access, Transistor):
+    if gated and isinstance(tile.cell.access, Transistor):
         names.append("gate")
     return list(dict.fromkeys(names))
 
 
-def models(cell: Cell) -> str:
+def models(cell: Cell, compiled: CompiledCell | None = None) -> str:
     """Return the ``.model`` lines that the elements of ``cell`` refer to."""
+    if compiled is not None:
+        return compiled.card
     if not isinstance(cell.access, Transistor):
         return ""
     # is: no bulk diodes; w and l cancel.
@@ -185,25 +219,29 @@ def models(cell: Cell) -> str:
     )
 
 
-def _array(tile: Tile, g: Array, alterable: bool) -> str:
+def _array(tile: Tile, g: Array, alterable: bool, compiled: CompiledCell | None) -> str:
     """Return the lines of all cells, filled into a text that is made once per kind of cell."""
-    lines, law = cell_lines(tile.cell, alterable)
+    lines, law = cell_lines(tile.cell, alterable, compiled)
     order, texts = _texts(tile.shape, lines)
     closed = g.ravel()[order] > 0.0
     g = g.ravel()[order][closed]
     values = 1.0 / g[:, None] if law is None else law.constants(tile.cell.state(g))
     text = "".join(compress(texts, closed)) % tuple(values.ravel().tolist())
-    if law is not None and tile.cell.device.r_s > 0.0:
+    if isinstance(law, FrozenLaw) and tile.cell.device.r_s > 0.0:
         # After all others: SPARSE then factors a fifth faster than with each beside its device.
         _, series = _texts(tile.shape, f"rs@ w@ s@ {number(tile.cell.device.r_s)}\n")
         text += "".join(compress(series, closed))
     return text
 
 
-def cell_lines(cell: Cell, alterable: bool = False) -> tuple[str, FrozenLaw | None]:
-    """Return the lines of one cell, with ``@`` for its position and ``%r`` for constants, and the
-    law that has those.
+def cell_lines(
+    cell: Cell, alterable: bool = False, compiled: CompiledCell | None = None
+) -> tuple[str, FrozenLaw | CompiledCell | None]:
+    """Return the lines of one cell, with ``@`` for its position and ``%r`` for constants, and what
+    has those: the law of B-sources, or the compiled device; a resistor needs neither.
     """
+    if compiled is not None:
+        return compiled.line, compiled
     if cell.linear:
         return "r@ w@ b@ %r\n", None
     start = "s@" if cell.device.r_s > 0.0 else "w@"
@@ -235,12 +273,20 @@ def _texts(shape: tuple[int, int], lines: str) -> tuple[Any, tuple[str, ...]]:
     return order, tuple(lines.replace("@", f"{i}_{j}") for i, j in places)
 
 
-def alterations(tile: Tile, places: Iterable[tuple[int, int]], g: Array) -> tuple[str, ...]:
+def alterations(
+    tile: Tile,
+    places: Iterable[tuple[int, int]],
+    g: Array,
+    compiled: CompiledCell | None = None,
+) -> tuple[str, ...]:
     """Return the commands that give the devices at ``places`` their conductances ``g`` [S], all
     above 0, in a loaded deck that was built to be altered.
     """
-    _, law = cell_lines(tile.cell, True)
+    _, law = cell_lines(tile.cell, True, compiled)
     tags = [f"{i}_{j}" for i, j in places]
+    if isinstance(law, CompiledCell):
+        states = tile.cell.state(g).tolist()
+        return tuple(f"alter n.xa.n{tag} x0 = {x!r}" for tag, x in zip(tags, states, strict=True))
     if law is None:
         return tuple(
             f"alter r.xa.r{tag} = {1.0 / value!r}"

@@ -20,6 +20,7 @@ from ...data.errors import EngineError, EngineMissing, InputError, NonConvergenc
 from ...data.files import scratch
 from ...data.processes import bound
 from ...data.types import Array
+from ..osdi.compiler import library_of
 from .crew import Crew
 from .installed import environment
 from .job import Job, Outcome, Step, with_options
@@ -61,7 +62,10 @@ def run(job: Job, timeout: float, crew: Crew | None = None, memory: float = math
 def _attempt(
     program: str, folder: Path, job: Job, options: str, timeout: float, crew: Crew, memory: float
 ) -> tuple[tuple[Array, ...], float]:
+    libraries = [library_of(text) for text in job.sources]
     try:
+        for k, library in enumerate(libraries):  # here no folder's name can be misread
+            (folder / f"device{k}.osdi").symlink_to(library)
         (folder / "deck.cir").write_text(script(job, options), encoding="utf-8")
     except OSError as error:
         raise EngineError(f"can't write a deck to {folder}: {error}") from error
@@ -107,10 +111,12 @@ def _attempt(
 
 def script(job: Job, options: str = "") -> str:
     """Return the deck of ``job`` with a control section that runs its steps and writes
-    ``step{k}.raw``.
+    ``step{k}.raw``; compiled devices are expected beside it as ``device{k}.osdi``.
     """
     deck = with_options(job.deck.rstrip().removesuffix(".end"), options).rstrip()
-    lines = [deck, ".control", "unset ngbehavior", "set filetype=binary"]
+    lines = [deck, ".control"]
+    lines += [f"pre_osdi device{k}.osdi" for k in range(len(job.sources))]
+    lines += ["unset ngbehavior", "set filetype=binary"]
     for k, step in enumerate(job.steps):
         lines += step.alter
         if step.analysis:

@@ -49,6 +49,7 @@ def run(job: Job) -> Outcome:
     ng = Ng.get()
     began, solving = time.process_time(), ng.solving
     said = []
+    ng.learn(job.sources)
     for rung, options in enumerate(job.ladder):
         try:
             if job.deck:

@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 
 from ...data.errors import EngineError, InputError, NonConvergence
 from ...data.types import Array
+from ...devices.device import Device
 from ...devices.printing.ngspice import TIGHT, number
 from ..array.tile import Tile
 from ..ngspice.job import Job, Outcome, Step
 from ..ngspice.pool import call
+from ..osdi.choice import Devices, chosen
 from .array_numpy import ArrayPulse
 from .deck import CellText, Role, Wave, write_deck
 from .population import Population
@@ -60,6 +62,13 @@ class WriteSpice:
         Make every device dynamic, whatever the pulse can do to it.
     run
         Runs a job; by default in a worker process.
+    devices
+        How devices stand in the deck, see :class:`~.ngspice.engine.Spice`.
+
+    Raises
+    ------
+    InputError
+        If there is no such scheme, devices have no dynamics, or they are too many or too few.
     """
 
     def __init__(
@@ -70,6 +79,7 @@ class WriteSpice:
         *,
         full: bool = False,
         run: Callable[[Job], Outcome] = call,
+        devices: Devices = "auto",
     ) -> None:
         check_scheme(tile, scheme)
         count = tile.rows * tile.cols
@@ -80,11 +90,25 @@ class WriteSpice:
                 f"expected {count} devices for a {tile.rows}x{tile.cols} tile, got"
                 f" {self.population.count}"
             )
+        device = self.population.device
+        if device.model.rate_expr is None:
+            raise InputError(
+                f"model {device.model.name} has no dynamics: no pulse can write its devices"
+            )
+        if "r_s" in self.population.parameters:  # there is one in the cell if any device has it
+            highest = float(self.population.parameters["r_s"].max())
+            device = replace(device, parameters={**device.parameters, "r_s": highest})
+        self.compiled = chosen(devices, replace(tile.cell, device=device), moving=True)
         self.seconds = 0.0
         """CPU time that ngspice has taken so far [s]."""
         self.dynamic = 0
         """Dynamic devices of the last pulse."""
         self._run = run
+
+    @property
+    def devices(self) -> str:
+        """How devices stand in its decks: ``"compiled"`` or ``"behavioural"``."""
+        return "behavioural" if self.compiled is None else "compiled"
 
     def pulse(
         self, x: Array, row: int, amplitude: Array, width: float, edge: float, pace: Array
@@ -133,7 +157,9 @@ class WriteSpice:
         rate, _ = self.population.behaviour().rate(v, applied.x, slice(None))
         moves = np.abs(rate) * applied.wave.duration > FROZEN
         unbiased = np.abs(v) < 1e-9
-        if self.tile.cell.access is not None:  # its own law would have to be linear too
+        # An access device would have to be linear too; and a compiled device costs little more than
+        # a resistor, less than finding out that it can't be one.
+        if self.tile.cell.access is not None or self.compiled is not None:
             unbiased[:] = False
         return np.select(
             [~present, moves, unbiased], [Role.ABSENT, Role.DYNAMIC, Role.LINEAR], Role.STATIC
@@ -144,13 +170,17 @@ class WriteSpice:
         tile, lines, wave = self.tile, applied.lines, applied.wave
         behaviour = self.population.behaviour()
         _, slope = behaviour.current(np.zeros(len(roles)), applied.x, slice(None))
-        deck = write_deck(tile, self._cells, roles, applied.x, applied.pace, slope, lines, wave)
+        cards = "" if self.compiled is None else self.compiled.cards
+        deck = write_deck(
+            tile, self._cells, roles, applied.x, applied.pace, slope, lines, wave, cards
+        )
         names = [f"{i}_{j}" for i in range(tile.rows) for j in range(tile.cols)]
         present, active = roles != Role.ABSENT, roles == Role.DYNAMIC
         gated = present if tile.cell.access is not None else np.zeros_like(present)
         vectors = [f"v({line}{name})" for line in "wb" for name in names]
-        vectors += [f"v(t{name})" for name, on in zip(names, gated, strict=True) if on]
-        vectors += [f"v(x{name})" for name, on in zip(names, active, strict=True) if on]
+        inner, state = ("v(t{})", "v(x{})") if not cards else ("v(n{}#t)", "v(n{}#state)")
+        vectors += [inner.format(name) for name, on in zip(names, gated, strict=True) if on]
+        vectors += [state.format(name) for name, on in zip(names, active, strict=True) if on]
         values = self._transient(deck, ("time", *vectors), wave, applied.cells)
         size = len(names)
         t, w, b, end, moving = np.split(
@@ -183,9 +213,14 @@ class WriteSpice:
         said = ""
         for finer in (1.0, 0.1):
             longest = number(finer * wave.duration / POINTS)
-            analysis = f"tran {longest} {number(wave.duration)} 0 {longest} uic"
+            analysis = f"tran {longest} {number(wave.duration)} 0 {longest}"
+            sources: tuple[str, ...] = ()
+            if self.compiled is None:  # compiled devices start where their parameter says
+                analysis += " uic"
+            else:
+                sources = (self.compiled.source,)
             try:
-                outcome = self._run(Job(deck, (Step(analysis, vectors),), LADDER))
+                outcome = self._run(Job(deck, (Step(analysis, vectors),), LADDER, sources=sources))
             except NonConvergence as error:
                 said = str(error)
                 continue
@@ -202,22 +237,20 @@ class WriteSpice:
     def _cells(self) -> list[CellText]:
         """Text of the cells: one for all of them, or one each if they differ."""
         population = self.population
-        if not population.parameters:
-            return [CellText.of(population.device, self.tile)]
-        nominal = population.device.parameters
+        values = {name: v.tolist() for name, v in population.parameters.items()}
+        if not values:
+            return [self._text(population.device, {})]
         return [
-            CellText.of(
-                replace(
-                    population.device,
-                    parameters={
-                        **nominal,
-                        **{name: float(v[k]) for name, v in population.parameters.items()},
-                    },
-                ),
-                self.tile,
-            )
+            self._text(population.device, {name: v[k] for name, v in values.items()})
             for k in range(population.count)
         ]
+
+    def _text(self, device: Device, own: dict[str, float]) -> CellText:
+        """Return the text of a cell whose device differs from ``device`` by its ``own`` parameters."""
+        differs = replace(device, parameters={**device.parameters, **own}) if own else device
+        if self.compiled is None:
+            return CellText.of(differs, self.tile)
+        return CellText.compiled(differs, self.tile, self.compiled.differing(own))
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,9 @@ class CellText:
     """Netlist lines of a cell with ``@`` for its position."""
 
     moving: str
-    """Dynamic device, with ``{x0}`` for its state and ``{c}`` for the capacitance that holds it."""
+    """Dynamic device, with ``{x0}`` for its state, ``{c}`` for the capacitance that holds it, and
+    ``{pace}`` for the factor of its speed.
+    """
     capacitance: float
     resting: FrozenLaw
     start: str
@@ -69,6 +71,20 @@ class CellText:
     end: str
     series: str
     access: str
+    still: str = ""
+    """Compiled device whose state stays, if cells are compiled, with ``{x0}`` for its state."""
+
+    @classmethod
+    def compiled(cls, device: Device, tile: Tile, differing: str) -> "CellText":
+        """Print the cells of ``tile`` that hold ``device`` as instances of one compiled cell, from
+        which they differ in the parameters ``name=value ...``.
+        """
+        start = "s@" if device.r_s > 0.0 else "w@"
+        law = frozen_law(device, f"v({start},b@)")
+        series = f"rs@ w@ s@ {number(device.r_s)}" if device.r_s > 0.0 else ""
+        moving = f"n@ w@ b@ moving x0={{x0}} pace={{pace}} {differing}".rstrip()
+        still = f"n@ w@ b@ cell x0={{x0}} {differing}".rstrip()
+        return cls(moving, 1.0, law, start, "b@", series, _access(tile), still)
 
     @classmethod
     def of(cls, device: Device, tile: Tile) -> "CellText":
@@ -102,6 +118,9 @@ class CellText:
         if role == Role.DYNAMIC:
             capacitance = number(self.capacitance / pace)
             text = [self.moving.replace("{x0}", number(x)).replace("{c}", capacitance)]
+            text[0] = text[0].replace("{pace}", number(pace))
+        elif self.still and (self.access or not (role == Role.LINEAR or self.linear)):
+            text = [self.still.replace("{x0}", number(x))]
         elif role == Role.LINEAR:
             text = [f"rm@ w@ {self.end} {number(1.0 / slope)}"]
         else:
@@ -111,7 +130,7 @@ class CellText:
             else:
                 element = f"bm@ {self.start} {self.end} i={self.resting.text % tuple(constants)}"
             text = [self.series, element] if self.series else [element]
-        if self.access:
+        if self.access and not self.still:
             text.append(self.access)
         return [line.replace("@", name) for line in text]
 
@@ -125,6 +144,7 @@ def write_deck(
     slope: Array,
     lines: Bias,
     wave: Wave,
+    cards: str = "",
 ) -> str:
     """Write the deck of a pulse.
 
@@ -142,11 +162,15 @@ def write_deck(
         Line voltages at the flat part.
     wave
         The pulse.
+    cards
+        ``.model`` lines of compiled cells, which have their access device in them.
     """
     rows, cols = tile.shape
     text = [f"memtwin write {rows}x{cols}, {tile.cell.device.model.name}"]
     text += _wires_and_drivers(tile, lines, wave)
-    if isinstance(tile.cell.access, Transistor):
+    if cards:
+        text.append(cards.rstrip())
+    elif isinstance(tile.cell.access, Transistor):
         t = tile.cell.access
         text.append(f"vgate gate 0 {number(t.v_gate)}")
         # is: no bulk diodes; w and l cancel.

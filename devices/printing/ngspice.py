@@ -11,6 +11,7 @@ __all__ = [
     "dynamic_elements",
     "expression",
     "frozen_subcircuit",
+    "limiter",
     "number",
     "static_current",
     "static_elements",
@@ -248,6 +249,46 @@ def frozen_subcircuit(device: Described, name: str = "memristor", *, x: float = 
     )
     body = static_elements(device, "m", "p", "n", x)
     return "\n".join([title, f".subckt {name} p n", *body, f".ends {name}", ""])
+
+
+def limiter(name: str = "limiter", *, positive: float, negative: float | None = None) -> str:
+    """Return ``.subckt name a b params: i_p=... i_n=...``, as text: put between a voltage source at a and
+    a device at b, it makes of them a source with a current limit.
+
+    Parameters
+    ----------
+    name
+        What to call it.
+    positive, negative
+        Limits of the current from a to b, and from b to a [A]; by default the same.
+
+    Raises
+    ------
+    InputError
+        If a limit is not above 0, or ``name`` can't be a name in a netlist.
+
+    Notes
+    -----
+    It takes the voltage by which the device would be too large: 1 V for each 1e-6 of the limit that the
+    current is beyond it. As a voltage that the current controls it converges where a current source
+    beside a diode does not: from either side Newton's steps go down the device's own, convex law.
+    """
+    _check_names(name)
+    limits = (positive, positive if negative is None else negative)
+    for limit in limits:
+        if not 0.0 < limit < float("inf"):
+            raise InputError(f"a current limit is a number above 0 A, got {limit:g}")
+    i_p, i_n = map(number, limits)
+    return "\n".join(
+        [
+            "* current limit in series with a source",
+            f".subckt {name} a b params: i_p={i_p} i_n={i_n}",
+            "Vi a c 0",
+            "Bl c b V=1e6*(max(i(Vi)/{i_p} - 1, 0) - max(-i(Vi)/{i_n} - 1, 0))",
+            f".ends {name}",
+            "",
+        ]
+    )
 
 
 def _series(device: Described, tag: str, p: str) -> tuple[list[str], str]:

@@ -10,10 +10,11 @@ case, so that two which differ in nothing else get another each: Yakopcic's ``a_
 ``a_p_upper``. All are parameters of the instance, whose defaults a ``.model`` card sets for a whole tile.
 """
 
-__all__ = ["module"]
+__all__ = ["InSeries", "instance_names", "module"]
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import sympy as sp
 from sympy.printing.precedence import PRECEDENCE
@@ -46,7 +47,7 @@ _KEYWORDS = frozenset(
     xnor xor zi_nd zi_np zi_zd zi_zp
     """.split()  # noqa: SIM905
 )
-_TAKEN = _KEYWORDS | {"area", "m", "n", "p", "state", "v", "x", "x0"}
+_TAKEN = _KEYWORDS | {"area", "m", "n", "p", "pace", "state", "t", "v", "x", "x0", "y"}
 
 _FUNCTIONS = f"""\
   analog function real limexp_;
@@ -132,19 +133,50 @@ class _Printer(OperatorPrinter):
     _print_limexp = _print_limsinh = _print_softplus = _print_logistic = _print_power = _own
 
 
+@dataclass(frozen=True)
+class InSeries:
+    """What a cell's module has between the memristor, which ends at the inner node ``t``, and the terminal ``n``."""
+
+    parameters: Mapping[str, float]
+    """Its own, which must begin with ``access_``, and their defaults."""
+    current: Sequence[str]
+    """Lines that let the current from ``t`` to ``n`` flow, written with the voltage ``y`` between the two."""
+
+
 def module(
     model: CompactModel,
     name: str | None = None,
     *,
     values: Mapping[str, float] | None = None,
     area: float = 1.0,
+    bounded: bool = True,
+    frozen: bool = False,
+    resistive: bool | None = None,
+    series: InSeries | None = None,
 ) -> str:
     """Return a Verilog-A module of the model, ``name(p, n)``, with every parameter and its range.
 
     ``values`` (a device's parameters) replace the model's defaults. The state is held at the parameter ``x0`` at time
     0, so that an operating point is a read of that state and a transient starts from it (without ``uic``); a static
     model has it as its state. The module's ``area``, by default this one, scales the current as
-    :class:`.device.Device` does.
+    :class:`.device.Device` does, and ``pace`` the speed of the state.
+
+    Parameters
+    ----------
+    model
+        The equations.
+    name
+        The module's name; ``memtwin_`` and the model's when absent.
+    values, area
+        Defaults of the parameters.
+    bounded
+        Whether parameters have their ranges; without them any device of the model can be an instance.
+    frozen
+        Whether the state stays at ``x0`` for good, as while an array is read.
+    resistive
+        Whether there is a series resistance; where it isn't said, the parameter decides in the simulator.
+    series
+        What else sits in the cell.
 
     Raises
     ------
@@ -155,10 +187,10 @@ def module(
     name = f"memtwin_{model.name}" if name is None else name
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or name in _KEYWORDS:
         raise InputError(f"{name!r} can't be the name of a Verilog-A module")
-    own = _identifiers(model.names)
+    own = instance_names(model)
     printer = _Printer({**own, "V": "v", "X": "x"})
-    dynamic = model.rate_expr is not None
-    inner = "Potential(state)" if dynamic else "x0"
+    dynamic = model.rate_expr is not None and not frozen
+    end = "n" if series is None else "t"
     lines = [
         f"// {model.title}" + (f", doi:{model.doi}" if model.doi else ""),
         "// x = 1 is the low-resistance state; positive V(p, n) sets.",
@@ -168,36 +200,49 @@ def module(
     ]
     if dynamic:
         lines += [_DISCIPLINE, ""]
-    lines += [f"module {name}(p, n);", "  inout p, n;", "  electrical p, n, m;"]
+    begin = "p" if resistive is False else "m"
+    lines += [f"module {name}(p, n);", "  inout p, n;", "  electrical p, n;"]
+    # A node that comes to nothing gives its name in ngspice to the next one: m is the last.
     if dynamic:
         lines.append("  memtwin_state state;")
-    lines += [_declaration(row, own[row.name], given[row.name]) for row in model.parameters]
-    high = model.state_range[1]
-    start = 0.5 if high == 1.0 else 1e-4
+    lines += [f"  electrical {node};" for node in (end, begin) if node not in "pn"]
     lines += [
-        _parameter("area", area, "(0.0:inf)", "[1] area relative to the described device"),
-        _parameter(
-            "x0", start, f"[0.0:{_real(high)}" + ("]" if high == 1.0 else ")"), "state at the start"
-        ),
+        _declaration(row, own[row.name], given[row.name], bounded) for row in model.parameters
     ]
     lines += [
-        "  real v, x;",
+        _parameter("area", area, "(0.0:inf)", "[1] area relative to the described device"),
+        _start(model.state_range[1]),
+    ]
+    if dynamic:
+        lines.append(_parameter("pace", 1.0, "[0.0:inf)", "[1] factor of the state's speed"))
+    if series is not None:
+        lines += [f"  parameter real {key} = {_real(x)};" for key, x in series.parameters.items()]
+    lines += [
+        "  real v, x;" if series is None else "  real v, x, y;",
         "",
         _FUNCTIONS,
         "  analog begin",
-        "    v = V(m, n);",
-        f"    x = {inner};",
+        f"    v = V({begin}, {end});",
+        f"    x = {'Potential(state)' if dynamic else 'x0'};",
+        f"    I({begin}, {end}) <+ area*({printer.doprint(model.current_expr)});",
     ]
-    lines += [f"    I(m, n) <+ area*({printer.doprint(model.current_expr)});"]
-    lines += [f"    if ({own['r_s']} > 0.0)", f"      I(p, m) <+ area*V(p, m)/{own['r_s']};"]
-    lines += ["    else", "      V(p, m) <+ 0.0;"]
+    if resistive is None:
+        lines.append(f"    if ({own['r_s']} > 0.0)")
+    if resistive is not False:
+        lines.append(f"    I(p, m) <+ area*V(p, m)/{own['r_s']};")
+    if resistive is None:
+        lines.append("    else V(p, m) <+ 0.0;")
+    if series is not None:
+        lines += ["    y = V(t, n);", *(f"    {line}" for line in series.current)]
     if dynamic:
         rate = printer.doprint(model.rate_expr)
         lines += [
+            # A derivative under a condition would cost another unknown per device.
+            "    Flow(state) <+ ddt(x);",
             "    if ($abstime <= 0.0)",
             "      Flow(state) <+ x - x0;",
             "    else",
-            f"      Flow(state) <+ ddt(x) - {rate};",
+            f"      Flow(state) <+ -pace*{rate};",
         ]
     return "\n".join([*lines, "  end", "endmodule", ""])
 
@@ -217,28 +262,33 @@ enddiscipline
 `endif"""
 
 
-def _declaration(row: Parameter, name: str, value: float) -> str:
+def _declaration(row: Parameter, name: str, value: float, bounded: bool) -> str:
     # The bounds are a fit's; a device that was given other values keeps them.
     bounds = f"[{_real(min(row.lower, value))}:{_real(max(row.upper, value))}]"
-    return _parameter(name, value, bounds, f"[{row.unit}] {row.meaning}")
+    return _parameter(name, value, bounds if bounded else "", f"[{row.unit}] {row.meaning}")
+
+
+def _start(high: float) -> str:
+    start = 0.5 if high == 1.0 else 1e-4
+    bounds = f"[0.0:{_real(high)}" + ("]" if high == 1.0 else ")")
+    return _parameter("x0", start, bounds, "state at the start")
 
 
 def _parameter(name: str, value: float, bounds: str, meaning: str) -> str:
-    return (
-        f'  (* type="instance" *) parameter real {name} = {_real(value)} from {bounds};'
-        f"  // {meaning}"
-    )
+    within = f" from {bounds}" if bounds else ""
+    return f'  (* type="instance" *) parameter real {name} = {_real(value)}{within};  // {meaning}'
 
 
-def _identifiers(names: Sequence[str]) -> dict[str, str]:
-    """Return the parameters' names in Verilog-A: none reserved, none equal but for case."""
+def instance_names(model: CompactModel) -> dict[str, str]:
+    """Return the names in Verilog-A of the model's parameters: none reserved, none equal but for case."""
+    names = model.names
     folded = [name.lower() for name in names]
     own = {}
     for name, low in zip(names, folded, strict=True):
         if folded.count(low) > 1:
             own[name] = f"{low}_{'lower' if name == low else 'upper'}"
         else:
-            own[name] = f"{name}_" if low in _TAKEN else name
+            own[name] = f"{name}_" if low in _TAKEN or low.startswith("access_") else name
     return own
 
 

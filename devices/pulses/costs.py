@@ -4,7 +4,7 @@ Everything that counts writes speaks of :class:`Costs`, an array each of pulses,
 seconds; everything that prices them answers :class:`Pricing`.
 """
 
-__all__ = ["CostLaw", "Costs", "Pricing", "Read", "check_levels", "verified"]
+__all__ = ["CostLaw", "Costs", "Pricing", "Read", "check_levels", "step_over_gentlest", "verified"]
 
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
@@ -14,6 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...data.errors import InputError
 from ...data.types import Array, Array32
+
+NUDGE = 1e-3
+"""A move that is as good as none [level steps]: the controller's gentlest pulse is further."""
 
 
 class Costs(NamedTuple):
@@ -125,3 +128,21 @@ def check_levels(pricing: Pricing, levels: int) -> None:
         raise InputError(
             f"write costs are for {pricing.levels} levels, the twin's devices have {levels}"
         )
+
+
+def step_over_gentlest(pricing: Pricing) -> float:
+    """Return how many times the energy of the gentlest move a step between neighbouring levels
+    takes, reads left out: means over all levels, up and down.
+
+    It is what decides between few whole steps and many small moves: a rule that writes levels saves
+    energy where it steps less often than a closed loop moves by more than this ratio. Infinite where
+    the gentlest move costs nothing.
+    """
+    low = np.arange(pricing.levels - 1, dtype=np.float32)
+    start = np.concatenate([low, low + 1])
+    way = np.concatenate([np.ones_like(low), -np.ones_like(low)])
+    step, gentlest = (
+        float(pricing.of(start, start + way * np.float32(far), verify=False).energy.sum())
+        for far in (1.0, NUDGE)
+    )
+    return step / gentlest if gentlest > 0.0 else float("inf")

@@ -103,9 +103,15 @@ class LevelPricing:
 
     def _bare(self, before: Array32, after: Array32) -> Costs:
         """Return the costs of writes, energy and time without the verify reads."""
-        if np.all(before == np.rint(before)) and np.all(after == np.rint(after)):
-            return self.table.at((before.astype(np.intp), after.astype(np.intp)))
+        whole = before.astype(np.intp), after.astype(np.intp)
+        if (whole[0] == before).all() and (whole[1] == after).all():
+            return Costs(*self._by_pair[:, self.levels * whole[0] + whole[1]])
         return self._moving.of(np.asarray(before, float), np.asarray(after, float))
+
+    @cached_property
+    def _by_pair(self) -> Array:
+        """The costs of every pair of levels, (kinds, L * L): one look-up for all of them."""
+        return np.stack([np.asarray(values, float).ravel() for values in self.table])
 
     @cached_property
     def _moving(self) -> CostLaw:

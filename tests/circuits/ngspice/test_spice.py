@@ -146,7 +146,12 @@ def test_a_live_session_survives_its_process(rng):
 
 
 def test_a_failure_names_tile_and_vectors(rng, monkeypatch):
-    array = spice(Tile(2, 2, cell=Cell.sinh(40.0, 0.2)), conductances(rng, 3, 2, 2), workers=1)
+    array = spice(
+        Tile(2, 2, cell=Cell.sinh(40.0, 0.2)),
+        conductances(rng, 3, 2, 2),
+        workers=1,
+        devices="behavioural",
+    )
     array.engine.ladder = ("itl1=1 itl6=1 itl2=1 gminsteps=0 srcsteps=0",)
     with pytest.raises(
         NonConvergence, match=r"tile \(\d,\) of the stack, vectors from 0: .*point 0"
@@ -201,7 +206,9 @@ def test_equal_vectors_are_read_once_and_in_their_order(rng, monkeypatch):
     expected = array.read(different)
     decks = []
     build = module.build
-    monkeypatch.setattr(module, "build", lambda *args: decks.append(args[2]) or build(*args))
+    monkeypatch.setattr(
+        module, "build", lambda *args, **options: decks.append(args[2]) or build(*args, **options)
+    )
     which = [2, 0, 0, 1, 2, 1, 0]
     found = array.read(different[:, which])
     assert [len(v) for v in decks] == [3, 3]
