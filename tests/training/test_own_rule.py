@@ -103,7 +103,7 @@ print(json.dumps([result.accuracy, config.training.rule]))
 """
 
 CONFIG = """
-[images]
+[data]
 train = 400
 test = 100
 [network]

@@ -20,16 +20,21 @@ class Limits:
     def __init__(self, devices: int, top: int) -> None:
         self.low = np.zeros(devices, np.float32)
         self.high = np.full(devices, top, np.float32)
+        self.top, self.none = top, True
+        """Whether all are known to reach every level."""
 
     def learn(self, writes: Writes, measured: Array32, failed: NDArray[np.bool_]) -> None:
         """Take what the verify reads found where ``writes`` ``failed``, (n,) each."""
         device, found = writes.device[failed], measured[failed]
         short = writes.level[failed] > found
+        self.none &= not failed.any()
         self.high[device[short]] = np.floor(found[short] + CLOSE)
         self.low[device[~short]] = np.ceil(found[~short] - CLOSE)
 
     def clip(self, device: Any, level: Array32) -> Array32:
         """Return the levels nearest to ``level`` that each ``device`` is known to reach."""
+        if self.none:
+            return level
         nearest: Array32 = np.minimum(np.maximum(level, self.low[device]), self.high[device])
         return nearest
 
@@ -40,3 +45,4 @@ class Limits:
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from what :meth:`state` returned."""
         self.low[...], self.high[...] = state["low"], state["high"]
+        self.none = bool((self.low == 0.0).all() and (self.high == self.top).all())

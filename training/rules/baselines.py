@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...data.errors import InputError
+from ...data.options import check_choice
 from ...data.types import Array32
 from .bad_cells import Limits
 from .quantise import pair
@@ -34,13 +35,22 @@ class ClosedLoopOptions:
 
     tolerance: float | None = None
     """Distance from its target, in shares of the conductance range, up to which a device is left
-    alone after a read; ``None`` writes every device without looking."""
+    alone after a read; ``None`` writes devices without looking."""
+    skip: Literal["nothing", "resting", "unmoved"] = "nothing"
+    """Without a tolerance, devices that are left alone: none, partners that rest at the lowest level
+    before and after the update, or all whose target did not move."""
     spare_failed: bool = True
     """Whether a device is asked no more for what it has failed to reach."""
 
     def __post_init__(self) -> None:
         if self.tolerance is not None and not 0.0 <= self.tolerance < 1.0:
             raise InputError(f"closed loop: the tolerance must be below 1, got {self.tolerance!r}")
+        check_choice("closed loop", "skip", self.skip, ("nothing", "resting", "unmoved"))
+        if self.tolerance is not None and self.skip != "nothing":
+            raise InputError(
+                f"closed loop: skip = {self.skip!r} knows what to write without a read, leave out the"
+                f" tolerance of {self.tolerance:g}"
+            )
 
 
 @dataclass(frozen=True)
@@ -95,11 +105,16 @@ class ClosedLoop:
         return self._writes(np.arange(self._held.size), self._targets(), 0)
 
     def step(self, gradient: Array32, rate: float) -> Writes | None:
-        """Move the weights and write all devices, or those that a read finds off."""
+        """Move the weights and write all devices, or those that the options name."""
+        skip = self.options.skip
+        before = self._targets() if skip != "nothing" else None
         self.weights -= self.optimiser.move(gradient, rate)
         limit = np.float32(self.coding.clip)
         np.clip(self.weights, -limit, limit, out=self.weights)
         target = self._targets()
+        if before is not None:
+            chosen = target != before if skip == "unmoved" else (target > 0.0) | (before > 0.0)
+            return self._writes(np.flatnonzero(chosen), target, 0)
         if self.options.tolerance is None:
             return self._writes(np.arange(target.size), target, 0)
         steps, band = self.coding.quantiser.steps, self.options.tolerance * self.coding.top

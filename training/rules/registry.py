@@ -27,6 +27,8 @@ from typing import Any, TypeAlias
 from ...data.errors import InputError, nearest
 from ...data.registry import Registry
 from .baselines import Blind, BlindOptions, ClosedLoop, ClosedLoopOptions
+from .budgeted import Budgeted, BudgetedOptions
+from .eapu import Eapu, EapuOptions
 from .rule import Rule, Start
 from .siamese import Siamese, SiameseOptions
 
@@ -55,6 +57,8 @@ SHIPPED = {
     "verify-first": RuleKind(ClosedLoop, ClosedLoopOptions(tolerance=0.02)),
     "mixed precision": RuleKind(Blind, BlindOptions()),
     "sign": RuleKind(Blind, BlindOptions("sign")),
+    "budgeted": RuleKind(Budgeted, BudgetedOptions()),
+    "eapu": RuleKind(Eapu, EapuOptions()),
 }
 
 NAME = re.compile(r"\w[\w .+-]*(?<! )", re.ASCII)

@@ -71,6 +71,10 @@ class SiameseOptions:
         )
 
 
+SIGNS = np.array([1.0, -1.0], np.float32)
+"""Of the plus and of the minus device."""
+
+
 class Siamese:
     """Float twin and level codes of one matrix; the weights are moved in place."""
 
@@ -221,7 +225,8 @@ class Siamese:
         new = np.clip(np.rint(old + ahead), -self.coding.top, self.coding.top)
         moved = new != old
         weight, old, new = weight[moved], old[moved], new[moved]
-        before, after = np.stack(pair(old), axis=-1), np.stack(pair(new), axis=-1)
+        # The plus device holds what is above zero, the minus device what is below.
+        before, after = (np.maximum(each[:, None] * SIGNS, np.float32(0.0)) for each in (old, new))
         device = 2 * weight[:, None] + np.arange(2)
         if self._limits is not None:
             before, after = (self._limits.clip(device, level) for level in (before, after))

@@ -6,9 +6,9 @@ comparison is continued, or made again with more seeds or rules.
 
 __all__ = ["ComparedRule", "Comparison", "compare", "compare_in"]
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +16,11 @@ import numpy as np
 from ...data.errors import InputError
 from ...data.records.store import digest, reading, write_record
 from ...data.types import Array
-from ...devices.pulses.costs import Pricing
+from ...devices.pulses.costs import Pricing, step_over_gentlest
 from ..rules.registry import RULES
+from ..trainer.closed_loop import BASELINES
 from ..trainer.loop import train_float
-from ..trainer.results import TrainResult
+from ..trainer.results import TrainResult, removed_key
 from ..twin.cost import Cost
 from .claim import Claim, claimed
 from .config import FITTED, RunConfig
@@ -46,14 +47,15 @@ class ComparedRule:
     """Cost of all epochs, one per seed."""
     max_writes: Array
     """Writes of the most-written device, (seeds,)."""
+    baselines: Mapping[str, tuple[Cost, ...]] = field(default_factory=dict)
+    """Cost of the first epoch by closed loops that leave devices alone, as this training estimates
+    them, by :data:`..trainer.closed_loop.BASELINES`; one per seed."""
 
-    def removed(self, reference: "ComparedRule") -> dict[str, Array]:
-        """Return by how many percent the first epoch costs less than that of ``reference``, per
-        field of :class:`.cost.Cost`, (seeds,).
+    def removed(self, reference: Sequence[Cost]) -> dict[str, Array]:
+        """Return by how many percent the first epoch costs less than ``reference``, one per seed,
+        per field of :class:`.cost.Cost`, (seeds,).
         """
-        each = [
-            mine.removed(theirs) for mine, theirs in zip(self.first, reference.first, strict=True)
-        ]
+        each = [mine.removed(theirs) for mine, theirs in zip(self.first, reference, strict=True)]
         return {key: np.array([one[key] for one in each]) for key in each[0]}
 
 
@@ -66,18 +68,24 @@ class Comparison:
     """Test accuracy of the float network after the last epoch, (seeds,)."""
     rules: tuple[ComparedRule, ...]
     write_cost_source: str
+    step_over_gentlest: float
+    """Energy of a level step over that of the gentlest move, see
+    :func:`~memtwin.devices.pulses.costs.step_over_gentlest`."""
 
     def summary(self) -> dict[str, dict[str, float]]:
         """Return one flat mapping per rule, for JSON and tables; savings are of the first epoch,
-        against the basic closed loop. Spreads over seeds are there where there are several.
+        against the basic closed loop as it trained, and against those that it would have been had it
+        left devices alone. Spreads over seeds are there where there are several.
         """
         reference = next(rule for rule in self.rules if rule.name == REFERENCE)
+        against = {REFERENCE.replace(" ", "_"): reference.first} | dict(reference.baselines)
         rows = {"float": _spread("accuracy", 100 * self.float_accuracy)}
         for rule in self.rules:
             row = _spread("accuracy", 100 * rule.accuracy)
             row |= _spread("to_float", 100 * (rule.accuracy - self.float_accuracy))
-            for key, removed in rule.removed(reference).items():
-                row |= _spread(f"{key}_removed", removed)
+            for baseline, costs in against.items():
+                for key, removed in rule.removed(costs).items():
+                    row |= _spread(removed_key(key, baseline).removesuffix("_percent"), removed)
             for name, costs in (("first", rule.first), ("total", rule.total)):
                 mean = sum(costs, Cost()).times(1.0 / len(costs))
                 row |= {f"{name}_{key}": value for key, value in asdict(mean).items()}
@@ -145,7 +153,7 @@ def compare(
             steps.say(_training_text(name, seed, result, goals[-1]))
             results[name].append(result)
     rows = tuple(_row(name, runs) for name, runs in results.items())
-    return Comparison(tuple(seeds), np.array(goals), rows, costs.source)
+    return Comparison(tuple(seeds), np.array(goals), rows, costs.source, step_over_gentlest(costs))
 
 
 def _check(rules: Sequence[str], seeds: Sequence[int]) -> None:
@@ -179,7 +187,12 @@ def _float_accuracy(setup: Setup, home: Path | None, steps: Steps) -> float:
                 return float(tree["accuracy"][-1])
     with steps.step(f"float, seed {config.seed}", f"float, seed {config.seed}") as progress:
         accuracy, _ = train_float(
-            setup.network, setup.images, config.training, seed=config.seed, on_batch=progress
+            setup.network,
+            setup.images,
+            config.training,
+            seed=config.seed,
+            on_batch=progress,
+            start=setup.start,
         )
     if path is not None:
         write_record(path, FLOAT, {"identity": identity, "accuracy": np.array(accuracy)})
@@ -203,6 +216,12 @@ def _row(name: str, runs: list[TrainResult]) -> ComparedRule:
         tuple(run.records[0].cost for run in runs),
         tuple(sum((record.cost for record in run.records), Cost()) for run in runs),
         np.array([max(int(each.writes.max()) for each in run.ledger.devices) for run in runs]),
+        {
+            baseline: tuple(run.records[0].baselines()[baseline] for run in runs)
+            for baseline in BASELINES
+            if baseline != "closed_loop"
+            and all(baseline in run.records[0].baselines() for run in runs)
+        },
     )
 
 

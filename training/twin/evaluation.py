@@ -3,11 +3,13 @@
 __all__ = ["evaluate", "predict"]
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...data.types import Array32, Progress
+from ..losses import score_of
 from .twin import MemristorTwin
 
 EVALUATION_BATCH = 500
@@ -39,15 +41,14 @@ def predict(
 def evaluate(
     twin: MemristorTwin,
     x: Array32,
-    labels: NDArray[np.int64],
+    labels: NDArray[Any],
     rng: np.random.Generator | None = None,
     *,
     scales: list[Array32 | None] | None = None,
     progress: Progress | None = None,
 ) -> float:
-    """Return the share of images that the twin classifies right."""
-    outputs = predict(twin, x, rng, scales=scales, progress=progress)
-    return float(np.mean(outputs.argmax(axis=1) == labels))
+    """Return the share of images that the twin classifies right, or R² for numbers (n, targets)."""
+    return score_of(predict(twin, x, rng, scales=scales, progress=progress), labels)
 
 
 def parts(x: Array32) -> Iterator[Array32]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ...losses import score_text
 from ..record import config_of
 from . import panels, passages
 
@@ -40,13 +41,21 @@ def write_report(record: Mapping[str, Any], path: Path) -> Path:
     return write_text(path, text)
 
 
+def _data_of(config: Mapping[str, Any]) -> str:
+    """Return what the run's data are called."""
+    return str(config["data"].get("path") or config["data"]["name"])
+
+
 def _subtitle(record: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     versions = record["versions"]
     klu = {True: " with KLU", False: " without KLU"}[bool(versions["klu"])]
+    if versions.get("devices") == "compiled":
+        klu += " and compiled devices"
     if versions["ngspice"] == "not used":
         klu = ""
     return html.escape(
-        f"{record['network']} on {config['images']['name']}, {config['device']['levels']} levels of"
+        f"{record['network']} on {_data_of(config)},"
+        f" {config['device']['levels']} levels of"
         f" {record['device']['name']}, tiles of {config['tile']['rows']}×{config['tile']['cols']};"
         f" seed {config['seed']};"
         f" memtwin {versions['memtwin']}, ngspice {versions['ngspice']}{klu}; everything on this page is simulated"
@@ -54,12 +63,18 @@ def _subtitle(record: Mapping[str, Any], config: Mapping[str, Any]) -> str:
 
 
 def _headline(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    images = summary["spice_images"]
+    images, regression = summary["spice_images"], "score" in summary
     return [
-        (f"{100 * summary['memristor_accuracy']:.2f} %", "memristor twin, all test images"),
-        (f"{100 * summary['float_accuracy']:.2f} %", "float network, trained the same way"),
         (
-            f"{100 * summary['spice_accuracy']:.1f} %",
+            score_text(summary["memristor_accuracy"], regression=regression),
+            "memristor twin, all test images",
+        ),
+        (
+            score_text(summary["float_accuracy"], regression=regression),
+            "float network, trained the same way",
+        ),
+        (
+            score_text(summary["spice_accuracy"], regression=regression, digits=1),
             f"{images} images read in {summary['validation_engine']}",
         ),
         (
@@ -157,7 +172,7 @@ def write_picture(record: Mapping[str, Any], path: Path) -> Path:
         else (panels.levels, "programmable levels"),
         (
             panels.accuracy,
-            f"{record['network']} on {config_of(record)['images']['name']}",
+            f"{record['network']} on {_data_of(config_of(record))}",
         ),
         (panels.writes, "device writes"),
     )

@@ -47,9 +47,12 @@ def accuracy(axes: "Axes", record: Mapping[str, Any]) -> str:
         epochs["test_accuracy"],
         spice_accuracy=summary["spice_accuracy"],
         spice_images=summary["spice_images"],
+        spice_interval=(summary["spice_accuracy_low"], summary["spice_accuracy_high"]),
+        regression="score" in summary,
     )
     return (
-        "Test accuracy after every epoch; the memristor twin is read through the engine"
+        f"{'R²' if 'score' in summary else 'Test accuracy'} after every epoch; the memristor twin is"
+        " read through the engine"
         f" {summary['training_engine']}{_after(summary)}."
     )
 

@@ -46,13 +46,36 @@ def device(record: Mapping[str, Any]) -> str:
 
 
 def ledger(record: Mapping[str, Any]) -> str:
-    """Set what writing cost against the basic closed loop."""
+    """Set what writing cost against the closed loops."""
+    from ...trainer.closed_loop import BASELINES
+
+    baselines = [name for name in BASELINES if f"{name}_writes" in record["epochs"]]
+    text = (
+        f"Pulses, energies and times: {record['write_cost']['source']}. The closed loops bring devices to new,"
+        " continuous targets after every batch; writes of every device are exact, the rest is scaled up from"
+        " sampled batches of this training. A level step touches one device of a pair, so that the share removed"
+        " is smaller per weight than per device; it is smaller still against a closed loop that leaves alone"
+        " what has no gradient in a batch."
+    )
+    ratio = record["summary"].get("step_over_gentlest_energy")
+    if ratio is not None:
+        text += (
+            f" A level step of this device takes {ratio:.3g} times the energy of the gentlest move of a closed"
+            " loop: energy is saved where levels are stepped less often than targets move by more than that."
+        )
+    tables = "".join(_against(record["epochs"], name, BASELINES[name]) for name in baselines)
+    return f"{tables}{_paragraph(text, soft=True)}"
+
+
+def _against(epochs: Mapping[str, Any], baseline: str, writes: str) -> str:
     from ...twin.cost import removed_percent
     from ..record import counted
 
     rows = []
     for name, label in LEDGER:
-        done, basic = counted(record["epochs"], name)
+        if baseline != "closed_loop" and name not in epochs:
+            continue
+        done, basic = counted(epochs, name, baseline)
         cells = [f"<td>{label}</td>"]
         for mine, theirs in ((done[0], basic[0]), (done.sum(), basic.sum())):
             removed = f"{removed_percent(mine, theirs):.3f} %" if theirs else "–"
@@ -64,13 +87,7 @@ def ledger(record: Mapping[str, Any]) -> str:
         '<tr><th></th><th class="n">epoch 1</th><th class="n">closed loop</th><th class="n">removed</th>'
         '<th class="n">all epochs</th><th class="n">closed loop</th><th class="n">removed</th></tr>'
     )
-    text = (
-        f"Pulses, energies and times: {record['write_cost']['source']}. The basic closed loop writes every device"
-        " after every batch; its writes are exact, the rest of it is scaled up from sampled batches of this training."
-        " A level step touches one device of a pair, so that the share removed is smaller per weight than per device;"
-        " it is smaller still against a closed loop that leaves alone what has no gradient in a batch."
-    )
-    return f"<table>{head}{''.join(rows)}</table>{_paragraph(text, soft=True)}"
+    return f"<p>Against a closed loop ({writes}):</p><table>{head}{''.join(rows)}</table>"
 
 
 def audits(record: Mapping[str, Any], config: Mapping[str, Any]) -> str:
@@ -128,6 +145,17 @@ def wear(record: Mapping[str, Any]) -> str:
 def validation(record: Mapping[str, Any]) -> str:
     """Set the validating engine beside the one that training ended with, image by image."""
     part, summary = record["validation"], record["summary"]
+    if "score" in summary:
+        from ...trainer.validate import AGREED
+
+        return _paragraph(
+            f"{summary['spice_images']} test samples were read through every tile of every layer in"
+            f" {part['engine']}: R² {summary['spice_accuracy']:.4f} (95 % confidence interval"
+            f" {summary['spice_accuracy_low']:.4f} to {summary['spice_accuracy_high']:.4f}); through the"
+            f" engine {part['reference_engine']}, with the same conductances:"
+            f" {summary['surrogate_accuracy_same_images']:.4f}. They agree on {summary['agreement']} of"
+            f" {summary['spice_images']} predictions, to {AGREED:g} of the targets' deviation."
+        )
     said, reference = part["outputs"].argmax(axis=1), part["reference"].argmax(axis=1)
     text = (
         f"{summary['spice_images']} test images were read through every tile of every layer in {part['engine']}:"

@@ -1,0 +1,280 @@
+"""How few weights an update may write: rules and their options on MNIST, against float training.
+
+    python benchmarks/writes.py --seeds 3               # all of it: hours on one core
+    python benchmarks/writes.py budgeted "budgeted L=4" # some of it
+    python benchmarks/writes.py accumulation            # k = 1, 2, 4, 8, the learning rate scaled
+    python benchmarks/writes.py devices --epochs 1      # energy and time against three closed loops
+
+784-128-10 (or LeNet) in tiles of 64x64 of linear devices without wires (the engine ideal), 1 %
+programming error, 0.5 % read noise, batches of 100, rate 0.1 with momentum 0.9, x 0.8 per epoch.
+*Weights changed* are shares of all weights per batch; *batches to float* is when the memristor twin
+first classifies the test set to within half a point of what float training ends with, looked at
+every 100 batches. One process; rows are means over the seeds.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import numpy as np
+from table import Row, add_options, publish
+
+from memtwin.data.errors import MemtwinError
+from memtwin.devices.pulses.costs import step_over_gentlest
+from memtwin.devices.pulses.nominal import nominal_pricing
+from memtwin.devices.pulses.pricing import LevelPricing
+from memtwin.training.runs.build import write_costs
+from memtwin.training.runs.config import load_config
+from memtwin.training.runs.setup import Setup, set_up
+from memtwin.training.seeds import generator
+from memtwin.training.trainer.closed_loop import BASELINES
+from memtwin.training.trainer.loop import train_float
+from memtwin.training.trainer.results import EpochRecord
+from memtwin.training.trainer.trainer import Trainer
+from memtwin.training.twin.evaluation import evaluate
+
+LOOK = 100
+"""Batches between looks at the test set."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One rule with its options, as changes of a preset."""
+
+    changes: tuple[str, ...] = ()
+    preset: str = "mlp"
+    bars: bool = False
+    """Whether it is held to the marks of few writes."""
+
+    def setup(self, seed: int, epochs: int) -> Setup:
+        """Return what a training starts from."""
+        settings = (
+            f"seed={seed}",
+            f"training.epochs={epochs}",
+            "training.engine=ideal",
+            "device.linear=true",
+            "audit.every=0",
+            *([f"device.name='{device_file(self.device)}'"] if self.device else []),
+        )
+        return set_up(load_config(self.preset, (*self.changes, *settings)), surrogate=False)
+
+    @property
+    def device(self) -> str | None:
+        """The device of ``DEVICES`` whose writes are priced, if any."""
+        return next((name for name in DEVICES if f"device.name='{name}'" in self.changes), None)
+
+
+def ruled(
+    rule: str, *changes: str, preset: str = "mlp", bars: bool = False, **options: Any
+) -> Case:
+    """Return the case of a rule with ``options`` of its own."""
+    own = tuple(f"training.rule_options.{key}={value}" for key, value in options.items())
+    return Case((f"training.rule='{rule}'", *changes, *own), preset, bars)
+
+
+FOUR = ("device.levels=4", "mapping.clip=5.0")
+FEW = {"reach": 0.7}
+"""Options of the budgeted rule for four levels, whose steps are three times as large."""
+
+ABLATION = {
+    "siamese": ruled("siamese"),
+    "siamese h=0.5": ruled("siamese", "training.hysteresis=0.5"),
+    "siamese h=1": ruled("siamese", "training.hysteresis=1.0"),
+    "eapu 10": ruled("eapu", ratio=10.0),
+    "eapu 30": ruled("eapu", ratio=30.0),
+    "budget alone": ruled("budgeted", reach=1e5, fade=0.0),
+    "budgeted, not fading": ruled("budgeted", fade=0.0),
+    "budgeted, reach 1": ruled("budgeted", reach=1.0),
+    "budgeted, reach 4": ruled("budgeted", reach=4.0),
+    "budgeted h=0.5": ruled("budgeted", "training.hysteresis=0.5"),
+    "budgeted": ruled("budgeted", bars=True),
+    "siamese L=4": ruled("siamese", *FOUR),
+    "siamese L=4 h=0.25": ruled("siamese", *FOUR, "training.hysteresis=0.25"),
+    "budgeted L=4": ruled("budgeted", *FOUR, bars=True, **FEW),
+    "siamese cnn": ruled("siamese", preset="cnn"),
+    "budgeted cnn": ruled("budgeted", preset="cnn", bars=True),
+}
+ACCUMULATION = {
+    f"accumulate {k}": ruled(
+        "siamese", f"training.accumulate={k}", f"training.learning_rate={0.1 * k:g}"
+    )
+    for k in (1, 2, 4, 8)
+}
+DEVICES: dict[str, float | None] = {
+    "nbsto_32um": None,
+    "stanford_hfox": 1.5,
+    "vteam_asic2": 1.5,
+}
+"""Devices of the library, and the voltages of either sign up to which they are written, where their
+file does not say which they were fitted on; those are assumed."""
+
+
+@cache
+def device_file(name: str) -> str:
+    """Return the device's name, or the path of its file with the voltages that are assumed."""
+    limit = DEVICES[name]
+    if limit is None:
+        return name
+    text = files("memtwin.devices.library").joinpath(f"{name}.toml").read_text(encoding="utf-8")
+    path = Path(mkdtemp(prefix="memtwin-writes-")) / f"{name}.toml"
+    path.write_text(f"{text}\nv_min = {-limit}\nv_max = {limit}\n", encoding="utf-8")
+    return str(path)
+
+
+PRICED = {
+    f"{rule} on {device}": ruled(rule, f"device.name='{device}'")
+    for device in DEVICES
+    for rule in ("siamese", "budgeted")
+}
+CASES = ABLATION | ACCUMULATION | PRICED
+
+
+@cache
+def float_accuracy(preset: str, seed: int, epochs: int) -> float:
+    """Return what float training of the preset as it is ends with [%]."""
+    setup = Case(preset=preset).setup(seed, epochs)
+    accuracy, _ = train_float(setup.network, setup.images, setup.config.training, seed=seed)
+    return 100 * accuracy[-1]
+
+
+@cache
+def priced(device: str) -> LevelPricing:
+    """Return what writes of a device cost; its table is one for all seeds."""
+    setup = PRICED[f"siamese on {device}"].setup(0, 1)
+    return write_costs(setup.config, setup.levels)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one training found."""
+
+    records: tuple[EpochRecord, ...]
+    share: tuple[float, ...]
+    """Weights changed per batch, epoch by epoch [%]."""
+    accuracy: float
+    """In the end [%]."""
+    above: float
+    """Of float training [points]."""
+    reached: float
+    """Batches until half a point below float; nan where it never was."""
+
+
+def train(case: Case, seed: int, epochs: int) -> Outcome:
+    """Train one case, looking at the test set on the way."""
+    goal = float_accuracy(case.preset, seed, epochs)
+    setup = case.setup(seed, epochs)
+    config = setup.config
+    costs: Any = nominal_pricing(config.device.levels)
+    if case.device:
+        costs = priced(case.device)
+    trainer = Trainer(setup.twin(), setup.images, config.training, costs, seed=seed)
+    batches = -(-len(setup.images.x_train) // config.training.batch)
+    weights = sum(update.codes.size for update in trainer.updates)
+    reached, noise = np.nan, generator(seed, "testing", epochs + 1)
+
+    def look(done: int, _: int) -> None:
+        nonlocal reached
+        if done % LOOK == 0 and np.isnan(reached):
+            x, y = setup.images.x_test, setup.images.y_test
+            if 100 * evaluate(trainer.twin, x, y, noise) >= goal - 0.5:
+                reached = float(len(trainer.records) * batches + done)
+
+    for _ in range(epochs):
+        trainer.run_epoch(look)
+    last = 100 * trainer.records[-1].test_accuracy
+    share = tuple(100 * each.cost.weights / (weights * batches) for each in trainer.records)
+    return Outcome(tuple(trainer.records), share, last, last - goal, reached)
+
+
+def figures(name: str, seeds: int, epochs: int) -> Iterator[Row]:
+    """Yield the figures of one case, means over the seeds."""
+    case = CASES[name]
+    try:
+        runs = [train(case, seed, epochs) for seed in range(seeds)]
+    except MemtwinError as error:
+        yield Row(f"{name}: accuracy", np.nan, "%", "", None, str(error))
+        return
+    held = case.bars and epochs >= 10
+
+    def row(
+        what: str,
+        value: float,
+        unit: str,
+        least: float | None = None,
+        most: float | None = None,
+        note: str = "",
+    ) -> Row:
+        if not held or (least is None and most is None):
+            return Row(f"{name}: {what}", value, unit, "", None, note)
+        if most is not None:
+            return Row(f"{name}: {what}", value, unit, f"<= {most:g}", bool(value <= most), note)
+        return Row(
+            f"{name}: {what}", value, unit, f">= {least:g}", bool(value >= (least or 0.0)), note
+        )
+
+    first, whole = ([np.mean(run.share[:count]) for run in runs] for count in (1, None))
+    yield row("weights changed, epoch 1", float(np.mean(first)), "%", most=0.1)
+    yield row("weights changed, all epochs", float(np.mean(whole)), "%", most=0.02)
+    last = np.array([run.accuracy for run in runs])
+    note = f"± {last.std(ddof=1):.2f}" if seeds > 1 else "one seed"
+    yield row("accuracy", float(last.mean()), "%", note=note)
+    yield row("above float", float(np.mean([run.above for run in runs])), "points", least=-0.2)
+    yield row("batches to float - 0.5", float(np.mean([run.reached for run in runs])), "")
+    if name in PRICED:
+        yield from savings(name, runs)
+
+
+def savings(name: str, runs: list[Outcome]) -> Iterator[Row]:
+    """Yield what the first epoch saves against every baseline [%]."""
+    for baseline, writes in BASELINES.items():
+        for key in ("writes", "energy", "time", "row_time"):
+            saved = [
+                run.records[0].cost.removed(run.records[0].baselines()[baseline])[key]
+                for run in runs
+            ]
+            yield Row(f"{name}: {key} saved, {writes}", float(np.mean(saved)), "%", "", None)
+
+
+def ratios() -> Iterator[Row]:
+    """Yield what a step takes over the gentlest move, device by device."""
+    for device in DEVICES:
+        ratio = step_over_gentlest(priced(device))
+        yield Row(f"{device}: energy of a step / of the gentlest move", ratio, "x", "", None)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    groups = {"ablation": ABLATION, "accumulation": ACCUMULATION, "devices": PRICED}
+    names = [*CASES, *groups]
+    parser.add_argument("cases", nargs="*", help=f"of {', '.join(names)}; default: all")
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--epochs", type=int, default=10)
+    add_options(parser)
+    arguments = parser.parse_args()
+    wanted = arguments.cases or list(groups)
+    unknown = [name for name in wanted if name not in names]
+    if unknown:
+        parser.error(f"there is no case {unknown[0]!r}; choose from {', '.join(names)}")
+
+    def rows() -> Iterator[Row]:
+        for name in wanted:
+            if name == "devices":
+                yield from ratios()
+            for case in groups.get(name, [name]):
+                yield from figures(case, arguments.seeds, arguments.epochs)
+
+    return publish(rows(), "writes", arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

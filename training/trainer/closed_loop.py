@@ -1,0 +1,93 @@
+"""What write-verify of continuous targets would have cost instead: the baselines of a training.
+
+All of them bring devices to the float weights' new values after every batch, with the same
+controller, pulses and tolerance. They differ in which devices they leave alone:
+
+- ``closed_loop`` writes every device of every pair: the basic closed loop;
+- ``closed_loop_not_resting`` leaves alone the partner that rests at the lowest level before and
+  after the update, to which a pair asks nothing;
+- ``closed_loop_moved`` writes only devices whose target moved: the most sparing of the three that
+  needs no read to know what to write.
+"""
+
+__all__ = ["BASELINES", "ClosedLoops", "closed_loops"]
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...data.types import Array32
+from ..rules.quantise import pair
+from ..rules.rule import Writes
+from ..twin.cost import Cost
+from ..twin.ledger import Ledger
+from ..twin.twin import MemristorTwin
+
+BASELINES = {
+    "closed_loop": "every device",
+    "closed_loop_not_resting": "not the resting partner",
+    "closed_loop_moved": "only devices whose target moved",
+}
+"""What each baseline writes, by the name that records and summaries have for it."""
+
+
+@dataclass(frozen=True)
+class ClosedLoops:
+    """Costs of the baselines; two of them add."""
+
+    every: Cost = field(default_factory=Cost)
+    not_resting: Cost = field(default_factory=Cost)
+    moved: Cost = field(default_factory=Cost)
+
+    def __add__(self, other: "ClosedLoops") -> "ClosedLoops":
+        mine, theirs = vars(self), vars(other)
+        return ClosedLoops(**{name: mine[name] + theirs[name] for name in mine})
+
+    def times(self, factor: float) -> "ClosedLoops":
+        """Return ``factor`` times these costs."""
+        return ClosedLoops(**{name: cost.times(factor) for name, cost in vars(self).items()})
+
+
+def closed_loops(
+    twin: MemristorTwin,
+    ledger: Ledger,
+    before: Sequence[Array32],
+    after: Sequence[Array32],
+    rng: np.random.Generator,
+    *,
+    spare_failed: bool = True,
+) -> ClosedLoops:
+    """Return what it would cost to bring the devices from float weights ``before`` to ``after``, a
+    matrix each.
+
+    Each device starts where its last write left it: at the old target, give or take the programming
+    error. A controller that spares failed devices asks for what they reach.
+    """
+    total = ClosedLoops()
+    for k, (matrix, old, new) in enumerate(zip(twin.matrices, before, after, strict=True)):
+        devices, rows = matrix.devices, matrix.placement.rows
+        scale = np.float32(devices.top / matrix.clip)
+        aims = [np.stack(pair(w[:rows].ravel() * scale), axis=-1).ravel() for w in (old, new)]
+        start = aims[0] + devices.programming_error(aims[0], rng)
+        np.clip(start, 0.0, twin.levels - 1, out=start)
+        levels = [devices.quantiser.code(steps) for steps in (start, *aims)]
+        if spare_failed:
+            levels = [devices.attainable(matrix.placement.places, level) for level in levels]
+        start, aimed, target = levels
+        chosen = (
+            np.ones(target.size, bool),
+            (aimed > 0.0) | (target > 0.0),
+            aimed != target,
+        )
+        total = total + ClosedLoops(
+            *(ledger.estimate(k, _writes(mask, start, target)) for mask in chosen)
+        )
+    return total
+
+
+def _writes(chosen: NDArray[np.bool_], start: Array32, target: Array32) -> Writes:
+    device = np.flatnonzero(chosen)
+    weights = int(np.count_nonzero(chosen.reshape(-1, 2).any(axis=1)))
+    return Writes(device, start[device], target[device], weights)
