@@ -25,7 +25,8 @@ from numpy.typing import ArrayLike
 from ...data.errors import InputError, NonConvergence
 from ...data.types import Array
 from ..array.tile import Tile
-from ..surrogate.closure import Closure, Expansion, operate, read_and_slopes
+from ..surrogate.closure import Closure, operate, read_and_slopes
+from ..surrogate.expansion import Expansion
 from .cell_law import Law, evaluate
 from .chord import Response
 from .ladder import Field, Lines, row_solve

@@ -191,6 +191,8 @@ def _derivative(row: Mapping[int, Any], by: str) -> Mapping[int, Any]:
 def _below(row: Mapping[int, Any], u: Any, by: str) -> Any:
     """Return what the kink adds, or a derivative of it."""
     lower = 0.5 * (u - abs(u))
+    if not (lower < 0.0).any():
+        return 0.0 * lower
     if not by:
         return _powers(row, lower)
     row = _derivative(row, by)

@@ -57,11 +57,15 @@ def _transfer(tile: Tile, g: Array) -> Array:
     inverses, sources = [], []
     for j in range(n - 1, -1, -1):
         xj, yj, gj = x[:, :, j], y[:, :, j], g[:, :, j]
-        line = np.tril(yj[:, :, None] * xj[:, None, :])
-        line += np.tril(line, -1).swapaxes(-1, -2)
-        admittance = admittance - gj[:, :, None] * line * gj[:, None, :] + gj[:, :, None] * eye
+        # x rises along a line and y falls, so the wanted element of each is the smaller one.
+        line = np.minimum(xj[:, :, None], xj[:, None, :])
+        line *= np.minimum(yj[:, :, None], yj[:, None, :])
+        line *= -gj[:, :, None] * gj[:, None, :]
+        admittance = admittance + line
+        admittance[:, range(m), range(m)] += gj
         segment = wires.left if j == 0 else wires.row[:, j - 1]
-        inverse = np.linalg.inv(admittance + np.diag(segment)) * segment
+        admittance[:, range(m), range(m)] += segment
+        inverse = np.linalg.inv(admittance) * segment
         inverses.append(inverse)
         sources.append(source)
         admittance = segment[:, None] * (eye - inverse)

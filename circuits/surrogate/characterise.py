@@ -26,6 +26,7 @@ from ..ngspice import netlist
 from ..ngspice.engine import Spice
 from ..ngspice.installed import features
 from ..ngspice.pool import MEMORY
+from ..osdi.choice import Devices
 from .cell_deck import sweep_in_ngspice
 from .patterns import pattern
 from .patterns import vectors as row_voltages
@@ -115,6 +116,7 @@ def characterise(
     seed: int = 0,
     workers: int | None = None,
     memory: float = MEMORY,
+    devices: Devices = "auto",
     progress: Progress | None = None,
 ) -> Characterisation:
     """Sweep single cells and read some vectors of whole tiles in ngspice.
@@ -132,6 +134,8 @@ def characterise(
         ngspice processes, by default one per core.
     memory
         Memory that each of them may take [byte].
+    devices
+        How nonlinear devices stand in the decks, see :class:`~.ngspice.engine.Spice`.
     progress
         Called after every pattern.
 
@@ -149,7 +153,10 @@ def characterise(
     total = 1 + len(FITTED) + len(HELD_OUT)
     full = tile.cell.v_read
     ends = (-full, full) if bipolar else (-0.2 * full, full)
-    sweep, deck = sweep_in_ngspice(tile.cell, _between(levels), (min(ends), max(ends)))
+    spice = Spice(tile, workers=workers, memory=memory, devices=devices)
+    sweep, deck = sweep_in_ngspice(
+        tile.cell, _between(levels), (min(ends), max(ends)), compiled=spice.compiled
+    )
     decks = {"cells": deck}
     if progress is not None:
         progress(1, total)
@@ -159,19 +166,19 @@ def characterise(
         g = np.stack([pattern(family, tile.shape, levels.g, rng) for family in families])
         many = -(-count // len(families))
         v = np.stack([row_voltages(many, tile.rows, full, rng, bipolar=bipolar) for _ in families])
-        array = Spice(tile, workers=workers, memory=memory).program(g)
-        i = array.read(v, progress=_shifted(progress, done, total))
+        i = spice.program(g).read(v, progress=_shifted(progress, done, total))
         groups.append(tuple(map(Vectors, families, g, v, i)))
         for one in groups[-1]:
-            decks[f"tile{done}"] = netlist.build(tile, one.g, one.v).text
+            decks[f"tile{done}"] = spice.deck(one.g, one.v).text
             done += 1
     found = features()
     meta = {
         "seed": seed,
         "bipolar": bipolar,
-        "options": netlist.OPTIONS,
+        "options": netlist.tolerances(spice.compiled),
         "ngspice": found.version,
         "klu": found.klu,
+        "devices": spice.devices,
         "seconds": time.perf_counter() - began,
     }
     return Characterisation(tile, levels.g, sweep, groups[0], groups[1], meta, decks)

@@ -29,120 +29,24 @@ Voltages here are counted in units of the full swing and currents in siemens tim
 
 __all__ = [
     "Closure",
-    "Expansion",
     "Operating",
     "Stack",
     "apply",
     "close",
-    "expansion_for",
     "operate",
-    "other_side",
     "read_and_slopes",
 ]
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from ...data.errors import InputError
 from ...data.types import Array
-from ..lines.cell_law import KINK, ROUNDING, Law, Terms, beyond, evaluate
+from ..lines.cell_law import KINK, Terms, beyond, evaluate
 from ..lines.ladder import Field, Lines, Profiles, column_solve, line_profiles, row_solve
-
-OTHER_SIDE = 0.2
-"""Share of the swing beyond 0 V that counts as one side still: idle rows see a little of it."""
+from .expansion import Expansion
+from .updates import Workings
 
 TINY = 1e-15
 """Conductance [S] that keeps columns without devices from dividing by zero."""
-
-
-@dataclass(frozen=True)
-class Expansion:
-    """Where the nonlinear part is collocated, and on which powers of the row voltage."""
-
-    nodes: tuple[float, ...] = (0.4, 0.75, 1.0)
-    """Row voltages, as shares of the full swing, that the powers run through."""
-    value: tuple[int, ...] = (1, 3, 5)
-    """Powers for the nonlinear current."""
-    slope: tuple[int, ...] = (0, 2)
-    """Powers for its derivative by the column current."""
-    bend: tuple[int, ...] = (1,)
-    """Powers for half its second derivative."""
-    load: float = 0.5
-    """Column current of the expansion, as a share of that at full swing on all rows."""
-    multipliers: tuple[float, ...] = ()
-    """Factors on the coefficients of ``value``, ``slope`` and ``bend`` in turn, from a fit to tile
-    vectors; 1 where left out.
-    """
-
-    def __post_init__(self) -> None:
-        if len(self.nodes) < max(len(self.value), len(self.slope), len(self.bend)):
-            raise InputError(
-                f"an expansion on {len(self.value)} powers needs as many nodes, got {self.nodes}"
-            )
-
-    @classmethod
-    def unipolar(cls) -> "Expansion":
-        """Row voltages between 0 and the full swing."""
-        return cls()
-
-    @classmethod
-    def odd(cls) -> "Expansion":
-        """Row voltages of both signs on devices whose current is odd in their voltage."""
-        return cls(load=0.0)
-
-    @classmethod
-    def bipolar(cls) -> "Expansion":
-        """Row voltages of both signs on devices that conduct differently in both directions."""
-        return cls(
-            nodes=(-1.0, -0.7, -0.3, 0.3, 0.7, 1.0),
-            value=(1, 2, 3, 4, 5),
-            slope=(0, 1, 2, 3),
-            bend=(0, 1),
-            load=0.0,
-        )
-
-    @property
-    def one_sided(self) -> bool:
-        """Whether it is made around column currents of one sign."""
-        return self.load != 0.0
-
-    @property
-    def terms(self) -> int:
-        """Number of coefficients that multipliers can act on."""
-        return len(self.value) + len(self.slope) + len(self.bend)
-
-    def weights(self) -> tuple[Array, Array, Array]:
-        """Return what turns values at the nodes into coefficients of ``value``, ``slope`` and
-        ``bend``, each (powers, nodes).
-        """
-        factors = np.ones(self.terms)
-        factors[: len(self.multipliers)] = self.multipliers
-        found, start = [], 0
-        for powers in (self.value, self.slope, self.bend):
-            table = np.array([[node**power for power in powers] for node in self.nodes])
-            inverse = np.linalg.pinv(table)
-            found.append(factors[start : start + len(powers), None] * inverse)
-            start += len(powers)
-        return found[0], found[1], found[2]
-
-
-def expansion_for(law: Law, rows: tuple[float, float] | None = None) -> Expansion:
-    """Return where to collocate for the symmetry of a device law and for row voltages of a range
-    [V], by default its own.
-    """
-    reach = OTHER_SIDE if rows is None else other_side(law)
-    if min(bound / law.v_full for bound in rows or law.v_range) >= -reach - ROUNDING:
-        return Expansion.unipolar()
-    return Expansion.odd() if law.odd else Expansion.bipolar()
-
-
-def other_side(law: Law) -> float:
-    """Return how far, as a share of the swing, row voltages may go to the other side of 0 V where
-    the closure is made for one side.
-    """
-    return 0.0 if KINK in law.powers else OTHER_SIDE
 
 
 class Operating(NamedTuple):
@@ -192,6 +96,8 @@ class Closure(NamedTuple):
     """What idle rows send per column current where devices have a kink, (tiles, rows, cols)."""
     reach: Any = None
     """Row voltage up to which a row counts as idle, by and by less, at ``I0``; (tiles, 1, 1)."""
+    workings: Workings | None = None
+    """What changed devices are taken in by."""
 
 
 def operate(lines: Lines, g: Field) -> Operating:
@@ -228,13 +134,15 @@ def close(
     """
     g, q, transfer = terms[0][1], point.q, point.t + residual
     rest = beyond(terms)
+    workings = Workings(g, *point.rows, point.p, q, point.beta, point.full)
     if not rest:
-        return Closure(Stack((transfer,), None), None, None, point.r, 0.0 * point.full)
+        matrices = Stack((transfer,), None)
+        return Closure(matrices, None, None, point.r, 0.0 * point.full, workings=workings)
     full, b_full = point.full, point.beta * point.full
     # By how much the column currents at full swing lower the voltage across every device.
     shift = b_full - row_solve(lines, point.rows, g * b_full)
     b = expansion.load * b_full
-    values, slopes, bends = [], [], []
+    values, slopes, bends, across = [], [], [], []
     drop: Any = 0.0
     last = 0.0
     for node in expansion.nodes:
@@ -246,6 +154,7 @@ def close(
         u = base - drop
         n = evaluate(rest, u, b) - g * drop
         # The same for a growth of all column currents in the proportions of full swing.
+        across.append(u)
         n_u, n_b = evaluate(rest, u, b, by="u"), evaluate(rest, u, b, by="b") * b_full
         extra = row_solve(lines, point.rows, n_b - n_u * shift)
         du = -shift - extra
@@ -253,7 +162,7 @@ def close(
         values.append(q * n)
         slopes.append(q * dn / full)
         bends.append(q * evaluate(rest, u, b, by="uu") * (du / full) ** 2)
-    idle, reach = None, None
+    idle, reach, sunk = None, None, None
     if KINK in rest and expansion.load:
         # The devices of idle rows sit below zero by what the columns lift them, out of the nodes'
         # sight, and there they follow the other branch: lines with its conductance say how far.
@@ -278,6 +187,7 @@ def close(
         expansion.load * full,
         idle,
         reach,
+        workings._replace(shift=shift, u=tuple(across), sunk=sunk),
     )
 
 
@@ -300,8 +210,13 @@ def apply(closure: Closure, expansion: Expansion, v: Any, xp: Any) -> Any:
         return first
     idle = _idleness(closure, v, first, xp)[0] @ closure.idle
     # Idle rows take from the currents that there are with them, so twice.
-    i = first + (turn + first * idle) @ closure.r
-    return first + (turn + i * idle) @ closure.r
+    i = first * idle
+    i += turn
+    i += first
+    i *= idle
+    i += turn
+    first += i @ closure.r
+    return first
 
 
 def read_and_slopes(

@@ -14,14 +14,13 @@ products of matrices. What keeps it honest:
 
 __all__ = ["Surrogate", "SurrogateArray", "SurrogateReport"]
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from ...data.errors import InputError, NonConvergence
 from ...data.types import Array
@@ -34,7 +33,7 @@ from ..lines.ladder import Lines
 from ..lines.small_signal import sense_of
 from ..lines.solver import LineArray, LineSolver
 from ..ngspice.allocator import keep_freed_memory
-from .closure import Expansion, expansion_for, other_side
+from .expansion import Expansion, expansion_for, other_side
 from .self_check import SurrogateReport, Watch
 from .tables import Adopted, Tables
 
@@ -61,6 +60,9 @@ class Surrogate:
     renew
         How far a tile's conductances may go, summed over all changes and relative to their sum,
         before that matrix is computed anew.
+    refresh
+        How far they may go before its matrices are worked out anew; until then changed devices are
+        taken into the matrices that are there, to first order. 0 works out every tile that changes.
     check
         Share of all vectors that go through the self-check.
     bar
@@ -85,7 +87,8 @@ class Surrogate:
         expansion: Expansion | None = None,
         residual: bool = True,
         renew: float = 0.25,
-        check: float = 0.002,
+        refresh: float = 0.05,
+        check: float = 0.0005,
         bar: float = 0.005,
         fallback: Choice = "nodal",
         xp: Any = np,
@@ -93,13 +96,20 @@ class Surrogate:
     ) -> None:
         if dtype not in ("float32", "float64"):
             raise InputError(f"surrogate: dtype must be float32 or float64, got {dtype!r}")
-        for name, value in (("renew", renew), ("check", check), ("bar", bar)):
+        for name, value in (
+            ("renew", renew),
+            ("refresh", refresh),
+            ("check", check),
+            ("bar", bar),
+        ):
             if not value >= 0.0:
                 raise InputError(f"surrogate: {name} must be 0 or more, got {value!r}")
         keep_freed_memory()
         self.tile, self.law, self.expansion = tile, law, expansion
-        self.residual, self.renew, self.check, self.bar = residual, renew, check, bar
+        self.residual, self.renew, self.refresh = residual, renew, refresh
+        self.check, self.bar = check, bar
         self.xp, self.array = xp, array or (lambda values: np.asarray(values, dtype))
+        self.single = dtype == "float32"
         self.sense = sense_of(tile)
         self.lines = Lines.of(self.sense.tile, self.array, xp)
         self.last_resort = LastResort("surrogate", tile, fallback)
@@ -153,7 +163,7 @@ class SurrogateArray(Programmed[Surrogate]):
         one again refreshes all of its tiles, once, and gives the same as before.
         """
         g = checked_conductances(self.tile, same_stack(self.g, g))
-        watch = copy.deepcopy(self._watch)
+        watch = self._watch.copy()
         return SurrogateArray(self.engine, g, watch, self._tables.moved(flat_stack(g), watch))
 
     @property
@@ -168,37 +178,43 @@ class SurrogateArray(Programmed[Surrogate]):
         adopted = self._tables.adopted
         return None if adopted is None else adopted.expansion
 
+    def _precision(self, v: ArrayLike) -> DTypeLike:
+        single = self.engine.single and getattr(v, "dtype", None) == np.float32
+        return np.float32 if single else float
+
     def _currents(self, v: Array) -> Array:
-        batch = flat_stack(v)
+        batch, alike = _once(v)
         watch, tables, sense = self._watch, self._tables, self.engine.sense
         watch.reads += 1
-        watch.vectors += batch.shape[0] * batch.shape[1]
+        watch.vectors += alike * batch.shape[0] * batch.shape[1]
         watch.solved[:] = np.nan
         beyond = tables.take_in(batch)
         strange = bool(beyond.any())
-        out = tables.read(np.where(beyond[..., None], 0.0, batch) if strange else batch)
+        out = tables.read(np.where(beyond[..., None], 0.0, batch) if strange else batch, alike)
+        batches = [vectors for vectors in batch for _ in range(alike)]
+        beyond = beyond.repeat(alike, 0)
         outside = tables.outside.copy()
         if not np.isfinite(out.sum()):
             outside |= ~np.isfinite(out).all((1, 2))
         if np.isfinite(sense.limit):
             outside |= np.abs(out).max((1, 2), initial=0.0) > sense.limit
         for k in np.flatnonzero(outside).tolist():
-            out[k] = self._solve(self._exact, k, batch[k], None)
+            out[k] = self._solve(self._exact, k, batches[k], None)
             watch.out_of_range += 1
         for k in np.flatnonzero(beyond.any(1) & ~outside).tolist() if strange else ():
-            out[k, beyond[k]] = self._solve(self._exact, k, batch[k, beyond[k]], None)
+            out[k, beyond[k]] = self._solve(self._exact, k, batches[k][beyond[k]], None)
             watch.out_of_range += 1
         for k in np.flatnonzero(watch.on_line & ~outside).tolist():
             within_reach = ~beyond[k]
             read = out[k, within_reach]
             if not read.size:
                 continue
-            solved = self._solve(self._by_law(), k, batch[k, within_reach], read)
+            solved = self._solve(self._by_law(), k, batches[k][within_reach], read)
             # With hysteresis, so that a tile at the bar doesn't change sides with every batch.
             watch.on_line[k] = self._judge(k, read, solved, out[k]) > 0.5 * self.engine.bar
             out[k, within_reach] = solved
         if self.engine.check and batch.size:
-            self._self_check(batch, out, outside, beyond)
+            self._self_check(batches, out, outside, beyond)
         return out.reshape((*v.shape[:-1], self.tile.cols))
 
     def gradients(self, v: ArrayLike, by_i: ArrayLike) -> tuple[Array, Array]:
@@ -255,20 +271,20 @@ class SurrogateArray(Programmed[Surrogate]):
 
     def _self_check(
         self,
-        batch: Array,
+        batches: list[Array],
         out: Array,
         outside: NDArray[np.bool_],
         beyond: NDArray[np.bool_],
     ) -> None:
         """Take some vectors of some tiles, in turn, further by line sweeps."""
         watch = self._watch
-        for k, pick in watch.turns(self.engine.check, batch.shape[1]):
+        for k, pick in watch.turns(self.engine.check, out.shape[1]):
             pick = pick[~beyond[k, pick]]
             if outside[k] or watch.on_line[k] or not len(pick):
                 continue
             tiles = self._by_law()
             try:
-                solved = tiles.solve(k, batch[k, pick], start=out[k, pick])
+                solved = tiles.solve(k, batches[k][pick], start=out[k, pick])
                 over = self._judge(k, out[k, pick], solved, out[k]) > self.engine.bar
             except NonConvergence:
                 over = True
@@ -276,7 +292,7 @@ class SurrogateArray(Programmed[Surrogate]):
             if over:
                 watch.on_line[k] = True
                 here = ~beyond[k]
-                out[k, here] = self._solve(tiles, k, batch[k, here], out[k, here])
+                out[k, here] = self._solve(tiles, k, batches[k][here], out[k, here])
 
     def _judge(self, k: int, read: Array, solved: Array, whole: Array) -> float:
         assert self.law is not None
@@ -287,3 +303,14 @@ class SurrogateArray(Programmed[Surrogate]):
             largest=float(np.abs(whole).max()),
             full=float(flat_stack(self.g)[k].sum(axis=0).max()) * abs(self.law.v_full),
         )
+
+
+def _once(v: Array) -> tuple[Array, int]:
+    """Return voltages, (..., batch, rows), as (groups, batch, rows), and how many neighbouring tiles
+    each of those serves: tiles side by side are given the same ones by broadcasting.
+    """
+    alike = 1
+    while v.ndim > 2 and v.size and v.strides[-3] == 0:
+        alike *= v.shape[-3]
+        v = v[..., 0, :, :]
+    return flat_stack(v), alike

@@ -27,8 +27,8 @@ from ..lines.cell_law import Law
 from ..lines.cell_law_fit import fit_law
 from ..lines.solver import LineSolver
 from .characterise import Characterisation, Vectors
-from .closure import expansion_for
 from .engine import Surrogate
+from .expansion import expansion_for
 
 KIND, FORMAT = "surrogate", 2
 

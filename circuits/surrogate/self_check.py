@@ -4,7 +4,7 @@ line solver stands in.
 
 __all__ = ["SurrogateReport", "Watch"]
 
-from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from ...data.types import Array
 
 CHECKED = 16
-"""Vectors of one tile that a self-check takes at most, where there are other tiles to take."""
+"""Vectors that a self-check takes of a tile, or more where all tiles have their turn at once. A read
+that is due fewer leaves them to the next ones.
+"""
 
 FAINT = 0.1
 """Errors are relative to a tile's largest current, or to this share of what its fullest column
@@ -47,6 +49,8 @@ class SurrogateReport:
     """Reads of single tiles that the fallback engine took."""
     refreshed: int
     """Refreshes of single tiles."""
+    updated: int
+    """Updates of single tiles by a few changed devices."""
     renewed: int
     """Exact linear solves of single tiles."""
 
@@ -64,29 +68,34 @@ class Watch:
         self.on_line = np.zeros(tiles, bool)
         """Tiles whose estimate exceeded the bar."""
         self.reads = self.vectors = self.checked = 0
-        self.out_of_range = self.by_fallback = self.refreshed = self.renewed = 0
-        self._next = 0
+        self.out_of_range = self.by_fallback = self.refreshed = self.updated = self.renewed = 0
+        self._next, self._due, self._fresh = 0, 0.0, 1
+
+    def copy(self) -> "Watch":
+        """Return one that goes on from here on its own."""
+        after = copy(self)
+        for name in ("closure", "solved", "on_line"):
+            setattr(after, name, getattr(self, name).copy())
+        return after
 
     @property
     def estimate(self) -> Array:
         """Estimated error of every tile as it was read last, relative to its full scale."""
         return np.where(np.isnan(self.solved), self.closure, self.solved)
 
-    def restart(self) -> None:
-        """Begin the round anew, with all tiles trusted."""
-        self.on_line[:] = False
-        self._next = 0
-
-    def turns(self, share: float, vectors: int) -> Iterator[tuple[int, NDArray[np.intp]]]:
-        """Yield tiles, in turn, and which of their vectors to check, until ``share`` of all of a
-        batch of ``vectors`` per tile is reached.
+    def turns(self, share: float, vectors: int) -> list[tuple[int, NDArray[np.intp]]]:
+        """Return tiles, in turn, and which of their vectors to check now, so that of all batches of
+        ``vectors`` per tile a ``share`` is checked: some of the first one, then as they are due.
         """
-        tiles = len(self.closure)
-        budget = max(1, round(share * tiles * vectors))
-        each = min(vectors, budget, max(CHECKED, budget // tiles))
-        for _ in range(max(1, budget // each)):
+        tiles, chosen = len(self.closure), []
+        self._due += share * tiles * vectors
+        each = min(vectors, max(CHECKED, int(self._due) // tiles))
+        turns = max(int(self._due) // each, self._fresh)
+        self._due, self._fresh = self._due - turns * each, 0
+        for _ in range(turns):
             tile, self._next = self._next % tiles, self._next + 1
-            yield tile, (self._next + np.arange(each) * (vectors // each)) % vectors
+            chosen.append((tile, (self._next + np.arange(each) * (vectors // each)) % vectors))
+        return chosen
 
     def judge(self, tile: int, read: Array, solved: Array, *, largest: float, full: float) -> float:
         """Return, and keep, the estimated error of a tile from currents read and solved.
@@ -113,5 +122,6 @@ class Watch:
             out_of_range=self.out_of_range,
             by_fallback=self.by_fallback,
             refreshed=self.refreshed,
+            updated=self.updated,
             renewed=self.renewed,
         )

@@ -1,5 +1,6 @@
 """The matrices by which a surrogate reads a stack of tiles: worked out when they are asked for, and
-only for tiles whose conductances changed.
+only for tiles whose conductances changed: a few changed devices are taken into the matrices that are
+there (:mod:`.updates`), and once they add up, a tile's matrices are worked out anew.
 """
 
 __all__ = ["Adopted", "Tables"]
@@ -20,16 +21,24 @@ from ..lines.cell_law import ROUNDING, Law, within
 from ..lines.cell_law_fit import law_over
 from ..lines.solver import LineSolver
 from ..lines.transfer import transfer
-from .closure import Closure, Expansion, apply, close, operate, other_side
+from .closure import Closure, apply, close, operate
+from .expansion import Expansion, other_side
 from .self_check import Watch
+from .updates import Changed, update
 
 if TYPE_CHECKING:
     from .engine import Surrogate
 
-REFRESHED, READ, VECTORS = 13, 4, 1000
-"""Tiles refreshed and read at a time, and vectors of each: few enough to stay in the cache, enough
-to hide the cost of a call, and not a power of two, which makes transposed copies collide there.
+REFRESHED, READ = 13, 4
+"""Tiles refreshed and read at a time: few enough to stay in the cache, enough to hide the cost of a
+call.
 """
+
+ELEMENTS, SHORT = 60_000, 50
+"""Numbers of an array that is read at a time, and least number of vectors."""
+
+LONGEST = 64
+"""Steps of a history that is not looked through for what tiles worked out anew leave of it."""
 
 Tiles: TypeAlias = NDArray[np.intp]
 """Which tiles of the stack."""
@@ -67,6 +76,15 @@ class Tables:
         self.outside = np.zeros(len(g), bool)
         """Tiles whose conductances the law doesn't cover."""
         self._closure: Closure | None = None
+        self._parts: Any = None
+        """Views of a closure, the closure itself, and for how many tiles side by side they are."""
+        self._history: tuple[Changed, ...] = ()
+        """What was taken in, in order."""
+        self._longest = LONGEST
+        self._since = np.zeros(len(g), int)
+        """How many of those there were when each tile was worked out last."""
+        self._drift = np.zeros(len(g))
+        """How far each has gone since."""
         self._residual = engine.array(np.zeros(g.shape))
         self._age = np.full(len(g), np.inf)
         self._rows: tuple[float, float] | None = None
@@ -79,20 +97,23 @@ class Tables:
         The matrices themselves are handed on, so that there is one set of them at a time; what
         these tables read later is worked out anew, to the same bits.
         """
+        self.closure()
         after = copy.copy(self)
         after.g, after.watch = g, watch
         after.outside, after._age = self.outside.copy(), self._age.copy()
-        changed = np.flatnonzero((g != self.g).any((1, 2)))
-        old, new = self.g[changed], g[changed]
-        after._age[changed] += np.abs(new - old).sum((1, 2)) / (old.sum((1, 2)) + 1e-300)
-        self._closure = None
-        after._refreshed(changed if after._closure is not None else np.arange(len(g)))
+        after._since, after._drift = self._since.copy(), self._drift.copy()
+        changed = Changed.between(self.g, g)
+        moves = changed.moves(self.g)
+        after._age += moves
+        after._drift += moves
+        self._closure = self._parts = None
+        after._follow(changed)
         return after
 
     def take_in(self, batch: Array) -> NDArray[np.bool_]:
         """Make sure that a law of the engine's own covers what most vectors of ``batch`` [V],
-        (tiles, vectors, rows), hold, and return which ones are beyond what the closure is made for,
-        (tiles, vectors).
+        (..., vectors, rows), hold, and return which ones are beyond what the closure is made for,
+        (..., vectors).
         """
         adopted = self.adopted
         if adopted is None or within(batch, adopted.v_range):
@@ -111,23 +132,54 @@ class Tables:
                 return np.zeros(batch.shape[:2], bool)
         return np.asarray(~within(batch, adopted.v_range, axis=2))
 
-    def read(self, batch: Array) -> Array:
-        """Return the currents [A], (tiles, vectors, cols), by the closure; 0 where there is none."""
-        engine, adopted, whole = self.engine, self.adopted, self.closure()
-        shape = (*batch.shape[:2], engine.tile.cols)
-        if adopted is None or whole is None:
-            return np.zeros(shape)
-        out = np.empty(shape)
-        with np.errstate(all="ignore"):
-            for k in range(0, len(batch), READ):
-                tiles = slice(k, k + READ)
-                closure = _map(lambda part: part[tiles], whole)  # noqa: B023
-                for b in range(0, batch.shape[1], VECTORS):
-                    part = tiles, slice(b, b + VECTORS)
-                    v = engine.array(batch[part] * (1.0 / adopted.law.v_full))
-                    i = _numpy(apply(closure, adopted.expansion, v, engine.xp))
-                    np.multiply(i, adopted.law.v_full * engine.sense.gain, out=out[part])
-        return out
+    def read(self, batch: Array, alike: int = 1) -> Array:
+        """Return the currents [A], (tiles, vectors, cols), by the closure; 0 where there is none.
+
+        ``batch`` [V], (tiles / alike, vectors, rows), goes to ``alike`` neighbouring tiles each.
+        """
+        engine, adopted = self.engine, self.adopted
+        count, vectors = batch.shape[:2]
+        out = np.zeros((count, alike, vectors, engine.tile.cols), batch.dtype)
+        if adopted is not None and batch.size:
+            unit, gain = 1.0 / adopted.law.v_full, adopted.law.v_full * engine.sense.gain
+            together, side, blocks = self._blocks(alike)
+            stride = max(SHORT, ELEMENTS // (together * side * max(engine.tile.shape)))
+            with np.errstate(all="ignore"):
+                for k in range(0, count, together):
+                    group = batch[k : k + together]
+                    # Without voltages there are no currents, and pixels are often dark.
+                    driven = np.flatnonzero(group.any((0, 2)))
+                    for b in range(0, len(driven), stride):
+                        some: Any = driven[b : b + stride]
+                        if len(driven) == vectors:
+                            some = slice(b, b + stride)
+                        v = engine.array(group[:, None, some] * unit)
+                        for a in range(0, alike, side):
+                            i = apply(blocks[k, a], adopted.expansion, v, engine.xp)
+                            tiles = slice(k, k + together), slice(a, a + side)
+                            out[(*tiles, some)] = _numpy(i) * gain
+        return out.reshape((count * alike, *out.shape[2:]))
+
+    def _blocks(self, alike: int) -> tuple[int, int, dict[tuple[int, int], Closure]]:
+        """Return how many groups of ``alike`` tiles are read at a time, how many tiles of each, and
+        the closures of these blocks by where they begin.
+        """
+        whole = self.closure()
+        if self._parts is None or self._parts[0] is not whole or self._parts[1] != alike:
+            together, side, count = max(1, READ // alike), min(READ, alike), len(self.g) // alike
+            assert whole is not None
+            shaped = _map(
+                lambda part: part.reshape((count, alike, *part.shape[1:])),
+                whole._replace(workings=None),
+            )
+            blocks = {
+                (k, a): _map(lambda part: part[k : k + together, a : a + side], shaped)  # noqa: B023
+                for k in range(0, count, together)
+                for a in range(0, alike, side)
+            }
+            self._parts = whole, alike, (together, side, blocks)
+        parts: tuple[int, int, dict[tuple[int, int], Closure]] = self._parts[2]
+        return parts
 
     def gradients(self, batch: Array, weights: Array) -> tuple[Array, Array] | None:
         """Return a loss's derivatives [1/S] and [1/V] by all conductances and by ``batch`` [V] from
@@ -155,13 +207,56 @@ class Tables:
     def closure(self) -> Closure | None:
         """Return the closure of all tiles, worked out again if it was handed on."""
         if self._closure is None and self.adopted is not None:
-            self._refresh(np.arange(len(self.g)))
+            self._replay()
         return self._closure
 
-    def _refreshed(self, stale: Tiles) -> None:
-        """Work out the tiles that are ``stale``, or all of them under a new law."""
-        if not self._cover(np.array([[0.0, self.engine.tile.cell.v_read]])):
-            self._refresh(stale)
+    def _follow(self, changed: Changed) -> None:
+        """Work out the tiles that went too far, and take in what changed in the others."""
+        engine, moved = self.engine, np.zeros(len(self.g), bool)
+        moved[changed.tiles] = True
+        far = (self._drift > engine.refresh) | (self._age > engine.renew) | self.outside
+        if engine.law is not None:
+            far[changed.tile[~engine.law.covers_tiles(changed.after)]] = True
+        few = changed.of(moved & ~far)
+        if self._refreshed(np.flatnonzero(moved & far)) or not len(few.tile):
+            return
+        self._history = (*self._history, few)
+        if len(self._history) > self._longest:
+            self._history = tuple(step for step in self._steps() if len(step.tile))
+            self._since, self._longest = 0 * self._since, max(LONGEST, 2 * len(self._history))
+        self._update(few)
+        self.watch.updated += len(few.tiles)
+
+    def _update(self, few: Changed) -> None:
+        engine, adopted = self.engine, self.adopted
+        assert adopted is not None
+        with np.errstate(all="ignore"):
+            update(self._closure, few, adopted.law, adopted.expansion, engine.xp, engine.array)
+
+    def _replay(self) -> None:
+        """Work all tiles out the way they came to be, which gives the same bits."""
+        now, since, drift, steps = self.g, self._since.copy(), self._drift.copy(), self._steps()
+        self.g = now.copy()
+        for few in reversed(steps):
+            few.undo(self.g)
+        self._refresh(np.arange(len(now)))
+        for few in steps:
+            if len(few.tile):
+                self._update(few)
+        self.g, self._since, self._drift = now, since, drift
+
+    def _steps(self) -> list[Changed]:
+        """Return what was taken in since the tiles it is in were worked out, in order."""
+        return [few.of(self._since <= k) for k, few in enumerate(self._history)]
+
+    def _refreshed(self, stale: Tiles) -> bool:
+        """Work out the tiles that are ``stale``, or all of them under another law; return whether
+        there is one, or none at all.
+        """
+        if self._cover(np.array([[0.0, self.engine.tile.cell.v_read]])):
+            return True
+        self._refresh(stale)
+        return False
 
     def _cover(self, v: Array) -> bool:
         """Make sure that a law of the engine's own covers the conductances and ``v``; return whether
@@ -197,6 +292,7 @@ class Tables:
         return True
 
     def _refresh(self, stale: Tiles) -> None:
+        self._since[stale], self._drift[stale] = len(self._history), 0.0
         if self.engine.residual and (self._age[stale] > self.engine.renew).any():
             # Tables that these came from hold the same array.
             self._residual = self.engine.xp.concatenate([self._residual])

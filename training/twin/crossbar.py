@@ -13,6 +13,7 @@ from ...data.options import check_choice, check_number
 from ...devices.device import Levels
 from ...devices.spread.effects import Effects
 from ..rules.quantise import QUANTISERS
+from .drive import Signed
 
 Bias: TypeAlias = Literal["device", "digital"]
 Gain: TypeAlias = Literal["none", "matrix", "column", "tile"]
@@ -36,6 +37,11 @@ class MappingOptions:
     a current in proportion to them (the DAC undoes the curvature of the device law); or bit by bit,
     each at 0 V or the read voltage, the reads added up digitally.
     """
+    signed: Signed | None = None
+    """How inputs below 0 are driven: ``two phases`` (two reads), ``offset`` (one read, half of the
+    range, more read noise) or ``bipolar`` (one read, at voltages of either sign); where it is not said,
+    ``bipolar`` if the cell conducts alike in both directions, else ``two phases``.
+    """
     dac_bits: int | None = None
     """Resolution of the inputs; ``None`` for analog, which ``bits`` can't be."""
     adc_bits: int | None = None
@@ -50,6 +56,8 @@ class MappingOptions:
         check_number("mapping", clip=self.clip, above=0)
         check_choice("mapping", "bias", self.bias, get_args(Bias))
         check_choice("mapping", "gain", self.gain, get_args(Gain))
+        if self.signed is not None:
+            check_choice("mapping", "signed", self.signed, get_args(Signed))
         check_choice("mapping", "drive", self.drive, get_args(InputDrive))
         check_number(
             "mapping",

@@ -16,9 +16,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from ...circuits.array.cell import Cell
 from ...circuits.array.tile import Tile
 from ...circuits.engine import Differentiable, Engine, ProgrammedArray
 from ...circuits.engines.converters import ADC
+from ...circuits.engines.ideal import Ideal
 from ...data.errors import InputError
 from ...data.types import Array, Array32
 from ..rules.quantise import Coding, make_quantiser
@@ -31,6 +33,11 @@ from .placement import Placement
 EngineFactory: TypeAlias = Callable[[Tile], Engine]
 """Makes the engine of one matrix, for a tile no larger than the twin's."""
 
+
+MANY = 1000
+"""Vectors among which repetitions of the first one are looked for: most patches of an image's dark
+margin are alike, and are read once.
+"""
 
 ADC_MARGIN = 1.25
 """Range of an ADC over the largest current that calibration sees."""
@@ -79,14 +86,17 @@ class MappedMatrix:
         )
         self.clip = clip
         self.bias: Array32 | None = None if rows == shape[0] else np.zeros(cols, np.float32)
+        middle = float(g[0] + g[-1]) / 2
+        signed = mapping.signed or ("bipolar" if _odd(tile.cell, middle) else "two phases")
         self.drive = (
-            Drive(tile.cell.v_read, None, mapping.dac_bits)
+            Drive(tile.cell.v_read, None, mapping.dac_bits, signed=signed)
             if mapping.drive == "linear"
             else Drive.against(
                 tile.cell,
-                float(g[0] + g[-1]) / 2,
+                middle,
                 bits=mapping.dac_bits,
                 sliced=mapping.drive == "bits",
+                signed=signed,
             )
         )
         self.gain: Array32 = np.ones((), np.float32)
@@ -99,6 +109,10 @@ class MappedMatrix:
         self._array: ProgrammedArray | None = None
         self._stale = False
         self._variances: Array32 | None = None
+        self._held: Array32 | None = None
+        """Weights that the devices hold [mean steps], (rows, cols), where a read is a product with
+        them.
+        """
 
     @property
     def coding(self) -> Coding:
@@ -117,10 +131,15 @@ class MappedMatrix:
         self._stale, self.programmed, self._variances = True, True, None
         places = self.placement.places[writes.device]
         if writes.blind is None:
-            return self.devices.write(places, writes.level, rng, now=now)
-        steps = self.devices.quantiser.steps
-        change = steps(writes.level) - steps(writes.before)
-        return self.devices.nudge(places, change, rng, noise=writes.blind, now=now)
+            found = self.devices.write(places, writes.level, rng, now=now)
+        else:
+            steps = self.devices.quantiser.steps
+            change = steps(writes.level) - steps(writes.before)
+            found = self.devices.nudge(places, change, rng, noise=writes.blind, now=now)
+        if self._held is not None:
+            weight = writes.device >> 1
+            self._held.reshape(-1)[weight] = self._pairs(weight)
+        return found
 
     def levels(self) -> Array32:
         """Return the present, fractional level of every device in the order of
@@ -130,10 +149,17 @@ class MappedMatrix:
 
     def weights(self) -> Array32:
         """Return the weights that the devices really hold, and a digital bias, (rows, cols)."""
-        steps = self.devices.steps(self.placement.places)
-        pairs = steps.reshape(self.placement.rows, self.placement.cols, 2)
-        held = (pairs[..., 0] - pairs[..., 1]) * np.float32(self.clip / self.devices.top)
+        held = self._pairs(slice(None)).reshape(self.placement.rows, self.placement.cols)
+        held *= np.float32(self.clip / self.devices.top)
         return held if self.bias is None else np.vstack([held, self.bias])
+
+    def _pairs(self, weight: Any) -> Array32:
+        """Return by how many mean steps the devices of a pair differ, (n,), for some weights in
+        row-major order.
+        """
+        steps = self.devices.steps(self.placement.places.reshape(-1, 2)[weight])
+        difference: Array32 = steps[:, 0] - steps[:, 1]
+        return difference
 
     def use(self, engine: EngineFactory) -> None:
         """Read through another engine from now on."""
@@ -147,23 +173,51 @@ class MappedMatrix:
         at the beginning of an epoch and where states are taken and restored, so that a resumed
         training repeats to the last bit.
         """
-        self.engine, self._array = self._factory(self.tile), None
+        self.engine, self._array, self._held = self._factory(self.tile), None, None
 
     def age(self, now: int) -> None:
         """Let the devices drift until update ``now``."""
         if self.devices.age(now):
-            self._stale, self._variances = True, None
+            self._stale, self._variances, self._held = True, None, None
 
     def multiply(self, a: Array32, rng: np.random.Generator | None) -> Array32:
         """Return ``a @ w`` (n, cols) as the tiles compute it; noisy if ``rng`` is given."""
         x = a if self.bias is None else a[:, : self.placement.rows]
         scale = self._scale(x)
-        y = self._sums(self._read(x, scale), self.gain) * (scale * self._per_ampere)
+        if self._plain:
+            y = x @ self._holding() * (self.gain * np.float32(self.clip / self.devices.top))
+        elif len(x) >= MANY and 4 * len(other := np.flatnonzero((x != x[0]).any(1))) < 3 * len(x):
+            found = self._products(np.concatenate([x[:1], x[other]]))
+            y = found[:1].repeat(len(x), 0)
+            y[other] = found[1:]
+        else:
+            y = self._products(x)
         if rng is not None and self.effects.laws.read is not None:
             y += self._noise(x, scale) * rng.standard_normal(y.shape, np.float32)
         if self.bias is not None:
             y += self.bias
         return np.asarray(y, np.float32)
+
+    def _products(self, x: Array32) -> Array:
+        """Return what the tiles make of inputs (n, rows), without noise, (n, cols)."""
+        scale = self._scale(x)
+        return self._sums(self._read(x, scale), self.gain) * (scale * self._per_ampere)
+
+    @property
+    def _plain(self) -> bool:
+        """Whether a read is a product with the weights that are held: by linear devices without
+        wires or converters.
+        """
+        analog = self.adc is None and self.mapping.dac_bits is None and not self.drive.sliced
+        linear = type(self.engine) is Ideal and self.tile.cell.linear
+        return analog and linear and self.gain.ndim < 4
+
+    def _holding(self) -> Array32:
+        if not self.programmed:
+            self.array  # noqa: B018  says so
+        if self._held is None:
+            self._held = self._pairs(slice(None)).reshape(self.placement.rows, -1)
+        return self._held
 
     def adjoint(self, a: Array32, error: Array32) -> tuple[Array32, Array32]:
         """Return the loss's derivatives by the weights, (rows, cols), and by ``a``, (n, rows), from
@@ -183,12 +237,17 @@ class MappedMatrix:
             )
         placement, x = self.placement, a[:, : self.placement.rows]
         scale = self._scale(x)
-        v = placement.rows_of(self.drive.voltages(x, scale), np.ones((), np.float32))
-        by_g, by_v = array.gradients(v, self._by_currents(error, scale))
+        by_i = self._by_currents(error, scale)
+        by_g, by_x = np.zeros(self.devices.g.shape), np.zeros(x.shape)
+        for weight, part, slope in self.drive.parts(x, scale):
+            v = placement.rows_of(self.drive.voltages(part, scale), np.ones((), np.float32))
+            by_devices, by_v = array.gradients(v, weight * by_i)
+            rows = by_v.sum(axis=1).transpose(1, 0, 2).reshape(len(x), -1)[:, : placement.rows]
+            by_g += by_devices
+            by_x += rows * self.drive.slopes(part, scale) * slope
         pairs = by_g.reshape(-1)[placement.places].reshape(placement.rows, placement.cols, 2)
         by_w = (pairs[..., 0] - pairs[..., 1]) * (0.5 * self._span / self.clip)
-        rows = by_v.sum(axis=1).transpose(1, 0, 2).reshape(len(x), -1)[:, : placement.rows]
-        by_a = rows * self.drive.slopes(x, scale)
+        by_a = by_x
         if self.bias is not None:
             by_w = np.vstack([by_w, error.sum(axis=0)])
             by_a = np.hstack([by_a, np.zeros((len(a), 1))])
@@ -337,6 +396,15 @@ class MappedMatrix:
             return y[:, : self.placement.cols]
         y = _differences(self.placement.gather(i))
         return y[:, : self.placement.cols] * gain
+
+
+def _odd(cell: Cell, g: float) -> bool:
+    """Return whether a device of conductance ``g`` [S] conducts alike in both directions."""
+    if cell.linear:
+        return True
+    v = np.linspace(0.0, cell.v_read, 9)
+    there, back = cell.current(v, g), cell.current(-v, g)
+    return bool(np.abs(there + back).max() <= 1e-3 * np.abs(there).max())
 
 
 def _differences(i: Array) -> Array:

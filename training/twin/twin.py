@@ -42,6 +42,10 @@ class MemristorTwin:
         rng: np.random.Generator,
     ) -> None:
         self.network, self.crossbar = network, crossbar
+        self.norms = network.states()
+        """Digital states of the normalisations."""
+        self.start: list[Array32] | None = None
+        """Float matrices that a training starts from; ``None`` for new ones from its seed."""
         self.matrices = [
             MappedMatrix(shape, crossbar, engine, rng, clip=crossbar.mapping.clip * deviation)
             for shape, deviation in zip(network.matrices, network.deviations, strict=True)
@@ -77,9 +81,10 @@ class MemristorTwin:
         x: Array32,
         rng: np.random.Generator | None,
         scales: Sequence[Array32 | None] | None = None,
+        draw: np.random.Generator | None = None,
     ) -> tuple[Array32, Tape]:
         """Return the outputs (n, classes) for images (n, ...), and the tape; ``scales`` multiply
-        the columns of every matrix.
+        the columns of every matrix, ``draw`` is given while training, for what drops out.
         """
 
         def product(k: int, a: Array32) -> Array32:
@@ -87,7 +92,7 @@ class MemristorTwin:
             scale = None if scales is None else scales[k]
             return y if scale is None else y * scale
 
-        return self.network.forward(x, product)
+        return self.network.forward(x, product, self.norms, draw)
 
     def calibrate(self, x: Array32) -> None:
         """Calibrate the gains of all matrices, first to last, on images ``x``."""
@@ -96,7 +101,7 @@ class MemristorTwin:
             self.matrices[k].calibrate(a[:CALIBRATION_VECTORS])
             return self.matrices[k].multiply(a, None)
 
-        self.network.forward(x, product)
+        self.network.forward(x, product, self.norms)
 
     def use(self, engine: EngineFactory) -> None:
         """Read through another engine from now on; devices, weights and gains stay as they are."""
@@ -105,9 +110,13 @@ class MemristorTwin:
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint must keep."""
-        return {str(k): matrix.state() for k, matrix in enumerate(self.matrices)}
+        state = {str(k): matrix.state() for k, matrix in enumerate(self.matrices)}
+        norms = {str(k): norm for k, norm in enumerate(self.norms)}
+        return state | {"norms": norms} if norms else state
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from what :meth:`state` returned."""
         for k, matrix in enumerate(self.matrices):
             matrix.restore(state[str(k)])
+        for k, norm in enumerate(self.norms):
+            norm[...] = state["norms"][str(k)]

@@ -17,10 +17,10 @@ from memtwin.circuits.engines.nodal import Nodal
 from memtwin.circuits.lines.cell_law import KINK
 from memtwin.circuits.lines.cell_law_fit import fit_law, sweep_cell
 from memtwin.circuits.lines.solver import LineArray, LineSolver
-from memtwin.circuits.surrogate.closure import Expansion
 from memtwin.circuits.surrogate.engine import Surrogate, SurrogateArray
+from memtwin.circuits.surrogate.expansion import Expansion
 from memtwin.circuits.surrogate.patterns import FAMILIES, UNSEEN, pattern, vectors
-from memtwin.circuits.surrogate.self_check import Watch
+from memtwin.circuits.surrogate.self_check import CHECKED, Watch
 from memtwin.circuits.surrogate.torch_arrays import torch_arrays
 from memtwin.data.errors import InputError, NonConvergence
 from memtwin.devices.device import Device
@@ -132,22 +132,24 @@ def test_single_and_double_precision_agree(rng: np.random.Generator) -> None:
     assert nrmse(*read) < 5e-4
 
 
+@pytest.mark.parametrize("refresh", [0.0, 0.05])
 def test_only_changed_tiles_are_refreshed_and_nothing_is_forgotten(
-    rng: np.random.Generator,
+    refresh: float, rng: np.random.Generator
 ) -> None:
     tile = Tile(16, 16, cell=Cell.sinh(5.0, 0.2))
     g, v = rng.choice(LEVELS, (2, 3, 16, 16)), 0.2 * rng.random((2, 3, 4, 16))
-    surrogate = Surrogate(tile, check=0.0).program(g)
+    surrogate = Surrogate(tile, refresh=refresh, check=0.0).program(g)
     before = surrogate.report().refreshed
     changed = g.copy()
     changed[1, 2, 3, 4] = 5.5e-5
     for _ in range(2):
         surrogate = surrogate.reprogram(changed)
-        assert surrogate.report().refreshed == before + 1
+        assert surrogate.report().refreshed == before + (refresh == 0.0)
+        assert surrogate.report().updated == (refresh > 0.0)
     fresh = surrogate.engine.program(changed)
-    assert nrmse(surrogate.read(v), fresh.read(v)) < 1e-3
-    assert nrmse(surrogate.reprogram(g).read(v), fresh.reprogram(g).read(v)) < 1e-3
-    again = Surrogate(tile, check=0.0).program(changed)
+    assert nrmse(surrogate.read(v), fresh.read(v)) < 5e-3
+    assert nrmse(surrogate.reprogram(g).read(v), fresh.reprogram(g).read(v)) < 5e-3
+    again = Surrogate(tile, refresh=refresh, check=0.0).program(changed)
     np.testing.assert_array_equal(surrogate.engine.program(changed).read(v), again.read(v))
 
 
@@ -175,6 +177,47 @@ def test_what_is_reprogrammed_stays_as_it_was(
         other.reprogram(g[k]).read(v)
 
 
+def test_few_changes_are_taken_in_and_what_was_handed_on_repeats_to_the_bit(
+    rng: np.random.Generator,
+) -> None:
+    tile = Tile(16, 12, cell=CELLS["sinh5"])
+    g, v = rng.choice(LEVELS, (7, 16, 12)), 0.2 * rng.random((7, 30, 16))
+    chain = [Surrogate(tile, check=0.0, refresh=0.02).program(g)]
+    bits = [chain[0].read(v)]
+    for step in range(150):
+        # Some tiles change at every step, one never, one only once, and one a lot.
+        hit = (
+            rng.random(g.shape) < np.array([0.01, 0.01, 0.002, 0.01, 0.0, 0.0, 0.5])[:, None, None]
+        )
+        hit[5, 3, 3] = step == 2
+        g = np.where(hit, rng.choice(LEVELS, g.shape), g)
+        chain.append(chain[-1].reprogram(g))
+        bits.append(chain[-1].read(v))
+    report = chain[-1].report()
+    assert report.refreshed > 150
+    assert report.updated > 150
+    for k in (0, 149, 1, 75, 150, 40):
+        np.testing.assert_array_equal(chain[k].read(v), bits[k])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("cell", CELLS)
+def test_few_changes_err_little_against_the_line_solver(
+    cell: str, family: str, rng: np.random.Generator
+) -> None:
+    tile = Tile(64, 64, cell=CELLS[cell])
+    g = pattern(family, tile.shape, LEVELS, rng)
+    v = vectors(12, 64, 0.2, rng)
+    anew, taken = (Surrogate(tile, refresh=r, check=0.0).program(g) for r in (0.0, 0.05))
+    for _ in range(25):
+        jump = rng.choice([-1, 0, 1], g.shape, p=[0.002, 0.996, 0.002]) * (LEVELS[1] - LEVELS[0])
+        g = np.clip(g + jump, LEVELS[0], LEVELS[-1])
+        anew, taken = anew.reprogram(g), taken.reprogram(g)
+    assert taken.report().updated > 15
+    truth = truth_of(tile, g, v)
+    assert nrmse(taken.read(v), truth) < nrmse(anew.read(v), truth) + 0.03
+
+
 def test_there_is_one_set_of_matrices_at_a_time(rng: np.random.Generator) -> None:
     g = rng.choice(LEVELS, (2, 40, 32, 32))
     engine = Surrogate(Tile(32, 32, cell=CELLS["sinh5"]), check=0.0)
@@ -200,16 +243,27 @@ def test_long_batches_are_read_like_short_ones(rng: np.random.Generator) -> None
     assert surrogate.read(v) == pytest.approx(short, rel=1e-5, abs=1e-6 * short.max())
 
 
-@given(tiles=st.integers(1, 60), vectors=st.integers(1, 60_000), share=st.floats(0.0, 0.1))
-def test_a_check_takes_its_share_of_the_vectors(tiles: int, vectors: int, share: float) -> None:
-    turns = list(Watch(tiles).turns(share, vectors))
-    assert [tile for tile, _ in turns] == [k % tiles for k in range(len(turns))]
-    for _, pick in turns:
-        assert len(set(pick.tolist())) == len(pick)
-        assert 0 <= pick.min() <= pick.max() < vectors
-    # At least one vector; else no more than the share, and no less than half of it.
-    wanted = max(1, round(share * tiles * vectors))
-    assert wanted / 2 <= sum(len(pick) for _, pick in turns) <= wanted
+@given(
+    tiles=st.integers(1, 60),
+    batches=st.lists(st.integers(1, 60_000), min_size=1, max_size=20),
+    share=st.floats(0.0, 0.1),
+)
+def test_checks_take_their_share_of_the_vectors(
+    tiles: int, batches: list[int], share: float
+) -> None:
+    watch, taken, wanted, turn = Watch(tiles), 0, 0.0, 0
+    for count in batches:
+        turns = watch.turns(share, count)
+        assert turns or taken
+        for tile, pick in turns:
+            assert tile == turn % tiles
+            assert len(set(pick.tolist())) == len(pick)
+            assert 0 <= pick.min() <= pick.max() < count
+            taken, turn = taken + len(pick), turn + 1
+        wanted += share * tiles * count
+        # No more than the share but for the first ones, and no less than what a check takes.
+        least = max(CHECKED, share * count)
+        assert wanted - least - 1 <= taken <= wanted + CHECKED
 
 
 def test_stale_residual_ages_slowly(rng: np.random.Generator) -> None:
@@ -348,11 +402,14 @@ def test_torch_computes_the_same(cell: str, rng: np.random.Generator) -> None:
     pytest.importorskip("torch")
     tile = Tile(16, 12, cell=CELLS[cell], drive="both", wire_spread=0.1)
     g, v = rng.choice(LEVELS, (3, 16, 12)), 0.2 * rng.random((3, 9, 16))
-    d = rng.normal(size=(3, 9, 12))
+    d, few = rng.normal(size=(3, 9, 12)), np.zeros(g.shape, bool)
+    few[0, 3, 4] = few[2, 5, :2] = True
     found = []
     for options in ({"dtype": "float64"}, torch_arrays(dtype="float64")):
         surrogate = Surrogate(tile, **options).program(g)
-        found.append((surrogate.read(v), *surrogate.gradients(v, d)))
+        changed = surrogate.reprogram(np.where(few, LEVELS[7], g))
+        assert changed.report().updated == 2
+        found.append((changed.read(v), surrogate.read(v), *surrogate.gradients(v, d)))
     for first, second in zip(*found, strict=True):
         np.testing.assert_allclose(first, second, rtol=1e-9, atol=1e-12 * np.abs(first).max())
     with pytest.raises(InputError, match="no device"):
