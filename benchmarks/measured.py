@@ -63,7 +63,7 @@ def sweep_rows() -> Iterator[Row]:
         yield _bar(f"{label}, decades", good.decades, "dec", decades, note)
         # Processor time, starting the workers included: what other work on the machine leaves alone,
         # and an upper limit of the time on two idle cores.
-        note = f"{len(sweep.t)} points, 32 starts, 2 workers; {seconds:.1f} s of wall time now"
+        note = f"{len(sweep.t)} points, 8 starts, 2 workers; {seconds:.1f} s of wall time now"
         yield at_most(f"{label}, CPU time", spent, "s", 40, note)
     short = {"loss": LOSS, "steps": 5, "candidates": 64}
     with workers() as pool:

@@ -126,13 +126,17 @@ class Programmed(ABC, Generic[E]):
         """
         one = np.ndim(v) == 1
         # What came in is let go where it was converted: batches of convolutions are large.
-        v = checked_voltages(self.tile, self.stack, v, dtype=self.g.dtype)
+        v = checked_voltages(self.tile, self.stack, v, dtype=self._precision(v))
         i = self._currents(v)
         return i[0] if one else i
 
     def reprogram(self, g: ArrayLike) -> Self:
         """Return the array that holds ``g`` [S], of this one's shape."""
         return cast("Self", self.engine.program(same_stack(self.g, g)))
+
+    def _precision(self, v: ArrayLike) -> DTypeLike:
+        """Return in what numbers voltages ``v`` are taken."""
+        return self.g.dtype
 
     @abstractmethod
     def _currents(self, v: Array) -> Array:

@@ -5,6 +5,7 @@ __all__ = [
     "Characterised",
     "ConfigFile",
     "Dask",
+    "Devices",
     "Engine",
     "Job",
     "Out",
@@ -22,7 +23,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 
@@ -55,6 +56,10 @@ Engine = Annotated[str | None, typer.Option(help="Engine for training, such as l
 Seed = Annotated[int | None, typer.Option(help="Seed of every random draw.", **SEED)]
 Workers = Annotated[
     int | None, typer.Option(help="ngspice processes; the result does not depend on it.")
+]
+Devices = Annotated[
+    Literal["auto", "behavioural", "compiled"] | None,
+    typer.Option(help="How devices stand in ngspice's decks; auto compiles them where it can."),
 ]
 Out = Annotated[Path | None, typer.Option(help="Folder of the run; runs/NAME-SEED when absent.")]
 Dask = Annotated[
@@ -121,6 +126,7 @@ class Asked:
     change: Changes = None
     seed: Seed = None
     workers: Workers = None
+    devices: Devices = None
     characterisation: Characterised = None
     dask: Dask = None
     out: Out = None
@@ -148,7 +154,7 @@ def job(
     from ..training.runs.folder import new_folder, stored_config
 
     preset, config, resume = asked.preset, asked.config, asked.resume
-    keys = {**given, "seed": asked.seed, "workers": asked.workers}
+    keys = {**given, "seed": asked.seed, "workers": asked.workers, "devices": asked.devices}
     if resume is not None:
         changed = asked.change or any(value is not None for value in keys.values())
         if preset or config or changed or asked.out or asked.characterisation:

@@ -25,10 +25,10 @@ from .verbs.info import info
 from .verbs.netlist import netlist
 from .verbs.program import app as program
 from .verbs.report import report
-from .verbs.run import run
+from .verbs.run import run, train
 from .verbs.spread import app as spread
 from .verbs.surrogate import app as surrogate
-from .verbs.train import train
+from .verbs.technology import app as technology
 from .verbs.validate import validate
 
 app = typer.Typer(
@@ -56,7 +56,13 @@ def _root(
     """Memristor devices in SPICE, and the networks that train on them."""
 
 
-GROUPS = ((data, "data"), (program, "program"), (spread, "spread"), (surrogate, "surrogate"))
+GROUPS = (
+    (data, "data"),
+    (program, "program"),
+    (spread, "spread"),
+    (surrogate, "surrogate"),
+    (technology, "technology"),
+)
 for group, name in GROUPS:
     app.add_typer(group, name=name)
 VERBS: tuple[Callable[..., object], ...] = (

@@ -1,54 +1,97 @@
-"""What ``memtwin fit`` does with ramps of pulses."""
+"""What ``memtwin fit`` does with ramps of pulses, and what it writes."""
 
-__all__ = ["fit_ramps"]
+__all__ = ["Kept", "Ramps", "fit_ramps"]
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from ..data.errors import InputError
-from .console import bar, emit, show
+from .console import Json, bar, emit, picture, show
 from .intake import read_files
 
 if TYPE_CHECKING:
     from ..devices.pulses.response import PulseResponse
 
 
+Law = Annotated[
+    str,
+    typer.Option(help="Of ramps: exponential, soft_bounds, exp_step, power_step or piecewise."),
+]
+Levels = Annotated[
+    int, typer.Option(help="Of ramps: say what it takes to go between so many levels; 0: none.")
+]
+Record = Annotated[Path | None, typer.Option(help="Where to keep the fit (HDF5).")]
+DeviceFile = Annotated[Path | None, typer.Option(help="Where to write the device (TOML).")]
+Name = Annotated[str | None, typer.Option(help="Name of the device.")]
+Profiles = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--profile",
+        help="Free parameter whose confidence interval to read off its profile; repeatable. Drawn"
+        " beside --plot.",
+    ),
+]
+Plot = Annotated[Path | None, typer.Option(help="Where to draw the fit.", callback=picture)]
+Unconverged = Annotated[
+    bool,
+    typer.Option(
+        "--keep-unconverged",
+        help="Save a fit that did not converge too; record and device say so.",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is written."""
+
+    record: Record = None
+    device: DeviceFile = None
+    name: Name = None
+    profile: Profiles = None
+    plot: Plot = None
+    keep_unconverged: Unconverged = False
+    json: Json = False
+
+
+@dataclass(frozen=True)
+class Ramps:
+    """What belongs to ramps of pulses."""
+
+    law: Law = "exponential"
+    levels: Levels = 0
+
+
 def fit_ramps(
-    data: list[str],
-    kind: str,
-    reading: Mapping[str, Any],
-    law: str,
-    levels: int,
-    record: Path | None,
-    name: str | None,
-    plot: Path | None,
-    json: bool,
-    seed: int,
+    data: list[str], kind: str, reading: Mapping[str, Any], ramps: Ramps, kept: Kept, seed: int
 ) -> dict[str, Any]:
     """Fit a pulse law to the ramps of files, or read a response that was kept, and say what it takes
     to go between levels.
     """
     from ..devices.pulses.response import save_response
 
-    response = _response(data, kind, reading, law, name)
-    if record is not None:
-        save_response(response, record)
-    if plot is not None:
-        response.plot(plot)
+    response = _response(data, kind, reading, ramps.law, kept.name)
+    if kept.record is not None:
+        save_response(response, kept.record)
+    if kept.plot is not None:
+        response.plot(kept.plot)
     summary: dict[str, Any] = {"name": response.name, "unit": response.unit}
     for way, side in response.sides.items():
         summary[way] = side.summary()
-    between = _between(response, levels, seed) if levels else None
-    summary |= {"levels": between, "record": record}
-    if json:
+    between = _between(response, ramps.levels, seed) if ramps.levels else None
+    summary |= {"levels": between, "record": kept.record}
+    if kept.json:
         emit(summary, as_json=True)
         return summary
     show(str(response))
     if between is not None:
         show(_table(between))
-    if record is not None:
-        emit({"record": record}, as_json=False)
+    if kept.record is not None:
+        emit({"record": kept.record}, as_json=False)
     return summary
 
 

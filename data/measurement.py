@@ -3,7 +3,9 @@
 - :class:`Sweep`: a current-voltage curve over time;
 - :class:`PulseTrain`: conductance after each pulse of one or more ramps;
 - :class:`Relaxation`: conductance of many cells read again and again after programming;
-- :class:`Table`: named columns of equal length, for what an array tester writes.
+- :class:`Table`: named columns of equal length, for what an array tester writes;
+- :class:`~.chip.PulseMap` and :class:`~.chip.WriteLog`: what one pulse does to each of many cells,
+  and what write-verify left in them.
 
 Each carries ``meta``: what is known about device and measurement (``device``, ``area``,
 ``licence``, ``doi``, ``source``, ``file`` ...), strings or numbers in SI units.
@@ -11,7 +13,6 @@ Each carries ``meta``: what is known about device and measurement (``device``, `
 
 __all__ = [
     "Measurement",
-    "Meta",
     "PulseTrain",
     "Relaxation",
     "Sweep",
@@ -22,20 +23,22 @@ __all__ = [
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .chip import PULSE_MAP_UNITS, WRITE_LOG_UNITS, PulseMap, WriteLog
 from .errors import InputError
+from .limits import source_limit
 from .records.store import digest, pack, reading, unpack, write_record
-from .types import Array
-
-Meta: TypeAlias = Mapping[str, str | float]
+from .types import Array, Meta
 
 _QUICKEST, _FARTHEST = 1e-18, 1e12
 """Shortest time step [s] and largest number, in SI units, that a sweep may hold."""
+_AT_LIMIT = 0.9  # of the limit: a censored current is at it
 _MIN_POINTS = 8  # fewer points than parameters of any model
 
 
@@ -59,7 +62,8 @@ class Sweep:
         True where the current is a limit of the instrument (compliance, range) and not of the
         device, shape (points,).
     meta
-        What else is known; ``r_tester`` [ohm] is a known resistor in series, ``area`` [m²].
+        What else is known; ``r_tester`` [ohm] is a known resistor in series, ``area`` [m²],
+        ``compliance`` [A] the current limit of the source.
     """
 
     name: str
@@ -101,7 +105,7 @@ class Sweep:
             raise InputError(
                 f"{self.name}: time does not increase at point {point}"
                 f" ({self.t[point - 2]:g} s, then {self.t[point - 1]:g} s); sort the file, or"
-                " give a sweep rate"
+                " give a sweep rate (--sweep-rate)"
             )
         quick = np.diff(self.t) < _QUICKEST
         if quick.any():
@@ -120,6 +124,27 @@ class Sweep:
     def kept(self) -> NDArray[np.bool_]:
         """Where the current is the device's own, shape (points,)."""
         return ~self.censored
+
+    @cached_property
+    def limit(self) -> Array:
+        """Largest current that the source lets pass [A], infinite where there is none, shape (points,);
+        see :func:`~memtwin.data.limits.source_limit`.
+        """
+        return source_limit(self.v, self.i, self.censored, self.meta)
+
+    @cached_property
+    def held(self) -> NDArray[np.bool_]:
+        """Where the source was at its limit: the device would have carried at least that, shape
+        (points,).
+        """
+        return self.censored & (np.abs(self.i) >= _AT_LIMIT * self.limit)
+
+    @cached_property
+    def counted(self) -> NDArray[np.bool_]:
+        """Where the sweep says something of the device, be it only that it carries no less, shape
+        (points,).
+        """
+        return self.kept | self.held
 
 
 @dataclass(frozen=True)
@@ -279,19 +304,23 @@ class Table:
         return digest(dict(self.columns))
 
 
-Measurement: TypeAlias = Sweep | PulseTrain | Relaxation | Table
+Measurement: TypeAlias = Sweep | PulseTrain | Relaxation | Table | PulseMap | WriteLog
 
 _TYPES: Mapping[str, type[Any]] = {
     "sweep": Sweep,
     "pulses": PulseTrain,
     "relaxation": Relaxation,
     "table": Table,
+    "pulse_map": PulseMap,
+    "write_log": WriteLog,
 }
 _UNITS: Mapping[str, Mapping[str, str]] = {
     "sweep": {"t": "s", "v": "V", "i": "A"},
     "pulses": {},
     "relaxation": {"t": "s", "g": "S"},
     "table": {},
+    "pulse_map": PULSE_MAP_UNITS,
+    "write_log": WRITE_LOG_UNITS,
 }
 
 

@@ -230,6 +230,7 @@ class Device:
         x0: ArrayLike,
         *,
         parameters: Mapping[str, ArrayLike] | None = None,
+        compliance: ArrayLike | None = None,
         rtol: float = 1e-6,
         atol: float = 1e-9,
         progress: Progress | None = None,
@@ -246,6 +247,10 @@ class Device:
             State at ``t[0]``, broadcasting against the leading shape of v.
         parameters
             Parameters that differ between devices, each broadcasting against the leading shape.
+        compliance
+            Largest current of the source, of either sign [A]: one, or one for each sample, (n,) or
+            (..., n), the lower of two holding between them; ``inf`` is none. Where the device would
+            carry more, its voltage is the lower one at which it carries just this.
         rtol, atol
             Tolerances on the state per step.
         progress
@@ -259,7 +264,10 @@ class Device:
         from .dynamics.simulate import Trace, integrate  # with SciPy and SymPy: when first used
 
         p = {**self.parameters, **(parameters or {})}
-        trace = integrate(self.model, p, t, v, x0, rtol=rtol, atol=atol, progress=progress)
+        limit = None if compliance is None else np.asarray(compliance, float) / self.area
+        trace = integrate(
+            self.model, p, t, v, x0, compliance=limit, rtol=rtol, atol=atol, progress=progress
+        )
         return Trace(trace.t, trace.v, self.area * trace.i, trace.x)
 
     def to_ngspice(

@@ -123,19 +123,25 @@ def test_a_twin_learns_predicts_and_scores():
 @pytest.mark.parametrize(
     ("x", "y", "sentence"),
     [
-        (np.ones((4, 2)), [0, 1, 1], "4 train images but labels"),
-        (np.full((4, 2), 1.5), [0, 1, 1, 0], r"must lie in 0\.\.1"),
-        (np.full((4, 2), np.nan), [0, 1, 1, 0], r"must lie in 0\.\.1"),
-        (np.ones((4, 2)), ["a", "b", "b", "a"], "expected classes as whole numbers"),
-        (np.ones((4, 2)), [0.5, 1, 1, 0], "expected classes as whole numbers"),
-        (np.ones(4), [0, 1, 1, 0], "expected .n, features."),
+        (np.ones((4, 2)), [0, 1, 1], "4 samples but 3 labels"),
+        (
+            np.full((4, 2), np.nan),
+            [0, 1, 1, 0],
+            "sample 0 holds nan at .0., expected finite|finite",
+        ),
+        (np.ones((4, 2)), ["a", "a", "a", "a"], "only one class, 'a'"),
+        (np.ones((4, 2)), [0.5, 1, 1, 0], "the network has 2 outputs, the data 1 target"),
+        (np.ones((4, 2)), [0.5, np.nan, 1, 0], "must not be missing"),
+        (np.array([["a", "b"]] * 4), [0, 1, 1, 0], "samples hold <U1, expected numbers"),
+        (np.ones(4), [0, 1, 1, 0], "expected samples .n, features."),
         (np.ones((4, 3)), [0, 1, 1, 0], "2"),
+        (np.ones((1, 2)), [0], "holds 1 samples, expected at least 2"),
     ],
 )
 def test_what_a_twin_can_not_learn_is_one_sentence(x, y, sentence):
     tile = mt.Tile(4, 4, levels=mt.Cell.resistor(0.2).levels(np.linspace(1e-6, 1e-5, 4)))
     with pytest.raises(mt.InputError, match=sentence):
-        mt.Twin(mt.mlp(2, 2), tile, engine="ideal").fit(x, y, epochs=1)
+        mt.Twin(mt.mlp(2, 2), tile, engine="ideal").fit(x, y, epochs=1, batch=2)
 
 
 def test_devices_levels_tiles_and_models_show_themselves(tmp_path):
@@ -188,3 +194,9 @@ def test_a_type_checker_resolves_the_names():
     assert len(types) == len(lines)
     assert not [one for one in types if "Unknown" in one]
     assert not [one for one in said if one["severity"] == "error"]
+
+
+def test_the_reference_has_every_name():
+    pages = "".join(page.read_text("utf-8") for page in (ROOT / "docs" / "reference").glob("*.md"))
+    for name in mt._PLACES:
+        assert f"\n## {name}\n" in pages, name

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-sys.path.append(str(ROOT / "benchmarks"))
+sys.path += [str(ROOT / "benchmarks"), str(ROOT / "docs" / "figures")]
 figures = importlib.import_module("figures")
 table = importlib.import_module("table")
 SAVED = sorted((ROOT / "docs" / "figures").glob("*.json"))

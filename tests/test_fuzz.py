@@ -18,7 +18,7 @@ from memtwin.circuits.array.tile import Tile
 from memtwin.circuits.lines.cell_law_fit import CellSweep
 from memtwin.circuits.surrogate.characterise import Characterisation, Vectors, load_characterisation
 from memtwin.cli.main import app
-from memtwin.data.dataset import read_idx
+from memtwin.data.datasets.idx import read_idx
 from memtwin.data.errors import InputError
 from memtwin.data.importers.readers import read_measurement
 from memtwin.data.measurement import (

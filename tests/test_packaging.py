@@ -43,7 +43,7 @@ def test_the_wheel_holds_the_tree(tmp_path):
     assert {name for name in names if name.endswith(".py")} == sources()
     assert {
         "memtwin/py.typed",
-        "memtwin/data/digits.csv.gz",
+        "memtwin/data/datasets/digits.csv.gz",
         "memtwin/data/catalogue.toml",
     } <= names
     assert {f"memtwin/training/runs/presets/{name}.toml" for name in ("demo", "mnist")} <= names

@@ -18,6 +18,8 @@ STREAMS = (
     "closed loop",
     "audit",
     "rule",
+    "dropout",
+    "validating",
 )
 
 

@@ -9,6 +9,7 @@ import typer
 
 from ..console import Json, bar, emit
 from ..groups import grouped
+from ..job import Devices
 from ..settings import Source
 
 
@@ -20,13 +21,14 @@ def characterise(
         bool | None, typer.Option(help="Whether row voltages of both signs will come.")
     ] = None,
     workers: Annotated[int | None, typer.Option(help="ngspice processes.")] = None,
+    devices: Devices = None,
     json: Json = False,
 ) -> dict[str, Any]:
     """Sweep single cells and read whole tiles in ngspice."""
     from ...circuits.surrogate.characterise import characterise as run
     from ...training.runs.build import tile_of
 
-    settings = source.read({"workers": workers, "surrogate.bipolar": bipolar})
+    settings = source.read({"workers": workers, "devices": devices, "surrogate.bipolar": bipolar})
     tile = tile_of(settings)
     levels = tile.levels
     assert levels is not None
@@ -37,6 +39,7 @@ def characterise(
             seed=settings.seed,
             workers=settings.workers,
             memory=settings.worker_memory,
+            devices=settings.devices,
             progress=progress,
         )
     found.save(record)
@@ -56,6 +59,7 @@ def characterise(
         "seed": settings.seed,
         "ngspice_version": found.meta["ngspice"],
         "klu": bool(found.meta["klu"]),
+        "devices": found.meta["devices"],
         "digest": found.digest,
     }
     emit(summary, as_json=json, title="characterisation")

@@ -3,6 +3,7 @@
 __all__ = ["compare"]
 
 from collections.abc import Mapping
+from math import isfinite
 from typing import Annotated, Any
 
 import typer
@@ -19,7 +20,8 @@ def compare(
     rule: Annotated[
         list[str] | None,
         typer.Option(
-            help="siamese, closed loop, verify-first, mixed precision, sign or a registered one;"
+            help="siamese, budgeted, eapu, closed loop, verify-first, mixed precision, sign or a registered"
+            " one;"
             " repeatable, by default all."
         ),
     ] = None,
@@ -38,6 +40,8 @@ def compare(
     """
     from ...training.rules.registry import RULES
     from ...training.runs.compare import compare_in
+    from ...training.runs.record import STEP
+    from ...training.trainer.closed_loop import BASELINES
 
     if seeds < 1:
         raise InputError(f"--seeds must be at least 1, got {seeds}")
@@ -66,31 +70,44 @@ def compare(
         "engine": settings.training.engine,
         "seeds": list(found.seeds),
         "write_cost_source": found.write_cost_source,
+        **({STEP: found.step_over_gentlest} if isfinite(found.step_over_gentlest) else {}),
         "folder": str(claim.path),
     }
     if json:
         emit({**rows, **facts}, as_json=True)
         return
-    shown = {name: _line(row) for name, row in rows.items()}
+    shown = {name: _line(row, BASELINES) for name, row in rows.items()}
     title = "update rules" + (
         ", mean ± spread over seeds" if seeds > 1 else f", seed {settings.seed}"
     )
     emit({**shown, **facts}, as_json=False, title=title)
 
 
-def _line(row: Mapping[str, Any]) -> str:
+def _line(row: Mapping[str, Any], baselines: Mapping[str, str]) -> str:
     """Return one line of text for people."""
     text = f"{_spread(row, 'accuracy')} %"
     if "to_float_percent" not in row:
         return text
-    saved = ", ".join(
-        f"{name.replace('_', ' ')} {_spread(row, f'{name}_removed')}"
-        for key in row
-        if (name := key.removesuffix("_removed_percent")) != key
+    saved = "; ".join(
+        f"than a closed loop ({writes}): {shares}"
+        for baseline, writes in baselines.items()
+        if (shares := _shares(row, baseline))
     )
     return (
-        f"{text} ({row['to_float_percent']:+.2f} to float); percent less than the closed loop in the"
-        f" first epoch: {saved}; most-written device {row['max_writes']:.0f} writes"
+        f"{text} ({row['to_float_percent']:+.2f} to float); percent less in the first epoch {saved};"
+        f" most-written device {row['max_writes']:.0f} writes"
+    )
+
+
+def _shares(row: Mapping[str, Any], baseline: str) -> str:
+    """Return what is saved against a baseline, kind by kind."""
+    from ...training.trainer.results import removed_key
+
+    ending = removed_key("", baseline)
+    return ", ".join(
+        f"{name.replace('_', ' ')} {_spread(row, key.removesuffix('_percent'))}"
+        for key in row
+        if (name := key.removesuffix(ending)) != key
     )
 
 

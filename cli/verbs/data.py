@@ -9,20 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ..console import Json, bar, emit, finite, note, picture, verb
-from ..intake import (
-    Column,
-    Compliance,
-    Frequency,
-    Magnitude,
-    Offset,
-    Polarity,
-    RTester,
-    SweepRate,
-    VRead,
-    read_options,
-    say_periods,
-)
+from ..console import Json, bar, emit, note, picture, verb
+from ..intake import say_reading, takes_reading
 
 app = typer.Typer(
     help="Public datasets, and measurements of your own.",
@@ -88,27 +76,18 @@ def get(
     return summary
 
 
+@takes_reading
 def import_(
     data: Files,
     output: Annotated[Path, typer.Argument(help="Measurement record to write (HDF5).")],
     kind: Annotated[
         str | None,
         typer.Option(
-            help="sweep, ramps, response, relaxation, log, a table layout, or a registered importer."
+            help="sweep, ramps, response, relaxation, log, pulse_map, write_log, a table layout, or a"
+            " registered importer."
         ),
     ] = None,
-    column: Column = None,
-    sweep_rate: SweepRate = None,
-    frequency: Frequency = None,
-    compliance: Compliance = None,
-    offset: Offset = None,
-    polarity: Polarity = None,
-    magnitude: Magnitude = False,
-    r_tester: RTester = None,
-    v_read: VRead = None,
-    area: Annotated[
-        float | None, typer.Option(help="Area of the device [m²].", callback=finite)
-    ] = None,
+    reading: Any = None,
     device: Annotated[str | None, typer.Option(help="What was measured.")] = None,
     licence: Annotated[str | None, typer.Option(help="Licence of the data.")] = None,
     json: Json = False,
@@ -119,23 +98,10 @@ def import_(
 
     path, facts, dataset = _one_file(data)
     facts |= {
-        key: value
-        for key, value in (("area", area), ("device", device), ("licence", licence))
-        if value is not None
+        key: value for key, value in (("device", device), ("licence", licence)) if value is not None
     }
-    options = read_options(
-        column,
-        magnitude,
-        sweep_rate=sweep_rate,
-        frequency=frequency,
-        compliance=compliance,
-        offset=offset,
-        polarity=polarity,
-        r_tester=r_tester,
-        v_read=v_read,
-    )
-    found = read_measurement(path, dataset=dataset, kind=kind, meta=facts, **options)
-    say_periods(found)
+    found = read_measurement(path, dataset=dataset, kind=kind, meta=facts, **reading)
+    say_reading(path, found)
     records = []
     for k, measurement in enumerate(found, start=1):
         target = output if len(found) == 1 else output.with_stem(f"{output.stem}_{k}")
@@ -145,6 +111,7 @@ def import_(
     return summary
 
 
+@takes_reading
 def show(
     data: Files,
     plot: Annotated[
@@ -152,15 +119,7 @@ def show(
         typer.Option(help="Where to draw it; default: beside you, as PNG.", callback=picture),
     ] = None,
     kind: Annotated[str | None, typer.Option(help="What it is; see import.")] = None,
-    column: Column = None,
-    sweep_rate: SweepRate = None,
-    frequency: Frequency = None,
-    compliance: Compliance = None,
-    offset: Offset = None,
-    polarity: Polarity = None,
-    magnitude: Magnitude = False,
-    r_tester: RTester = None,
-    v_read: VRead = None,
+    reading: Any = None,
     json: Json = False,
 ) -> dict[str, Any]:
     """Say what a measurement holds, and draw it."""
@@ -168,19 +127,8 @@ def show(
     from ...devices.plots import save_measurement_figure
 
     path, facts, dataset = _one_file(data)
-    options = read_options(
-        column,
-        magnitude,
-        sweep_rate=sweep_rate,
-        frequency=frequency,
-        compliance=compliance,
-        offset=offset,
-        polarity=polarity,
-        r_tester=r_tester,
-        v_read=v_read,
-    )
-    found = read_measurement(path, dataset=dataset, kind=kind, meta=facts, **options)
-    say_periods(found)
+    found = read_measurement(path, dataset=dataset, kind=kind, meta=facts, **reading)
+    say_reading(path, found)
     target = plot or Path(f"{path.stem.replace(' ', '_')}.png")
     drawn = []
     for k, measurement in enumerate(found, start=1):
@@ -204,6 +152,7 @@ def _one_file(data: str) -> tuple[Path, dict[str, Any], str | None]:
 
 def _described(measurement: Any) -> dict[str, Any]:
     """Return what one would like to know about a measurement before using it."""
+    from ...data.chip import PulseMap, WriteLog
     from ...data.measurement import PulseTrain, Relaxation, Sweep
 
     facts: dict[str, Any] = {"name": measurement.name, "type": type(measurement).__name__}
@@ -221,6 +170,15 @@ def _described(measurement: Any) -> dict[str, Any]:
         facts["unit"] = measurement.unit
     elif isinstance(measurement, Relaxation):
         facts |= {"cells": len(measurement.g), "times": measurement.t}
+    elif isinstance(measurement, PulseMap):
+        facts |= {"pulses": len(measurement), "resets": int(measurement.reset.sum())}
+        for key in ("pw", "v_wl", "v_bl", "v_sl"):
+            column = getattr(measurement, key)
+            facts[key] = [float(column.min()), float(column.max())]
+        facts["moved"] = float((abs(measurement.g_after - measurement.g_before) > 15e-6).mean())
+    elif isinstance(measurement, WriteLog):
+        facts |= {"writes": len(measurement), "cells": len(set(measurement.cell.tolist()))}
+        facts |= {"success": float(measurement.success.mean()), "later_reads": len(measurement.g)}
     else:
         facts |= {"rows": len(measurement), "columns": dict(measurement.units)}
     return {**facts, "sha256": measurement.digest, "meta": dict(measurement.meta)}

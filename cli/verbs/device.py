@@ -3,6 +3,7 @@
 __all__ = ["export", "simulate"]
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -10,6 +11,7 @@ import typer
 
 from ...data.errors import InputError
 from ..console import SEED, Json, emit, finite, note, picture
+from ..groups import grouped
 
 if TYPE_CHECKING:
     from ...data.types import Array
@@ -47,7 +49,10 @@ SetPulse = Annotated[
 ResetPulse = Annotated[
     str | None, typer.Option("--reset", help="RESET pulse as V:WIDTH [V, s]; likewise.")
 ]
-ReadAt = Annotated[float, typer.Option("--v-read", help="Read voltage between pulses [V].")]
+ReadAt = Annotated[
+    float | None,
+    typer.Option("--v-read", help="Read voltage between pulses [V]; 0.05 if not given."),
+]
 Start = Annotated[
     float | None, typer.Option(help="State at the start; by default that of the fit, or 0.1.")
 ]
@@ -58,56 +63,78 @@ Switches = Annotated[
     ),
 ]
 Seed = Annotated[int, typer.Option(help="Seed of the switches.", **SEED)]
+Compliance = Annotated[
+    str | None,
+    typer.Option(
+        help="Current limit of the source [A], as 5e-4, or as 5e-4,0.1 for positive and negative"
+        " currents; inf: none. By default that of the device's fit."
+    ),
+]
 Csv = Annotated[Path | None, typer.Option(help="Where to write the samples.")]
 Plot = Annotated[Path | None, typer.Option(help="Where to draw them.", callback=picture)]
 
 
+@dataclass(frozen=True)
+class Source:
+    """What drives the device."""
+
+    sweep: Corners = None
+    sweep_rate: Rate = None
+    cycles: Cycles = 1
+    points: Points = 401
+    waveform: Waveform = None
+    compliance: Compliance = None
+    switches: Switches = 0
+    seed: Seed = 0
+
+
+@dataclass(frozen=True)
+class Pulsing:
+    """Pulses instead."""
+
+    pulses: Pulses = 0
+    set_pulse: SetPulse = None
+    reset_pulse: ResetPulse = None
+    v_read: ReadAt = None
+
+
+@dataclass(frozen=True)
+class Output:
+    """What is written and printed."""
+
+    csv: Csv = None
+    plot: Plot = None
+    json: Json = False
+
+
+@grouped
 def simulate(
     device: Which,
-    sweep: Corners = None,
-    sweep_rate: Rate = None,
-    cycles: Cycles = 1,
-    points: Points = 401,
-    waveform: Waveform = None,
-    pulses: Pulses = 0,
-    set_pulse: SetPulse = None,
-    reset_pulse: ResetPulse = None,
-    v_read: ReadAt = 0.1,
+    source: Source,
+    pulsing: Pulsing,
+    output: Output,
     x0: Start = None,
     area: Area = 1.0,
-    switches: Switches = 0,
-    seed: Seed = 0,
-    csv: Csv = None,
-    plot: Plot = None,
-    json: Json = False,
 ) -> dict[str, Any]:
     """Drive a device with a sweep, a waveform or pulses, and say what it does."""
     chosen = _load(device).scaled(area)
     start = _start(chosen, x0)
-    if pulses:
-        named = {
-            "sweep": sweep,
-            "sweep-rate": sweep_rate,
-            "waveform": waveform,
-            "switches": switches,
-        }
-        for option, value in named.items():
-            if value:
-                raise InputError(f"--{option} does not apply to --pulses")
-        columns, summary = _pulsed(chosen, pulses, set_pulse, reset_pulse, v_read, start, plot)
+    if pulsing.pulses:
+        for name in ("sweep", "sweep_rate", "waveform", "compliance", "switches"):
+            if getattr(source, name):
+                raise InputError(f"--{name.replace('_', '-')} does not apply to --pulses")
+        columns, summary = _pulsed(chosen, pulsing, start, output.plot)
     else:
-        if set_pulse or reset_pulse:
+        if pulsing.set_pulse or pulsing.reset_pulse:
             raise InputError("--set and --reset apply to --pulses N only")
-        t, v = (
-            _waveform(waveform) if waveform else _sweep(chosen, sweep, sweep_rate, cycles, points)
-        )
-        columns, summary = _driven(chosen, t, v, start, switches, seed, plot)
-    if csv is not None:
-        _write(columns, csv)
+        columns, summary = _driven(chosen, source, start, output.plot)
+    if output.csv is not None:
+        _write(columns, output.csv)
     if chosen.caveat:
         note(f"warning: device {chosen.name}: {chosen.caveat}")
-    summary = {"device": chosen.name, "x0": start, **summary, "csv": csv, "plot": plot}
-    emit(summary, as_json=json, title=f"{chosen.model.title}: {chosen.name}")
+    summary = {"device": chosen.name, "x0": start, **summary}
+    summary |= {"csv": output.csv, "plot": output.plot}
+    emit(summary, as_json=output.json, title=f"{chosen.model.title}: {chosen.name}")
     return summary
 
 
@@ -228,13 +255,7 @@ def _waveform(path: Path) -> "tuple[Array, Array]":
 
 
 def _driven(
-    device: "Device",
-    t: "Array",
-    v: "Array",
-    x0: float,
-    switches: int,
-    seed: int,
-    plot: Path | None,
+    device: "Device", source: Source, x0: float, plot: Path | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the samples under a waveform, and what to say of them."""
     import numpy as np
@@ -242,12 +263,21 @@ def _driven(
     from ...devices.dynamics.switches import simulate_switches
     from ...devices.plots import trace_page, write
 
-    trace: Trace
-    if switches:
-        rng = np.random.default_rng(seed)
-        trace = simulate_switches(device, t, v, x0, switches=switches, rng=rng)
+    if source.waveform is not None:
+        t, v = _waveform(source.waveform)
     else:
-        trace = device.simulate(t, v, x0)
+        t, v = _sweep(device, source.sweep, source.sweep_rate, source.cycles, source.points)
+    shipped = source.sweep is None and source.waveform is None
+    limits = _limits(device, source.compliance, by_default=shipped)
+    trace: Trace
+    if source.switches and limits is not None:
+        raise InputError("--compliance does not apply to --switches")
+    if source.switches:
+        rng = np.random.default_rng(source.seed)
+        trace = simulate_switches(device, t, v, x0, switches=source.switches, rng=rng)
+    else:
+        held = None if limits is None else np.where(v >= 0.0, *limits)
+        trace = device.simulate(t, v, x0, compliance=held)
     if plot is not None:
         write(trace_page(trace), plot)
     summary = {
@@ -258,28 +288,52 @@ def _driven(
         "x_end": float(trace.x[-1]),
         "energy": float(trace.energy),
     }
-    return {"t [s]": t, "v [V]": trace.v, "i [A]": trace.i, "x": trace.x}, summary
+    columns = {"t [s]": t, "v [V]": trace.v, "i [A]": trace.i, "x": trace.x}
+    if limits is not None:
+        columns["drive [V]"] = v
+        below = np.abs(trace.v) < np.abs(v) * (1.0 - 1e-6)
+        summary |= {"compliance": list(limits), "held_share": float(np.mean(below))}
+    return columns, summary
+
+
+def _limits(device: "Device", text: str | None, *, by_default: bool) -> tuple[float, float] | None:
+    """Return the source's limits of positive and of negative currents [A], None where it has none."""
+    if text is None:
+        known = device.meta.get("compliance") if by_default else None
+        limits = [float(value) for value in known] if isinstance(known, list | tuple) else []
+    else:
+        try:
+            limits = [float(word) for word in text.split(",")]
+        except ValueError:
+            limits = []
+        if len(limits) not in (1, 2) or not all(limit > 0.0 for limit in limits):
+            raise InputError(
+                f"--compliance {text!r}: expected a current above 0 A, as 5e-4, or two, for positive"
+                " and negative currents, as 5e-4,0.1"
+            )
+    if not limits or min(limits) == float("inf"):
+        return None
+    return limits[0], limits[-1]
 
 
 def _pulsed(
-    device: "Device",
-    count: int,
-    up: str | None,
-    down: str | None,
-    v_read: float,
-    x0: float,
-    plot: Path | None,
+    device: "Device", pulsing: Pulsing, x0: float, plot: Path | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return conductances after each of ``count`` SET and RESET pulses, and what to say of them."""
+    """Return conductances after each SET and RESET pulse, and what to say of them."""
     import numpy as np
     from matplotlib.figure import Figure
 
     from ...data.measurement import PulseTrain
+    from ...devices.levels import V_READ
     from ...devices.plots import pulse_ramps, write
     from ...devices.pulses.trapezoid import apply_pulse, choose_pulse
 
+    count = pulsing.pulses
     x, states, energies, volts, said = x0, [x0], [0.0], [0.0], {}
-    for way, given, (start, end) in (("set", up, (x0, 0.95)), ("reset", down, (0.95, x0))):
+    for way, given, (start, end) in (
+        ("set", pulsing.set_pulse, (x0, 0.95)),
+        ("reset", pulsing.reset_pulse, (0.95, x0)),
+    ):
         v, width = _pulse(given, way) if given else (None, None)
         if v is None or width is None:
             pulse = choose_pulse(device, start, end, count=count)
@@ -291,6 +345,7 @@ def _pulsed(
             states.append(x)
             energies.append(float(done.energy))
             volts.append(v)
+    v_read = V_READ if pulsing.v_read is None else pulsing.v_read
     g = device.conductance(np.array(states), v_read)
     if plot is not None:
         figure = Figure(figsize=(6.5, 4.5), layout="constrained")

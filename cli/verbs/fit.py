@@ -6,29 +6,17 @@ import os
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from ...data.errors import FitError, InputError
-from ..console import SEED, Json, bar, emit, note, picture, show
-from ..intake import (
-    Column,
-    Compliance,
-    Frequency,
-    Magnitude,
-    Offset,
-    Polarity,
-    RTester,
-    SweepRate,
-    VRead,
-    read_files,
-    read_options,
-    reading_words,
-)
-from ..ramps import fit_ramps
+from ..console import SEED, bar, emit, note, show
+from ..groups import grouped
+from ..intake import read_files, reading_words, takes_reading
+from ..ramps import Kept, Ramps, fit_ramps
 
 if TYPE_CHECKING:
     from ...devices.fitting.compare import Comparison
@@ -47,13 +35,6 @@ Kind = Annotated[
 Model = Annotated[
     str, typer.Option(help="Compact model; several, separated by commas, to compare; or 'auto'.")
 ]
-Law = Annotated[
-    str,
-    typer.Option(help="Of ramps: exponential, soft_bounds, exp_step, power_step or piecewise."),
-]
-Levels = Annotated[
-    int, typer.Option(help="Of ramps: say what it takes to go between so many levels; 0: none.")
-]
 LossKind = Annotated[str, typer.Option("--loss", help="linear, log, hybrid or error.")]
 Floor = Annotated[
     float | None, typer.Option(help="Current below which differences do not count [A].")
@@ -71,84 +52,78 @@ Starts = Annotated[int, typer.Option(help="Starts that descend.")]
 Candidates = Annotated[int, typer.Option(help="Candidates that they are chosen from.")]
 Seed = Annotated[int, typer.Option(help="Seed of the candidates.", **SEED)]
 Workers = Annotated[int, typer.Option(help="Processes; 0: as many as cores.")]
-Record = Annotated[Path | None, typer.Option(help="Where to keep the fit (HDF5).")]
-DeviceFile = Annotated[Path | None, typer.Option(help="Where to write the device (TOML).")]
-Name = Annotated[str | None, typer.Option(help="Name of the device.")]
-Profiles = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--profile",
-        help="Free parameter whose confidence interval to read off its profile; repeatable. Drawn"
-        " beside --plot.",
-    ),
-]
-Plot = Annotated[Path | None, typer.Option(help="Where to draw the fit.", callback=picture)]
-Unconverged = Annotated[
-    bool,
-    typer.Option(
-        "--keep-unconverged",
-        help="Save a fit that did not converge too; record and device say so.",
-    ),
-]
 
 
+@dataclass(frozen=True)
+class Named:
+    """What is said of single parameters."""
+
+    fix: Fix = None
+    bound: Bound = None
+    prior: Priors = None
+    start: Start = None
+    series: Series = True
+
+    def options(self) -> dict[str, list[str] | None]:
+        """Return what was given by option."""
+        return {
+            "--fix": self.fix,
+            "--bound": self.bound,
+            "--prior": self.prior,
+            "--start": self.start,
+        }
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What is minimised."""
+
+    loss: LossKind = "hybrid"
+    floor: Floor = None
+    robust: Robust = False
+
+
+@dataclass(frozen=True)
+class Search:
+    """How long is searched, and where."""
+
+    starts: Starts = 8
+    candidates: Candidates = 256
+    seed: Seed = 0
+    workers: Workers = 0
+
+
+@takes_reading
+@grouped
 def fit(
     data: Data,
+    weights: Weights,
+    named: Named,
+    search: Search,
+    ramps: Ramps,
+    kept: Kept,
     kind: Kind = "sweep",
     model: Model = "yakopcic",
-    law: Law = "exponential",
-    loss: LossKind = "hybrid",
-    floor: Floor = None,
-    robust: Robust = False,
-    fix: Fix = None,
-    bound: Bound = None,
-    prior: Priors = None,
-    start: Start = None,
-    series: Series = True,
-    column: Column = None,
-    sweep_rate: SweepRate = None,
-    frequency: Frequency = None,
-    compliance: Compliance = None,
-    offset: Offset = None,
-    polarity: Polarity = None,
-    magnitude: Magnitude = False,
-    r_tester: RTester = None,
-    v_read: VRead = None,
-    starts: Starts = 32,
-    candidates: Candidates = 256,
-    seed: Seed = 0,
-    workers: Workers = 0,
-    record: Record = None,
-    device: DeviceFile = None,
-    name: Name = None,
-    profile: Profiles = None,
-    levels: Levels = 0,
-    plot: Plot = None,
-    keep_unconverged: Unconverged = False,
-    json: Json = False,
+    reading: Any = None,
 ) -> dict[str, Any]:
     """Fit a compact model to measured sweeps, or a pulse law to ramps, with standard errors."""
-    how: dict[str, Any] = {"sweep_rate": sweep_rate, "frequency": frequency}
-    how |= {"compliance": compliance, "offset": offset, "polarity": polarity}
-    reading = read_options(column, magnitude, **how, r_tester=r_tester, v_read=v_read)
-    named = {"--fix": fix, "--bound": bound, "--prior": prior, "--start": start}
     if kind != "sweep":
-        _refuse("ramps", {**named, "--device": device, "--profile": profile, "--floor": floor})
-        return fit_ramps(data, kind, reading, law, levels, record, name, plot, json, seed)
-    _refuse("sweeps, only to --kind ramps", {"--levels": levels})
-    settings = _settings(named, loss, floor, robust)
-    settings |= {"series": series, "starts": starts, "candidates": candidates, "seed": seed}
+        belonging = {"--device": kept.device, "--profile": kept.profile, "--floor": weights.floor}
+        _refuse("ramps", {**named.options(), **belonging})
+        return fit_ramps(data, kind, reading, ramps, kept, search.seed)
+    _refuse("sweeps, only to --kind ramps", {"--levels": ramps.levels})
+    settings = _settings(named, weights, search)
     sweeps, origin = read_files(data, kind, reading)
-    best, comparison = _best(model, sweeps, workers, settings)
+    best, comparison = _best(model, sweeps, search.workers, settings)
     if best is None:
-        return _no_winner(comparison, record or device or plot, json)
-    label = name or Path(sweeps[0].name).stem
-    words = reading_words(column, reading)
+        return _no_winner(comparison, kept.record or kept.device or kept.plot, kept.json)
+    label = kept.name or Path(sweeps[0].name).stem
+    words = reading_words(reading)
     meta = {**origin, "command": best.command(data, words, model=_asked(model, best))}
-    _keep(best, record, device, label, meta, keep_unconverged)
-    more: dict[str, Any] = {"record": record, "device": device}
-    more["profiles"] = _draw(best, profile, plot, json)
-    return _say(best, {**more, "held_out": _held_out(comparison, json)}, json, label)
+    _keep(best, kept, label, meta)
+    more: dict[str, Any] = {"record": kept.record, "device": kept.device}
+    more["profiles"] = _draw(best, kept.profile, kept.plot, kept.json)
+    return _say(best, {**more, "held_out": _held_out(comparison, kept.json)}, kept.json, label)
 
 
 def _refuse(what: str, given: Mapping[str, Any]) -> None:
@@ -157,21 +132,24 @@ def _refuse(what: str, given: Mapping[str, Any]) -> None:
             raise InputError(f"{name} does not apply to {what}")
 
 
-def _settings(
-    named: Mapping[str, list[str] | None], loss: str, floor: float | None, robust: bool
-) -> dict[str, Any]:
-    """Return the arguments of a fit that name parameters or weigh residuals."""
+def _settings(named: Named, weights: Weights, search: Search) -> dict[str, Any]:
+    """Return the arguments of a fit."""
     from ...devices.fitting.loss import Loss
     from ...devices.fitting.space import Prior
 
     counts = {"--fix": 1, "--bound": 2, "--prior": 2, "--start": 1}
-    fix, bound, prior, start = (_pairs(named[o], counts[o], o) for o in counts)
+    given = named.options()
+    fix, bound, prior, start = (_pairs(given[o], counts[o], o) for o in counts)
     return {
-        "loss": Loss(loss, floor=floor, robust=robust),
+        "loss": Loss(weights.loss, floor=weights.floor, robust=weights.robust),
         "fixed": {key: values[0] for key, values in fix.items()},
         "bounds": {key: (low, high) for key, (low, high) in bound.items()},
         "priors": {key: Prior(*values) for key, values in prior.items()},
         "start": {key: values[0] for key, values in start.items()},
+        "series": named.series,
+        "starts": search.starts,
+        "candidates": search.candidates,
+        "seed": search.seed,
     }
 
 
@@ -208,23 +186,16 @@ def _asked(model: str, best: "Fit") -> str:
     return next(asked, best.model.name)
 
 
-def _keep(
-    best: "Fit",
-    record: Path | None,
-    device: Path | None,
-    label: str,
-    meta: Mapping[str, Any],
-    unconverged: bool,
-) -> None:
+def _keep(best: "Fit", kept: Kept, label: str, meta: Mapping[str, Any]) -> None:
     """Write what was asked for; nothing of a fit that did not converge, unless it is wanted."""
     from ...devices.fitting.result import require_converged
 
-    if not unconverged and (record or device):
+    if not kept.keep_unconverged and (kept.record or kept.device):
         require_converged(best)
-    if record is not None:
-        best.save(record, keep_unconverged=unconverged)
-    if device is not None:
-        best.device(label, meta=meta).save(device)
+    if kept.record is not None:
+        best.save(kept.record, keep_unconverged=kept.keep_unconverged)
+    if kept.device is not None:
+        best.device(label, meta=meta).save(kept.device)
 
 
 def _draw(

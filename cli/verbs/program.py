@@ -11,6 +11,7 @@ import typer
 from ...data.errors import InputError
 from ..console import Json, bar, emit, note, picture, verb
 from ..groups import grouped
+from ..job import Devices
 from ..settings import DeviceKeys, Source, TileKeys
 
 if TYPE_CHECKING:
@@ -138,6 +139,7 @@ class Pulsing:
     engine: Annotated[Literal["numpy", "spice"], typer.Option(help="What pulses the array.")] = (
         "numpy"
     )
+    devices: Devices = None
     v_gate: Annotated[
         float, typer.Option(help="Gate voltage of selected rows, for the scheme gate [V].")
     ] = 4.0
@@ -246,7 +248,7 @@ def tile(
     target = None if pulsing.conductances is None else read_table(pulsing.conductances)
     gate = writing.scheme == "gate"
     settings = source.read(
-        {"device.name": device},
+        {"device.name": device, "devices": pulsing.devices},
         cell.given(),
         array.given(),
         {"tile.access.kind": "transistor", "tile.access.v_gate": pulsing.v_gate} if gate else {},
@@ -260,7 +262,11 @@ def tile(
     if levels.device.caveat:
         note(f"warning: device {levels.device.name}: {levels.device.caveat}")
     recipe = writing.recipe(levels, margin=1.0)
-    writer = (WriteSpice if pulsing.engine == "spice" else WriteArray)(made, writing.scheme)
+    writer: WriteSpice | WriteArray
+    if pulsing.engine == "spice":
+        writer = WriteSpice(made, writing.scheme, devices=settings.devices)
+    else:
+        writer = WriteArray(made, writing.scheme)
     with bar(f"writing {made.rows}×{made.cols} cells") as progress:
         outcome = program_array(
             writer,
@@ -272,6 +278,8 @@ def tile(
             progress=progress,
         )
     facts = {"device": levels.device.name, "engine": pulsing.engine, "scheme": writing.scheme}
+    if isinstance(writer, WriteSpice):
+        facts["devices"] = writer.devices
     outcome.save(out, **facts, area=levels.device.area, v_read=levels.v_read)
     summary = {
         **facts,

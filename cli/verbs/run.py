@@ -1,6 +1,8 @@
-"""``memtwin run``: the main job, from a fitted device to a trained network that ngspice has checked."""
+"""``memtwin run``: the main job, from a fitted device to a trained network that ngspice has checked; ``memtwin train``
+is the same without its validation, which ``memtwin run --resume`` adds.
+"""
 
-__all__ = ["run"]
+__all__ = ["run", "train"]
 
 from typing import Annotated
 
@@ -40,3 +42,28 @@ def run(
         page = write_report(record, claim.path / "report.html")
     summary = record["summary"] | {"record": str(record_path(claim.path)), "report": str(page)}
     emit(summary, as_json=json, title=f"run {settings.name}")
+
+
+@grouped
+def train(
+    asked: Asked,
+    engine: Engine = None,
+    json: Json = False,
+) -> None:
+    """Characterise, fit the surrogate and train; every finished epoch is a checkpoint."""
+    from ...training.runs.run import train_run
+
+    given = {"training.engine": engine}
+    with job(
+        asked,
+        given,
+        again="memtwin train --resume {}",
+    ) as (settings, claim, executor):
+        result = train_run(settings, claim, Terminal(), executor, asked.characterisation)
+    last = result.records[-1].summary()
+    audits = {
+        "audits": len(result.audits),
+        "audits_failed": sum(not found.passed for found in result.audits),
+    }
+    summary = {"folder": str(claim.path), "memristor_accuracy": result.accuracy} | audits | last
+    emit(summary, as_json=json, title=f"training {settings.name}")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..console import Json, emit
-from ..job import Dask, Terminal, executor_at
+from ..job import Dask, Devices, Terminal, executor_at
 
 
 def validate(
@@ -17,6 +17,7 @@ def validate(
         int | None, typer.Option(help="Test images; as configured when absent.")
     ] = None,
     engine: Annotated[str | None, typer.Option(help="Engine; as configured when absent.")] = None,
+    devices: Devices = None,
     dask: Dask = None,
     json: Json = False,
 ) -> None:
@@ -25,11 +26,17 @@ def validate(
 
     with executor_at(dask) as executor:
         found = validate_run(
-            run, engine=engine, images=images, listener=Terminal(), executor=executor
+            run,
+            engine=engine,
+            images=images,
+            devices=devices,
+            listener=Terminal(),
+            executor=executor,
         )
     low, high = found.interval
     summary = {
         "engine": found.engine,
+        **({"devices": found.devices} if found.devices else {}),
         "reference_engine": found.reference_engine,
         "images": len(found.labels),
         "accuracy": found.accuracy,

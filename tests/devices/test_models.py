@@ -158,7 +158,7 @@ def test_a_terminal_obeys_kirchhoff_however_it_is_asked(
     args = [np.full(7, p[name]) for name in model.names]
     v, x = rng.uniform(-1.0, 1.0, 7), rng.uniform(0.1, 0.9, 7)
     devices = Terminal(model, args)
-    u, i, _ = devices.solve(v, x)
+    u, i, *_ = devices.solve(v, x)
     np.testing.assert_allclose(u + r_s * i, v, rtol=1e-10)
     np.testing.assert_allclose(i, model.compiled("current")(u, x, *args[:-1]), rtol=1e-10)
     rate, current = devices.rate_and_current(v, x)

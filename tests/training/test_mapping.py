@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ from memtwin.circuits.array.cell import Cell
 from memtwin.circuits.array.tile import Tile
 from memtwin.circuits.engines.ideal import Ideal, IdealArray
 from memtwin.circuits.lines.solver import LineSolver
+from memtwin.circuits.registry import make_engine
 from memtwin.data.errors import InputError
+from memtwin.devices.device import load_device
 from memtwin.devices.spread.effects import Effects
 from memtwin.training.network import mlp
 from memtwin.training.rules.quantise import Uniform, pair
@@ -34,7 +37,8 @@ def with_levels(tile):
 def matrix_of(codes, rng, *, tile=None, effects=EXACT, **options):
     tile = tile or Tile(8, 6, cell=Cell.resistor(0.2))
     rows = len(codes) + (options.get("bias") == "digital")
-    crossbar = Crossbar(with_levels(tile), effects, MappingOptions(**options))
+    tile = tile if tile.levels is not None else with_levels(tile)
+    crossbar = Crossbar(tile, effects, MappingOptions(**options))
     matrix = MappedMatrix((rows, codes.shape[1]), crossbar, Ideal, rng, clip=1.4)
     level = np.stack(pair(codes.ravel()), axis=-1).ravel()
     matrix.write(Writes(np.arange(level.size), np.zeros_like(level), level, codes.size), rng)
@@ -365,3 +369,52 @@ def test_gradients_through_an_array_that_has_none_are_refused(rng):
     matrix = matrix_of(random_codes(rng, 4, 2), rng)
     with pytest.raises(InputError, match="line or surrogate"):
         matrix.adjoint(np.ones((1, 4), np.float32), np.ones((1, 2), np.float32))
+
+
+@pytest.mark.parametrize("drive", ["device", "bits"])
+@pytest.mark.parametrize("signed", ["two phases", "offset"])
+def test_inputs_of_either_sign_on_devices_that_conduct_one_way(signed, drive, rng):
+    tile = Tile(8, 6, levels=load_device("nbsto_32um").scaled(10).levels(8, v_read=0.05))
+    codes = random_codes(rng, 8, 3)
+    bits = {"dac_bits": 10} if drive == "bits" else {}
+    a = rng.standard_normal((40, 8)).astype(np.float32)
+    a[:, 0] = 3.0
+    made = {
+        name: matrix_of(codes, rng, tile=tile, drive=drive, signed=name, **bits)
+        for name in (signed, "bipolar")
+    }
+    exact = a @ made[signed].weights()
+    error = {name: np.abs(one.multiply(a, None) - exact).max() for name, one in made.items()}
+    assert error[signed] < 0.02 * np.abs(exact).max() < error["bipolar"]
+    assert matrix_of(codes, rng, tile=tile, drive=drive, **bits).drive.signed == "two phases"
+
+
+def test_what_an_offset_costs_in_read_noise(rng):
+    codes = random_codes(rng, 16, 200)
+    a = rng.standard_normal((60, 16)).astype(np.float32)
+    a = np.clip(a, -2.0, 2.0)
+    a[:, 0] = 2.0
+    noise = {}
+    for signed in ("two phases", "offset", "bipolar"):
+        matrix = matrix_of(codes, rng, effects=Effects(programming=0.0, read=0.02), signed=signed)
+        noise[signed] = (matrix.multiply(a, rng) - matrix.multiply(a, None)).std()
+        np.testing.assert_allclose(matrix.multiply(a, None), a @ (codes * 0.2), atol=1e-3)
+    assert noise["two phases"] == pytest.approx(noise["bipolar"], rel=0.1)
+    ratio = np.sqrt(np.mean(np.sum((a + 2.0) ** 2, axis=1)) / np.mean(np.sum(a**2, axis=1)))
+    assert noise["offset"] / noise["two phases"] == pytest.approx(ratio, rel=0.1)
+
+
+@pytest.mark.parametrize("signed", ["two phases", "offset", "bipolar"])
+def test_gradients_through_inputs_of_either_sign(signed, rng):
+    codes = random_codes(rng, 6, 3)
+    matrix = matrix_of(codes, rng, tile=Tile(8, 6, cell=Cell.sinh(2.0, 0.2)), signed=signed)
+    matrix.use(partial(make_engine, "line"))
+    a = rng.standard_normal((4, 6)).astype(np.float32)
+    a[:, 0] = 3.0
+    error = rng.standard_normal((4, 3)).astype(np.float32)
+    by_w, by_a = matrix.adjoint(a, error)
+    np.testing.assert_allclose(by_w, a.T @ error, rtol=0.05, atol=0.05)
+    step = np.zeros_like(a)
+    step[:, 3] = 0.02
+    ends = [np.sum(matrix.multiply(a + sign * step, None) * error) for sign in (1, -1)]
+    assert (ends[0] - ends[1]) / 0.04 == pytest.approx(by_a[:, 3].sum(), rel=0.05, abs=0.02)

@@ -12,7 +12,9 @@ from memtwin.data.dataset import load_data
 from memtwin.data.errors import InputError, MemtwinError
 from memtwin.devices.pulses.nominal import nominal_pricing
 from memtwin.devices.spread.effects import Effects
-from memtwin.training.network import Conv2d, Dense, MaxPool, Network, Relu, mlp
+from memtwin.training.layers.digital import MaxPool, Relu
+from memtwin.training.layers.weighted import Conv2d, Dense
+from memtwin.training.network import Network, mlp
 from memtwin.training.rules.registry import RULES
 from memtwin.training.trainer.checkpoint import load_checkpoint, save_checkpoint
 from memtwin.training.trainer.loop import build_twin, train, train_float
@@ -87,9 +89,16 @@ def test_every_baseline_trains_and_is_counted(digits, name):
         assert cost.pulses == pytest.approx(estimate.pulses, rel=0.1)
     elif name == "verify-first":
         assert cost.reads > devices * batches > 5 * cost.writes
+    elif name in ("budgeted", "eapu"):
+        assert cost.reads > cost.writes > 0.0
+        assert cost.weights < 0.1 * record_weights(result) * batches
     else:
         assert cost.reads == 0.0
         assert cost.pulses >= cost.writes > 0.0
+
+
+def record_weights(result):
+    return sum(codes.size for codes in result.codes)
 
 
 @pytest.mark.parametrize("compensation", ["sd", "readback", "damp", "scale"])

@@ -16,7 +16,7 @@ __all__ = [
 ]
 
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +36,9 @@ from ...devices.pulses.nominal import nominal_pricing
 from ...devices.pulses.open_loop import open_loop_costs
 from ...devices.pulses.pricing import LevelPricing
 from ...devices.spread.record import saved
-from ..network import AveragePool, MaxPool, Network, lenet, mlp
+from ..layers.digital import AveragePool, MaxPool
+from ..layers.written import written_layers
+from ..network import Network, Residual, lenet, mlp
 from ..trainer.audit import Auditor
 from ..twin.crossbar import Crossbar
 from ..twin.matrix import EngineFactory
@@ -193,28 +195,26 @@ VALIDATED = 200
 
 
 def chosen_images(images: Dataset, config: RunConfig) -> Dataset:
-    """Keep the first images of each part, as many as the configuration asks for."""
-    train, test = config.images.train, config.images.test
+    """Keep the first samples of each part, as many as the configuration asks for."""
+    train, test = config.data.train, config.data.test
     for name, wanted, there in (
-        ("images.train", train, len(images.x_train)),
-        ("images.test", test, len(images.x_test)),
+        ("data.train", train, len(images.x_train)),
+        ("data.test", test, len(images.x_test)),
         ("validation.images", config.validation.images, test or len(images.x_test)),
     ):
         if wanted is not None and wanted > there:
             kept = " to test on" if name == "validation.images" else ""
             raise InputError(f"{name}: {wanted} images asked for, {images.name} has {there}{kept}")
-    chosen = replace(
-        images,
-        x_train=images.x_train[:train],
-        y_train=images.y_train[:train],
-        x_test=images.x_test[:test],
-        y_test=images.y_test[:test],
-    )
-    highest = int(chosen.y_test.max())
-    if highest >= chosen.classes:
+    chosen = images.chosen(train, test)
+    if not chosen.regression and (missing := set(chosen.y_test) - set(chosen.y_train)):
         raise InputError(
-            f"images.train: a test image has the label {highest}, the first {train} training images"
-            f" only labels up to {chosen.classes - 1}: train on more images"
+            f"data.train: a test sample has the label {min(missing)}, the first {train} samples to"
+            " train on have not: train on more"
+        )
+    if config.training.patience is not None and chosen.x_validation is None:
+        raise InputError(
+            f"training.patience: {images.name} has no part to validate on: set data.validation_share,"
+            " such as 0.1"
         )
     return chosen
 
@@ -222,14 +222,28 @@ def chosen_images(images: Dataset, config: RunConfig) -> Dataset:
 def network_of(config: RunConfig, images: Dataset) -> Network:
     """Return the run's network, of the size that ``images`` need."""
     pixels, wanted = images.x_train.shape[1], config.network
+    if wanted.layers:
+        shape = images.shape if len(images.shape) != 2 else (*images.shape, 1)
+        try:
+            network = Network(written_layers(wanted.layers, Residual), shape)
+        except InputError as error:
+            raise InputError(f"network.layers: {error}") from error
+        outputs = network.shapes[-1][0]
+        if outputs != images.classes:
+            what = "targets" if images.regression else "classes"
+            raise InputError(
+                f"network.layers: the last layer has {outputs} outputs, {images.name} has"
+                f" {images.classes} {what}: end with 'dense {images.classes}'"
+            )
+        return network
     if wanted.kind == "mlp":
         return mlp(pixels, *wanted.hidden, images.classes)
-    height, width = images.shape
-    if height != width or images.classes > 10:
+    if len(images.shape) != 2 or images.shape[0] != images.shape[1] or images.classes > 10:
         raise InputError(
-            f"network.kind: a lenet takes square images of ten classes, {images.name} has"
-            f" {height} × {width} pixels and {images.classes} classes"
+            f"network.kind: a lenet takes square grey images of ten classes, {images.name} has"
+            f" {' × '.join(map(str, images.shape))} pixels and {images.classes} classes"
         )
+    height, width = images.shape
     pool = AveragePool if wanted.pool == "average" else MaxPool
     try:
         return lenet(wanted.channels, height, pool)

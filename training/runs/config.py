@@ -10,8 +10,6 @@ check themselves, and have the defaults.
 __all__ = [
     "FITTED",
     "DeviceConfig",
-    "ImagesConfig",
-    "NetworkConfig",
     "RunConfig",
     "SurrogateSection",
     "TileSection",
@@ -44,6 +42,7 @@ from pydantic import (
 
 from ...circuits.array.cell import Access
 from ...circuits.array.tile import Layout
+from ...circuits.osdi.choice import Devices
 from ...circuits.registry import ENGINES
 from ...circuits.surrogate.characterise import CharacteriseOptions
 from ...data.errors import InputError, nearest
@@ -58,6 +57,7 @@ from ...devices.spread.record import law_tree, said
 from ..trainer.audit import AuditOptions
 from ..trainer.options import TrainOptions
 from ..twin.crossbar import MappingOptions
+from .sections import DataSection, NetworkSection
 
 FITTED = ("surrogate", "line")
 """Engines that read by the law and resistances fitted to ngspice; they alone have gradients."""
@@ -65,7 +65,12 @@ FITTED = ("surrogate", "line")
 UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 """What pydantic calls a key that is not known."""
 
-MOVED = {"training.clip": "mapping.clip"}
+MOVED = {
+    "training.clip": "mapping.clip",
+    "images.name": "data.name",
+    "images.train": "data.train",
+    "images.test": "data.test",
+}
 """Keys by which configurations and records of earlier versions call what has moved since."""
 
 
@@ -99,16 +104,6 @@ def _parameters(value: Any) -> Any:
             "device.parameter_spread: expected a path, or a table of relative spreads by parameter"
         )
     return found
-
-
-class ImagesConfig(_Section):
-    """Which images, and how many of them."""
-
-    name: Literal["digits", "mnist"] = "digits"
-    train: PositiveInt | None = None
-    """Training images used, the first of the set; all when absent."""
-    test: PositiveInt | None = None
-    """Test images used, the first of the set; all when absent."""
 
 
 class DeviceConfig(_Section):
@@ -171,27 +166,6 @@ class TileSection(Layout):
     """Transistor or selector in series with every memristor; none when absent."""
 
 
-class NetworkConfig(_Section):
-    """The architecture; its input and output sizes are those of the images."""
-
-    kind: Literal["mlp", "lenet"] = "mlp"
-    """Dense layers, or two 5x5 convolutions with pools before two dense layers."""
-    hidden: tuple[PositiveInt, ...] = (100,)
-    """Outputs of the hidden layers of an ``mlp``."""
-    channels: PositiveInt = 6
-    """Outputs of the first convolution of a ``lenet``."""
-    pool: Literal["max", "average"] = "max"
-    """Pools of a ``lenet``."""
-
-    @model_validator(mode="after")
-    def _belonging(self) -> "NetworkConfig":
-        others = {"mlp": ("channels", "pool"), "lenet": ("hidden",)}[self.kind]
-        for name in others:
-            if getattr(self, name) != type(self).model_fields[name].default:
-                raise ValueError(f"{name} does not belong to a network of kind {self.kind!r}")
-        return self
-
-
 @dataclass(frozen=True)
 class TrainingSection(TrainOptions):
     """``[training]``: the library's options, and the engine that tiles are read through."""
@@ -237,10 +211,14 @@ class RunConfig(_Section):
     """SPICE worker processes; the result does not depend on it."""
     worker_memory: PositiveFloat = 4e9
     """Memory that each of them may take [byte]."""
-    images: ImagesConfig = ImagesConfig()
+    devices: Devices = "auto"
+    """How nonlinear devices stand in ngspice's decks: ``behavioural`` (B-sources), ``compiled``
+    (Verilog-A), or compiled where a compiler and ngspice 44 are there.
+    """
+    data: DataSection = DataSection()
     device: DeviceConfig = DeviceConfig()
     tile: TileSection = TileSection()
-    network: NetworkConfig = NetworkConfig()
+    network: NetworkSection = NetworkSection()
     training: TrainingSection = TrainingSection()
     mapping: MappingOptions = MappingOptions()
     effects: Annotated[Effects, PlainValidator(Effects.of), PlainSerializer(Effects.tree)] = (
@@ -321,6 +299,8 @@ def stated_config(tree: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(target, dict) or name in target:
             raise InputError(f"{old} is called {new} now, and both are given: leave {old} out")
         target[name] = held.pop(key)
+        if not held:
+            del stated[section]
     return stated
 
 

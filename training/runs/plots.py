@@ -23,37 +23,46 @@ def accuracy(
     *,
     spice_accuracy: float | None = None,
     spice_images: int = 0,
+    spice_interval: tuple[float, float] | None = None,
+    regression: bool = False,
 ) -> "Axes":
     """Draw test accuracy [0..1] of both twins over the epochs, each of shape (epochs,).
 
     ``spice_accuracy`` over ``spice_images`` images, read in ngspice after training, is drawn with its 95 % interval.
+    What is drawn is R² for a ``regression``, whose interval must be given.
     """
+    scale, unit = (1.0, "") if regression else (100.0, " %")
     twin, memristor = np.asarray(float_accuracy, float), np.asarray(memristor_accuracy, float)
     epochs = np.arange(1, len(memristor) + 1)
     axes.plot(
-        epochs, 100 * twin, "o-", ms=3, color=FLOAT, label=f"float network, {100 * twin[-1]:.2f} %"
+        np.arange(1, len(twin) + 1),
+        scale * twin,
+        "o-",
+        ms=3,
+        color=FLOAT,
+        label=f"float network, {scale * twin[-1]:.2f}{unit}",
     )
     axes.plot(
         epochs,
-        100 * memristor,
+        scale * memristor,
         "o-",
         ms=4,
         color=MEMRISTOR,
-        label=f"memristor twin, {100 * memristor[-1]:.2f} %",
+        label=f"memristor twin, {scale * memristor[-1]:.2f}{unit}",
     )
     if spice_accuracy is not None and spice_images:
-        low, high = wilson(round(spice_accuracy * spice_images), spice_images)
+        low, high = spice_interval or wilson(round(spice_accuracy * spice_images), spice_images)
         axes.errorbar(
             [epochs[-1]],
-            [100 * spice_accuracy],
-            yerr=[[100 * (spice_accuracy - low)], [100 * (high - spice_accuracy)]],
+            [scale * spice_accuracy],
+            yerr=[[scale * (spice_accuracy - low)], [scale * (high - spice_accuracy)]],
             fmt="D",
             ms=5,
             capsize=4,
             color=SPICE,
-            label=f"ngspice, {spice_images} images, {100 * spice_accuracy:.1f} % (95 % interval)",
+            label=f"ngspice, {spice_images} images, {scale * spice_accuracy:.{1 + regression}f}{unit} (95 % interval)",
         )
-    axes.set(xlabel="epoch", ylabel="test accuracy [%]")
+    axes.set(xlabel="epoch", ylabel="R² on test samples" if regression else "test accuracy [%]")
     _whole(axes)
     axes.grid(alpha=0.25)
     axes.legend(frameon=False, loc="lower center")

@@ -9,6 +9,7 @@ __all__ = [
     "audits_tree",
     "config_of",
     "counted",
+    "data_tree",
     "device_tree",
     "epochs_tree",
     "laws_tree",
@@ -18,6 +19,7 @@ __all__ = [
     "network_name",
     "pricing_tree",
     "record_path",
+    "saved",
     "summarise",
     "versions",
     "wear_tree",
@@ -25,7 +27,9 @@ __all__ = [
 
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -35,17 +39,21 @@ from ... import __version__
 from ...circuits.array.cell import Cell
 from ...circuits.ngspice.installed import Features
 from ...circuits.programming.fractional_moves import LevelMoves
+from ...data.dataset import Dataset
 from ...data.errors import InputError
 from ...data.records.store import pack, reading
 from ...data.types import Array
 from ...devices.device import Device, Levels
+from ...devices.pulses.costs import step_over_gentlest
 from ...devices.pulses.pricing import LevelPricing
 from ...devices.spread.effects import Laws
 from ...devices.spread.record import law_tree, load_law
-from ..network import Conv2d, Dense, Network
+from ..layers.weighted import Conv2d, Dense
+from ..network import Layer, Network, Residual
 from ..trainer.audit import AuditRecord
-from ..trainer.results import EpochRecord, TrainResult
-from ..trainer.validate import wilson
+from ..trainer.closed_loop import BASELINES
+from ..trainer.results import EpochRecord, TrainResult, removed_key
+from ..trainer.validate import Validation
 from ..twin.cost import removed_percent
 from ..twin.twin import MemristorTwin
 from .config import RunConfig, stated_config
@@ -54,6 +62,9 @@ KIND, FORMAT = "run", 2
 
 SAVED = ("writes", "weights", "pulses", "energy", "time", "row_time", "weights_of_learning")
 """What a summary gives the share removed of."""
+
+STEP = "step_over_gentlest_energy"
+"""What a level step costs over the gentlest move, in a record's costs of writing and its summary."""
 
 CHECKED = (
     ("surrogate_nrmse_percent", "nrmse_percent"),
@@ -90,26 +101,54 @@ def load_record(run: str | Path) -> dict[str, Any]:
         return tree
 
 
-def versions(features: Features | None) -> dict[str, Any]:
-    """Return what the run was made with; ``features`` are ngspice's, if it played a part."""
+def versions(features: Features | None, devices: str = "behavioural") -> dict[str, Any]:
+    """Return what the run was made with; ``features`` are ngspice's, if it played a part, and
+    ``devices`` says how devices stood in its decks.
+    """
     return {
         "memtwin": __version__,
         "python": platform.python_version(),
         "numpy": np.__version__,
         "ngspice": "not used" if features is None else features.version,
         "klu": features is not None and features.klu,
+        "devices": "not used" if features is None else devices,
     }
+
+
+def data_tree(data: Dataset) -> dict[str, Any]:
+    """Return what was learnt: how many samples each part has, what was done to their inputs (by the
+    part to train on), and what the outputs stand for.
+    """
+    targets = data.targets
+    tree: dict[str, Any] = {
+        "name": data.name,
+        "digest": data.digest,
+        "task": targets.task,
+        "shape": np.array(data.shape),
+        "samples": {name: len(x) for name, x, _ in data.parts},
+        "scaling": pack(data.scaling),
+        "names": list(targets.names),
+    }
+    if targets.mean is not None and targets.deviation is not None:
+        tree |= {"target_mean": targets.mean, "target_deviation": targets.deviation}
+    return tree
 
 
 def network_name(network: Network) -> str:
     """Return input and layers in a few characters: ``784-100-10``, ``28x28x1-5x5c6-5x5c16-84-10``."""
     parts = ["x".join(map(str, network.shape))]
-    for layer in network.layers:
+    return "-".join([*parts, *_names(network.layers)])
+
+
+def _names(layers: Sequence[Layer]) -> Iterator[str]:
+    for layer in layers:
         if isinstance(layer, Conv2d):
-            parts.append(f"{layer.kernel}x{layer.kernel}c{layer.channels}")
+            groups = f"g{layer.groups}" if layer.groups > 1 else ""
+            yield f"{layer.kernel}x{layer.kernel}c{layer.channels}{groups}"
         elif isinstance(layer, Dense):
-            parts.append(str(layer.outputs))
-    return "-".join(parts)
+            yield str(layer.outputs)
+        elif isinstance(layer, Residual):
+            yield f"({'-'.join(_names(layer.layers))})"
 
 
 def device_tree(device: Device) -> dict[str, Any]:
@@ -163,6 +202,8 @@ def pricing_tree(pricing: LevelPricing) -> dict[str, Any]:
         "source": pricing.source,
         "tolerance": pricing.tolerance,
     }
+    if isfinite(ratio := step_over_gentlest(pricing)):
+        tree[STEP] = ratio
     for name, law in (("moves", pricing.between), ("vain", pricing.vain)):
         if isinstance(law, LevelMoves):
             tree |= {name: vars(law.moves), "g": law.g}
@@ -174,9 +215,9 @@ def epochs_tree(
 ) -> dict[str, Array]:
     """Return one array (epochs,) per figure of the epochs' records; wall times are left out."""
     rows = [record.summary() for record in records]
-    names = [
-        name for name in rows[0] if name != "seconds" and not name.endswith("_removed_percent")
-    ]
+    # Epochs of a training that an older memtwin began know less.
+    common = [name for name in rows[0] if all(name in row for row in rows)]
+    names = [name for name in common if name != "seconds" and "_removed_" not in name]
     tree = {name: np.array([row[name] for row in rows]) for name in names}
     return tree | {"float_accuracy": np.asarray(float_accuracy)}
 
@@ -227,18 +268,18 @@ def summarise(record: Mapping[str, Any]) -> dict[str, Any]:
     config, epochs = config_of(record), record["epochs"]
     validation, check = record["validation"], record.get("surrogate")
     audits = record["audits"]
-    said, reference = validation["outputs"].argmax(axis=1), validation["reference"].argmax(axis=1)
-    right = said == validation["labels"]
-    low, high = wilson(int(right.sum()), len(right))
+    found = Validation(**{item.name: validation[item.name] for item in fields(Validation)})
+    low, high = found.interval
     return {
+        **({"score": "R2"} if found.regression else {}),
         "float_accuracy": float(epochs["float_accuracy"][-1]),
         "memristor_accuracy": float(epochs["test_accuracy"][-1]),
-        "spice_accuracy": float(right.mean()),
+        "spice_accuracy": found.accuracy,
         "spice_accuracy_low": low,
         "spice_accuracy_high": high,
-        "spice_images": len(right),
-        "surrogate_accuracy_same_images": float(np.mean(reference == validation["labels"])),
-        "agreement": int(np.sum(said == reference)),
+        "spice_images": len(found.labels),
+        "surrogate_accuracy_same_images": found.reference_accuracy,
+        "agreement": found.agreement,
         "training_engine": config["training"]["engine"],
         "final_engine": validation["reference_engine"],
         "audits": len(audits["passed"]),
@@ -249,12 +290,13 @@ def summarise(record: Mapping[str, Any]) -> dict[str, Any]:
         "writes": round(epochs["writes"].sum()),
         "writes_closed_loop": round(epochs["closed_loop_writes"].sum()),
         **{
-            f"{name}_removed{span}_percent": removed_percent(
-                *(float(sums[:count].sum()) for sums in counted(epochs, name))
+            removed_key(name, baseline, span): removed_percent(
+                *(float(sums[:count].sum()) for sums in counted(epochs, name, baseline))
             )
-            for name in SAVED
+            for baseline, name in saved(epochs)
             for span, count in (("", None), ("_first_epoch", 1))
         },
+        **{key: value for key, value in record["write_cost"].items() if key == STEP},
         "max_writes": max(int(layer["writes"].max()) for layer in record["layers"].values()),
         "endurance": config["device"]["endurance"],
         "epochs_to_endurance": record["wear"]["epochs_to_endurance"],
@@ -263,6 +305,7 @@ def summarise(record: Mapping[str, Any]) -> dict[str, Any]:
         "seconds": record["seconds"]["all"],
         "ngspice_version": record["versions"]["ngspice"],
         "klu": bool(record["versions"]["klu"]),
+        "devices": record["versions"].get("devices", "behavioural"),
     }
 
 
@@ -271,11 +314,23 @@ def config_of(record: Mapping[str, Any]) -> dict[str, Any]:
     return stated_config(json.loads(record["config"]))
 
 
-def counted(epochs: Mapping[str, Array], name: str) -> tuple[Array, Array]:
+def saved(epochs: Mapping[str, Array]) -> Iterator[tuple[str, str]]:
+    """Yield baseline and name of what a summary tells the share removed of, as far as a record's
+    epochs know them.
+    """
+    yield from (("closed_loop", name) for name in SAVED)
+    for baseline in BASELINES:
+        if baseline != "closed_loop" and f"{baseline}_writes" in epochs:
+            yield from ((baseline, name) for name in SAVED if name in epochs)
+
+
+def counted(
+    epochs: Mapping[str, Array], name: str, baseline: str = "closed_loop"
+) -> tuple[Array, Array]:
     """Return what a record's epochs count under ``name``, and what it is set against, (epochs,)."""
     if name == "weights_of_learning":
         return epochs["weights"], epochs["learning"]
-    return epochs[name], epochs[f"closed_loop_{name}"]
+    return epochs[name], epochs[f"{baseline}_{name}"]
 
 
 def _laid_out(stack: Any, rows: int, cols: int) -> Any:

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from ...circuits.ngspice import installed as ngspice
+from ...circuits.osdi.choice import Devices
 from ...data.errors import InputError
 from ...data.records.store import pack, write_record
 from ...devices.pulses.costs import Pricing
 from ...devices.pulses.pricing import LevelPricing
+from ..losses import score_text
 from ..trainer.loop import train_float
 from ..trainer.results import TrainResult
 from ..trainer.validate import Validation, validate
@@ -30,6 +32,7 @@ from .record import (
     FORMAT,
     KIND,
     audits_tree,
+    data_tree,
     device_tree,
     epochs_tree,
     laws_tree,
@@ -89,6 +92,7 @@ def validate_run(
     *,
     engine: str | None = None,
     images: int | None = None,
+    devices: Devices | None = None,
     listener: Listener | None = None,
     executor: Executor | None = None,
 ) -> Validation:
@@ -108,7 +112,7 @@ def validate_run(
         "engine": engine or config.validation.engine,
         "images": images or config.validation.images,
     }
-    tree = config.model_dump() | {"validation": changes}
+    tree = config.model_dump() | {"validation": changes, "devices": devices or config.devices}
     settings = parse_config(tree, "validate")
     with claimed(folder) as path:
         return _Job(settings, path, listener, executor).validate()
@@ -139,8 +143,9 @@ class _Job:
         self.steps.seconds["all"] = time.perf_counter() - started
         record = {
             "config": self.config.model_dump_json(),
-            "versions": versions(features),
+            "versions": versions(features, setup.devices),
             "seconds": self.steps.seconds,
+            "data": data_tree(setup.images),
             "network": network_name(setup.network),
             "device": device_tree(setup.levels.device),
             "levels": levels_tree(setup.levels, setup.tile.cell),
@@ -182,9 +187,11 @@ class _Job:
                 self.config.training,
                 seed=self.config.seed,
                 on_batch=progress,
+                start=setup.start,
             )
         self.steps.say(
-            f"float network: {100 * accuracy[-1]:.2f} % on {len(setup.images.x_test):,} test images"
+            f"float network: {score_text(accuracy[-1], regression=setup.images.regression)} on"
+            f" {len(setup.images.x_test):,} test images"
         )
         return accuracy
 
@@ -200,7 +207,9 @@ class _Job:
                 costs,
                 say=self.steps.say,
                 on_batch=progress,
-                on_epoch=lambda epoch: self.steps.say(epoch_text(epoch)),
+                on_epoch=lambda epoch: self.steps.say(
+                    epoch_text(epoch, regression=setup.images.regression)
+                ),
                 checkpoint=self.folder.path / "checkpoint.h5",
             )
         return twin, result

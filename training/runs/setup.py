@@ -22,6 +22,7 @@ from ...circuits.array.tile import Tile
 from ...circuits.engines.ideal import Ideal
 from ...circuits.lines.cell_law import Law
 from ...circuits.lines.cell_law_fit import law_over
+from ...circuits.osdi.choice import chosen
 from ...circuits.registry import make_engine
 from ...circuits.surrogate.characterise import Characterisation, characterise, load_characterisation
 from ...circuits.surrogate.fit import SurrogateFit, fit_surrogate
@@ -32,6 +33,7 @@ from ...data.types import Progress
 from ...devices.device import Levels
 from ...devices.pulses.costs import Pricing
 from ..network import Network
+from ..pretrained import Pretrained, load_weights
 from ..trainer.audit import Auditor
 from ..trainer.loop import build_twin, train
 from ..trainer.results import EpochRecord, TrainResult
@@ -41,7 +43,7 @@ from ..twin.twin import MemristorTwin
 from .build import auditor_of, chosen_images, crossbar_of, network_of
 from .config import FITTED, RunConfig
 from .listener import Steps
-from .wording import audit_text, device_text, surrogate_text
+from .wording import audit_text, data_text, device_text, surrogate_text
 
 FAITHFUL = 2e-6
 """Largest error of a law that stands for the cell's own equations, relative to its full scale."""
@@ -61,6 +63,8 @@ class Setup:
     """What the fit is worth on held-out vectors."""
     executor: Executor | None = None
     """Where ngspice runs, if not in processes of its own here."""
+    start: Pretrained | None = None
+    """Float weights to start from; ``None`` for weights from the seed."""
 
     @property
     def tile(self) -> Tile:
@@ -71,6 +75,12 @@ class Setup:
     def levels(self) -> Levels:
         """What its devices are programmed to."""
         return self.crossbar.levels
+
+    @property
+    def devices(self) -> str:
+        """How devices stand in ngspice's decks: ``"compiled"`` or ``"behavioural"``."""
+        compiled = chosen(self.config.devices, self.tile.cell)
+        return "behavioural" if compiled is None else "compiled"
 
     def engine(self, name: str) -> EngineFactory:
         """Return what makes the engine called ``name``; ``surrogate`` and ``line`` have the fitted
@@ -87,6 +97,7 @@ class Setup:
                 workers=self.config.workers,
                 executor=self.executor,
                 memory=self.config.worker_memory,
+                devices=self.config.devices,
             )
         if name == "ideal":
             return partial(Ideal, law=self._own_law if self.fit is None else self.fit.law)
@@ -114,7 +125,9 @@ class Setup:
     def twin(self) -> MemristorTwin:
         """Return a new memristor twin that is read through the training engine."""
         engine = self.engine(self.config.training.engine)
-        return build_twin(self.network, self.crossbar, engine, seed=self.config.seed)
+        return build_twin(
+            self.network, self.crossbar, engine, seed=self.config.seed, start=self.start
+        )
 
     def auditor(self) -> Auditor | None:
         """Return a new auditor, or ``None`` where none is asked for."""
@@ -127,7 +140,7 @@ class Setup:
         *,
         say: Callable[[str], None] | None = None,
         on_batch: Progress | None = None,
-        on_epoch: Callable[[EpochRecord], None] | None = None,
+        on_epoch: Callable[[EpochRecord], bool | None] | None = None,
         checkpoint: Path | None = None,
     ) -> TrainResult:
         """Train ``twin`` as configured, on from ``checkpoint`` if that is there; ``say`` hears of
@@ -175,12 +188,17 @@ def set_up(
         If training is to go through the surrogate and that misses its bar.
     """
     steps = steps or Steps()
-    with steps.step("images", f"loading {config.images.name}") as progress:
-        images = chosen_images(load_data(config.images.name, progress=progress), config)
+    with steps.step("images", f"loading {config.data.source}") as progress:
+        found = load_data(config.data.source, progress=progress, **config.data.options)
+        images = chosen_images(found, config)
+    if config.data.path is not None:
+        steps.say(data_text(images))
     network = network_of(config, images)
     crossbar = crossbar_of(config)
     steps.say(device_text(crossbar.levels))
-    setup = Setup(config, images, crossbar, network, executor=executor)
+    weights = config.network.weights
+    start = None if weights is None else load_weights(network, weights)
+    setup = Setup(config, images, crossbar, network, executor=executor, start=start)
     return fitted(setup, steps, characterisation) if surrogate else setup
 
 
@@ -227,6 +245,7 @@ def characterised(
         seed=config.seed,
         workers=config.workers,
         memory=config.worker_memory,
+        devices=config.devices,
         progress=progress,
     )
     if path is None:

@@ -1,14 +1,41 @@
 """What a job says of its steps: one sentence each."""
 
-__all__ = ["audit_text", "device_text", "epoch_text", "surrogate_text", "validation_text"]
+__all__ = [
+    "audit_text",
+    "data_text",
+    "device_text",
+    "epoch_text",
+    "surrogate_text",
+    "validation_text",
+]
 
 from collections.abc import Mapping
 from typing import Any
 
+from ...data.dataset import Dataset
 from ...devices.device import Levels
+from ..losses import score_text
 from ..trainer.audit import AuditOptions, AuditRecord
 from ..trainer.results import EpochRecord
-from ..trainer.validate import Validation
+from ..trainer.validate import AGREED, Validation
+
+SCALED = {
+    "none": "as they are",
+    "unit": "brought to 0..1",
+    "standard": "standardised by the part to train on",
+}
+"""What was done to inputs, by the kind of their scaling."""
+
+
+def data_text(data: Dataset) -> str:
+    """Say what was found, and what was made of it."""
+    shape = " × ".join(map(str, data.shape))
+    parts = ", ".join(f"{len(x):,} to {name}" for name, x, _ in data.parts)
+    what = f"{data.classes} targets" if data.regression else f"{data.classes} classes"
+    return (
+        f"data: {data.name}, {parts.replace(' to train', ' to train on').replace(' to test', ' to test on')},"
+        f" {shape} {'numbers' if len(data.shape) == 1 else 'pixels'} each, {SCALED[data.scaling.kind]}; {what}"
+    )
 
 
 def device_text(levels: Levels) -> str:
@@ -30,11 +57,11 @@ def surrogate_text(check: Mapping[str, Any]) -> str:
     )
 
 
-def epoch_text(epoch: EpochRecord) -> str:
+def epoch_text(epoch: EpochRecord, *, regression: bool = False) -> str:
     """Say what an epoch came to."""
     row = epoch.summary()
     return (
-        f"epoch {epoch.epoch}: {100 * epoch.test_accuracy:.2f} %, {int(row['writes']):,} writes"
+        f"epoch {epoch.epoch}: {score_text(epoch.test_accuracy, regression=regression)}, {int(row['writes']):,} writes"
         f" ({row['writes_removed_percent']:.2f} % fewer than closed loop), {epoch.seconds:.1f} s"
     )
 
@@ -61,6 +88,13 @@ def audit_text(found: AuditRecord, config: AuditOptions) -> str:
 def validation_text(found: Validation) -> str:
     """Say what two engines made of the test images."""
     low, high = found.interval
+    if found.regression:
+        return (
+            f"{found.engine}: R² {found.accuracy:.4f} on {len(found.labels)} samples (95 %:"
+            f" {low:.4f} to {high:.4f}), {found.reference_engine}: R² {found.reference_accuracy:.4f};"
+            f" they agree on {found.agreement} of {len(found.labels)}, to {AGREED:g} of the targets'"
+            " deviation"
+        )
     return (
         f"{found.engine}: {100 * found.accuracy:.1f} % of {len(found.labels)} images (95 %:"
         f" {100 * low:.1f} to {100 * high:.1f} %), {found.reference_engine}:"

@@ -11,7 +11,9 @@ from ...data.dataset import Dataset
 from ...data.errors import MemtwinError
 from ...data.types import Array32, Progress
 from ...devices.pulses.costs import Pricing
-from ..network import Network, cross_entropy
+from ..losses import loss_of, score_of
+from ..network import Network
+from ..pretrained import Pretrained
 from ..rules.optim import make_optimiser, schedule
 from ..seeds import generator
 from ..twin.crossbar import Crossbar
@@ -21,17 +23,27 @@ from ..twin.twin import MemristorTwin
 from .audit import Auditor
 from .checkpoint import load_checkpoint, save_checkpoint
 from .options import TrainOptions
-from .results import EpochRecord, TrainResult
+from .results import EpochRecord, TrainResult, stalled
 from .trainer import Trainer, batches, check_images
 
 
 def build_twin(
-    network: Network, crossbar: Crossbar, engine: EngineFactory, *, seed: int = 0
+    network: Network,
+    crossbar: Crossbar,
+    engine: EngineFactory,
+    *,
+    seed: int = 0,
+    start: Pretrained | None = None,
 ) -> MemristorTwin:
-    """Return a memristor twin whose fixed device errors are drawn from ``seed``; see
-    :class:`.twin.MemristorTwin`.
+    """Return a memristor twin whose fixed device errors are drawn from ``seed``, and which is to be
+    trained from the float weights ``start`` where they are given; see :class:`.twin.MemristorTwin`.
     """
-    return MemristorTwin(network, crossbar, engine, generator(seed, "devices"))
+    twin = MemristorTwin(network, crossbar, engine, generator(seed, "devices"))
+    if start is not None:
+        twin.start = start.matrices
+        for norm, given in zip(twin.norms, start.norms, strict=True):
+            norm[...] = given
+    return twin
 
 
 def train(
@@ -42,7 +54,7 @@ def train(
     *,
     seed: int = 0,
     on_batch: Progress | None = None,
-    on_epoch: Callable[[EpochRecord], None] | None = None,
+    on_epoch: Callable[[EpochRecord], bool | None] | None = None,
     auditor: Auditor | None = None,
     checkpoint: str | Path | None = None,
 ) -> TrainResult:
@@ -55,18 +67,20 @@ def train(
     on_batch
         Called with (batches done, batches in all epochs).
     on_epoch
-        Called with the record of every finished epoch, the resumed ones left out.
+        Called with the record of every finished epoch, the resumed ones left out; training ends where
+        it returns ``False``.
     auditor
         Checks the engine now and then; its findings are in the result.
     checkpoint
         File to which the training is saved after every epoch, and from which it goes on where it is
         there.
     """
-    trainer = Trainer(twin, images, options, costs, seed=seed, auditor=auditor)
+    weights = None if twin.start is None else [w.copy() for w in twin.start]
+    trainer = Trainer(twin, images, options, costs, seed=seed, weights=weights, auditor=auditor)
     if checkpoint is not None and Path(checkpoint).exists():
         load_checkpoint(checkpoint, trainer)
     total = -(-len(images.x_train) // options.batch)
-    while len(trainer.records) < options.epochs:
+    while len(trainer.records) < options.epochs and not stalled(trainer.records, options.patience):
         done = len(trainer.records) * total
 
         def report(b: int, _: int, done: int = done) -> None:
@@ -76,8 +90,8 @@ def train(
         record = trainer.run_epoch(report)
         if checkpoint is not None:
             save_checkpoint(checkpoint, trainer)
-        if on_epoch is not None:
-            on_epoch(record)
+        if on_epoch is not None and on_epoch(record) is False:
+            break
     return trainer.result()
 
 
@@ -88,18 +102,25 @@ def train_float(
     *,
     seed: int = 0,
     on_batch: Progress | None = None,
+    start: Pretrained | None = None,
 ) -> tuple[list[float], list[Array32]]:
     """Train the same network in float, unclipped, from the same initial weights and in the same
-    order of images.
+    order of images, or from ``start``.
 
     Returns
     -------
     tuple
         Test accuracy after every epoch, and the matrices.
     """
-    check_images(network, images)
-    weights = network.initial(generator(seed, "weights"))
-    optimisers = [make_optimiser(options.optimiser, w.shape, options.momentum) for w in weights]
+    check_images(network, images, options.batch)
+    loss_and_error = loss_of(options.loss, regression=images.regression)
+    if start is None:
+        start = Pretrained(network.initial(generator(seed, "weights")), network.states())
+    weights, norms = ([one.copy() for one in part] for part in start)
+    optimisers, of_norms = (
+        [make_optimiser(options.optimiser, shape, options.momentum) for shape in shapes]
+        for shapes in ([w.shape for w in weights], [(2, norm.shape[1]) for norm in norms])
+    )
 
     def product(k: int, a: Array32) -> Array32:
         return a @ weights[k]
@@ -108,26 +129,30 @@ def train_float(
     total = -(-len(images.x_train) // options.batch)
     for epoch in range(options.epochs):
         order = generator(seed, "order", epoch + 1).permutation(len(images.x_train))
+        dropping = generator(seed, "dropout", epoch + 1)
         rate = schedule(
             options.schedule, options.learning_rate, options.decay, epoch, options.epochs
         )
         for b, chosen in enumerate(batches(order, options.batch)):
-            outputs, tape = network.forward(images.x_train[chosen], product)
-            loss, error = cross_entropy(outputs, images.y_train[chosen])
+            outputs, tape = network.forward(images.x_train[chosen], product, norms, dropping)
+            loss, error = loss_and_error(outputs, images.y_train[chosen])
             if not np.isfinite(loss):
                 raise MemtwinError(
                     f"float training diverged in epoch {epoch + 1}, batch {b + 1}, most in matrix"
                     f" {_largest(network, weights) + 1}:"
                     f" lower the learning rate of {options.learning_rate:g}"
                 )
-            for w, optimiser, gradient in zip(
-                weights, optimisers, network.backward(tape, error, weights), strict=True
-            ):
+            gradients, by_norms = network.gradients(tape, error, weights)
+            for w, optimiser, gradient in zip(weights, optimisers, gradients, strict=True):
                 w -= optimiser.move(gradient, rate)
+            for norm, optimiser, gradient in zip(norms, of_norms, by_norms, strict=True):
+                norm[:2] -= optimiser.move(gradient, rate)
             if on_batch is not None:
                 on_batch(epoch * total + b + 1, options.epochs * total)
-        outputs = np.concatenate([network.forward(x, product)[0] for x in parts(images.x_test)])
-        accuracies.append(float(np.mean(outputs.argmax(axis=1) == images.y_test)))
+        outputs = np.concatenate(
+            [network.forward(x, product, norms)[0] for x in parts(images.x_test)]
+        )
+        accuracies.append(score_of(outputs, images.y_test))
     return accuracies, weights
 
 

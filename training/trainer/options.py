@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
 from ...data.options import check_choice, check_number
+from ..losses import loss_of
 from ..rules.registry import check_rescalable, rule_options
 from ..rules.siamese import SiameseOptions
 
@@ -45,6 +46,11 @@ class TrainOptions(SiameseOptions):
     gradients: Gradients = "float"
     """Errors go back through the float weights, or through wires and device laws by the engine's
     own gradients (line, surrogate)."""
+    loss: str = "auto"
+    """``cross-entropy`` for classes or ``mse``, which also takes numbers; ``auto`` is what the data
+    calls for."""
+    patience: int | None = None
+    """Epochs without a better score on the part to validate on after which training ends early."""
     calibration: int = 100
     """Training images on which the digital gains are calibrated before every epoch."""
 
@@ -58,6 +64,9 @@ class TrainOptions(SiameseOptions):
             whole=True,
             at_least=1,
         )
+        check_number("training", patience=self.patience, whole=True, optional=True, at_least=1)
+        if self.loss != "auto":
+            loss_of(self.loss, regression=False)
         check_number(
             "training", learning_rate=self.learning_rate, above=0, at_most=LEARNING_RATE_MAX
         )

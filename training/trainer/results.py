@@ -1,13 +1,23 @@
 """What a training reports: a record per epoch, and the outcome."""
 
-__all__ = ["EpochRecord", "TrainResult"]
+__all__ = ["EpochRecord", "TrainResult", "removed_key", "stalled"]
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from ...data.types import Array32
 from ..twin.cost import Cost, removed_percent
 from ..twin.ledger import Ledger
 from .audit import AuditRecord
+from .closed_loop import BASELINES
+
+
+def removed_key(name: str, baseline: str = "closed_loop", span: str = "") -> str:
+    """Return the name under which summaries tell the share of ``name`` that was removed, against a
+    baseline, and over a ``span`` such as ``_first_epoch``.
+    """
+    against = baseline.removeprefix("closed_loop")
+    return f"{name}_removed{against and f'_against{against}'}{span}_percent"
 
 
 @dataclass(frozen=True)
@@ -19,7 +29,8 @@ class EpochRecord:
     learning_rate: float
     train_loss: float
     test_accuracy: float
-    """Share of the test images that the memristor twin, as it is, classifies right."""
+    """Share of the test images that the memristor twin, as it is, classifies right; for numbers, the
+    share of their variance that it explains, R²."""
     cost: Cost
     """What this epoch's writes cost."""
     closed_loop: Cost
@@ -28,6 +39,13 @@ class EpochRecord:
     """Weights with a gradient, summed over batches: those that a batch has something to say on."""
     seconds: float
     """Wall time of training, without the test."""
+    closed_loop_not_resting: Cost | None = None
+    """What a closed loop that leaves the resting partner alone would have cost, from sampled batches;
+    ``None`` in older records."""
+    closed_loop_moved: Cost | None = None
+    """The same of one that writes only devices whose target moved."""
+    validation_accuracy: float | None = None
+    """The same of the part to validate on, where there is one."""
 
     def summary(self) -> dict[str, float]:
         """Return one flat mapping of numbers, for JSON and plots."""
@@ -39,11 +57,20 @@ class EpochRecord:
             "learning": self.learning,
             "seconds": self.seconds,
         }
+        if self.validation_accuracy is not None:
+            row["validation_accuracy"] = self.validation_accuracy
         row |= asdict(self.cost)
-        row |= {f"closed_loop_{key}": value for key, value in asdict(self.closed_loop).items()}
-        removed = self.cost.removed(self.closed_loop)
-        removed["weights_of_learning"] = self.removed_of_learning
-        return row | {f"{key}_removed_percent": value for key, value in removed.items()}
+        for name, baseline in self.baselines().items():
+            row |= {f"{name}_{key}": value for key, value in asdict(baseline).items()}
+            row |= {
+                removed_key(key, name): value for key, value in self.cost.removed(baseline).items()
+            }
+        return row | {removed_key("weights_of_learning"): self.removed_of_learning}
+
+    def baselines(self) -> dict[str, Cost]:
+        """Return what is known of the baselines, by their names in :data:`.closed_loop.BASELINES`."""
+        known = {name: getattr(self, name) for name in BASELINES}
+        return {name: cost for name, cost in known.items() if cost is not None}
 
     @property
     def removed_of_learning(self) -> float:
@@ -67,3 +94,12 @@ class TrainResult:
     def accuracy(self) -> float:
         """Test accuracy after the last epoch."""
         return self.records[-1].test_accuracy
+
+
+def stalled(records: Sequence[EpochRecord], patience: int | None) -> bool:
+    """Return whether the last ``patience`` epochs brought no better score on the part to validate on."""
+    scores = [record.validation_accuracy for record in records]
+    known = [score for score in scores if score is not None]
+    if patience is None or len(known) <= patience:
+        return False
+    return max(known[-patience:]) <= max(known[:-patience])

@@ -20,9 +20,9 @@ from ...data.errors import InputError, MemtwinError
 from ...data.records.store import digest, pack
 from ...data.types import Array32, Progress
 from ...devices.pulses.costs import Pricing, check_levels
-from ..network import Adjoint, Network, cross_entropy
+from ..losses import cross_entropy, loss_of
+from ..network import Adjoint, Network
 from ..rules.optim import make_optimiser, schedule
-from ..rules.quantise import pair
 from ..rules.registry import start_rule
 from ..rules.rule import Rescalable, Start, Writes
 from ..seeds import generator, renew
@@ -31,6 +31,7 @@ from ..twin.evaluation import evaluate
 from ..twin.ledger import Ledger
 from ..twin.twin import MemristorTwin
 from .audit import Auditor, AuditRecord
+from .closed_loop import ClosedLoops, closed_loops
 from .options import TrainOptions
 from .results import EpochRecord, TrainResult
 
@@ -38,7 +39,7 @@ DIVERGED = 0.2
 """Share of a matrix' weights at their limit beyond which a loss no better than chance stops."""
 
 SAMPLES = 6
-"""Batches per epoch on which the closed loop's pulses are counted; its writes need no sampling."""
+"""Batches per epoch on which the baselines are counted; writes of every device need no sampling."""
 
 
 class Trainer:
@@ -71,7 +72,7 @@ class Trainer:
         weights: list[Array32] | None = None,
         auditor: Auditor | None = None,
     ) -> None:
-        check_images(twin.network, images)
+        check_images(twin.network, images, options.batch)
         check_levels(costs, twin.levels)
         if seed < 0:
             raise InputError(f"training: the seed must not be negative, got {seed}")
@@ -79,6 +80,11 @@ class Trainer:
         self.auditor = auditor
         self.identity = _identity(twin, images, options, seed)
         """Hash of all that a checkpoint must share with the training it continues."""
+        self.loss = loss_of(options.loss, regression=images.regression)
+        self._norms = [
+            make_optimiser(options.optimiser, (2, norm.shape[1]), options.momentum)
+            for norm in twin.norms
+        ]
         self.records: list[EpochRecord] = []
         self.audits: list[AuditRecord] = []
         self.ledger = Ledger(
@@ -117,9 +123,9 @@ class Trainer:
         options, x, y = self.options, self.images.x_train, self.images.y_train
         epoch = len(self.records)
         started = time.perf_counter()
-        noise, writing, sampling, auditing = (
+        noise, writing, sampling, auditing, dropping = (
             generator(self.seed, name, epoch + 1)
-            for name in ("reading", "programming", "closed loop", "audit")
+            for name in ("reading", "programming", "closed loop", "audit", "dropout")
         )
         order = generator(self.seed, "order", epoch + 1).permutation(len(x))
         rate = schedule(
@@ -136,15 +142,15 @@ class Trainer:
         self.twin.calibrate(x[: options.calibration])
         total = -(-len(x) // options.batch)
         stride = max(1, total // SAMPLES)
-        loss, learning, closed, sampled = 0.0, 0, Cost(), 0
+        loss, learning, closed, sampled = 0.0, 0, ClosedLoops(), 0
         for b, chosen in enumerate(batches(order, options.batch)):
-            outputs, tape = self.twin.forward(x[chosen], noise, self._scales())
-            batch_loss, error = cross_entropy(outputs, y[chosen])
+            outputs, tape = self.twin.forward(x[chosen], noise, self._scales(), dropping)
+            batch_loss, error = self.loss(outputs, y[chosen])
             if not np.isfinite(batch_loss):
                 self._check(batch_loss, epoch)
             loss += batch_loss * len(chosen)
             weights = [update.weights for update in self.updates]
-            gradients = self.twin.network.backward(
+            gradients, by_norms = self.twin.network.gradients(
                 tape, error, self._backward_weights(), self._adjoint
             )
             learning += self._learning(gradients)
@@ -155,21 +161,29 @@ class Trainer:
                 record = self.auditor.audit(self.twin, inputs, auditing, epoch=epoch, batch=b)
                 self._audited([record])
             self._update(gradients, rate, writing)
+            for norm, optimiser, gradient in zip(
+                self.twin.norms, self._norms, by_norms, strict=True
+            ):
+                norm[:2] -= optimiser.move(gradient, rate)
             if sample:
-                closed, sampled = closed + self._closed_loop(before, sampling), sampled + 1
+                closed, sampled = closed + self._closed_loops(before, sampling), sampled + 1
             if on_batch is not None:
                 on_batch(b + 1, total)
         self._check(loss / len(x), epoch)
         seconds = time.perf_counter() - started
+        closed = closed.times(total / sampled)
         result = EpochRecord(
             epoch=epoch + 1,
             learning_rate=rate,
             train_loss=loss / len(x),
             test_accuracy=self.evaluate(),
             cost=self.ledger.close_epoch(),
-            closed_loop=closed.times(total / sampled),
+            closed_loop=closed.every,
             learning=learning,
             seconds=seconds,
+            closed_loop_not_resting=closed.not_resting,
+            closed_loop_moved=closed.moved,
+            validation_accuracy=self._validate(),
         )
         self.records.append(result)
         return result
@@ -182,6 +196,13 @@ class Trainer:
         return evaluate(
             self.twin, self.images.x_test, self.images.y_test, rng, scales=self._scales()
         )
+
+    def _validate(self) -> float | None:
+        x, y = self.images.x_validation, self.images.y_validation
+        if x is None or y is None:
+            return None
+        rng = generator(self.seed, "validating", len(self.records) + 1)
+        return evaluate(self.twin, x, y, rng, scales=self._scales())
 
     def result(self) -> TrainResult:
         """Return the outcome so far."""
@@ -200,7 +221,11 @@ class Trainer:
             "twin": self.twin.state(),
             "ledger": self.ledger.state(),
             "updates": {str(k): update.state() for k, update in enumerate(self.updates)},
-        }
+        } | (
+            {"norms": {str(k): norm.state() for k, norm in enumerate(self._norms)}}
+            if self._norms
+            else {}
+        )
 
     def restore(
         self, state: dict[str, Any], records: list[EpochRecord], audits: list[AuditRecord]
@@ -211,6 +236,8 @@ class Trainer:
         self.ledger.restore(state["ledger"])
         for k, update in enumerate(self.updates):
             update.restore(state["updates"][str(k)])
+        for k, norm in enumerate(self._norms):
+            norm.restore(state["norms"][str(k)])
         self.records = list(records)
         self.audits = []
         self._audited(audits)
@@ -270,34 +297,11 @@ class Trainer:
             for gradient, matrix in zip(gradients, self.twin.matrices, strict=True)
         )
 
-    def _closed_loop(self, before: list[Array32], rng: np.random.Generator) -> Cost:
-        """Return what writing every device to its new continuous target would cost after this
-        update.
-
-        Each device starts where its last write left it: at the old target, give or take the
-        programming error. A controller that spares failed devices asks for what they reach.
-        """
-        total = Cost()
+    def _closed_loops(self, before: list[Array32], rng: np.random.Generator) -> ClosedLoops:
+        """Return what the baselines would pay for this update."""
+        after = [update.weights for update in self.updates]
         spares = getattr(self.options.of_rule, "spare_failed", True)
-        for k, (old, update) in enumerate(zip(before, self.updates, strict=True)):
-            matrix = self.twin.matrices[k]
-            scale = np.float32(matrix.devices.top / matrix.clip)
-            rows = matrix.placement.rows
-            start, target = (
-                np.stack(pair(w[:rows].ravel() * scale), axis=-1).ravel()
-                for w in (old, update.weights)
-            )
-            start = start + matrix.devices.programming_error(start, rng)
-            np.clip(start, 0.0, self.twin.levels - 1, out=start)
-            start, target = (matrix.devices.quantiser.code(steps) for steps in (start, target))
-            if spares:
-                start, target = (
-                    matrix.devices.attainable(matrix.placement.places, level)
-                    for level in (start, target)
-                )
-            writes = Writes(np.arange(start.size), start, target, start.size // 2)
-            total = total + self.ledger.estimate(k, writes)
-        return total
+        return closed_loops(self.twin, self.ledger, before, after, rng, spare_failed=spares)
 
     def _check(self, loss: float, epoch: int) -> None:
         """Stop where training has diverged: numbers that are not finite, or a loss no better than
@@ -310,7 +314,10 @@ class Trainer:
         finite = [bool(np.isfinite(update.weights).all()) for update in self.updates]
         worst = int(np.argmax(shares)) if all(finite) else finite.index(False)
         if np.isfinite(loss) and all(finite):
-            chance = float(np.log(self.twin.network.shapes[-1][0]))
+            outputs = self.twin.network.shapes[-1][0]
+            # Of even outputs for cross-entropy, of outputs of 0 for squares.
+            targets = outputs if self.images.regression else 1
+            chance = float(np.log(outputs)) if self.loss is cross_entropy else 0.5 * targets
             if loss < chance or shares[worst] < DIVERGED:
                 return
             state = f"{100 * shares[worst]:.0f} % of matrix {worst + 1} at its largest weight"
@@ -328,19 +335,31 @@ def batches(order: NDArray[np.int64], batch: int) -> Iterator[NDArray[np.int64]]
         yield order[start : start + batch]
 
 
-def check_images(network: Network, images: Dataset) -> None:
-    """Refuse images that do not fit the network."""
+def check_images(network: Network, images: Dataset, batch: int = 1) -> None:
+    """Refuse images that do not fit the network, or are fewer than a ``batch``."""
     pixels = int(np.prod(network.shape))
     if images.x_train.shape[1] != pixels:
         raise InputError(
             f"the network takes {pixels} pixels, the images have {images.x_train.shape[1]}"
         )
     classes = network.shapes[-1][0]
+    if not len(images.x_test):
+        raise InputError("there are no test images")
+    if batch > len(images.x_train):
+        count = len(images.x_train)
+        raise InputError(
+            f"training.batch: {batch} samples in a batch, {images.name} has {count} to train on:"
+            f" choose {count} or less"
+        )
+    if images.regression:
+        if classes != images.classes:
+            raise InputError(
+                f"the network has {classes} outputs, the data {images.classes} targets"
+            )
+        return
     highest = max(int(images.y_train.max()), int(images.y_test.max()))
     if highest >= classes:
         raise InputError(f"the network has {classes} outputs, but a label is {highest}")
-    if not len(images.x_test):
-        raise InputError("there are no test images")
 
 
 def _identity(twin: MemristorTwin, images: Dataset, options: TrainOptions, seed: int) -> str:
@@ -349,8 +368,10 @@ def _identity(twin: MemristorTwin, images: Dataset, options: TrainOptions, seed:
     settings = {
         item.name: repr(getattr(options, item.name))
         for item in fields(TrainOptions)
-        if item.name not in ("epochs", "rule_options")
+        if item.name not in ("epochs", "rule_options", "patience", "loss")
     }
+    if options.loss != "auto":
+        settings["loss"] = options.loss
     return digest(
         repr(twin.network),
         pack(twin.tile),
@@ -365,4 +386,5 @@ def _identity(twin: MemristorTwin, images: Dataset, options: TrainOptions, seed:
         images.name,
         len(images.x_train),
         len(images.x_test),
+        *([images.digest] if images.digest else []),
     )

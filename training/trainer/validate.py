@@ -5,10 +5,11 @@ the two engines see the same array and differ only in how they compute it. Image
 the seed: the first n of it are a fair sample of the test set, and a validation can be extended later.
 """
 
-__all__ = ["Validation", "validate", "wilson"]
+__all__ = ["AGREED", "Validation", "validate", "wilson"]
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +18,15 @@ from ...data.dataset import Dataset
 from ...data.errors import InputError
 from ...data.records.store import digest, pack, reading, write_record
 from ...data.types import Array, Progress
+from ..losses import score_of
 from ..twin.evaluation import predict
 from ..twin.matrix import EngineFactory
 from ..twin.twin import MemristorTwin
 
 KIND = "validation"
+
+AGREED = 0.05
+"""Difference up to which two predictions of a number agree, in standard deviations of the target."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +39,14 @@ class Validation:
     """The engine that training ended with."""
     indices: NDArray[np.int64]
     """Places of the images in the test set, (n,)."""
-    labels: NDArray[np.int64]
-    """True classes, (n,)."""
+    labels: NDArray[Any]
+    """True classes, (n,), or scaled targets, (n, targets)."""
     outputs: Array
     """Network outputs through the validating engine, (n, classes)."""
     reference: Array
     """Network outputs through that engine, (n, classes)."""
+    devices: str = ""
+    """How nonlinear devices stood in the decks of ngspice, if that is the engine."""
 
     @property
     def predictions(self) -> NDArray[np.int64]:
@@ -54,29 +61,46 @@ class Validation:
         return classes
 
     @property
+    def regression(self) -> bool:
+        """Whether numbers are predicted, not classes."""
+        return self.labels.ndim > 1
+
+    @property
     def accuracy(self) -> float:
-        """Share of images that the validating engine gets right."""
-        return float(np.mean(self.predictions == self.labels))
+        """Share of images that the validating engine gets right, or R² of numbers."""
+        return score_of(self.outputs, self.labels)
 
     @property
     def reference_accuracy(self) -> float:
-        """Share of images that the engine that trained gets right."""
-        return float(np.mean(self.reference_predictions == self.labels))
+        """Share of images that the engine that trained gets right, or R² of numbers."""
+        return score_of(self.reference, self.labels)
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % confidence interval of the accuracy over all test images."""
+        """95 % confidence interval of the accuracy over all test images; of R² by 1,000 draws with
+        putting back (Efron, doi:10.1214/aos/1176344552).
+        """
+        if self.regression:
+            rng, n = np.random.default_rng(95), len(self.labels)
+            draws = [rng.integers(0, n, n) for _ in range(1000)]
+            scores = [score_of(self.outputs[one], self.labels[one]) for one in draws]
+            low, high = np.percentile(scores, [2.5, 97.5])
+            return float(low), float(high)
         return wilson(int(np.sum(self.predictions == self.labels)), len(self.labels))
 
     @property
     def agreement(self) -> int:
-        """Number of images on which both engines predict the same class."""
-        return int(np.sum(self.predictions == self.reference_predictions))
+        """Number of images on which both engines predict the same class, or numbers within ``AGREED``."""
+        return len(self.labels) - len(self.differing)
 
     @property
     def differing(self) -> NDArray[np.int64]:
         """Places in the test set of the images on which they do not."""
-        places: NDArray[np.int64] = self.indices[self.predictions != self.reference_predictions]
+        if self.regression:
+            apart = np.abs(self.outputs - self.reference).max(axis=1) > AGREED
+        else:
+            apart = self.predictions != self.reference_predictions
+        places: NDArray[np.int64] = self.indices[apart]
         return places
 
 
@@ -119,8 +143,17 @@ def validate(
     try:
         twin.use(engine)
         name = twin.matrices[0].engine.name
+        devices = str(getattr(twin.matrices[0].engine, "devices", ""))
+        kind = f"{name} compiled" if devices == "compiled" else name
         identity = digest(
-            name, seed, images.name, total, pack(twin.tile), repr(twin.network), twin.state()
+            kind,
+            seed,
+            images.name,
+            total,
+            pack(twin.tile),
+            repr(twin.network),
+            twin.state(),
+            *([images.digest] if images.digest else []),
         )
         outputs = _read_so_far(path, identity, images.classes)
         while len(outputs) < count:
@@ -141,6 +174,7 @@ def validate(
         images.y_test[indices],
         outputs[:count],
         np.asarray(predict(twin, images.x_test[indices]), float),
+        devices,
     )
 
 

@@ -139,13 +139,19 @@ def test_the_command_prints_every_rule(tmp_path, monkeypatch):
     assert done.exit_code == 0, done.output
     rows = json.loads(done.stdout)
     assert rows.keys() == {
-        "float", *RULES, "engine", "seeds", "write_cost_source", "folder",
+        "float", *RULES, "engine", "seeds", "write_cost_source", "step_over_gentlest_energy", "folder",
     }  # fmt: skip
+    for against in ("", "_against_not_resting", "_against_moved"):
+        assert rows["siamese"][f"energy_removed{against}_percent"] < 100.0
+    assert rows["closed loop"]["writes_removed_percent"] == 0.0
     assert (rows["engine"], rows["seeds"]) == ("ideal", [0, 1])
     again = runner.invoke(app, ["compare", "--resume", folder, "--seeds", "2"])
     assert again.exit_code == 0, again.output
     shown = f"{rows['siamese']['accuracy_percent']:.2f} ± {rows['siamese']['accuracy_spread_percent']:.2f} %"
     assert shown in again.stdout
+    assert "than a closed loop (only devices whose target moved): writes" in " ".join(
+        again.stdout.split()
+    )
 
 
 @pytest.mark.parametrize(

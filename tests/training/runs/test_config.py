@@ -17,7 +17,8 @@ from memtwin.cli.job import Preset
 from memtwin.data.dataset import Dataset, load_data
 from memtwin.data.errors import InputError
 from memtwin.devices.spread.effects import Effects
-from memtwin.training.network import AveragePool, lenet, mlp
+from memtwin.training.layers.digital import AveragePool
+from memtwin.training.network import lenet, mlp
 from memtwin.training.rules.registry import RULES
 from memtwin.training.runs.build import (
     auditor_of,
@@ -222,7 +223,7 @@ def test_a_lenet_takes_square_images_that_are_large_enough():
         labels = digits.y_train[:1]
         return Dataset("blank", pixels, labels, pixels, labels, (height, width))
 
-    with pytest.raises(InputError, match="square images of ten classes, blank has 10 × 6"):
+    with pytest.raises(InputError, match="square grey images of ten classes, blank has 10 × 6"):
         network_of(config, blank(6, 10))
     large = blank(28, 28)
     assert network_of(load_config("cnn"), large) == lenet()

@@ -52,6 +52,9 @@ PROMISED = {
     "weights_removed_first_epoch_percent",
     "weights_of_learning_removed_first_epoch_percent",
     "row_time_removed_percent",
+    "energy_removed_against_not_resting_percent",
+    "energy_removed_against_moved_first_epoch_percent",
+    "step_over_gentlest_energy",
     "energy_removed_percent",
     "audits",
     "audits_failed",
@@ -337,7 +340,7 @@ SINH = 'name = "plain"\nmodel = "sinh"\narea = 1.0\n[parameters]\nb = 2.0\n[meta
     [
         (["device.levels=1"], "device.levels: Input should be greater than or equal to 2, got 1"),
         (["network.kind=lenet", "network.hidden=[100]"], "8 × 8 pixels are too small for a lenet"),
-        (["images.train=5"], "a test image has the label 9"),
+        (["images.train=5"], "a test sample has the label 5"),
         (
             ["device.name=plain.toml"],
             "device plain has no dynamics (sinh), so that pulses on it have no price: choose 'nominal'",

@@ -1,7 +1,7 @@
 """Write the tables of the documentation from what the benchmarks saved.
 
     python benchmarks/spice.py --save      # leaves docs/figures/spice-klu.json, or -sparse
-    python benchmarks/figures.py           # writes the tables anew; --check: says what differs
+    python docs/figures/figures.py         # writes the tables anew; --check: says what differs
 
 A table stands in a page between ``<!-- figures: spice -->`` and ``<!-- end of figures -->``.
 """
@@ -12,7 +12,7 @@ import re
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 FIGURES = ROOT / "docs" / "figures"
 BLOCK = re.compile(r"(<!-- figures: ([\w-]+) -->\n).*?(<!-- end of figures -->)", re.DOTALL)
 
