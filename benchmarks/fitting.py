@@ -26,7 +26,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 import sympy as sp
 from limited import limited_rows
-from measured import (
+from parts.measured import (
     held_out_rows,
     published_rows,
     pulse_rows,

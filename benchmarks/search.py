@@ -19,7 +19,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
-from measured import LOSS, nbsto
+from parts.measured import LOSS, nbsto
 from scipy.integrate import solve_ivp
 from scipy.optimize import least_squares
 from table import Row, add_options, at_least, at_most, publish

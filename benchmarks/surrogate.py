@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from robustness import ageing, mismatch, recovery
-from speed import arrays, speed
+from parts.robustness import ageing, mismatch, recovery
+from parts.speed import arrays, speed
+from parts.tiles import CELLS, FULL, LEVELS, SEED, errors, law_of, rms, spice
 from table import Row, add_options, at_least, at_most, publish
-from tiles import CELLS, FULL, LEVELS, SEED, errors, law_of, rms, spice
 
 from memtwin.circuits.array.tile import Tile
 from memtwin.circuits.engine import Engine

@@ -16,20 +16,20 @@ import typer
 from .. import __version__
 from .console import BUG, unexpected, verb
 from .interrupt import interruptible
-from .verbs.characterise import characterise
-from .verbs.compare import compare
-from .verbs.data import app as data
-from .verbs.device import export, simulate
-from .verbs.fit import fit
+from .verbs.arrays.characterise import characterise
+from .verbs.arrays.netlist import netlist
+from .verbs.arrays.program import app as program
+from .verbs.arrays.surrogate import app as surrogate
+from .verbs.devices.data import app as data
+from .verbs.devices.device import export, simulate
+from .verbs.devices.fit import fit
+from .verbs.devices.spread import app as spread
+from .verbs.devices.technology import app as technology
 from .verbs.info import info
-from .verbs.netlist import netlist
-from .verbs.program import app as program
-from .verbs.report import report
-from .verbs.run import run, train
-from .verbs.spread import app as spread
-from .verbs.surrogate import app as surrogate
-from .verbs.technology import app as technology
-from .verbs.validate import validate
+from .verbs.runs.compare import compare
+from .verbs.runs.report import report
+from .verbs.runs.run import run, train
+from .verbs.runs.validate import validate
 
 app = typer.Typer(
     name="memtwin",

@@ -46,9 +46,15 @@ class Kept(Protocol):
     def meta(self) -> Mapping[str, Any]: ...
 
 
+def _shipped() -> dict[str, Path]:
+    return {
+        path.stem: path for path in sorted(_LIBRARY.glob("*/*.toml"), key=lambda path: path.stem)
+    }
+
+
 def shipped_devices() -> list[str]:
     """Return the names of the devices that come with the package."""
-    return sorted(path.stem for path in _LIBRARY.glob("*.toml"))
+    return list(_shipped())
 
 
 def device_fields(name: str | Path) -> dict[str, Any]:
@@ -63,13 +69,17 @@ def device_fields(name: str | Path) -> dict[str, Any]:
     InputError
         If there is no such device, or its file is not a device description.
     """
-    path = Path(name) if str(name).endswith(".toml") else _LIBRARY / f"{name}.toml"
-    if not path.is_file():
-        if path.parent == _LIBRARY:
+    if str(name).endswith(".toml"):
+        path = Path(name)
+        if not path.is_file():
+            raise InputError(f"there is no device file {path}")
+    else:
+        shipped = _shipped()
+        if str(name) not in shipped:
             raise InputError(
-                f"there is no shipped device {str(name)!r}{nearest(str(name), shipped_devices())}"
+                f"there is no shipped device {str(name)!r}{nearest(str(name), shipped)}"
             )
-        raise InputError(f"there is no device file {path}")
+        path = shipped[str(name)]
     tree: dict[str, Any] = {"area": 1.0, "meta": {}} | read_toml(path)
     for key, kind in _KEYS.items():
         if key not in tree:

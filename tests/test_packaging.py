@@ -47,7 +47,7 @@ def test_the_wheel_holds_the_tree(tmp_path):
         "memtwin/data/catalogue.toml",
     } <= names
     assert {f"memtwin/training/runs/presets/{name}.toml" for name in ("demo", "mnist")} <= names
-    assert "memtwin/devices/library/nbsto_32um.toml" in names
+    assert "memtwin/devices/library/yakopcic/nbsto_32um.toml" in names
 
 
 def test_importing_memtwin_is_light():

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from memtwin.cli.intake import find_files
 from memtwin.cli.main import app
-from memtwin.cli.verbs import data as verbs
-from memtwin.cli.verbs.fit import fit
+from memtwin.cli.verbs.devices import data as verbs
+from memtwin.cli.verbs.devices.fit import fit
 from memtwin.data.errors import InputError
 from memtwin.data.importers.readers import read_measurement
 from memtwin.data.measurement import PulseTrain, Relaxation, Sweep, Table, save_measurement

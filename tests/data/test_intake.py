@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from memtwin.cli.verbs.data import app
+from memtwin.cli.verbs.devices.data import app
 from memtwin.data.errors import InputError
 from memtwin.data.importers.arrays import read_ramps, read_response
 from memtwin.data.importers.headings import parse_heading

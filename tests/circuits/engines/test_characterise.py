@@ -140,7 +140,7 @@ def test_too_few_vectors(tile: Tile) -> None:
 def test_verbs(
     record: Characterisation, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from memtwin.cli.verbs.surrogate import check, fit, show
+    from memtwin.cli.verbs.arrays.surrogate import check, fit, show
 
     path = record.save(tmp_path / "c.h5")
     fit(path, tmp_path / "s.h5", json=True)

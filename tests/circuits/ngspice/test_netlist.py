@@ -13,7 +13,7 @@ from memtwin.circuits.array.tile import Tile
 from memtwin.circuits.engines.nodal import Nodal
 from memtwin.circuits.ngspice.frozen_device import frozen_law
 from memtwin.circuits.ngspice.netlist import alterations, build, dissection, nodes
-from memtwin.cli.verbs.netlist import netlist as verb
+from memtwin.cli.verbs.arrays.netlist import netlist as verb
 from memtwin.data.errors import InputError, MemtwinError
 from memtwin.devices.device import Device
 from memtwin.devices.models import models

@@ -10,7 +10,7 @@ from memtwin.circuits.programming.design import VoltageRange, design_recipe
 from memtwin.circuits.programming.plots import array_map, save_table_figure
 from memtwin.circuits.programming.population import Spread
 from memtwin.circuits.programming.table import load_table, make_table
-from memtwin.cli.verbs.program import app
+from memtwin.cli.verbs.arrays.program import app
 from memtwin.data.errors import InputError
 from memtwin.data.records.store import read_record, write_record
 from memtwin.devices.device import Device

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ...data.errors import InputError
-from ..console import Json, emit, note
-from ..groups import grouped
-from ..settings import DeviceKeys, Source, TileKeys
+from ....data.errors import InputError
+from ...console import Json, emit, note
+from ...groups import grouped
+from ...settings import DeviceKeys, Source, TileKeys
 
 if TYPE_CHECKING:
-    from ...data.types import Array
+    from ....data.types import Array
 
 
 @grouped
@@ -38,9 +38,9 @@ def netlist(
     """Write the deck of a tile; ``ngspice -b DECK`` prints its sensed voltages."""
     import numpy as np
 
-    from ...circuits.ngspice.netlist import build
-    from ...data.files import write_text
-    from ...training.runs.build import drawn, tile_of
+    from ....circuits.ngspice.netlist import build
+    from ....data.files import write_text
+    from ....training.runs.build import drawn, tile_of
 
     settings = source.read({"device.name": device}, cell.given(), array.given())
     tile = tile_of(settings)

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from ..console import Json, bar, emit
-from ..groups import grouped
-from ..job import Devices
-from ..settings import Source
+from ...console import Json, bar, emit
+from ...groups import grouped
+from ...job import Devices
+from ...settings import Source
 
 
 @grouped
@@ -25,8 +25,8 @@ def characterise(
     json: Json = False,
 ) -> dict[str, Any]:
     """Sweep single cells and read whole tiles in ngspice."""
-    from ...circuits.surrogate.characterise import characterise as run
-    from ...training.runs.build import tile_of
+    from ....circuits.surrogate.characterise import characterise as run
+    from ....training.runs.build import tile_of
 
     settings = source.read({"workers": workers, "devices": devices, "surrogate.bipolar": bipolar})
     tile = tile_of(settings)

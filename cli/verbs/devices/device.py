@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ...data.errors import InputError
-from ..console import SEED, Json, emit, finite, note, picture
-from ..groups import grouped
+from ....data.errors import InputError
+from ...console import SEED, Json, emit, finite, note, picture
+from ...groups import grouped
 
 if TYPE_CHECKING:
-    from ...data.types import Array
-    from ...devices.device import Device
-    from ...devices.dynamics.simulate import Trace
+    from ....data.types import Array
+    from ....devices.device import Device
+    from ....devices.dynamics.simulate import Trace
 
 Which = Annotated[
     str, typer.Argument(help="Shipped device, a device's TOML file, or the record of a fit (.h5).")
@@ -161,10 +161,10 @@ def export(
     json: Json = False,
 ) -> dict[str, Any]:
     """Print a device for other simulators, or as a device file."""
-    from ...data.files import write_text
-    from ...devices.device_file import device_text
-    from ...devices.printing.ngspice import frozen_subcircuit, subcircuit
-    from ...devices.printing.verilog_a import module
+    from ....data.files import write_text
+    from ....devices.device_file import device_text
+    from ....devices.printing.ngspice import frozen_subcircuit, subcircuit
+    from ....devices.printing.verilog_a import module
 
     chosen = _load(device).scaled(area)
     if state is not None and to != "ngspice":
@@ -190,8 +190,8 @@ def export(
 
 
 def _load(name: str) -> "Device":
-    from ...devices.device import load_device
-    from ...devices.fitting.result import load_fit
+    from ....devices.device import load_device
+    from ....devices.fitting.result import load_fit
 
     return load_fit(name).device(Path(name).stem) if name.endswith(".h5") else load_device(name)
 
@@ -244,7 +244,7 @@ def _sweep(
 
 
 def _waveform(path: Path) -> "tuple[Array, Array]":
-    from .netlist import read_table
+    from ..arrays.netlist import read_table
 
     table = read_table(path)
     if table.shape[1] != 2:
@@ -260,8 +260,8 @@ def _driven(
     """Return the samples under a waveform, and what to say of them."""
     import numpy as np
 
-    from ...devices.dynamics.switches import simulate_switches
-    from ...devices.plots import trace_page, write
+    from ....devices.dynamics.switches import simulate_switches
+    from ....devices.plots import trace_page, write
 
     if source.waveform is not None:
         t, v = _waveform(source.waveform)
@@ -323,10 +323,10 @@ def _pulsed(
     import numpy as np
     from matplotlib.figure import Figure
 
-    from ...data.measurement import PulseTrain
-    from ...devices.levels import V_READ
-    from ...devices.plots import pulse_ramps, write
-    from ...devices.pulses.trapezoid import apply_pulse, choose_pulse
+    from ....data.measurement import PulseTrain
+    from ....devices.levels import V_READ
+    from ....devices.plots import pulse_ramps, write
+    from ....devices.pulses.trapezoid import apply_pulse, choose_pulse
 
     count = pulsing.pulses
     x, states, energies, volts, said = x0, [x0], [0.0], [0.0], {}
@@ -372,7 +372,7 @@ def _pulse(text: str, way: str) -> tuple[float, float]:
 
 
 def _write(columns: Mapping[str, Any], path: Path) -> None:
-    from ...data.files import write_text
+    from ....data.files import write_text
 
     rows = zip(*(column.tolist() for column in columns.values()), strict=True)
     lines = [",".join(columns), *(",".join(map(repr, row)) for row in rows)]

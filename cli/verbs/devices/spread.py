@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import typer
 
-from ...data.errors import InputError
-from ..console import SEED, Json, bar, emit, verb
+from ....data.errors import InputError
+from ...console import SEED, Json, bar, emit, verb
 
 if TYPE_CHECKING:
-    from ...data.measurement import Measurement
+    from ....data.measurement import Measurement
 
 app = typer.Typer(
     help="Laws of devices that differ, drift and fail, learnt from measurements.",
@@ -57,7 +57,7 @@ def learn(
     json: Json = False,
 ) -> dict[str, Any]:
     """Learn a law; give its file to a run: --set effects.read=law.h5."""
-    from ...devices.spread.record import save_law
+    from ....devices.spread.record import save_law
 
     makers: Mapping[str, Callable[[list[Measurement]], Any]] = {
         "relaxation": lambda found: _relaxation(found, states),
@@ -79,7 +79,7 @@ def show(
     json: Json = False,
 ) -> dict[str, Any]:
     """Say what a law holds."""
-    from ...devices.spread.record import load_law
+    from ....devices.spread.record import load_law
 
     summary = _described(load_law(record))
     emit(summary, as_json=json, title=str(record))
@@ -90,7 +90,7 @@ def _described(law: Any) -> dict[str, Any]:
     """Return a law's fields; of tables their sizes and ends."""
     import numpy as np
 
-    from ...devices.spread.record import law_tree
+    from ....devices.spread.record import law_tree
 
     return {
         name: f"{'×'.join(map(str, value.shape))} from {value.min():.4g} to {value.max():.4g}"
@@ -103,8 +103,8 @@ def _described(law: Any) -> dict[str, Any]:
 
 
 def _measurements(data: list[str], kind: str) -> "list[Measurement]":
-    from ...data.importers.readers import read_measurement
-    from ..intake import find_files
+    from ....data.importers.readers import read_measurement
+    from ...intake import find_files
 
     found: list[Measurement] = []
     for item in data:
@@ -125,8 +125,8 @@ def _only(found: "list[Measurement]", type_: type[Any], what: str) -> Any:
 
 
 def _relaxation(found: "list[Measurement]", states: int | None) -> Any:
-    from ...data.measurement import Relaxation
-    from ...devices.spread.relaxation import fit_relaxation
+    from ....data.measurement import Relaxation
+    from ....devices.spread.relaxation import fit_relaxation
 
     cells = _only(found, Relaxation, "cells read again and again")
     with bar("learning relaxation") as progress:
@@ -134,8 +134,8 @@ def _relaxation(found: "list[Measurement]", states: int | None) -> Any:
 
 
 def _drift(found: "list[Measurement]") -> Any:
-    from ...data.measurement import Relaxation
-    from ...devices.spread.drift import fit_drift
+    from ....data.measurement import Relaxation
+    from ....devices.spread.drift import fit_drift
 
     return fit_drift(_only(found, Relaxation, "cells read again and again"))
 
@@ -144,8 +144,8 @@ def _programming(found: "list[Measurement]") -> Any:
     """Take the median first read of a level for its target: the file does not say more."""
     import numpy as np
 
-    from ...data.measurement import Relaxation
-    from ...devices.spread.programming import fit_programming
+    from ....data.measurement import Relaxation
+    from ....devices.spread.programming import fit_programming
 
     cells = _only(found, Relaxation, "cells read after programming")
     _, which = np.unique(cells.level, return_inverse=True)
@@ -157,8 +157,8 @@ def _programming(found: "list[Measurement]") -> Any:
 def _read_noise(found: "list[Measurement]") -> Any:
     import numpy as np
 
-    from ...data.measurement import Table
-    from ...devices.spread.noise import fit_read_noise
+    from ....data.measurement import Table
+    from ....devices.spread.noise import fit_read_noise
 
     traces = []
     for table in found:
@@ -178,8 +178,8 @@ def _read_noise(found: "list[Measurement]") -> Any:
 def _endurance(found: "list[Measurement]", window: float) -> Any:
     import numpy as np
 
-    from ...data.measurement import Table
-    from ...devices.spread.wear import failures, fit_wear
+    from ....data.measurement import Table
+    from ....devices.spread.wear import failures, fit_wear
 
     tests = []
     for table in found:
@@ -192,10 +192,10 @@ def _endurance(found: "list[Measurement]", window: float) -> Any:
 
 def _parameters(found: "list[Measurement]", model: str, starts: int, seed: int) -> Any:
     """Fit every sweep, the later ones from where the first one's fit ended."""
-    from ...data.measurement import Sweep
-    from ...devices.fitting.fit import fit
-    from ...devices.models import models
-    from ...devices.spread.parameters import fit_parameters
+    from ....data.measurement import Sweep
+    from ....devices.fitting.fit import fit
+    from ....devices.models import models
+    from ....devices.spread.parameters import fit_parameters
 
     fits: list[Any] = []
     with bar(f"fitting {model}") as progress:

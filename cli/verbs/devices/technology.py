@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ...data.errors import InputError
-from ..console import SEED, Json, bar, emit, finite, note, picture, verb
-from ..groups import grouped
+from ....data.errors import InputError
+from ...console import SEED, Json, bar, emit, finite, note, picture, verb
+from ...groups import grouped
 
 if TYPE_CHECKING:
-    from ...data.chip import WriteLog
-    from ...devices.technology.fit import Fitted
+    from ....data.chip import WriteLog
+    from ....devices.technology.fit import Fitted
 
 app = typer.Typer(
     help="Measured processes of cells behind their transistors.",
@@ -91,9 +91,9 @@ def fit(
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.", **SEED)] = 0,
 ) -> dict[str, Any]:
     """Fit cell, transistor and population to pulse maps, and what else a chip's files tell."""
-    from ...data.files import write_text
-    from ...devices.technology.fit import Beside, fit_technology
-    from ...devices.technology.technology import technology_text
+    from ....data.files import write_text
+    from ....devices.technology.fit import Beside, fit_technology
+    from ....devices.technology.technology import technology_text
 
     found = read_pulse_maps(maps)
     asked = _tables(chip.cycled, chip.dead, chip.worn)
@@ -121,7 +121,7 @@ def fit(
         write_text(kept.output, technology_text(fitted.technology))
     drawn = None
     if kept.plot is not None:
-        from ...devices.technology.plots import save_fit_figure
+        from ....devices.technology.plots import save_fit_figure
 
         drawn = save_fit_figure(found, fitted, kept.plot, below=below, moved=moved)
     summary = {**_told(fitted), "technology": kept.output, "picture": drawn}
@@ -133,8 +133,8 @@ def fit(
 
 def show(name: Which, json: Json = False) -> dict[str, Any]:
     """Say what a technology holds, and from which data."""
-    from ...data.records.pack import pack
-    from ...devices.technology.technology import load_technology
+    from ....data.records.pack import pack
+    from ....devices.technology.technology import load_technology
 
     technology = load_technology(name)
     summary = _shortened(pack(technology), json)
@@ -156,8 +156,8 @@ def check(
     json: Json = False,
 ) -> dict[str, Any]:
     """Foretell which share of a chip's writes ends inside of its band, by the band's width."""
-    from ...devices.technology.landing import check_log, dead_cells
-    from ...devices.technology.technology import load_technology
+    from ....devices.technology.landing import check_log, dead_cells
+    from ....devices.technology.technology import load_technology
 
     if dead_share is not None and not 0.0 <= dead_share <= 1.0:
         raise InputError(f"--dead-share must be from 0 to 1, got {dead_share:g}")
@@ -189,21 +189,21 @@ def check(
 
 def read_pulse_maps(items: list[str]) -> list[Any]:
     """Return the pulse maps that arguments mean."""
-    from ...data.chip import PulseMap
+    from ....data.chip import PulseMap
 
     return _read(items, "pulse_map", PulseMap, "pulse map")
 
 
 def read_logs(items: list[str]) -> "list[WriteLog]":
     """Return the write-verify logs that arguments mean."""
-    from ...data.chip import WriteLog
+    from ....data.chip import WriteLog
 
     return _read(items, "write_log", WriteLog, "write log")
 
 
 def _read(items: list[str], kind: str, type_: type[Any], what: str) -> list[Any]:
-    from ...data.importers.readers import read_measurement
-    from ..intake import find_files
+    from ....data.importers.readers import read_measurement
+    from ...intake import find_files
 
     found: list[Any] = []
     for item in items:
@@ -224,7 +224,7 @@ def _tables(cycled: str | None, dead: str | None, worn: str | None) -> list[tupl
 
 
 def _table(item: str, kind: str) -> Any:
-    from ...data.measurement import Table
+    from ....data.measurement import Table
 
     found = _read([item], kind, Table, "table")
     if len(found) != 1:
@@ -249,7 +249,7 @@ def _about(found: list[Any]) -> dict[str, Any]:
 
 def _told(fitted: "Fitted") -> dict[str, Any]:
     """Return the quality of a fit."""
-    from ...data.records.pack import pack
+    from ....data.records.pack import pack
 
     summary: dict[str, Any] = {"name": fitted.technology.name}
     told = asdict(fitted.set)

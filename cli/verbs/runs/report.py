@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ..console import Json, emit
-from ..console import picture as picture_path
+from ...console import Json, emit
+from ...console import picture as picture_path
 
 
 def report(
@@ -26,8 +26,8 @@ def report(
     json: Json = False,
 ) -> None:
     """Draw the report of a finished run."""
-    from ...training.runs.record import load_record, record_path
-    from ...training.runs.report.page import write_picture, write_report
+    from ....training.runs.record import load_record, record_path
+    from ....training.runs.report.page import write_picture, write_report
 
     path = record_path(run)
     record = load_record(path)

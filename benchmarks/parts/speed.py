@@ -11,9 +11,9 @@ from collections.abc import Callable
 from itertools import cycle
 
 import numpy as np
+from parts.tiles import CELLS, FULL, LEVELS, SEED, law_of, spice
 from scipy.linalg import solveh_banded
 from table import Row, at_least, at_most
-from tiles import CELLS, FULL, LEVELS, SEED, law_of, spice
 
 from memtwin.circuits.array.tile import Tile
 from memtwin.circuits.engine import ProgrammedArray

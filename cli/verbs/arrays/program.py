@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ...data.errors import InputError
-from ..console import Json, bar, emit, note, picture, verb
-from ..groups import grouped
-from ..job import Devices
-from ..settings import DeviceKeys, Source, TileKeys
+from ....data.errors import InputError
+from ...console import Json, bar, emit, note, picture, verb
+from ...groups import grouped
+from ...job import Devices
+from ...settings import DeviceKeys, Source, TileKeys
 
 if TYPE_CHECKING:
-    from ...circuits.programming.design import VoltageRange
-    from ...circuits.programming.recipe import Recipe
-    from ...devices.device import Device, Levels
+    from ....circuits.programming.design import VoltageRange
+    from ....circuits.programming.recipe import Recipe
+    from ....devices.device import Device, Levels
 
 Chosen = Annotated[
     str | None,
@@ -51,7 +51,7 @@ class Writing:
 
     def recipe(self, levels: "Levels", margin: float) -> "Recipe":
         """Return the recipe for ``levels``, whose device may be faster or slower by ``margin``."""
-        from ...circuits.programming.design import design_recipe
+        from ....circuits.programming.design import design_recipe
 
         return design_recipe(
             levels,
@@ -63,7 +63,7 @@ class Writing:
         )
 
     def _limits(self, device: "Device") -> "VoltageRange":
-        from ...circuits.programming.design import VoltageRange, fitted_range
+        from ....circuits.programming.design import VoltageRange, fitted_range
 
         fitted, v_set, v_reset = fitted_range(device), self.v_set, self.v_reset
         if fitted is None and (v_set is None or v_reset is None):
@@ -167,9 +167,9 @@ def table(
     json: Json = False,
 ) -> dict[str, Any]:
     """Find what writes cost: pulses, energy, time and error from every level to every other."""
-    from ...circuits.programming.schemes import half_select
-    from ...circuits.programming.table import make_table
-    from ...training.runs.build import levels_of, write_spread
+    from ....circuits.programming.schemes import half_select
+    from ....circuits.programming.table import make_table
+    from ....training.runs.build import levels_of, write_spread
 
     settings = source.read({"device.name": device}, cell.given(), spreads.given())
     levels, wanted = levels_of(settings), settings.device
@@ -195,7 +195,7 @@ def table(
         note(remark)
     summary = {**made.summary(), "spread_source": origin, "record": str(out)}
     if plot is not None:
-        from ...circuits.programming.plots import save_table_figure
+        from ....circuits.programming.plots import save_table_figure
 
         summary["plot"] = str(save_table_figure(made, plot))
     emit(summary, as_json=json, title="write cost")
@@ -210,8 +210,8 @@ def show(
     json: Json = False,
 ) -> dict[str, Any]:
     """Draw a table: staircases of writes, cost maps, and the distribution of errors."""
-    from ...circuits.programming.plots import save_table_figure
-    from ...circuits.programming.table import load_table
+    from ....circuits.programming.plots import save_table_figure
+    from ....circuits.programming.table import load_table
 
     loaded = load_table(record)
     picture = save_table_figure(loaded, out or record.with_suffix(".png"))
@@ -239,10 +239,10 @@ def tile(
     """Write a whole tile by pulses and verify reads, through wires and past neighbours."""
     import numpy as np
 
-    from ...circuits.programming.array import program_array
-    from ...circuits.programming.array_ngspice import WriteSpice
-    from ...circuits.programming.array_numpy import WriteArray
-    from ...training.runs.build import drawn, tile_of
+    from ....circuits.programming.array import program_array
+    from ....circuits.programming.array_ngspice import WriteSpice
+    from ....circuits.programming.array_numpy import WriteArray
+    from ....training.runs.build import drawn, tile_of
     from .netlist import read_table
 
     target = None if pulsing.conductances is None else read_table(pulsing.conductances)
@@ -289,7 +289,7 @@ def tile(
         "record": str(out),
     }
     if plot is not None:
-        from ...circuits.programming.plots import save_tile_figure
+        from ....circuits.programming.plots import save_tile_figure
 
         summary["plot"] = str(save_tile_figure(outcome, levels.step, plot))
     emit(summary, as_json=json, title="written tile")

@@ -6,8 +6,8 @@ import re
 from dataclasses import replace
 
 import numpy as np
+from parts.tiles import CELLS, FULL, LEVELS, SEED, errors, law_of, rms, spice
 from table import Row, at_most
-from tiles import CELLS, FULL, LEVELS, SEED, errors, law_of, rms, spice
 
 from memtwin.circuits.array.amplifier import Amplifier
 from memtwin.circuits.array.tile import Tile

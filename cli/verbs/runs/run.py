@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from ..console import Json, emit
-from ..groups import grouped
-from ..job import Asked, Engine, Terminal, job
+from ...console import Json, emit
+from ...groups import grouped
+from ...job import Asked, Engine, Terminal, job
 
 
 @grouped
@@ -24,9 +24,9 @@ def run(
     json: Json = False,
 ) -> None:
     """Run the whole job: characterise, fit the surrogate, train, validate in ngspice, report."""
-    from ...training.runs import run as experiment
-    from ...training.runs.record import record_path
-    from ...training.runs.report.page import write_report
+    from ....training.runs import run as experiment
+    from ....training.runs.record import record_path
+    from ....training.runs.report.page import write_report
 
     given = {
         "training.engine": engine,
@@ -51,7 +51,7 @@ def train(
     json: Json = False,
 ) -> None:
     """Characterise, fit the surrogate and train; every finished epoch is a checkpoint."""
-    from ...training.runs.run import train_run
+    from ....training.runs.run import train_run
 
     given = {"training.engine": engine}
     with job(

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from ...data.errors import InputError
-from ..console import Json, emit
-from ..groups import grouped
-from ..job import Asked, Terminal, job
+from ....data.errors import InputError
+from ...console import Json, emit
+from ...groups import grouped
+from ...job import Asked, Terminal, job
 
 
 @grouped
@@ -38,10 +38,10 @@ def compare(
 
     Every training is kept in the folder: ``--resume`` continues there, with more seeds or rules too.
     """
-    from ...training.rules.registry import RULES
-    from ...training.runs.compare import compare_in
-    from ...training.runs.record import STEP
-    from ...training.trainer.closed_loop import BASELINES
+    from ....training.rules.registry import RULES
+    from ....training.runs.compare import compare_in
+    from ....training.runs.record import STEP
+    from ....training.trainer.closed_loop import BASELINES
 
     if seeds < 1:
         raise InputError(f"--seeds must be at least 1, got {seeds}")
@@ -101,7 +101,7 @@ def _line(row: Mapping[str, Any], baselines: Mapping[str, str]) -> str:
 
 def _shares(row: Mapping[str, Any], baseline: str) -> str:
     """Return what is saved against a baseline, kind by kind."""
-    from ...training.trainer.results import removed_key
+    from ....training.trainer.results import removed_key
 
     ending = removed_key("", baseline)
     return ", ".join(

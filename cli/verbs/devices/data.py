@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ..console import Json, bar, emit, note, picture, verb
-from ..intake import say_reading, takes_reading
+from ...console import Json, bar, emit, note, picture, verb
+from ...intake import say_reading, takes_reading
 
 app = typer.Typer(
     help="Public datasets, and measurements of your own.",
@@ -25,7 +25,7 @@ Files = Annotated[
 
 def list_(json: Json = False) -> dict[str, Any]:
     """List the datasets of the catalogue."""
-    from ...data.catalogue import cache_folder, datasets
+    from ....data.catalogue import cache_folder, datasets
 
     rows = {
         name: {
@@ -59,7 +59,7 @@ def get(
     json: Json = False,
 ) -> dict[str, Any]:
     """Download a dataset into the cache, and check every file's hash."""
-    from ...data.catalogue import fetch, find_dataset
+    from ....data.catalogue import fetch, find_dataset
 
     entry = find_dataset(dataset)
     note(f"licence: {entry.licence}")
@@ -93,8 +93,8 @@ def import_(
     json: Json = False,
 ) -> dict[str, Any]:
     """Read a measurement and keep it as one record, with units, provenance and licence."""
-    from ...data.importers.readers import read_measurement
-    from ...data.measurement import save_measurement
+    from ....data.importers.readers import read_measurement
+    from ....data.measurement import save_measurement
 
     path, facts, dataset = _one_file(data)
     facts |= {
@@ -123,8 +123,8 @@ def show(
     json: Json = False,
 ) -> dict[str, Any]:
     """Say what a measurement holds, and draw it."""
-    from ...data.importers.readers import read_measurement
-    from ...devices.plots import save_measurement_figure
+    from ....data.importers.readers import read_measurement
+    from ....devices.plots import save_measurement_figure
 
     path, facts, dataset = _one_file(data)
     found = read_measurement(path, dataset=dataset, kind=kind, meta=facts, **reading)
@@ -140,8 +140,8 @@ def show(
 
 
 def _one_file(data: str) -> tuple[Path, dict[str, Any], str | None]:
-    from ...data.errors import InputError
-    from ..intake import find_files
+    from ....data.errors import InputError
+    from ...intake import find_files
 
     paths, facts = find_files(data)
     if len(paths) != 1:
@@ -152,8 +152,8 @@ def _one_file(data: str) -> tuple[Path, dict[str, Any], str | None]:
 
 def _described(measurement: Any) -> dict[str, Any]:
     """Return what one would like to know about a measurement before using it."""
-    from ...data.chip import PulseMap, WriteLog
-    from ...data.measurement import PulseTrain, Relaxation, Sweep
+    from ....data.chip import PulseMap, WriteLog
+    from ....data.measurement import PulseTrain, Relaxation, Sweep
 
     facts: dict[str, Any] = {"name": measurement.name, "type": type(measurement).__name__}
     if isinstance(measurement, Sweep):

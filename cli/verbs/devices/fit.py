@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ...data.errors import FitError, InputError
-from ..console import SEED, bar, emit, note, show
-from ..groups import grouped
-from ..intake import read_files, reading_words, takes_reading
-from ..ramps import Kept, Ramps, fit_ramps
+from ....data.errors import FitError, InputError
+from ...console import SEED, bar, emit, note, show
+from ...groups import grouped
+from ...intake import read_files, reading_words, takes_reading
+from ...ramps import Kept, Ramps, fit_ramps
 
 if TYPE_CHECKING:
-    from ...devices.fitting.compare import Comparison
-    from ...devices.fitting.result import Fit
+    from ....devices.fitting.compare import Comparison
+    from ....devices.fitting.result import Fit
 
 Data = Annotated[
     list[str],
@@ -134,8 +134,8 @@ def _refuse(what: str, given: Mapping[str, Any]) -> None:
 
 def _settings(named: Named, weights: Weights, search: Search) -> dict[str, Any]:
     """Return the arguments of a fit."""
-    from ...devices.fitting.loss import Loss
-    from ...devices.fitting.space import Prior
+    from ....devices.fitting.loss import Loss
+    from ....devices.fitting.space import Prior
 
     counts = {"--fix": 1, "--bound": 2, "--prior": 2, "--start": 1}
     given = named.options()
@@ -157,10 +157,10 @@ def _best(
     model: str, sweeps: list[Any], workers: int, settings: dict[str, Any]
 ) -> "tuple[Fit | None, Comparison | None]":
     """Fit the model, or compare several and fit the one that foretells best."""
-    from ...data.measurement import Sweep
-    from ...devices.equations.model_file import load_model
-    from ...devices.fitting.compare import CANDIDATES, compare
-    from ...devices.fitting.fit import fit as run
+    from ....data.measurement import Sweep
+    from ....devices.equations.model_file import load_model
+    from ....devices.fitting.compare import CANDIDATES, compare
+    from ....devices.fitting.fit import fit as run
 
     for measured in sweeps:
         if not isinstance(measured, Sweep):
@@ -179,7 +179,7 @@ def _best(
 
 def _asked(model: str, best: "Fit") -> str:
     """Return how the best one's model was asked for: a file's path rather than the name in it."""
-    from ...devices.equations.model_file import load_model
+    from ....devices.equations.model_file import load_model
 
     names = [] if model == "auto" else model.split(",")
     asked = (name for name in names if load_model(name).name == best.model.name)
@@ -188,7 +188,7 @@ def _asked(model: str, best: "Fit") -> str:
 
 def _keep(best: "Fit", kept: Kept, label: str, meta: Mapping[str, Any]) -> None:
     """Write what was asked for; nothing of a fit that did not converge, unless it is wanted."""
-    from ...devices.fitting.result import require_converged
+    from ....devices.fitting.result import require_converged
 
     if not kept.keep_unconverged and (kept.record or kept.device):
         require_converged(best)
@@ -264,7 +264,7 @@ def _pairs(items: list[str] | None, count: int, option: str) -> dict[str, tuple[
 
 def _pool(workers: int) -> "AbstractContextManager[Executor | None]":
     """Return processes for the search, or None where one core has to do."""
-    from ...data.processes import process_pool
+    from ....data.processes import process_pool
 
     if workers < 0:
         raise InputError(f"workers must be 0 or more, got {workers}")

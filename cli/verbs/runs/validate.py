@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ..console import Json, emit
-from ..job import Dask, Devices, Terminal, executor_at
+from ...console import Json, emit
+from ...job import Dask, Devices, Terminal, executor_at
 
 
 def validate(
@@ -22,7 +22,7 @@ def validate(
     json: Json = False,
 ) -> None:
     """Read test images through every tile of every layer in another engine, by default ngspice."""
-    from ...training.runs.run import validate_run
+    from ....training.runs.run import validate_run
 
     with executor_at(dask) as executor:
         found = validate_run(

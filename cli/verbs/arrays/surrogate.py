@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..console import Json, emit, note, picture, verb
+from ...console import Json, emit, note, picture, verb
 
 if TYPE_CHECKING:
-    from ...circuits.surrogate.fit import Check, SurrogateFit
+    from ....circuits.surrogate.fit import Check, SurrogateFit
 
 Record = Annotated[Path, typer.Argument(help="A characterisation (memtwin characterise).")]
 Fitted = Annotated[Path, typer.Argument(help="A fitted surrogate (memtwin surrogate fit).")]
@@ -22,8 +22,8 @@ def fit(
     json: Json = False,
 ) -> dict[str, Any]:
     """Fit device law and effective resistances, and judge them on the held-out vectors."""
-    from ...circuits.surrogate.characterise import load_characterisation
-    from ...circuits.surrogate.fit import fit_surrogate
+    from ....circuits.surrogate.characterise import load_characterisation
+    from ....circuits.surrogate.fit import fit_surrogate
 
     found = load_characterisation(record)
     fitted = fit_surrogate(found)
@@ -42,8 +42,8 @@ def check(
     json: Json = False,
 ) -> dict[str, Any]:
     """Judge a fitted surrogate on the held-out vectors of a characterisation, beside baselines."""
-    from ...circuits.surrogate.characterise import load_characterisation
-    from ...circuits.surrogate.fit import load_surrogate
+    from ....circuits.surrogate.characterise import load_characterisation
+    from ....circuits.surrogate.fit import load_surrogate
 
     found = load_characterisation(record)
     judged = load_surrogate(surrogate).check(found)
@@ -59,7 +59,7 @@ def check(
 
 def show(surrogate: Fitted, json: Json = False) -> dict[str, Any]:
     """Show what a fitted surrogate consists of, and where it may be used."""
-    from ...circuits.surrogate.fit import load_surrogate
+    from ....circuits.surrogate.fit import load_surrogate
 
     fitted = load_surrogate(surrogate)
     tile, law = fitted.nominal, fitted.law
@@ -79,7 +79,7 @@ def show(surrogate: Fitted, json: Json = False) -> dict[str, Any]:
 
 
 def _described(fitted: "SurrogateFit") -> dict[str, Any]:
-    from ...circuits.surrogate.fit import RESISTANCES
+    from ....circuits.surrogate.fit import RESISTANCES
 
     return {
         **{name: getattr(fitted.tile, name) for name in RESISTANCES},
@@ -97,8 +97,8 @@ def _judged(judged: "Check") -> dict[str, Any]:
 def _draw(judged: "Check", path: Path) -> None:
     from matplotlib.figure import Figure
 
-    from ...circuits.surrogate.plots import error_against_current, scatter
-    from ...data.files import write_figure
+    from ....circuits.surrogate.plots import error_against_current, scatter
+    from ....data.files import write_figure
 
     figure = Figure(figsize=(11, 4.4), layout="constrained")
     left, right = figure.subplots(1, 2)
