@@ -26,6 +26,8 @@ from .verbs.devices.fit import fit
 from .verbs.devices.spread import app as spread
 from .verbs.devices.technology import app as technology
 from .verbs.info import info
+from .verbs.papers.cite import cite
+from .verbs.papers.models import app as models
 from .verbs.runs.compare import compare
 from .verbs.runs.report import report
 from .verbs.runs.run import run, train
@@ -58,6 +60,7 @@ def _root(
 
 GROUPS = (
     (data, "data"),
+    (models, "models"),
     (program, "program"),
     (spread, "spread"),
     (surrogate, "surrogate"),
@@ -76,6 +79,7 @@ VERBS: tuple[Callable[..., object], ...] = (
     validate,
     compare,
     report,
+    cite,
     info,
 )
 for command in VERBS:

@@ -1,6 +1,6 @@
 """Devices as TOML files: a model by name or with its equations, parameters with errors, provenance."""
 
-__all__ = ["device_fields", "device_text", "shipped_devices"]
+__all__ = ["device_fields", "device_text", "shipped_by_model", "shipped_devices"]
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -55,6 +55,14 @@ def _shipped() -> dict[str, Path]:
 def shipped_devices() -> list[str]:
     """Return the names of the devices that come with the package."""
     return list(_shipped())
+
+
+def shipped_by_model() -> dict[str, list[str]]:
+    """Return the same by model, whose name their folder has."""
+    found: dict[str, list[str]] = {}
+    for name, path in _shipped().items():
+        found.setdefault(path.parent.name, []).append(name)
+    return found
 
 
 def device_fields(name: str | Path) -> dict[str, Any]:

@@ -107,7 +107,7 @@ class CompactModel:
     rate_expr
         dX/dt [1/s] in the same symbols, or ``None`` for a device without dynamics.
     doi
-        Where the equations come from; empty for our own.
+        Where the equations come from, several separated by spaces; empty for our own.
     state_range
         Values that X can take; (0, 1) but for the plain resistor, whose X is a conductance.
     smooth

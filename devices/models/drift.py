@@ -5,7 +5,7 @@
 - joglekar:    f = 1 - (2x - 1)^2p (doi:10.1088/0143-0807/30/4/001)
 - biolek:      f = 1 - (x - step(-i))^2p (Radioengineering 18(2), 210, 2009)
 - prodromakis: f = j (1 - ((x - 1/2)² + 3/4)^p) (doi:10.1109/TED.2011.2158004)
-- zha:         f = j (1 - ((x - step(-i))²/4 + 3/4)^p) (Zha, Huang, Liu, IEEE TCAS-II 63(5), 2016)
+- zha:         f = j (1 - ((x - step(-i))²/4 + 3/4)^p) (doi:10.1109/TCSII.2015.2505959)
 
 The windows of Joglekar and Prodromakis are 0 at both bounds whatever the sign of i, so that a
 state once there never leaves. A share ``release`` of Biolek's window lets go of it; 0 gives the
@@ -28,6 +28,12 @@ _TABLE = (
     Parameter("p", "1", 1.0, 1.0, 20.0, False, "sharpness of the window", True),
 )
 _SCALE = Parameter("j", "1", 1.0, 0.01, 10.0, False, "height of the window", True)
+_WORKS = {
+    "joglekar": " 10.1088/0143-0807/30/4/001",
+    "biolek": "",
+    "prodromakis": " 10.1109/TED.2011.2158004",
+    "zha": " 10.1109/TCSII.2015.2505959",
+}
 _RELEASE = Parameter("release", "1", 1e-3, 0.0, 1.0, False, "share that can leave the bounds", True)
 
 
@@ -48,7 +54,7 @@ def declare(name: str) -> CompactModel:
         (*_TABLE, *extra, SERIES),
         current,
         mu * r_on / d**2 * current * _window(window),
-        doi="10.1038/nature06932",
+        doi="10.1038/nature06932" + _WORKS[window],
         smooth=False,  # the leaving direction of the window changes at v = 0
     )
 

@@ -71,7 +71,7 @@ def declare(name: str) -> CompactModel:
         (*_FORM_2020, *_DYNAMICS),
         _branch(v, "gmax", "bmax") * x + _branch(v, "gmin", "bmin") * (1 - x),
         _rate(v, x),
-        doi="10.1109/TCAD.2013.2252057",
+        doi="10.1109/TCAD.2019.2912946 10.1109/TCAD.2013.2252057",
     )
 
 

@@ -1,0 +1,1 @@
+"""The works that memtwin builds on, and how they are cited."""
