@@ -33,6 +33,7 @@ from memtwin.circuits.programming.array_numpy import WriteArray
 from memtwin.circuits.programming.design import VoltageRange, design_recipe
 from memtwin.circuits.programming.plots import array_map
 from memtwin.circuits.programming.population import Population, spread_from_fit
+from memtwin.circuits.programming.reads import VerifyReads
 from memtwin.circuits.programming.verify import write
 from memtwin.data.dataset import load_data
 from memtwin.devices.device import Device, Levels, load_device
@@ -225,6 +226,45 @@ def tile_of(device: Device, limits: VoltageRange | None, plot: Path | None) -> I
         draw(plot, grid, predicted, achieved)
 
 
+def verify() -> Iterator[Row]:
+    """Compare verify reads in Hadamard patterns with means of as quiet reads, cell by cell."""
+    device, up, down, _ = devices()["VTEAM"]
+    low, high = device.conductance([0.08, 0.8], V_READ)
+    grid = device.levels(16, V_READ, g_min=low, g_max=high)
+    recipe = design_recipe(grid, limits=VoltageRange(down, up, "benchmark"))
+    tile = Tile(31, 16, cell=Cell(device, V_READ))
+    target = np.random.default_rng(0).choice(grid.g, (31, 16))
+    noise = 0.25 * recipe.tolerance * V_READ
+    patterns = VerifyReads("hadamard", noise)
+    gain = float(patterns.deviation(target, 0.0, V_READ)[0, 0] * target[0, 0] * V_READ / noise)
+    cells = VerifyReads("cell", noise, average=round(1.0 / gain**2))
+    plain, ours = (
+        program_array(
+            WriteArray(tile, "half", rtol=1e-5),
+            grid.x[0],
+            target,
+            recipe,
+            np.random.default_rng(1),
+            reads=reads,
+            passes=1,
+        )
+        for reads in (cells, patterns)
+    )
+    label = f"31x16 vteam, amplifier noise of {0.25:g} tolerances"
+    yield at_least(f"{label}: cells within 1/4 step, Hadamard", 100 * ours.success, "%", 99.5)
+    yield Row("  the same, mean of single-cell reads", 100 * plain.success, "%", "", None)
+    for name, one, two in (
+        ("time of verify reads [s]", plain.read_time, ours.read_time),
+        ("currents sensed", plain.conversions, ours.conversions),
+        ("energy of verify reads [J]", plain.read_energy, ours.read_energy),
+    ):
+        note = f"{one:.3g} and {two:.3g}, {cells.average} reads per verify read cell by cell"
+        yield Row(f"  {name}, cell by cell / Hadamard", one / two, "x", "", None, note)
+    for name, outcome in (("cell by cell", plain), ("Hadamard", ours)):
+        error = float(np.sqrt(np.mean((outcome.error / grid.step) ** 2)))
+        yield Row(f"  error, {name}, in level steps (rms)", error, "", "", None)
+
+
 def draw(path: Path, grid: Levels, predicted: ArrayOutcome, achieved: ArrayOutcome) -> None:
     from matplotlib.figure import Figure
 
@@ -245,6 +285,7 @@ ROWS: dict[str, Callable[[], Iterator[Row]]] = {
     "active": active,
     "population": population,
     "tile": tile,
+    "verify": verify,
 }
 
 

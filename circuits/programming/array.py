@@ -20,10 +20,13 @@ from ...data.records.pack import UNSAVED
 from ...data.records.store import pack, write_record
 from ...data.types import Array, Progress
 from .array_numpy import ArrayPulse, ArrayWriter
+from .reads import VerifyReads
 from .recipe import Indices, Loop, Recipe, Status
 from .verify import check_targets
 
 KIND = "written-tile"
+
+CELL_BY_CELL = VerifyReads()
 
 
 class ArrayStep(NamedTuple):
@@ -67,6 +70,10 @@ class ArrayOutcome:
     """Sum of the changes that pulses for other cells made [S]."""
     passes: int
     """Passes over the rows, the last one without a pulse if all cells were reached."""
+    read_time: float = 0.0
+    """Of the time, that of verify reads [s]."""
+    conversions: int = 0
+    """Currents that verify reads sensed."""
     steps: tuple[ArrayStep, ...] = field(default=(), metadata=UNSAVED)
     """Every pulse, if asked for; no part of a record."""
 
@@ -94,6 +101,8 @@ class ArrayOutcome:
             "source_energy_joule": self.source_energy,
             "read_energy_joule": self.read_energy,
             "time_seconds": self.time,
+            "read_time_seconds": self.read_time,
+            "conversions": self.conversions,
             "failed_cells": [
                 [int(i), int(j)] for i, j in np.argwhere(self.status != Status.REACHED)
             ],
@@ -113,6 +122,7 @@ def program_array(
     *,
     parallel: bool = True,
     passes: int = 3,
+    reads: VerifyReads = CELL_BY_CELL,
     keep_steps: bool = False,
     progress: Progress | None = None,
 ) -> ArrayOutcome:
@@ -135,6 +145,8 @@ def program_array(
         Pulse the cells of a row together; otherwise one cell at a time.
     passes
         Passes over all rows at most: a later one corrects what later writes disturbed.
+    reads
+        How cells are read, and what the read adds to a current.
     keep_steps
         Keep every pulse and the states after it.
     progress
@@ -149,40 +161,57 @@ def program_array(
     if passes < 1:
         raise InputError(f"passes must be at least 1, got {passes}")
     spread = population.spread
-    check_targets(population.device, target, recipe, spread.noise_at(target))
+    blocks, own = reads.blocks(rows), np.broadcast_to(spread.noise_at(target), target.shape)
+    noise = np.concatenate(
+        [
+            reads.deviation(target[part], own[part], recipe.v_read)
+            for part in (slice(block.start, block.stop) for block in blocks)
+        ]
+    )
+    check_targets(population.device, target, recipe, noise)
     totals = _Totals(rows, cols)
     place = np.arange(rows * cols).reshape(rows, cols)
 
-    def verify(row: int, loop: Loop) -> None:
-        on = loop.running
-        g = population.read(states[row, on], recipe.v_read, rng, place[row, on])
-        totals.read_energy += float(np.sum(recipe.v_read**2 * np.abs(g)) * recipe.read_time)
-        totals.time += recipe.read_time
-        loop.observe(g)
+    def verify(block: range, loops: list[Loop]) -> None:
+        here = slice(block.start, block.stop)
+        on = np.concatenate([k * cols + loop.running for k, loop in enumerate(loops)])
+        seen = reads.read(population, states[here], place[here], on, recipe, rng)
+        totals.read_energy += seen.energy
+        totals.time += seen.time
+        totals.read_time += seen.time
+        totals.conversions += seen.conversions
+        ends = np.cumsum([len(loop.running) for loop in loops])
+        for loop, part in zip(loops, np.split(seen.g, ends[:-1]), strict=True):
+            if len(part):
+                loop.observe(part)
 
     made = 0
     for made in range(1, passes + 1):
         before = totals.count
-        for row in range(rows):
-            loop = Loop(recipe, target[row], spread.noise_at(target[row]))
-            verify(row, loop)
-            while len(loop.running):
-                for amplitude, width in _pulses(*loop.following(), cols, parallel):
-                    pace = np.ones((rows, cols))
-                    if spread.pulses is not None:
-                        pace = spread.pulses.sample((rows, cols), rng)
-                    done = writer.pulse(states, row, amplitude, width, recipe.edge, pace)
-                    moved = population.conductance(done.x.ravel(), recipe.v_read)
-                    moved -= population.conductance(states.ravel(), recipe.v_read)
-                    totals.add(row, amplitude, done, moved.reshape(rows, cols))
-                    totals.time += float(recipe.duration(width))
-                    states = done.x
-                    if keep_steps:
-                        totals.steps.append(ArrayStep(row, amplitude, width, pace, done))
-                verify(row, loop)
-            totals.settle(row, loop)
+        for block in blocks:
+            loops = [Loop(recipe, target[row], noise[row]) for row in block]
+            verify(block, loops)
+            while any(len(loop.running) for loop in loops):
+                for row, loop in zip(block, loops, strict=True):
+                    if not len(loop.running):
+                        continue
+                    for amplitude, width in _pulses(*loop.following(), cols, parallel):
+                        pace = np.ones((rows, cols))
+                        if spread.pulses is not None:
+                            pace = spread.pulses.sample((rows, cols), rng)
+                        done = writer.pulse(states, row, amplitude, width, recipe.edge, pace)
+                        moved = population.conductance(done.x.ravel(), recipe.v_read)
+                        moved -= population.conductance(states.ravel(), recipe.v_read)
+                        totals.add(row, amplitude, done, moved.reshape(rows, cols))
+                        totals.time += float(recipe.duration(width))
+                        states = done.x
+                        if keep_steps:
+                            totals.steps.append(ArrayStep(row, amplitude, width, pace, done))
+                verify(block, loops)
+            for row, loop in zip(block, loops, strict=True):
+                totals.settle(row, loop)
             if progress is not None:
-                progress((made - 1) * rows + row + 1, passes * rows)
+                progress((made - 1) * rows + block.stop, passes * rows)
         if totals.count == before:
             break
     if progress is not None:
@@ -200,6 +229,8 @@ def program_array(
         time=totals.time,
         disturb=totals.disturb,
         passes=made,
+        read_time=totals.read_time,
+        conversions=totals.conversions,
         steps=tuple(totals.steps),
     )
 
@@ -247,8 +278,8 @@ class _Totals:
         self.pulses = np.zeros((rows, cols, 2), np.int64)
         self.reads = np.zeros((rows, cols), np.int64)
         self.energy, self.disturb = np.zeros((rows, cols)), np.zeros((rows, cols))
-        self.source_energy = self.read_energy = self.time = 0.0
-        self.count = 0
+        self.source_energy = self.read_energy = self.read_time = self.time = 0.0
+        self.count = self.conversions = 0
         self.steps: list[ArrayStep] = []
 
     def add(self, row: int, amplitude: Array, done: ArrayPulse, moved: Array) -> None:

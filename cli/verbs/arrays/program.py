@@ -144,6 +144,14 @@ class Pulsing:
         float, typer.Option(help="Gate voltage of selected rows, for the scheme gate [V].")
     ] = 4.0
     passes: Annotated[int, typer.Option(help="Passes over all rows at most.")] = 3
+    verify: Annotated[
+        Literal["cell", "hadamard"],
+        typer.Option(help="Verify reads row by row, or of many rows in Hadamard patterns."),
+    ] = "cell"
+    sense_noise: Annotated[
+        float, typer.Option(help="What amplifier and converter add to a current, deviation [A].")
+    ] = 0.0
+    average: Annotated[int, typer.Option(help="Reads that a verify read is the mean of.")] = 1
 
 
 def _told(value: object) -> str:
@@ -242,9 +250,11 @@ def tile(
     from ....circuits.programming.array import program_array
     from ....circuits.programming.array_ngspice import WriteSpice
     from ....circuits.programming.array_numpy import WriteArray
+    from ....circuits.programming.reads import VerifyReads
     from ....training.runs.build import drawn, tile_of
     from .netlist import read_table
 
+    reads = VerifyReads(pulsing.verify, pulsing.sense_noise, pulsing.average)
     target = None if pulsing.conductances is None else read_table(pulsing.conductances)
     gate = writing.scheme == "gate"
     settings = source.read(
@@ -275,6 +285,7 @@ def tile(
             recipe,
             np.random.default_rng(settings.seed),
             passes=pulsing.passes,
+            reads=reads,
             progress=progress,
         )
     facts = {"device": levels.device.name, "engine": pulsing.engine, "scheme": writing.scheme}
