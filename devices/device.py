@@ -302,6 +302,43 @@ class Device:
             write_text(path, text)
         return text
 
+    def export(
+        self,
+        path: str | Path | None = None,
+        *,
+        to: str = "ngspice",
+        name: str = "memristor",
+        x0: float = 0.5,
+        state: float | None = None,
+    ) -> str:
+        """Return the device as another program reads it, and write it to ``path`` if given.
+
+        Parameters
+        ----------
+        path
+            Where to write it.
+        to
+            One of :data:`.printing.export.FORMATS`: ``ngspice``, ``ltspice``, ``xyce``, ``verilog-a``,
+            ``toml``, ``json``.
+        name
+            Name of the subcircuit or module.
+        x0
+            State at the start, of subcircuits.
+        state
+            Freeze the state here: the read law alone, as a subcircuit.
+
+        Raises
+        ------
+        InputError
+            If there is no such format, or name or state can't be.
+        """
+        from .printing.export import export_text
+
+        text = export_text(self, to, name=name, x0=x0, state=state)
+        if path is not None:
+            write_text(path, text)
+        return text
+
     def save(self, path: str | Path) -> Path:
         """Write the device as TOML: parameters with units and standard errors, its provenance, and
         the equations of a model that memtwin does not have itself.
@@ -376,7 +413,7 @@ class Levels:
 
 
 def load_device(name: str | Path) -> Device:
-    """Load a shipped device by name, or any device by the path of its TOML file.
+    """Load a shipped device by name, or any device by the path of its TOML or JSON file.
 
     Its ``model`` is a registered model's name, the path of a model's file (from the device's folder), or a table with
     the equations, see :mod:`.equations.model_file`.

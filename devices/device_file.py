@@ -1,7 +1,16 @@
-"""Devices as TOML files: a model by name or with its equations, parameters with errors, provenance."""
+"""Devices as TOML or JSON files: a model by name or with its equations, parameters with errors, provenance."""
 
-__all__ = ["device_fields", "device_text", "shipped_by_model", "shipped_devices"]
+__all__ = [
+    "device_fields",
+    "device_json",
+    "device_text",
+    "shipped_by_model",
+    "shipped_devices",
+]
 
+import json
+import math
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -77,7 +86,7 @@ def device_fields(name: str | Path) -> dict[str, Any]:
     InputError
         If there is no such device, or its file is not a device description.
     """
-    if str(name).endswith(".toml"):
+    if str(name).endswith((".toml", ".json")):
         path = Path(name)
         if not path.is_file():
             raise InputError(f"there is no device file {path}")
@@ -88,7 +97,8 @@ def device_fields(name: str | Path) -> dict[str, Any]:
                 f"there is no shipped device {str(name)!r}{nearest(str(name), shipped)}"
             )
         path = shipped[str(name)]
-    tree: dict[str, Any] = {"area": 1.0, "meta": {}} | read_toml(path)
+    read = _read_json(path) if path.suffix == ".json" else read_toml(path)
+    tree: dict[str, Any] = {"area": 1.0, "meta": {}} | read
     for key, kind in _KEYS.items():
         if key not in tree:
             raise InputError(
@@ -103,7 +113,8 @@ def device_fields(name: str | Path) -> dict[str, Any]:
         row = row if isinstance(row, dict) else {"value": row}
         values[parameter] = _number(row.get("value"), f"{path}: parameters.{parameter}")
         if "stderr" in row:
-            errors[parameter] = _number(row["stderr"], f"{path}: parameters.{parameter}.stderr")
+            error = math.inf if row["stderr"] is None else row["stderr"]
+            errors[parameter] = _number(error, f"{path}: parameters.{parameter}.stderr")
         if "unidentified" in row:
             reasons[parameter] = str(row["unidentified"])
     area = _number(tree["area"], f"{path}: area")
@@ -157,3 +168,63 @@ def device_text(device: Kept) -> str:
         lines += [f"{toml_key(key)} = {toml_value(value)}" for key, value in device.meta.items()]
     lines += ["", model.rstrip()] if model.startswith("[") else []
     return "\n".join(lines) + "\n"
+
+
+def device_json(device: Kept) -> str:
+    """Return a device as JSON: what :func:`device_text` says under the same keys, and the equations of any model for
+    those who read it elsewhere.
+
+    A standard error that is not known, infinite in TOML, is null.
+    """
+    model = device.model
+    kept = model_text(model, "model")
+    rows: dict[str, dict[str, Any]] = {}
+    for row in model.parameters:
+        cells: dict[str, Any] = {"value": device.parameters[row.name]}
+        if row.name in device.stderr:
+            error = float(device.stderr[row.name])
+            cells["stderr"] = error if math.isfinite(error) else None
+        if row.name in device.unidentified:
+            cells["unidentified"] = device.unidentified[row.name]
+        rows[row.name] = {**cells, "unit": row.unit, "meaning": row.meaning}
+    rate = None if model.rate_expr is None else str(model.rate_expr)
+    tree = {
+        "name": device.name,
+        "model": tomllib.loads(kept)["model"] if kept.startswith("[") else kept,
+        "area": device.area,
+        "parameters": rows,
+        "equations": {
+            "title": model.title,
+            "doi": model.doi,
+            "current [A]": str(model.current_expr),
+            "dX/dt [1/s]": rate,
+            "state_range": [x if math.isfinite(x) else None for x in model.state_range],
+            "symbols": "V: voltage behind r_s, positive sets [V]; X: state, high in the LRS; the current is that of"
+            " area 1",
+        },
+        "meta": _plain(device.meta),
+    }
+    return json.dumps(tree, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of ``meta`` as JSON has it; numbers without end become text, as ``inf``."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    return value.tolist() if hasattr(value, "tolist") else str(value)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        tree = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} can't be read as JSON: {error}") from error
+    if not isinstance(tree, dict):
+        raise InputError(f"{path} holds no device: expected name, model and parameters")
+    return tree

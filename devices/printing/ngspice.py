@@ -1,4 +1,11 @@
-"""Compact models printed for ngspice.
+"""Compact models printed for ngspice, and in the dialects of LTspice and Xyce.
+
+Every function takes ``dialect``, a name or a :class:`.dialects.Dialect`: a deck in another one is made of the same
+lines. A deck includes what :func:`subcircuit` prints and has, for each device, a line
+``X1 a b s1 memristor x0=0.2``, s1 a node of its own that shows the state, and ``.tran ... uic`` (LTspice, ngspice and
+Xyce read all of this alike); or it has the lines of :func:`dynamic_elements` or :func:`static_elements`, flat, where it
+needs names and nodes of its own choice. What is printed for ngspice is run by the tests, for the others it is read by
+their documented rules of expressions and compared with numpy.
 
 Facts of the simulator that the printing respects: ``limit()`` returns 0 and ``min()`` takes two
 arguments only; a negative base under ``**`` is taken by its magnitude, so odd powers are written
@@ -27,6 +34,7 @@ from sympy.printing.precedence import PRECEDENCE, precedence
 from ...data.errors import InputError
 from ..functions import LIMIT, branches, limexp, logistic, softplus
 from ..model import symbols
+from .dialects import NGSPICE, Dialect, find_dialect
 from .operators import Described, OperatorPrinter
 
 TIGHT = "abstol=1e-15 vntol=1e-9 chgtol=1e-18 trtol=1 reltol=1e-7"
@@ -41,11 +49,12 @@ def number(value: float) -> str:
     return repr(float(value))
 
 
-class _NgspicePrinter(OperatorPrinter):
-    def __init__(self, names: dict[str, str], guarded: bool) -> None:
+class _SpicePrinter(OperatorPrinter):
+    def __init__(self, names: dict[str, str], guarded: bool, dialect: Dialect) -> None:
         super().__init__({"full_prec": True})
         self._names = names
         self._guarded = guarded
+        self._dialect = dialect
 
     def _print_Symbol(self, expr: sp.Symbol) -> str:
         return self._names[expr.name]
@@ -82,8 +91,17 @@ class _NgspicePrinter(OperatorPrinter):
         *guarded, (last, _) = expr.args
         text = self._print(last)
         for value, condition in reversed(guarded):
-            text = f"({self._print(condition)} ? {self._print(value)} : {text})"
+            text = self._choice(self._print(condition), self._print(value), text)
         return str(text)
+
+    def _choice(self, condition: str, then: str, otherwise: str) -> str:
+        return self._dialect.choice.format(c=condition, a=then, b=otherwise)
+
+    def _print_And(self, expr: sp.And) -> str:
+        return self._joined(self._dialect.both, expr)
+
+    def _print_Or(self, expr: sp.Or) -> str:
+        return self._joined(self._dialect.either, expr)
 
     def _print_limexp(self, expr: sp.Expr) -> str:
         text = self._print(expr.args[0])
@@ -96,7 +114,9 @@ class _NgspicePrinter(OperatorPrinter):
 
     def _print_softplus(self, expr: sp.Expr) -> str:
         text = self._print(expr.args[0])
-        return f"({text} > 40 ? {text} : ln(1 + exp({text})))"
+        # an if() computes both branches: the exponential must stay finite in the one not taken
+        grown = text if self._dialect is NGSPICE else f"min({text}, 40)"
+        return self._choice(f"{text} > 40", text, f"ln(1 + exp({grown}))")
 
     def _print_logistic(self, expr: sp.Expr) -> str:
         return f"(0.5 + 0.5*tanh(0.5*({self._print(expr.args[0])})))"
@@ -119,15 +139,30 @@ def _never_negative(expr: sp.Expr) -> bool:
     return bool(expr.is_extended_nonnegative) or isinstance(expr, softplus | limexp | logistic)
 
 
-def expression(expr: sp.Expr, names: dict[str, str], *, guarded: bool = False) -> str:
-    """Return ngspice text of ``expr``; ``names`` gives the text of every symbol."""
-    return str(_NgspicePrinter(names, guarded).doprint(expr))
+def expression(
+    expr: sp.Expr,
+    names: dict[str, str],
+    *,
+    guarded: bool = False,
+    dialect: str | Dialect = NGSPICE,
+) -> str:
+    """Return the text of ``expr``; ``names`` gives the text of every symbol."""
+    return str(_SpicePrinter(names, guarded, find_dialect(dialect)).doprint(expr))
 
 
 def _text(
-    device: Described, expr: sp.Expr, v: str, x: str, *, guarded: bool, scale: float = 1.0
+    device: Described,
+    expr: sp.Expr,
+    v: str,
+    x: str,
+    *,
+    guarded: bool,
+    scale: float = 1.0,
+    dialect: str | Dialect = NGSPICE,
 ) -> str:
     """Print ``scale`` times an expression with the device's numbers in it."""
+    dialect = find_dialect(dialect)
+    guarded = guarded or dialect is not NGSPICE  # others compute the branch not taken, too
     values: dict[Any, Any] = {}
     for name in device.model.names[:-1]:
         value = device.parameters[name]
@@ -139,10 +174,17 @@ def _text(
     positive, negative = (factor * part for part in branches(expr.xreplace(values), voltage))
     if positive != negative:
         positive = sp.Piecewise((positive, voltage >= 0), (negative, True))
-    return expression(positive, {"V": v, "X": x}, guarded=guarded)
+    return expression(positive, {"V": v, "X": x}, guarded=guarded, dialect=dialect)
 
 
-def static_current(device: Described, v: str, x: str | float, *, guarded: bool = False) -> str:
+def static_current(
+    device: Described,
+    v: str,
+    x: str | float,
+    *,
+    guarded: bool = False,
+    dialect: str | Dialect = NGSPICE,
+) -> str:
     """Return the B-source expression of the current at a frozen state.
 
     Parameters
@@ -156,6 +198,8 @@ def static_current(device: Described, v: str, x: str | float, *, guarded: bool =
         circuit.
     guarded
         Limit arguments of exponentials to ±80: needed only where Newton may stray to such voltages.
+    dialect
+        Whose expression.
 
     Notes
     -----
@@ -170,11 +214,19 @@ def static_current(device: Described, v: str, x: str | float, *, guarded: bool =
         state,
         guarded=guarded,
         scale=device.area,
+        dialect=dialect,
     )
 
 
 def static_elements(
-    device: Described, tag: str, p: str, n: str, x: str | float, *, guarded: bool = False
+    device: Described,
+    tag: str,
+    p: str,
+    n: str,
+    x: str | float,
+    *,
+    guarded: bool = False,
+    dialect: str | Dialect = NGSPICE,
 ) -> list[str]:
     """Return netlist lines of the device at a frozen state between nodes ``p`` and ``n``.
 
@@ -185,14 +237,19 @@ def static_elements(
     if device.model.name == "resistor" and isinstance(x, int | float) and x > 0:
         return [f"R{tag} {p} {n} {number(1 / (device.area * x) + device.r_s)}"]
     lines, inner = _series(device, tag, p)
-    return [
-        *lines,
-        f"B{tag} {inner} {n} I={static_current(device, f'v({inner},{n})', x, guarded=guarded)}",
-    ]
+    law = static_current(device, f"v({inner},{n})", x, guarded=guarded, dialect=dialect)
+    return [*lines, f"B{tag} {inner} {n} {find_dialect(dialect).source('I', law)}"]
 
 
 def dynamic_elements(
-    device: Described, tag: str, p: str, n: str, x: str, *, x0: str | float
+    device: Described,
+    tag: str,
+    p: str,
+    n: str,
+    x: str,
+    *,
+    x0: str | float,
+    dialect: str | Dialect = NGSPICE,
 ) -> list[str]:
     """Return netlist lines of the device with its state as the voltage of node ``x``.
 
@@ -205,19 +262,26 @@ def dynamic_elements(
         raise InputError(f"model {device.model.name} has no dynamics: its state never changes")
     lines, inner = _series(device, tag, p)
     v, state = f"v({inner},{n})", f"v({x})"
-    current = static_current(device, v, state, guarded=True)
-    charge = _text(device, rate, v, state, guarded=True, scale=_CAPACITANCE)
+    dialect = find_dialect(dialect)
+    current = static_current(device, v, state, guarded=True, dialect=dialect)
+    charge = _text(device, rate, v, state, guarded=True, scale=_CAPACITANCE, dialect=dialect)
     start = number(x0) if isinstance(x0, int | float) else _checked_expression(x0)
     return [
         *lines,
-        f"B{tag} {inner} {n} I={current}",
-        f"Bx{tag} 0 {x} I={charge}",
+        f"B{tag} {inner} {n} {dialect.source('I', current)}",
+        f"Bx{tag} 0 {x} {dialect.source('I', charge)}",
         f"C{tag} {x} 0 {number(_CAPACITANCE)} ic={start}",
         f"Rx{tag} {x} 0 1e15",
     ]
 
 
-def subcircuit(device: Described, name: str = "memristor", *, x0: float = 0.5) -> str:
+def subcircuit(
+    device: Described,
+    name: str = "memristor",
+    *,
+    x0: float = 0.5,
+    dialect: str | Dialect = NGSPICE,
+) -> str:
     """Return ``.subckt name p n x params: x0=...`` of the device with dynamics, as text.
 
     Pins: p, n the terminals; x shows the state as a voltage from 0 to 1 V. It is an output, so
@@ -226,8 +290,9 @@ def subcircuit(device: Described, name: str = "memristor", *, x0: float = 0.5) -
     the laws then read the bound, and so does x.
     """
     _check_names(name)
-    body = dynamic_elements(device, "m", "p", "n", "q", x0="{x0}")
-    body.append("Bm_x x 0 V=min(max(v(q), 0), 1)")
+    dialect = find_dialect(dialect)
+    body = dynamic_elements(device, "m", "p", "n", "q", x0="{x0}", dialect=dialect)
+    body.append(f"Bm_x x 0 {dialect.source('V', 'min(max(v(q), 0), 1)')}")
     title = "; ".join(
         filter(None, (f"* {_comment(device.model.title)}", _comment(device.name), device.caveat))
     )
@@ -235,7 +300,13 @@ def subcircuit(device: Described, name: str = "memristor", *, x0: float = 0.5) -
     return "\n".join([title, head, *body, f".ends {name}", ""])
 
 
-def frozen_subcircuit(device: Described, name: str = "memristor", *, x: float = 0.5) -> str:
+def frozen_subcircuit(
+    device: Described,
+    name: str = "memristor",
+    *,
+    x: float = 0.5,
+    dialect: str | Dialect = NGSPICE,
+) -> str:
     """Return ``.subckt name p n`` of the device at a frozen state, as text: what a read sees."""
     _check_names(name)
     low, high = device.model.state_range
@@ -244,14 +315,25 @@ def frozen_subcircuit(device: Described, name: str = "memristor", *, x: float = 
     title = "; ".join(
         filter(
             None,
-            (f"* {device.model.title}", _comment(device.name), f"x = {x:g}", device.caveat),
+            (
+                f"* {_comment(device.model.title)}",
+                _comment(device.name),
+                f"x = {x:g}",
+                device.caveat,
+            ),
         )
     )
-    body = static_elements(device, "m", "p", "n", x)
+    body = static_elements(device, "m", "p", "n", x, dialect=dialect)
     return "\n".join([title, f".subckt {name} p n", *body, f".ends {name}", ""])
 
 
-def limiter(name: str = "limiter", *, positive: float, negative: float | None = None) -> str:
+def limiter(
+    name: str = "limiter",
+    *,
+    positive: float,
+    negative: float | None = None,
+    dialect: str | Dialect = NGSPICE,
+) -> str:
     """Return ``.subckt name a b params: i_p=... i_n=...``, as text: put between a voltage source at a and
     a device at b, it makes of them a source with a current limit.
 
@@ -261,6 +343,8 @@ def limiter(name: str = "limiter", *, positive: float, negative: float | None = 
         What to call it.
     positive, negative
         Limits of the current from a to b, and from b to a [A]; by default the same.
+    dialect
+        Whose subcircuit.
 
     Raises
     ------
@@ -279,12 +363,13 @@ def limiter(name: str = "limiter", *, positive: float, negative: float | None = 
         if not 0.0 < limit < float("inf"):
             raise InputError(f"a current limit is a number above 0 A, got {limit:g}")
     i_p, i_n = map(number, limits)
+    beyond = "1e6*(max(i(Vi)/{i_p} - 1, 0) - max(-i(Vi)/{i_n} - 1, 0))"
     return "\n".join(
         [
             "* current limit in series with a source",
             f".subckt {name} a b params: i_p={i_p} i_n={i_n}",
             "Vi a c 0",
-            "Bl c b V=1e6*(max(i(Vi)/{i_p} - 1, 0) - max(-i(Vi)/{i_n} - 1, 0))",
+            f"Bl c b {find_dialect(dialect).source('V', beyond)}",
             f".ends {name}",
             "",
         ]

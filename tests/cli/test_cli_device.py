@@ -128,7 +128,7 @@ def test_pulses_move_the_device_up_and_down(tmp_path):
         (("simulate", "nbsto_32um", "--set", "1:1"), "apply to --pulses N only"),
         (("simulate", "nbsto_32um", "--pulses", "3", "--sweep", "1"), "does not apply to --pulses"),
         (("simulate", "nbsto_32um", "--switches", "3"), "only knowm devices have switches"),
-        (("export", "nbsto_32um", "--to", "verilog-a", "--state", "0.5"), "to --to ngspice only"),
+        (("export", "nbsto_32um", "--to", "verilog-a", "--state", "0.5"), "no part of verilog-a"),
         (("export", "nbsto_32um", "--state", "1.5"), "expected 0 to 1"),
         (("export", "nbsto"), "did you mean"),
         (("fit", "x.csv", "--levels", "3"), "--levels does not apply to sweeps"),

@@ -144,43 +144,30 @@ def export(
         Path | None, typer.Argument(help="Where to write it; without it, stdout.")
     ] = None,
     to: Annotated[
-        Literal["ngspice", "verilog-a", "toml"],
-        typer.Option(help="A subcircuit, a module with its parameters, or memtwin's own file."),
+        Literal["ngspice", "verilog-a", "ltspice", "xyce", "toml", "json"],
+        typer.Option(
+            help="A subcircuit of a simulator, a module with its parameters, or memtwin's own file."
+        ),
     ] = "ngspice",
     name: Annotated[
         str, typer.Option(help="Name of the subcircuit, module or device.")
     ] = "memristor",
     x0: Annotated[
-        float, typer.Option(help="State at the start (ngspice); an instance may have its own.")
+        float,
+        typer.Option(help="State at the start of a subcircuit; an instance may have its own."),
     ] = 0.5,
     state: Annotated[
         float | None,
-        typer.Option(help="Freeze the state here: the read law alone, without dynamics (ngspice)."),
+        typer.Option(help="Freeze the state here: the read law alone, as a subcircuit."),
     ] = None,
     area: Area = 1.0,
     json: Json = False,
 ) -> dict[str, Any]:
     """Print a device for other simulators, or as a device file."""
-    from ....data.files import write_text
-    from ....devices.device_file import device_text
-    from ....devices.printing.ngspice import frozen_subcircuit, subcircuit
-    from ....devices.printing.verilog_a import module
-
     chosen = _load(device).scaled(area)
-    if state is not None and to != "ngspice":
-        raise InputError("--state applies to --to ngspice only")
-    if to == "toml":
-        text = device_text(chosen)
-    elif to == "verilog-a":
-        text = module(chosen.model, name, values=chosen.parameters, area=chosen.area)
-    elif state is not None or not chosen.dynamic:
-        text = frozen_subcircuit(chosen, name, x=x0 if state is None else state)
-    else:
-        text = subcircuit(chosen, name, x0=x0)
+    text = chosen.export(out, to=to, name=name, x0=x0, state=state)
     if chosen.caveat:
         note(f"warning: device {chosen.name}: {chosen.caveat}")
-    if out is not None:
-        write_text(out, text)
     summary = {"device": chosen.name, "format": to, "file": out}
     if json or out is not None:
         emit({**summary, **({} if out else {"text": text})}, as_json=json, title="exported")
