@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..data.errors import InputError
-from .console import Json, bar, emit, picture, show
+from .console import Json, bar, emit, note, picture, show
 from .intake import read_files
 
 if TYPE_CHECKING:
@@ -23,6 +23,14 @@ Law = Annotated[
 ]
 Levels = Annotated[
     int, typer.Option(help="Of ramps: say what it takes to go between so many levels; 0: none.")
+]
+Aihwkit = Annotated[
+    Path | None,
+    typer.Option(help="Of ramps: where to write aihwkit's device, as Python."),
+]
+NeuroSim = Annotated[
+    Path | None,
+    typer.Option("--neurosim", help="Of ramps: where to write NeuroSim's cell parameters."),
 ]
 Record = Annotated[Path | None, typer.Option(help="Where to keep the fit (HDF5).")]
 DeviceFile = Annotated[Path | None, typer.Option(help="Where to write the device (TOML).")]
@@ -64,6 +72,16 @@ class Ramps:
 
     law: Law = "exponential"
     levels: Levels = 0
+    aihwkit: Aihwkit = None
+    neurosim: NeuroSim = None
+
+    def written(self) -> dict[str, Path | int | None]:
+        """Return what was given by options that sweeps don't take."""
+        return {
+            "--levels": self.levels or None,
+            "--aihwkit": self.aihwkit,
+            "--neurosim": self.neurosim,
+        }
 
 
 def fit_ramps(
@@ -72,6 +90,8 @@ def fit_ramps(
     """Fit a pulse law to the ramps of files, or read a response that was kept, and say what it takes
     to go between levels.
     """
+    from ..data.files import write_text
+    from ..devices.pulses.presets import aihwkit_preset, neurosim_cell, nonlinearity_label
     from ..devices.pulses.response import save_response
 
     response = _response(data, kind, reading, ramps.law, kept.name)
@@ -79,19 +99,28 @@ def fit_ramps(
         save_response(response, kept.record)
     if kept.plot is not None:
         response.plot(kept.plot)
+    if ramps.aihwkit is not None:
+        write_text(ramps.aihwkit, aihwkit_preset(response))
+    if ramps.neurosim is not None:
+        rows = (f"{key} = {value!r}" for key, value in neurosim_cell(response).items())
+        write_text(ramps.neurosim, "\n".join(rows) + "\n")
     summary: dict[str, Any] = {"name": response.name, "unit": response.unit}
     for way, side in response.sides.items():
-        summary[way] = side.summary()
+        summary[way] = {**side.summary(), "nonlinearity_label": nonlinearity_label(side)}
     between = _between(response, ramps.levels, seed) if ramps.levels else None
-    summary |= {"levels": between, "record": kept.record}
+    files = {"record": kept.record, "aihwkit": ramps.aihwkit, "neurosim": ramps.neurosim}
+    summary |= {"levels": between, **files}
     if kept.json:
         emit(summary, as_json=True)
         return summary
     show(str(response))
+    labels = (f"{way} {summary[way]['nonlinearity_label']:+.2f}" for way in response.sides)
+    show(f"NeuroSim's nonlinearity label: {', '.join(labels)}")
     if between is not None:
         show(_table(between))
-    if kept.record is not None:
-        emit({"record": kept.record}, as_json=False)
+    written = {key: path for key, path in files.items() if path is not None}
+    if written:
+        emit(written, as_json=False)
     return summary
 
 
@@ -100,6 +129,7 @@ def _response(
 ) -> "PulseResponse":
     from ..data.measurement import PulseTrain
     from ..devices.pulses.response import fit_response, load_response
+    from ..devices.pulses.stacked import split_stacked
 
     if len(data) == 1 and data[0].endswith(".h5") and not reading:
         try:
@@ -111,6 +141,9 @@ def _response(
     for train in trains:
         if not isinstance(train, PulseTrain):
             raise InputError(f"{train.name} holds no ramps of conductances")
+        for part in split_stacked(train)[:1]:
+            if "split" in part.meta:
+                note(f"{train.name}: split {part.meta['split']}")
     with bar(f"fitting {law}") as progress:
         return fit_response(trains, law, name=name, progress=progress)
 

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from .device import Levels
     from .dynamics.simulate import Trace
-    from .fitting.profile import Profile
+    from .fitting.errors.profile import Profile
     from .fitting.result import Fit
     from .pulses.ramp_spread import RampSpread
     from .pulses.response import PulseResponse

@@ -15,8 +15,8 @@ from memtwin.data.importers.readers import read_measurement
 from memtwin.data.measurement import Sweep, Table
 from memtwin.devices import plots
 from memtwin.devices.device import Device, load_device
+from memtwin.devices.fitting.errors.profile import profile
 from memtwin.devices.fitting.fit import fit
-from memtwin.devices.fitting.profile import profile
 from memtwin.devices.models import models
 from memtwin.devices.pulses.ramp_spread import fit_spread
 from memtwin.devices.spread.effects import Effects

@@ -46,19 +46,38 @@ class Jump:
 
     def slopes(self, wanted: Sequence[str]) -> tuple[Array, Array]:
         """Return dx₁/dx₀, (sets,), and dx₁/dp at constant x₀, (parameters, sets)."""
-        way = self.nodes[0] + np.linspace(0.0, 1.0, _NODES)[:, None] * (self.end - self.nodes[0])
+        # the pieces of the path that the state went, the last one cut where it ended: slopes of the very sum
+        rising = np.sign(self.end - self.nodes[0])
+        way = rising * np.minimum(rising * self.nodes, rising * self.end)
         inner = self.terminal.solve(np.full(way.shape, self.v), way)
         model = self.terminal.model
         rate = full(model.compiled("rate")(inner.u, way, *self.terminal.args), way.shape)
-        least = _SLOW * np.sign(self.rate[0])
-        rate = np.where(np.abs(rate) > _SLOW, rate, least)
+        sign = np.sign(self.rate[0])
+        speed = np.maximum(rate * sign, _SLOW)
         _, pushes = rate_slopes(model, inner.u, way, self.terminal.args, inner.ohms, wanted)
         with np.errstate(over="ignore", invalid="ignore"):
-            grow = rate[-1] / rate[0]
-            # scaled by the last rate before it is squared: F may span 30 decades
-            share = (rate[-1] / rate) * (pushes / rate)
-            moved = np.trapezoid(share, way[None], axis=1)
+            grow = speed[-1] / speed[0]
+            # relative to the last rate: F may span 30 decades
+            slow = speed[-1] / speed
+            before, after = _by_logarithms(slow[:-1], slow[1:], np.abs(np.diff(way, axis=0)))
+            share = sign * pushes / speed
+            # a time that grows is a state that lags
+            moved = -sign * (before * share[:, :-1] + after * share[:, 1:]).sum(1)
         return np.clip(np.nan_to_num(grow), -1e12, 1e12), np.nan_to_num(moved)
+
+
+def _by_logarithms(first: Array, last: Array, width: Array) -> tuple[Array, Array]:
+    """Return the slopes of a piece's time by ln F at its begin and at its end.
+
+    With f = 1/F at both, and z = ln(f₀/f₁), the piece takes Δx (f₀ - f₁)/z.
+    """
+    z = np.log(first / last)
+    small = np.abs(z) < 1e-4
+    safe = np.where(small, 1.0, z)
+    mean = np.where(small, 0.5 * (first + last), (first - last) / safe)
+    begin = np.where(small, (2.0 * first + last) / 6.0, (first - mean) / safe)
+    end = np.where(small, (first + 2.0 * last) / 6.0, (mean - last) / safe)
+    return -width * begin, -width * end
 
 
 def cross(

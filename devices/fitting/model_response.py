@@ -32,6 +32,10 @@ from ..model import SERIES, CompactModel
 from ..series import Inner, Terminal
 
 _STIFF = 30.0  # a state that would grow e^30-fold within one interval has reached its bound anyway
+_STRIDE, _BENT, _SHARE = 5e-4, 0.4, 0.3
+"""Under a limit: change of the state within a step, and of the logarithm of its rate or as a share of the state, from
+which one slope is too little for the step and its derivatives to mean the same.
+"""
 _SOLVED = 1e-10  # Newton step behind r_s at a sample, relative to the voltage
 
 
@@ -178,7 +182,9 @@ def _walk(terminal: Terminal, t: Array, v: Array, x0: Array, limit: Array | None
         x[k + 1] = np.minimum(np.maximum(x[k] + step * _phi(stretch) * rate, low), high)
         if most is not None:
             ohms[k] = terminal.ohms
-            (leaps,) = np.nonzero(np.abs(x[k + 1] - x[k]) > LEAP)
+            far = np.abs(x[k + 1] - x[k])
+            bent = (np.abs(stretch) > _BENT) | (far > _SHARE * np.abs(x[k]))
+            (leaps,) = np.nonzero((far > LEAP) | ((far > _STRIDE) & bent))
             if len(leaps):
                 jumps.append(cross(terminal.only(leaps), k, leaps, middle, x[k, leaps], step))
                 x[k + 1, leaps] = jumps[-1].end

@@ -88,6 +88,10 @@ class Estimate:
     effective_points
         How many independent residuals would know as much as these, see
         :func:`~memtwin.devices.fitting.quality.effective_points`.
+    errors
+        Where standard errors and correlations come from: ``covariance``, or a bootstrap of cycles or blocks.
+    intervals
+        95 % intervals of that bootstrap, by name.
     """
 
     parameters: Mapping[str, float]
@@ -97,6 +101,8 @@ class Estimate:
     correlation: Array
     unidentified: Mapping[str, str]
     effective_points: float = np.nan
+    errors: str = "covariance"
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def values(self) -> dict[str, float]:

@@ -53,7 +53,9 @@ def text(fit: "Fit") -> str:
         f"    AIC {course.aic:.5g}, BIC {course.bic:.5g},"
         f" {fit.estimate.effective_points:.4g} independent residuals"
     )
-    lines += ["Parameters", *_parameters(fit)]
+    how = fit.estimate.errors
+    said = "Parameters" if how == "covariance" else f"Parameters, errors by {how}"
+    lines += [said, *_parameters(fit)]
     if pairs := _correlations(fit):
         lines.append(f"Correlations beyond {_TIED:g}")
         lines += [f"    {one}, {other}: {value:+.3f}" for one, other, value in pairs[:_PAIRS]]
@@ -94,6 +96,7 @@ def summary(fit: "Fit") -> dict[str, Any]:
             row.name: {
                 "value": fit.parameters[row.name],
                 "stderr": fit.stderr.get(row.name),
+                "interval": fit.estimate.intervals.get(row.name),
                 "unit": row.unit,
                 "fixed": row.name not in fit.names,
                 "unidentified": fit.unidentified.get(row.name),
@@ -102,6 +105,7 @@ def summary(fit: "Fit") -> dict[str, Any]:
         },
         "x0": list(fit.x0),
         "unidentified": dict(fit.unidentified),
+        "errors": fit.estimate.errors,
         "effective_points": fit.estimate.effective_points,
         "alternatives": [asdict(other) for other in fit.alternatives],
         "warnings": list(fit.warnings),
@@ -153,6 +157,9 @@ def _parameters(fit: "Fit") -> list[str]:
         said = _value(fit, name)
         if np.isfinite(error) and value:
             said += f" ({100.0 * error / abs(value):.2g} %)"
+        if name in fit.estimate.intervals:
+            low, high = fit.estimate.intervals[name]
+            said += f", 95 % within {low:.4g} and {high:.4g}"
         if name in fit.unidentified:
             said += f": {fit.unidentified[name]}"
         lines.append(f"    {name:{width}}  {said}")

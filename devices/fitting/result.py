@@ -12,14 +12,15 @@ import numpy as np
 from ...data.errors import FitError, InputError
 from ...data.measurement import Sweep
 from ...data.records.store import pack, reading, unpack, write_record
-from ...data.types import Array
+from ...data.types import Array, Progress
 from ..device import Device
 from ..model import CompactModel
 from . import report
+from .errors.bootstrap import Bootstrap, Kind, bootstrap
+from .errors.profile import Profile, profile
 from .loss import Loss
 from .model_response import respond_to
 from .parts import Alternative, Course, Curve, Estimate, Task, alike, of_format_1
-from .profile import Profile, profile
 from .quality import Quality
 
 if TYPE_CHECKING:
@@ -218,9 +219,34 @@ class Fit:
         confidence: float = 0.95,
     ) -> Profile:
         """Hold one parameter at many values, refit the others, and read its confidence interval off
-        the cost; see :func:`~memtwin.devices.fitting.profile.profile`.
+        the cost; see :func:`~memtwin.devices.fitting.errors.profile.profile`.
         """
         return profile(self, name, span=span, points=points, confidence=confidence)
+
+    def bootstrap(
+        self,
+        *,
+        draws: int = 200,
+        kind: Kind = "auto",
+        length: int | None = None,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> Bootstrap:
+        """Refit measurements that might have been, of resampled sweeps or blocks of residuals; see
+        :func:`~memtwin.devices.fitting.errors.bootstrap.bootstrap`.
+        """
+        return bootstrap(self, draws=draws, kind=kind, length=length, seed=seed, progress=progress)
+
+    def with_errors(self, drawn: Bootstrap) -> "Fit":
+        """Return the same fit with the standard errors and correlations of its bootstrap."""
+        estimate = replace(
+            self.estimate,
+            stderr=drawn.stderr,
+            correlation=drawn.correlation,
+            errors=f"bootstrap of {drawn.kind}",
+            intervals=drawn.intervals(),
+        )
+        return replace(self, estimate=estimate)
 
     def predict(self, sweep: Sweep, x0: float | None = None) -> Array:
         """Return the current that the fitted device carries through another sweep [A], shape

@@ -20,6 +20,7 @@ from ...data.types import Array, Progress
 from .laws import PulseLaw
 from .ramp import PulseFit, find_law, inverse
 from .ramp_spread import LEAST, RampSpread, fit_mean, fit_spread
+from .stacked import split_stacked
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -147,7 +148,8 @@ def fit_response(
     name: str | None = None,
     progress: Progress | None = None,
 ) -> PulseResponse:
-    """Fit a law to the ramps of a device; which direction a train goes is seen in it.
+    """Fit a law to the ramps of a device; which direction a train goes is seen in it, and one that goes up and down is
+    split at its turns.
 
     Fewer than five ramps of a direction tell no spread: their mean is fitted, and only the noise from
     pulse to pulse is known.
@@ -158,7 +160,7 @@ def fit_response(
         If there is no train, or two of the same direction or of different units.
     """
     sides: dict[str, RampSpread] = {}
-    for train in trains:
+    for train in (part for given in trains for part in split_stacked(given)):
         ends = train.g[:, 0], train.g[np.arange(len(train.g)), train.lengths - 1]
         way = "up" if float(np.mean(ends[1] - ends[0])) > 0.0 else "down"
         if way in sides:

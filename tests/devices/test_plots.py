@@ -12,8 +12,8 @@ from memtwin.data.errors import MemtwinError
 from memtwin.data.measurement import PulseTrain, Sweep
 from memtwin.devices import plots
 from memtwin.devices.device import load_device
+from memtwin.devices.fitting.errors.profile import Profile
 from memtwin.devices.fitting.fit import fit
-from memtwin.devices.fitting.profile import Profile
 from memtwin.devices.models import models
 from memtwin.devices.pulses.ramp_spread import fit_spread
 from memtwin.training.runs.plots import write_histogram

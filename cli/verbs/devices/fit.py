@@ -51,6 +51,14 @@ Series = Annotated[bool, typer.Option(help="Fit a series resistance.")]
 Starts = Annotated[int, typer.Option(help="Starts that descend.")]
 Candidates = Annotated[int, typer.Option(help="Candidates that they are chosen from.")]
 Seed = Annotated[int, typer.Option(help="Seed of the candidates.", **SEED)]
+Errors = Annotated[
+    Literal["covariance", "bootstrap"],
+    typer.Option(
+        help="Standard errors by the covariance at the minimum, or by refitting resampled cycles"
+        " (8 sweeps or more) or blocks of residuals."
+    ),
+]
+Draws = Annotated[int, typer.Option(help="Draws of the bootstrap.", min=20)]
 Workers = Annotated[int, typer.Option(help="Processes; 0: as many as cores.")]
 
 
@@ -91,6 +99,8 @@ class Search:
     candidates: Candidates = 256
     seed: Seed = 0
     workers: Workers = 0
+    errors: Errors = "covariance"
+    draws: Draws = 200
 
 
 @takes_reading
@@ -111,12 +121,16 @@ def fit(
         belonging = {"--device": kept.device, "--profile": kept.profile, "--floor": weights.floor}
         _refuse("ramps", {**named.options(), **belonging})
         return fit_ramps(data, kind, reading, ramps, kept, search.seed)
-    _refuse("sweeps, only to --kind ramps", {"--levels": ramps.levels})
+    _refuse("sweeps, only to --kind ramps", ramps.written())
     settings = _settings(named, weights, search)
     sweeps, origin = read_files(data, kind, reading)
     best, comparison = _best(model, sweeps, search.workers, settings)
     if best is None:
         return _no_winner(comparison, kept.record or kept.device or kept.plot, kept.json)
+    if search.errors == "bootstrap":
+        with bar("drawing measurements that might have been") as progress:
+            drawn = best.bootstrap(draws=search.draws, seed=search.seed, progress=progress)
+        best = best.with_errors(drawn)
     label = kept.name or Path(sweeps[0].name).stem
     words = reading_words(reading)
     meta = {**origin, "command": best.command(data, words, model=_asked(model, best))}

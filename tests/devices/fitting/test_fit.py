@@ -14,10 +14,10 @@ from memtwin.data.measurement import Sweep
 from memtwin.devices.device import Device
 from memtwin.devices.fitting import compare as fit_compare
 from memtwin.devices.fitting.compare import compare
+from memtwin.devices.fitting.errors.profile import profile
 from memtwin.devices.fitting.fit import fit
 from memtwin.devices.fitting.loss import Loss, current_floor
 from memtwin.devices.fitting.model_response import respond
-from memtwin.devices.fitting.profile import profile
 from memtwin.devices.fitting.result import load_fit, save_fit
 from memtwin.devices.fitting.search import descend, latin_hypercube
 from memtwin.devices.fitting.space import Prior, make_space

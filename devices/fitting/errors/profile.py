@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import chi2
 
-from ...data.errors import InputError, nearest
-from ...data.types import Array
-from .search import descend
-from .space import make_space
+from ....data.errors import InputError, nearest
+from ....data.types import Array
+from ..search import descend
+from ..space import make_space
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from .result import Fit
+    from ..result import Fit
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Profile:
 
     def plot(self, path: str | Path | None = None) -> "Figure":
         """Draw the profile; ``path`` is where to write the picture."""
-        from ..plots import profile_page, write
+        from ...plots import profile_page, write
 
         return write(profile_page(self), path)
 
