@@ -31,6 +31,7 @@ from ...data.types import Array
 from ...devices.device import Levels
 from .amplifier import Amplifier
 from .cell import Cell
+from .parasitics import Capacitances, Parasitics
 from .schematic import Line, schematic
 
 if TYPE_CHECKING:
@@ -96,6 +97,10 @@ class Layout:
     """
     wire_seed: int = 0
     """Seed of that spread."""
+    parasitics: Parasitics | None = field(default=None, compare=False)
+    """Capacitances and the drivers' edge, for reads in time; by default those of
+    :class:`~.parasitics.Parasitics`. Two tiles are the same, whatever these are: static reads know no time.
+    """
 
     def __post_init__(self) -> None:
         check_number(
@@ -124,6 +129,17 @@ class Layout:
     def uniform(self) -> bool:
         """Whether all segments of a kind are equal."""
         return self.wire_spread == 0.0
+
+    @property
+    def edge(self) -> Parasitics:
+        """Its parasitics, or those that a tile has that doesn't say."""
+        return self.parasitics or Parasitics()
+
+    def capacitances(self) -> Capacitances:
+        """Return the capacitance of every node, and between nodes."""
+        return self.edge.capacitances(
+            self.shape, both_driven=self.drive == "both", both_sensed=self.sense == "both"
+        )
 
     def wires(self) -> Wires:
         """Return the conductance of every segment; the same tile always has the same spread."""

@@ -56,6 +56,14 @@ COMPILED_OPTIONS = OPTIONS.replace("vntol=1e-9", "vntol=1e-12")
 of B-sources, and the voltages of sensed nodes are small.
 """
 
+IN_TIME = "reltol=1e-6 vntol=1e-10 abstol=1e-12 gmin=1e-15 chgtol=1e-18 trtol=100"
+"""Tolerances of a read in time. A charge of these wires is a millionth of what ngspice takes for none
+unless told; against steps a tenth as long they leave 1e-4 of a settling time.
+"""
+
+POINTS = 200
+"""Least number of time points of a read in time."""
+
 
 @dataclass(frozen=True)
 class Netlist:
@@ -102,6 +110,7 @@ def build(
     *,
     alterable: bool = False,
     compiled: CompiledCell | None = None,
+    duration: float | None = None,
 ) -> Netlist:
     """Write the deck of one tile.
 
@@ -119,6 +128,9 @@ def build(
         fifth more time per vector. Resistors and compiled devices can always be altered.
     compiled
         The cell as a compiled device, if it is to be one; B-sources by default.
+    duration
+        How long one vector is read in time [s], with the tile's capacitances and edges; by default
+        reads are static.
     """
     g = checked_conductances(tile, g)
     v = checked_voltages(tile, (), v)
@@ -129,8 +141,11 @@ def build(
     ports = _ports(tile, gated=compiled is None)
     array = SubCircuit("array", *ports)
     array.raw_spice = _array(tile, g, alterable, compiled) + _wires(tile)
+    if duration is not None:
+        array.raw_spice += _capacitors(tile)
     circuit.subcircuit(array)
-    circuit.raw_spice = f".options {tolerances(compiled)}\n{models(tile.cell, compiled)}"
+    words = tolerances(compiled) if duration is None else IN_TIME
+    circuit.raw_spice = f".options {words}\n{models(tile.cell, compiled)}"
     circuit.X("a", "array", *ports)
     if len(v) > 1:
         circuit.V("sel", "sel", circuit.gnd, 0)
@@ -143,6 +158,9 @@ def build(
                 table = ",".join(f"{k},{x!r}" for k, x in enumerate(currents))
                 law = f"pwl(v(sel),{table})"
                 circuit.B(f"d{side}{i}", circuit.gnd, node, current_expression=law)
+            elif duration is not None:
+                edge = f"pwl(0 0 {tile.edge.rise!r} {currents[0]!r})"
+                circuit.I(f"d{side}{i}", circuit.gnd, node, edge)
             else:
                 circuit.I(f"d{side}{i}", circuit.gnd, node, currents[0])
             circuit.R(f"d{side}{i}", node, circuit.gnd, float(1.0 / conductance[i]))
@@ -165,12 +183,18 @@ def build(
         )
     return Netlist(
         text=f"{circuit}.end\n",
-        analysis=f"dc vsel 0 {len(v) - 1} 1" if len(v) > 1 else "op",
+        analysis=_analysis(len(v), duration),
         sense=tuple(sense),
         gains=np.array(gains),
         vectors=len(v),
         sources=() if compiled is None else (compiled.source,),
     )
+
+
+def _analysis(vectors: int, duration: float | None) -> str:
+    if duration is not None:
+        return f"tran {number(duration / POINTS)} {number(duration)} 0 {number(duration / POINTS)}"
+    return f"dc vsel 0 {vectors - 1} 1" if vectors > 1 else "op"
 
 
 def tolerances(compiled: CompiledCell | None) -> str:
@@ -302,6 +326,25 @@ def alterations(
         for tag, row in zip(tags, constants, strict=True)
         for k, c in enumerate(row)
     )
+
+
+def _capacitors(tile: Tile) -> str:
+    """Return the capacitors of a tile, to ground, between neighbouring lines and across cells."""
+    m, n = tile.shape
+    c = tile.capacitances()
+    text = []
+    for i in range(m):
+        for j in range(n):
+            tag = f"{i}_{j}"
+            text.append(f"cw{tag} w{tag} 0 {number(c.w[i, j])}")
+            text.append(f"cb{tag} b{tag} 0 {number(c.b[i, j])}")
+            if c.w_b > 0.0:
+                text.append(f"cc{tag} w{tag} b{tag} {number(c.w_b)}")
+            if c.w_w > 0.0 and i + 1 < m:
+                text.append(f"cx{tag} w{tag} w{i + 1}_{j} {number(c.w_w)}")
+            if c.b_b > 0.0 and j + 1 < n:
+                text.append(f"cy{tag} b{tag} b{i}_{j + 1} {number(c.b_b)}")
+    return "\n".join([line for line in text if not line.endswith(" 0.0")]) + "\n"
 
 
 def _wires(tile: Tile) -> str:
