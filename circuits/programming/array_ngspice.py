@@ -21,11 +21,13 @@ from ...data.types import Array
 from ...devices.device import Device
 from ...devices.printing.ngspice import TIGHT, number
 from ..array.tile import Tile
+from ..engines.nodal import Net
 from ..ngspice.job import Job, Outcome, Step
 from ..ngspice.pool import call
 from ..osdi.choice import Devices, chosen
-from .array_numpy import ArrayPulse
-from .deck import CellText, Role, Wave, write_deck
+from .array_numpy import ArrayPulse, Network
+from .deck import CellText, Role, Wave, cell_lines, write_deck
+from .multiport import Multiport, grid_of
 from .population import Population
 from .schemes import Bias, bias, check_scheme
 
@@ -38,6 +40,17 @@ STRAY = 2e-6
 """Voltage that devices taken for linear may cause by their true current, all of it through the
 longest line, as a share of the amplitude.
 """
+
+PORTS = 96
+"""Most nodes of moving cells between which the rest of a tile is worked out beforehand."""
+
+BESIDE = 2e-5
+"""What resting devices may carry beside what the reduction's sources say, all of it through the longest
+line, as a share of the amplitude; a tenth of it remains after the next run, which is not made.
+"""
+
+ROUNDS = 5
+"""Runs after which such a reduction is given up."""
 
 POINTS = 60
 """Least number of time points of a pulse."""
@@ -131,7 +144,7 @@ class WriteSpice:
         roles = self._roles(applied)
         roles[row * self.tile.cols + np.flatnonzero(amplitude)] = Role.DYNAMIC
         while True:
-            result = self._simulate(applied, roles)
+            result = self._reduced(applied, roles) or self._simulate(applied, roles)
             crossed = (np.abs(result.drift) > FROZEN) & (roles != Role.DYNAMIC)
             strays = result.stray > STRAY * float(np.abs(amplitude).max())
             if not crossed.any() and not strays:
@@ -209,6 +222,118 @@ class WriteSpice:
             float(beside.sum()) * _longest_line(tile),
         )
 
+    @cached_property
+    def _net(self) -> Net:
+        # While it is written there are drivers where the read has amplifiers.
+        return Net(replace(self.tile, amplifier=None))
+
+    def _reduced(self, applied: "_Applied", roles: Roles) -> "_Simulated | None":
+        """Run a pulse on the moving cells alone, the rest of the tile a network between their nodes;
+        ``None`` if they are too many, or the sources of that network don't settle.
+        """
+        tile, lines, wave, net = self.tile, applied.lines, applied.wave, self._net
+        gated = tile.cell.access is not None
+        present, active = roles != Role.ABSENT, roles == Role.DYNAMIC
+        kept = np.flatnonzero(present if gated else active)
+        if self.full or not 0 < 2 * len(kept) <= PORTS:
+            return None
+        rest = np.flatnonzero(present & ~active) if not gated else np.zeros(0, np.intp)
+        resting, x_rest = self.population.behaviour(rest), applied.x[rest]
+        at_w, at_b = net.w.ravel(), net.b.ravel()
+        t = grid_of(wave)
+        levels = np.interp(t, wave.times, wave.levels)
+        # With all states as they begin, the network's voltages follow from the level alone.
+        every = np.flatnonzero(present)
+        network = Network(net, self.population.behaviour(every), every)
+        by_level = {0.0: np.zeros(net.size)}
+        for level in sorted(set(levels.tolist()) - {0.0}):
+            network.solve(level * lines.rows, level * lines.cols, applied.x[every])
+            by_level[level] = top = network.potentials
+        u = np.array([by_level[level] for level in levels.tolist()])
+        slope = np.zeros(len(roles))
+        slope[rest] = resting.current((top[at_w] - top[at_b])[rest], x_rest, slice(None))[1]
+        port = Multiport(net, kept, slope)
+        supply = net.injected(lines.rows[None])[0]
+        np.add.at(supply, net.end_nodes, net.end_gains * lines.cols)
+        many, states = np.tile(np.arange(len(rest)), len(t)), np.tile(x_rest, len(t))
+
+        def of_rest(u: Array) -> tuple[Array, Array, Array]:
+            v = (u[:, at_w] - u[:, at_b])[:, rest]
+            rate, i = resting.rate(v.ravel(), states, many)
+            return v, rate.reshape(v.shape), i.reshape(v.shape)
+
+        v, _, i = of_rest(u)
+        beside = np.zeros((len(t), len(roles)))
+        limit = BESIDE * float(np.abs(np.concatenate([lines.rows, lines.cols])).max())
+        for _ in range(ROUNDS):
+            beside[:, rest] = i - slope[rest] * v
+            opened = port.open(levels[:, None] * supply, beside)
+            ran = self._on_ports(applied, roles, port, t, opened)
+            into = (ran.ports - _between(ran.t, t, opened[:, port.ports])) @ port.admittance
+            u = opened + np.stack([np.interp(t, ran.t, j) for j in into.T], axis=1) @ port.reach.T
+            v, rate, i = of_rest(u)
+            off = np.abs(i - slope[rest] * v - beside[:, rest]).max(axis=0, initial=0.0)
+            stray = float(off.sum()) * _longest_line(tile)
+            if stray <= limit:
+                break
+        else:
+            return None
+        drift, energy, x = np.zeros(len(roles)), np.zeros(len(roles)), applied.x.copy()
+        drift[rest] = applied.pace[rest] * _simpson(rate, t)
+        energy[rest] = _simpson(v * i, t)
+        low, high = self.population.device.model.state_range
+        moving = np.tile(applied.x[kept], (len(ran.t), 1))
+        moving[:, active[kept]] = np.clip(ran.states, low, high)
+        half = len(kept)
+        across = ran.ports[:, :half] - (ran.inner if gated else ran.ports[:, half:])
+        each = np.tile(np.arange(half), len(ran.t))
+        behaviour = self.population.behaviour(kept)
+        rate, i = (
+            flat.reshape(across.shape)
+            for flat in behaviour.rate(across.ravel(), moving.ravel(), each)
+        )
+        energy[kept] = np.trapezoid(across * i, ran.t, axis=0)
+        still = ~active[kept]
+        moved = np.asarray(np.trapezoid(rate, ran.t, axis=0))
+        drift[kept[still]] = (applied.pace[kept] * moved)[still]
+        x[kept] = moving[-1]
+        # Only the ends of lines matter for what the drivers deliver.
+        w, b = np.zeros((2, len(ran.t), *tile.shape))
+        for all_nodes, nodes, cut in (
+            (w, net.w, np.s_[:, [0, -1]]), (b, net.b, np.s_[[0, -1], :])
+        ):  # fmt: skip
+            ends = nodes[cut]
+            found = _between(ran.t, t, opened[:, ends.ravel()]) + into @ port.reach[ends.ravel()].T
+            all_nodes[(slice(None), *cut)] = found.reshape(-1, *ends.shape)
+        power = _source_power(tile, lines, np.interp(ran.t, wave.times, wave.levels), w, b)
+        return _Simulated(x, drift, energy, float(np.trapezoid(power, ran.t)), 0.0)
+
+    def _on_ports(
+        self, applied: "_Applied", roles: Roles, port: Multiport, t: Array, opened: Array
+    ) -> "_OnPorts":
+        """Run a pulse on the kept cells of ``port``, its open voltages given at the times ``t``."""
+        cols, gated = self.tile.cols, self.tile.cell.access is not None
+        names = [f"{k // cols}_{k % cols}" for k in port.kept]
+        nodes = [f"{line}{name}" for line in "wb" for name in names]
+        cards = "" if self.compiled is None else self.compiled.cards
+        text = [f"memtwin write {self.tile.rows}x{cols}, {len(names)} cells"]
+        text += port.lines(nodes, t, opened[:, port.ports])
+        zeros = np.zeros(len(roles))
+        moved = applied.x, applied.pace
+        text += cell_lines(self.tile, self._cells, roles, port.kept, moved, zeros, cards)
+        deck = "\n".join([*text, ".end"])
+        inner, state = ("v(t{})", "v(x{})") if not cards else ("v(n{}#t)", "v(n{}#state)")
+        moving = [
+            name for name, k in zip(names, port.kept, strict=True) if roles[k] == Role.DYNAMIC
+        ]
+        vectors = [f"v({node})" for node in nodes]
+        vectors += [inner.format(name) for name in names if gated]
+        vectors += [state.format(name) for name in moving]
+        values = self._transient(deck, ("time", *vectors), applied.wave, applied.cells)
+        split = np.cumsum([1, len(nodes), len(names) if gated else 0])
+        times, ports, inside, states = np.split(values, split, axis=1)
+        return _OnPorts(times[:, 0], ports, inside, states)
+
     def _transient(self, deck: str, vectors: tuple[str, ...], wave: Wave, cells: str) -> Array:
         said = ""
         for finer in (1.0, 0.1):
@@ -266,6 +391,19 @@ class _Applied:
 
 
 @dataclass(frozen=True)
+class _OnPorts:
+    """What a transient of the kept cells alone gave, over its own times."""
+
+    t: Array
+    ports: Array
+    """Potentials of word lines, then bit lines, at the kept cells, (points, ports)."""
+    inner: Array
+    """Nodes between memristor and access device, (points, kept), where there are any."""
+    states: Array
+    """States of the moving devices, (points, moving)."""
+
+
+@dataclass(frozen=True)
 class _Simulated:
     """What came out of one transient, flat over the cells."""
 
@@ -276,6 +414,21 @@ class _Simulated:
     source_energy: float
     stray: float
     """Voltage that the devices taken for linear may have caused [V]."""
+
+
+def _between(t: Array, grid: Array, values: Array) -> Array:
+    """Return ``values`` (grid, n) at the times ``t``, along straight lines, as sources have them."""
+    k = np.clip(np.searchsorted(grid, t, side="right") - 1, 0, len(grid) - 2)
+    share = ((t - grid[k]) / (grid[k + 1] - grid[k]))[:, None]
+    found: Array = values[k] + share * (values[k + 1] - values[k])
+    return found
+
+
+def _simpson(values: Array, t: Array) -> Array:
+    """Return the integrals of ``values`` (times, n) over pairs of equal steps."""
+    step = (t[2::2] - t[:-2:2])[:, None] / 6.0
+    total: Array = (step * (values[:-2:2] + 4.0 * values[1::2] + values[2::2])).sum(axis=0)
+    return total
 
 
 def _source_power(tile: Tile, lines: Bias, level: Array, w: Array, b: Array) -> Array:

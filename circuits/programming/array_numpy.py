@@ -6,7 +6,7 @@ move with the voltage that reaches each of them. A cell's transistor adds one in
 eliminated from the Newton system cell by cell.
 """
 
-__all__ = ["ArrayPulse", "ArrayWriter", "WriteArray"]
+__all__ = ["ArrayPulse", "ArrayWriter", "Network", "WriteArray"]
 
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
@@ -116,7 +116,7 @@ class WriteArray:
         # Cells whose transistors are off carry no current and stay as they are.
         cells = np.flatnonzero(np.repeat(lines.gates, self.tile.cols))
         size = len(cells)
-        network = _Network(self._net, self.population.behaviour(cells), cells)
+        network = Network(self._net, self.population.behaviour(cells), cells)
         pace = pace.ravel()[cells]
         low, high = self.population.device.model.state_range
         y = np.concatenate([x.ravel()[cells], np.zeros(size + 1)])[None]
@@ -147,7 +147,7 @@ class _Operating(NamedTuple):
     """Power delivered by the drivers [W]."""
 
 
-class _Network:
+class Network:
     """Node voltages of a tile by Newton's method, each solve starting from the one before.
 
     Only the devices ``cells`` conduct; all arrays over devices have their order.
@@ -187,6 +187,11 @@ class _Network:
             f"the write network of {tile.rows}x{tile.cols} cells did not settle: its last Newton"
             f" step was {moved:.2g} V"
         )
+
+    @property
+    def potentials(self) -> Array:
+        """Potentials of all nodes [V] at the last solve, (nodes,)."""
+        return self._u
 
     def _currents(self, x: Array) -> tuple[Array, Array, Array]:
         """Return the cells' currents, linearised with its inner node eliminated, and its

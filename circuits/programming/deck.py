@@ -4,7 +4,7 @@ Nodes are named as in :mod:`.tile`, ``w{i}_{j}`` and ``b{i}_{j}``; a cell's stat
 ``x{i}_{j}``, the node between memristor and access device ``t{i}_{j}``.
 """
 
-__all__ = ["CellText", "Role", "Wave", "write_deck"]
+__all__ = ["CellText", "Role", "Wave", "cell_lines", "write_deck"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -168,6 +168,24 @@ def write_deck(
     rows, cols = tile.shape
     text = [f"memtwin write {rows}x{cols}, {tile.cell.device.model.name}"]
     text += _wires_and_drivers(tile, lines, wave)
+    text += cell_lines(tile, cells, roles, np.flatnonzero(roles), (x, pace), slope, cards)
+    return "\n".join([*text, ".end"])
+
+
+def cell_lines(
+    tile: Tile,
+    cells: Sequence[CellText],
+    roles: NDArray[np.int8],
+    which: NDArray[np.intp],
+    moved: tuple[Array, Array],
+    slope: Array,
+    cards: str = "",
+) -> list[str]:
+    """Return the lines of the cells ``which``, flat indices, and of the models that they refer to;
+    ``moved`` are the states and factors of the speed of all devices, the rest as in
+    :func:`write_deck`.
+    """
+    text, (x, pace) = [], moved
     if cards:
         text.append(cards.rstrip())
     elif isinstance(tile.cell.access, Transistor):
@@ -178,11 +196,11 @@ def write_deck(
             f".model pass nmos level=1 vto={number(t.v_threshold)} kp={number(t.k)}"
             f" lambda={number(t.channel)} gamma=0 phi=0.6 is=1e-30"
         )
-    for k in np.flatnonzero(roles):
+    for k in which:
         cell = cells[int(k) if len(cells) > 1 else 0]
-        name = f"{k // cols}_{k % cols}"
+        name = f"{k // tile.cols}_{k % tile.cols}"
         text += cell.lines(name, Role(roles[k]), float(x[k]), float(pace[k]), float(slope[k]))
-    return "\n".join([*text, ".end"])
+    return text
 
 
 def _wires_and_drivers(tile: Tile, lines: Bias, wave: Wave) -> list[str]:

@@ -67,27 +67,26 @@ class Reduced:
         basis = np.empty((len(end), 1 + len(self._factors) * MOMENTS))
         count = 0
 
-        def added(x: Array) -> Array:
+        def added(x: Any) -> Any:
             nonlocal count
             size = float(np.linalg.norm(x))
-            new: Array = np.array(x, float)
+            new = x
             for _ in range(2):  # once leaves rounding errors, twice does not
-                new -= basis[:, :count] @ (basis[:, :count].T @ new)
+                new = new - basis[:, :count] @ (basis[:, :count].T @ new)
             left = float(np.linalg.norm(new))
             if left <= 1e-10 * size:  # nothing new
                 return new
             basis[:, count] = new / left
             count += 1
-            found: Array = basis[:, count - 1]
-            return found
+            return basis[:, count - 1]
 
         added(end)
         drive = self.net.injected(v[None])[0]
         for factor in self._factors:
-            x = factor.solve(drive)
+            x: Any = factor.solve(drive)
             for _ in range(MOMENTS):
                 x = factor.solve(self.capacitance @ added(x))
-        kept = basis[:, :count]
+        kept: Any = basis[:, :count]
         scale = np.linalg.cholesky(kept.T @ (self.capacitance @ kept))
         found: Array = np.linalg.solve(scale, kept.T).T
         return found

@@ -147,3 +147,21 @@ def test_other_failures_keep_their_type_and_name_the_cells():
     writer = WriteSpice(Tile(2, 2, cell=Cell(VTEAM, 0.2)), "half", run=run)
     with pytest.raises(EngineError, match=r"pulse on \(0, 1\): -1.5 V: unknown function"):
         writer.pulse(np.full((2, 2), 0.4), 0, np.array([0.0, -1.5]), 1e-8, 0.05, np.ones((2, 2)))
+
+
+@pytest.mark.parametrize("scheme", ["half", "third"])
+def test_a_tile_reduced_to_its_moving_cells_is_the_whole_tile(
+    scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tile = Tile(5, 6, cell=Cell(YAKOPCIC, 0.2), drive="both", wire_spread=0.1)
+    x = np.random.default_rng(1).uniform(0.2, 0.8, tile.shape)
+    amplitude = np.array([1.6, 0.0, 1.8, 0.0, 0.0, 1.7])
+    given = (x, 2, amplitude, 5e-8, 0.05, np.ones(tile.shape))
+    writer = WriteSpice(tile, scheme, devices="behavioural")
+    reduced = writer.pulse(*given)
+    monkeypatch.setattr(WriteSpice, "_reduced", lambda *_: None)
+    whole = writer.pulse(*given)
+    moved = np.abs(whole.x - x).max()
+    assert np.abs(reduced.x - whole.x).max() < 3e-4 * moved
+    assert reduced.energy == pytest.approx(whole.energy, rel=2e-3, abs=1e-3 * whole.energy.max())
+    assert reduced.source_energy == pytest.approx(whole.source_energy, rel=2e-3)
