@@ -21,13 +21,13 @@ from ...data.types import Array
 from ...devices.device import Device
 from ...devices.printing.ngspice import TIGHT, number
 from ..array.tile import Tile
+from ..engines.multiport import Multiport
 from ..engines.nodal import Net
 from ..ngspice.job import Job, Outcome, Step
 from ..ngspice.pool import call
 from ..osdi.choice import Devices, chosen
 from .array_numpy import ArrayPulse, Network
 from .deck import CellText, Role, Wave, cell_lines, write_deck
-from .multiport import Multiport, grid_of
 from .population import Population
 from .schemes import Bias, bias, check_scheme
 
@@ -240,7 +240,7 @@ class WriteSpice:
         rest = np.flatnonzero(present & ~active) if not gated else np.zeros(0, np.intp)
         resting, x_rest = self.population.behaviour(rest), applied.x[rest]
         at_w, at_b = net.w.ravel(), net.b.ravel()
-        t = grid_of(wave)
+        t = wave.grid
         levels = np.interp(t, wave.times, wave.levels)
         # With all states as they begin, the network's voltages follow from the level alone.
         every = np.flatnonzero(present)

@@ -55,6 +55,13 @@ class Wave:
         """Whole length [s]."""
         return float(self.times[-1])
 
+    @property
+    def grid(self) -> Array:
+        """Times at which what follows the pulse is worked out, odd in number in every part [s]."""
+        a, b, c, d = self.times
+        edge, flat = np.linspace(0.0, 1.0, 5), np.linspace(b, c, 9)
+        return np.concatenate([a + edge[:-1] * (b - a), flat[:-1], c + edge * (d - c)])
+
 
 @dataclass(frozen=True)
 class CellText:

@@ -7,7 +7,7 @@ tangents at the pulse's flat part; what their law leaves beside the tangent is p
 grid of times, and is made anew from the voltages that came out until that changes nothing.
 """
 
-__all__ = ["Multiport", "grid_of"]
+__all__ = ["Multiport"]
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,22 +18,10 @@ from numpy.typing import NDArray
 
 from ...data.types import Array
 from ...devices.printing.ngspice import number
-from ..engines.nodal import Net
-from .deck import Wave
-
-EDGE_POINTS = 5
-FLAT_POINTS = 9
+from .nodal import Net
 
 SMALLEST = 1e-13
 """Share of the largest conductance of a port's node below which a resistor is left out."""
-
-
-def grid_of(wave: Wave) -> Array:
-    """Return times of a trapezoid at which sources are corrected, odd in number in every part."""
-    a, b, c, d = wave.times
-    edges = np.linspace(0.0, 1.0, EDGE_POINTS)
-    flat = np.linspace(b, c, FLAT_POINTS)
-    return np.concatenate([a + edges[:-1] * (b - a), flat[:-1], c + edges * (d - c)])
 
 
 @dataclass(frozen=True, eq=False)
