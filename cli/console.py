@@ -13,6 +13,7 @@ __all__ = [
     "note",
     "picture",
     "show",
+    "table",
     "unexpected",
     "verb",
 ]
@@ -26,7 +27,7 @@ import sys
 import tempfile
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
@@ -41,12 +42,12 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
 
 from .. import __version__
+from ..data.display import Group, laid_out
 from ..data.errors import InputError, MemtwinError
 from ..data.files import PICTURES, printable
-from ..data.quantities import quantity
+from ..data.shown.quantities import figure, split_unit
 
 if TYPE_CHECKING:
     from ..data.types import Progress as Report
@@ -57,9 +58,6 @@ _stdout = Console(highlight=False)
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")
 ]
-
-UNITS = {"ampere": "A", "joule": "J", "seconds": "s", "siemens": "S", "volt": "V"}
-"""Units in which names of figures end, and their symbols."""
 
 BUG = 70
 """Exit code of an error that nobody has foreseen (sysexits.h: an internal software error)."""
@@ -81,8 +79,8 @@ def verb(function: Callable[P, R]) -> Callable[P, None]:
         warnings.showwarning = _warned
         try:
             function(*args, **kwargs)
-        except KeyboardInterrupt:
-            _fail("interrupted; what was finished is on disk", 1)
+        except KeyboardInterrupt as error:
+            _fail(f"interrupted; {str(error) or 'nothing is left half-written'}", 1)
         except InputError as error:
             _fail(str(error), 2)
         except MemtwinError as error:
@@ -156,55 +154,80 @@ def bar(title: str) -> "Iterator[Report]":
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=_stderr, disable=not _stderr.is_terminal) as shown:
+    # The time that is left is estimated from all that was done: some steps take a minute each.
+    with Progress(
+        *columns, console=_stderr, disable=not _stderr.is_terminal, speed_estimate_period=86400.0
+    ) as shown:
         task = shown.add_task(_plain(title), total=None)
         yield lambda done, total: shown.update(task, completed=done, total=total)
 
 
-def emit(summary: Mapping[str, Any], *, as_json: bool, title: str = "") -> None:
-    """Print the result of a verb on stdout: one JSON object, or a table of names and values."""
+def emit(
+    summary: Mapping[str, Any], *, as_json: bool, title: str = "", groups: Sequence[Group] = ()
+) -> None:
+    """Print the result of a verb on stdout: one JSON object, or for people a table.
+
+    Parameters
+    ----------
+    summary
+        Figures by name; the unit that a name ends in is shown behind the value, with a prefix that
+        suits it.
+    as_json
+        Whether to print JSON: all figures, by the same names, in SI units and percent.
+    title
+        Heading of the table.
+    groups
+        How the figures are laid out; by default a line each.
+    """
     if as_json:
         sys.stdout.write(json.dumps(_jsonable(summary), allow_nan=False) + "\n")
         sys.stdout.flush()
         return
-    table = Table(
-        title=_plain(title) or None,
-        show_header=False,
-        title_justify="left",
-        box=None,
-        pad_edge=False,
-    )
-    table.add_column(style="cyan", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in summary.items():
-        table.add_row(*map(_plain, _row(name, value)))
-    _stdout.print(table, soft_wrap=True)
+    if title:
+        _stdout.print(f"[bold]{_plain(title)}[/]", soft_wrap=True)
+    if not groups:
+        _lines([(_stem(name), _shown(name, value)) for name, value in summary.items()])
+        return
+    laid = laid_out(groups, _jsonable(summary))
+    wide = max(len(label) for _, rows in laid for label, _ in rows)
+    for heading, rows in laid:
+        _stdout.print(f"\n[bold]{_plain(heading)}[/]")
+        _lines([(f"  {label}", text) for label, text in rows], wide + 2)
 
 
-def _row(name: str, value: Any) -> tuple[str, str]:
-    """Return name and value as shown; a unit that the name ends in moves behind the value."""
-    stem, _, last = name.rpartition("_")
-    unit = UNITS.get(last)
-    values = value if isinstance(value, (list, tuple)) else [value]
-    numbers = all(isinstance(one, (int, float)) and math.isfinite(one) for one in values)
-    if not stem or unit is None or not values or not numbers:
-        return name, _shown(value)
-    return stem, ", ".join(quantity(float(one), unit) for one in values)
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows below a head on stdout, aligned."""
+    wide = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+
+    def line(cells: Sequence[str]) -> str:
+        return "  ".join(f"{cell:<{w}}" for cell, w in zip(cells, wide, strict=True)).rstrip()
+
+    _stdout.print(f"[bold]{_plain(line(head))}[/]", soft_wrap=True)
+    for row in rows:
+        _stdout.print(_plain(line(row)), soft_wrap=True)
+
+
+def _lines(rows: Sequence[tuple[str, str]], wide: int = 0) -> None:
+    wide = max([wide, *(len(name) for name, _ in rows)])
+    for name, text in rows:
+        _stdout.print(
+            f"[cyan]{_plain(name)}[/]{' ' * (wide - len(name))}  {_plain(text)}", soft_wrap=True
+        )
+
+
+def _stem(name: str) -> str:
+    """Return a name as shown; a unit that it ends in stands behind the value."""
+    stem, _ = split_unit(name)
+    return stem or name
+
+
+def _shown(name: str, value: Any) -> str:
+    return figure(name, value.tolist() if hasattr(value, "tolist") else value)
 
 
 def show(text: str) -> None:
     """Print a result's own text on stdout."""
     _stdout.print(_plain(text), soft_wrap=True)
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_shown(item)}" for name, item in value.items())
-    if isinstance(value, (list, tuple)):
-        return ", ".join(_shown(item) for item in value)
-    return "-" if value is None else str(value)
 
 
 def _jsonable(value: Any) -> Any:

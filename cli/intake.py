@@ -16,7 +16,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from ..data.errors import InputError
+from ..data.errors import InputError, nearest
 from .console import finite, note
 
 _Number = float | None
@@ -145,7 +145,10 @@ def find_files(data: str) -> tuple[list[Path], dict[str, str | float]]:
         }
         return fetch(dataset, pattern or "*"), facts
     if not Path(data).is_file():
-        raise InputError(f"there is no file {data}, and no dataset of that name in the catalogue")
+        hint = nearest(dataset, datasets()) if pattern or "." not in data else ""
+        raise InputError(
+            f"there is no file {data}, and no dataset of that name in the catalogue{hint}"
+        )
     return [Path(data)], {}
 
 

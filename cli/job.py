@@ -27,7 +27,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 
-from ..data.errors import EngineError, InputError
+from ..data.errors import EngineError, InputError, MemtwinError
+from . import complete
 from .console import SEED, bar, note
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ Preset = Annotated[
         help="A shipped configuration: demo, mnist, mlp, balanced, endurance, cnn, cnn-balanced or"
         " cnn-endurance.",
         show_default=False,
+        autocompletion=complete.presets,
     ),
 ]
 ConfigFile = Annotated[
@@ -151,7 +153,7 @@ def job(
     """
     from ..training.runs.claim import Claim
     from ..training.runs.config import load_config, presets
-    from ..training.runs.folder import new_folder, stored_config
+    from ..training.runs.folder import check_inputs, new_folder, stored_config
 
     preset, config, resume = asked.preset, asked.config, asked.resume
     keys = {**given, "seed": asked.seed, "workers": asked.workers, "devices": asked.devices}
@@ -167,12 +169,26 @@ def job(
     else:
         source = config if config is not None else str(preset)
         settings = load_config(source, asked.change or (), keys)
+        check_inputs(settings, asked.characterisation)
         claim = new_folder(asked.out, settings, kind)
     with claim:
         note(f"{kind or 'run'} folder: {claim.path}")
         try:
             with executor_at(asked.dask) as executor:
                 yield Job(settings, claim, executor)
-        except (KeyboardInterrupt, EngineError):
-            note(f"continue with: {again.format(claim.path)}")
+        except KeyboardInterrupt as stop:
+            raise KeyboardInterrupt(_left(claim.path, again)) from stop
+        except EngineError:
+            note(_left(claim.path, again))
             raise
+
+
+def _left(folder: Path, again: str) -> str:
+    """Say what a job that has stopped leaves behind."""
+    from ..training.runs.overview.folders import state_of
+
+    try:
+        held = state_of(folder).held
+    except MemtwinError:
+        return "nothing is left half-written"
+    return f"{folder} holds {held}; continue with: {again.format(folder)}"

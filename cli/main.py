@@ -8,36 +8,78 @@ __all__ = ["app", "main"]
 import io
 import os
 import sys
-from collections.abc import Callable
-from typing import Annotated
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from .. import __version__
 from .console import BUG, unexpected, verb
 from .interrupt import interruptible
-from .verbs.arrays.characterise import characterise
-from .verbs.arrays.netlist import netlist
-from .verbs.arrays.program import app as program
-from .verbs.arrays.surrogate import app as surrogate
-from .verbs.devices.data import app as data
-from .verbs.devices.device import export, simulate
-from .verbs.devices.fit import fit
-from .verbs.devices.spread import app as spread
-from .verbs.devices.technology import app as technology
-from .verbs.info import info
-from .verbs.papers.cite import cite
-from .verbs.papers.models import app as models
-from .verbs.runs.compare import compare
-from .verbs.runs.report import report
-from .verbs.runs.run import run, train
-from .verbs.runs.validate import validate
+from .table import HEAD, help_text, rows
+
+
+class _Verbs(dict[str, Any]):
+    """Commands by name; the module of each is imported when it is asked for."""
+
+    def __getitem__(self, name: str) -> Any:
+        row = rows()[name]
+        module, _, what = row.place.partition(":")
+        found = getattr(import_module(f".verbs.{module}", __package__), what)
+        if isinstance(found, typer.Typer):
+            command = typer.main.get_group(found)
+            command.name = name
+            return command
+        one = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode="markdown")
+        one.command(name=name)(verb(found))
+        return typer.main.get_command_from_info(
+            one.registered_commands[0], pretty_exceptions_short=True, rich_markup_mode="markdown"
+        )
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return default if name not in rows() else self[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in rows()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(rows())
+
+    def __len__(self) -> int:
+        return len(rows())
+
+    def keys(self) -> Any:
+        return rows().keys()
+
+
+class _Root(TyperGroup):
+    """The verbs of :mod:`.table`."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings | {"commands": None})
+        self.commands = _Verbs()
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names in the order of the help."""
+        return list(self.commands)
+
+    def get_help(self, ctx: Any) -> str:
+        """Return the help, which needs no verb's module."""
+        return help_text()
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help."""
+        formatter.write(help_text())
+
 
 app = typer.Typer(
     name="memtwin",
-    help="Memristor devices in SPICE, and the networks that train on them.",
+    cls=_Root,
+    help=HEAD,
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
@@ -52,38 +94,13 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool,
+        typer.Option(
+            "--version", "-V", callback=_version, is_eager=True, help="Print the version."
+        ),
     ] = False,
 ) -> None:
     """Memristor devices in SPICE, and the networks that train on them."""
-
-
-GROUPS = (
-    (data, "data"),
-    (models, "models"),
-    (program, "program"),
-    (spread, "spread"),
-    (surrogate, "surrogate"),
-    (technology, "technology"),
-)
-for group, name in GROUPS:
-    app.add_typer(group, name=name)
-VERBS: tuple[Callable[..., object], ...] = (
-    fit,
-    simulate,
-    export,
-    netlist,
-    characterise,
-    run,
-    train,
-    validate,
-    compare,
-    report,
-    cite,
-    info,
-)
-for command in VERBS:
-    app.command()(verb(command))
 
 
 def main() -> None:

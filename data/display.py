@@ -1,11 +1,56 @@
 """How things show themselves: a title and rows of names and values, as text and as HTML."""
 
-__all__ = ["as_html", "as_text"]
+__all__ = ["Group", "Line", "as_html", "as_text", "laid_out"]
 
-from collections.abc import Sequence
+import string
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from typing import Any, NamedTuple
+
+from .shown.quantities import figure
 
 Rows = Sequence[tuple[str, str]]
+
+
+class Line(NamedTuple):
+    """A line of a summary: a label, and a text whose ``{names}`` stand for figures with their units."""
+
+    label: str
+    text: str
+
+
+class Group(NamedTuple):
+    """Lines under a heading."""
+
+    title: str
+    lines: tuple[Line, ...]
+
+
+def laid_out(groups: Iterable[Group], figures: Mapping[str, Any]) -> list[tuple[str, Rows]]:
+    """Return headings with their lines filled in; a line that names a figure that is not there, or
+    that is ``None``, is left out, and so is a heading without lines.
+    """
+    found: list[tuple[str, Rows]] = []
+    for group in groups:
+        rows = [
+            (line.label, text)
+            for line in group.lines
+            if (text := _filled(line.text, figures)) is not None
+        ]
+        if rows:
+            found.append((group.title, rows))
+    return found
+
+
+def _filled(text: str, figures: Mapping[str, Any]) -> str | None:
+    parts: list[str] = []
+    for before, name, *_ in string.Formatter().parse(text):
+        parts.append(before)
+        if name is not None:
+            if figures.get(name) is None:
+                return None
+            parts.append(figure(name, figures[name]))
+    return "".join(parts)
 
 
 def as_text(title: str, rows: Rows) -> str:

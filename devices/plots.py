@@ -35,6 +35,8 @@ import numpy as np
 from ..data.chip import PulseMap, WriteLog
 from ..data.files import caption, write_figure
 from ..data.measurement import Measurement, PulseTrain, Relaxation, Sweep, Table
+from ..data.shown.pictures import BLUE, GREY, RED, beside, level_scale, shades
+from ..data.shown.pictures import figure as _figure
 from ..data.types import Array
 from .fitting.loss import current_floor
 from .technology.plots import draw_pulse_map, draw_write_log
@@ -50,9 +52,7 @@ if TYPE_CHECKING:
     from .pulses.ramp_spread import RampSpread
     from .pulses.response import PulseResponse
 
-_MEASURED = "#4c5a67"
-_MODEL = "#c2452d"
-_SECOND = "#2a7f9e"
+_MEASURED, _MODEL, _SECOND = GREY, RED, BLUE
 
 
 def sweep(axes: "Axes", measured: Sweep) -> "Axes":
@@ -62,8 +62,9 @@ def sweep(axes: "Axes", measured: Sweep) -> "Axes":
     cut = measured.censored
     if cut.any():
         axes.semilogy(measured.v[cut], size[cut], ".", ms=4, color=_SECOND, label="censored")
-        axes.legend(frameon=False)
-    axes.set(xlabel="voltage [V]", ylabel="|current| [A]", title=caption(measured.name[:40]))
+        beside(axes)
+    axes.set(xlabel="voltage [V]", ylabel="|current| [A]")
+    axes.set_title(caption(measured.name[:40]), pad=22 if cut.any() else None)
     axes.grid(alpha=0.25)
     return axes
 
@@ -79,7 +80,7 @@ def sweep_fit(
     axes.semilogy(v, _visible(i), color=_MODEL, lw=1.3, label="model")
     axes.set(xlabel="voltage [V]", ylabel="|current| [A]")
     axes.grid(alpha=0.25)
-    axes.legend(frameon=False)
+    beside(axes)
     return axes
 
 
@@ -95,7 +96,7 @@ def residuals(axes: "Axes", measured: Sweep, i: Array, *, floor: float | None = 
     right = axes.twinx()
     right.plot(measured.t, gap / np.log(10.0), color=_SECOND, lw=1)
     right.set_ylabel("error [decades]", color=_SECOND)
-    axes.axhline(0.0, color="black", lw=0.5)
+    axes.axhline(0.0, color=_MEASURED, lw=0.5)
     return axes
 
 
@@ -138,7 +139,7 @@ def profile_likelihood(axes: "Axes", curve: "Profile") -> "Axes":
         if np.isfinite(end):
             axes.axvline(end, color=_SECOND, lw=0.8)
     axes.set(xlabel=curve.name, ylabel="cost, others refitted")
-    axes.legend(frameon=False)
+    beside(axes)
     return axes
 
 
@@ -149,22 +150,22 @@ def ramp_band(
     scale, shown = _conductance(unit)
     n = np.arange(spread.pulses + 1.0)
     low, high = spread.band(n, ramp, np.random.default_rng(seed), count=1000)
-    axes.fill_between(n, scale * low, scale * high, color=_SECOND, alpha=0.3, lw=0, label="90 %")
+    axes.fill_between(
+        n, scale * low, scale * high, color=_SECOND, alpha=0.35, lw=0, label="90 % of ramps"
+    )
     axes.plot(n, scale * spread.mean(n, ramp), color=_MODEL, lw=1.3, label=spread.law.name)
     axes.set(xlabel="pulse", ylabel=f"conductance [{shown}]")
-    axes.legend(frameon=False)
+    beside(axes)
     axes.grid(alpha=0.25)
     return axes
 
 
 def level_curves(axes: "Axes", levels: "Levels") -> "Axes":
     """Draw the read I-V law of every level up to the read voltage."""
-    from matplotlib import colormaps
-
     v = np.linspace(0.0, levels.v_read, 101)
-    for k, x in enumerate(levels.x):
-        shade = colormaps["viridis"](0.9 * k / max(levels.count - 1, 1))
+    for x, shade in zip(levels.x, shades(levels.count), strict=True):
         axes.plot(v, 1e6 * levels.device.current(v, x), color=shade, lw=1.0)
+    level_scale(axes, 1e6 * float(levels.g[0]), 1e6 * float(levels.g[-1]), "conductance [µS]")
     axes.set(xlabel="voltage [V]", ylabel="current [µA]", title=f"{levels.count} levels")
     axes.grid(alpha=0.25)
     return axes
@@ -183,13 +184,11 @@ def array_spread(axes: "Axes", targets: Array, read: Array) -> "Axes":
 
 def pulse_ramps(axes: "Axes", train: PulseTrain) -> "Axes":
     """Draw every ramp of a pulse train, early ones dark, late ones light."""
-    from matplotlib import colormaps
-
     scale, unit = _conductance(train.unit)
-    for k, ramp in enumerate(train.g):
-        axes.plot(
-            scale * ramp, color=colormaps["viridis"](0.9 * k / max(len(train.g) - 1, 1)), lw=0.8
-        )
+    for ramp, shade in zip(train.g, shades(len(train.g)), strict=True):
+        axes.plot(scale * ramp, color=shade, lw=0.8)
+    if len(train.g) > 1:
+        level_scale(axes, 1, len(train.g), "ramp")
     axes.set(xlabel="pulse", ylabel=f"conductance [{unit}]", title=caption(train.name[:40]))
     axes.grid(alpha=0.25)
     return axes
@@ -198,16 +197,15 @@ def pulse_ramps(axes: "Axes", train: PulseTrain) -> "Axes":
 def relaxation(axes: "Axes", cells: Relaxation) -> "Axes":
     """Draw quantiles of the change since programming against time."""
     change = 1e6 * cells.change[:, 1:]
-    for low, high, shade in ((5, 95, 0.2), (25, 75, 0.4)):
+    for low, high, shade in ((5, 95, 0.25), (25, 75, 0.5)):
         edges = np.nanpercentile(change, (low, high), axis=0)
         axes.fill_between(
             cells.t[1:], *edges, color=_SECOND, alpha=shade, lw=0, label=f"{low}–{high} %"
         )
     axes.semilogx(cells.t[1:], np.nanmedian(change, 0), "o-", ms=4, color=_MODEL, label="median")
-    axes.set(
-        xlabel="time after programming [s]", ylabel="change [µS]", title=caption(cells.name[:40])
-    )
-    axes.legend(frameon=False)
+    axes.set(xlabel="time after programming [s]", ylabel="change [µS]")
+    axes.set_title(caption(cells.name[:40]), pad=22)
+    beside(axes, 3)
     axes.grid(alpha=0.25)
     return axes
 
@@ -235,7 +233,7 @@ def fit_page(fit: "Fit") -> "Figure":
     sweep_fit(grid[0, 0], first.v, curve.i, measured=(first.v, first.i))
     good = curve.quality
     grid[0, 0].set_title(
-        f"{fit.model.name}: {good.nrmse_percent:.2f} %, {good.decades:.3f} decades"
+        f"{fit.model.name}: {good.nrmse_percent:.2f} %, {good.decades:.3f} decades", pad=22
     )
     linear = grid[0, 1]
     linear.plot(first.v, 1e3 * first.i, ".", ms=3, color=_MEASURED)
@@ -270,13 +268,13 @@ def ramps_page(response: "PulseResponse") -> "Figure":
         for one in (side.fits[0], side.fits[-1]):
             measured = scale * (one.curve(n) - one.residual)
             axes.plot(n, measured, ".", ms=2, color=_MEASURED)
-        axes.set_title(f"{way}: {side.ramps} ramps")
+        axes.set_title(f"{way}: {side.ramps} ramps", pad=22)
         low, high = np.sort(side.mean(np.array([0.0, side.pulses - 1.0])))
         g = np.linspace(low, high, 101)
         change, _ = response.step(g, 1 if way == "up" else -1)
         steps.plot(scale * g, scale * np.abs(change), lw=1.3, label=f"one pulse {way}")
     steps.set(xlabel=f"conductance [{unit}]", ylabel=f"|change| [{unit}]")
-    steps.legend(frameon=False)
+    beside(steps)
     steps.grid(alpha=0.25)
     return figure
 
@@ -317,12 +315,6 @@ def save_measurement_figure(measurement: Measurement, path: str | Path) -> Path:
     else:
         table(axes, measurement)
     return write_figure(figure, path, dpi=130)
-
-
-def _figure(width: float, height: float) -> "Figure":
-    from matplotlib.figure import Figure  # no pyplot: nothing global, no display needed
-
-    return Figure(figsize=(width, height), layout="constrained")
 
 
 def _conductance(unit: str) -> tuple[float, str]:

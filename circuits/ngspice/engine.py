@@ -99,6 +99,8 @@ class Spice:
             self.cache = Cache(Path(cache), " ".join(words))
         self.ladder = ladder(found.klu)
         self.live = live
+        self.watch: Progress | None = None
+        """Hears how many of a read's jobs or tiles are done, where the read itself is not told whom to tell."""
         self._sessions: list[_Session] = []
 
     @property
@@ -167,7 +169,8 @@ class SpiceArray(Programmed[Spice]):
         single tile also (cols,) for one vector, (rows,).
         """
         one = np.ndim(v) == 1
-        i = self._currents(checked_voltages(self.tile, self.stack, v), progress)
+        batch = checked_voltages(self.tile, self.stack, v)
+        i = self._currents(batch, progress or self.engine.watch)
         return i[0] if one else i
 
     def fields(self, v: ArrayLike, progress: Progress | None = None) -> Fields:

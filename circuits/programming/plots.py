@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from ...data.files import caption, write_figure
-from ...data.quantities import prefix
+from ...data.shown.quantities import prefix
 from ...data.types import Array
 from .array import ArrayOutcome
 from .table import WriteTable

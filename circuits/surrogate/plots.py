@@ -8,9 +8,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
+from ...data.shown.pictures import BASE, BLUE, GREEN, INK, ORANGE, PINK, beside
 from ...data.types import Array
 
-INK, SURROGATE, BASELINE = "#222222", "#1f6fb4", "#c9c9c9"
+SURROGATE, BASELINE = BLUE, ORANGE
 
 
 def scatter(
@@ -45,7 +46,7 @@ def scatter(
     axes.plot(ends, ends, lw=0.7, color=INK)
     axes.set(xlabel=f"sensed current in ngspice [{unit}]", ylabel=f"sensed current read [{unit}]")
     axes.grid(alpha=0.25)
-    axes.legend(frameon=False, loc="upper left", markerscale=4)
+    beside(axes, 2)
     return axes
 
 
@@ -73,7 +74,7 @@ def error_against_current(
     Errors are in percent of the largest current; those below ``floor`` are drawn at it.
     """
     truth, _, unit = _scaled(spice)
-    colours = (BASELINE, "#e0a04a", SURROGATE, "#3a8f5c", "#8d5fb0")
+    colours = (BASE, ORANGE, SURROGATE, GREEN, PINK)
     for (name, read), colour in zip(engines.items(), colours, strict=False):
         off = np.abs(_errors(spice, read))
         rms = float(np.sqrt(np.mean(off**2)))

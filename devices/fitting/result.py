@@ -199,6 +199,8 @@ class Fit:
         facts["x0"] = [float(x0) for x0 in self.x0]
         facts["x_min"] = float(min(curve.x.min() for curve in self.curves))
         facts["x_max"] = float(max(curve.x.max() for curve in self.curves))
+        if not any("dataset" in sweep.meta for sweep in self.sweeps):  # those are in the catalogue
+            facts |= _kept(self.sweeps[0])
         if not self.converged:
             facts |= {"converged": False, "message": self.course.message}
         errors = {n: error for n, error in self.stderr.items() if n in self.parameters}
@@ -333,3 +335,13 @@ def load_fit(path: str | Path) -> Fit:
             if sweep.digest != hash:
                 raise InputError(f"{path} is damaged: sweep {sweep.name} does not have its hash")
         return fit
+
+
+def _kept(sweep: Sweep, most: int = 300) -> dict[str, list[float]]:
+    """Return a measured curve with as few points as a picture needs, to travel with the device."""
+    every = np.linspace(0, len(sweep.t) - 1, min(most, len(sweep.t)))
+    ends = [np.argmin(sweep.v), np.argmax(sweep.v)]
+    places = np.unique(np.concatenate([np.rint(every), ends]).astype(int))
+    return {
+        f"measured_{key}": [float(f"{x:.9g}") for x in getattr(sweep, key)[places]] for key in "tvi"
+    }

@@ -20,7 +20,7 @@ from memtwin.data.errors import FitError, InputError
     [
         (InputError("column 'I' is missing in a.csv"), 2, "error: column 'I' is missing in a.csv"),
         (FitError("did not converge"), 1, "error: did not converge"),
-        (KeyboardInterrupt(), 1, "error: interrupted; what was finished is on disk"),
+        (KeyboardInterrupt(), 1, "error: interrupted; nothing is left half-written"),
         (
             OSError(errno.ENOSPC, "No space left on device", "a.h5"),
             1,
@@ -64,7 +64,7 @@ def test_ctrl_c_while_the_command_loads_gives_no_traceback(tmp_path):
         "import sys, time\nprint('loading', flush=True)\ntry:\n    time.sleep(60)\nexcept ValueError:\n    pass\n"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", "import memtwin.__main__ as m; m.main()"],
+        [sys.executable, "-c", "import memtwin.__main__ as m; m.main()", "info"],
         env=os.environ | {"PYTHONPATH": str(tmp_path)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -123,7 +123,7 @@ def test_a_figure_is_shown_with_its_unit_and_told_to_programs_in_si(capsys):
     assert [(name, said.strip()) for name, said in shown] == [
         ("energy_mean", "38.7 mJ"),
         ("set", "507.5 mV, 1 V"),
-        ("seconds", "3"),
+        ("seconds", "3 s"),
     ]
     console.emit(summary, as_json=True)
     assert json.loads(capsys.readouterr().out) == summary

@@ -14,7 +14,16 @@ def test_the_command_that_continues_is_named_where_there_is_something_to_continu
     error, named, tmp_path, capsys
 ):
     asked = Asked(preset="demo", out=tmp_path / "a")
-    with pytest.raises(type(error)), job(asked, {}, again="memtwin run --resume {}"):
-        raise error
-    said = capsys.readouterr().err.replace("\n", "")
+    words = {"again": "memtwin run --resume {}"}
+
+    def work() -> None:
+        with job(asked, {}, **words) as (settings, claim, _):
+            (claim.path / "config.json").write_text(settings.model_dump_json())
+            (claim.path / "write_table.h5").touch()
+            raise error
+
+    with pytest.raises(type(error)) as stop:
+        work()
+    said = f"{capsys.readouterr().err} {stop.value}".replace("\n", "")
+    assert ("holds the write table" in said) == named
     assert (f"continue with: memtwin run --resume {tmp_path / 'a'}" in said) == named

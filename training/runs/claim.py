@@ -1,6 +1,6 @@
 """A folder belongs to one job at a time, until that ends, however it ends."""
 
-__all__ = ["Claim", "FolderInUse", "claimed"]
+__all__ = ["Claim", "FolderInUse", "claimed", "holder"]
 
 import fcntl
 import json
@@ -105,6 +105,22 @@ def _lock(folder: Path) -> int:
     except OSError as error:
         raise MemtwinError(f"can't write and lock {file}: {error}") from error
     raise MemtwinError(f"can't lock {file}: something keeps removing it")
+
+
+def holder(folder: str | Path) -> str | None:
+    """Return which process holds ``folder``, or ``None`` if it is free."""
+    file = Path(folder) / FILE
+    try:
+        handle = os.open(file, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return _holder(file)
+    finally:
+        os.close(handle)
+    return None
 
 
 def _holder(file: Path) -> str:

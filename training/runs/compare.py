@@ -26,6 +26,7 @@ from .claim import Claim, claimed
 from .config import FITTED, RunConfig
 from .folder import Folder
 from .listener import Listener, Steps
+from .overview.summary import with_unit
 from .setup import Setup
 
 REFERENCE = "closed loop"
@@ -88,7 +89,7 @@ class Comparison:
                     row |= _spread(removed_key(key, baseline).removesuffix("_percent"), removed)
             for name, costs in (("first", rule.first), ("total", rule.total)):
                 mean = sum(costs, Cost()).times(1.0 / len(costs))
-                row |= {f"{name}_{key}": value for key, value in asdict(mean).items()}
+                row |= {with_unit(f"{name}_{key}"): value for key, value in asdict(mean).items()}
             rows[rule.name] = row | {"max_writes": float(rule.max_writes.mean())}
         return rows
 

@@ -9,29 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...data.display import as_html, as_text
+from ...data.display import as_html, as_text, laid_out
+from ...data.shown.quantities import figure
 from ..trainer.validate import Validation
 from .claim import Claim
 from .config import RunConfig, load_config, parse_config
 from .folder import new_folder
 from .listener import Listener
+from .overview.summary import GROUPS, heading
 from .record import load_record, record_path
 from .run import run as run_job
 from .run import validate_run
-
-SHOWN = {
-    "float_accuracy": "float accuracy",
-    "memristor_accuracy": "memristor accuracy",
-    "spice_accuracy": "accuracy in the validation",
-    "spice_images": "images read there",
-    "validation_engine": "engine there",
-    "writes": "device writes",
-    "writes_removed_percent": "writes removed [%]",
-    "energy_removed_percent": "energy saved [%]",
-    "time_removed_percent": "serial time saved [%]",
-    "seconds": "wall time [s]",
-}
-"""Figures of the summary that a printed run shows, and their names."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -85,24 +73,21 @@ class Run:
 
     def __repr__(self) -> str:
         figures = self.record["summary"]
-        return f"<Run {self.path}: {100 * figures['memristor_accuracy']:.2f} % right>"
+        kind = "accuracy_percent" if figures["score"] == "accuracy" else "r2"
+        name = f"memristor_{kind}"
+        return f"<Run {self.path}: {'' if kind != 'r2' else 'R² '}{figure(name, figures[name])}>"
 
     def __str__(self) -> str:
-        return as_text(str(self.path), self._rows())
+        return as_text(self._title(), self._rows())
 
     def _repr_html_(self) -> str:
-        return as_html(str(self.path), self._rows())
+        return as_html(self._title(), self._rows())
+
+    def _title(self) -> str:
+        return f"{self.path}: {heading(self.config.name, self.record['summary'])}"
 
     def _rows(self) -> list[tuple[str, str]]:
-        figures = self.record["summary"]
-        return [
-            (
-                said,
-                f"{figures[name]:.4g}" if isinstance(figures[name], float) else str(figures[name]),
-            )
-            for name, said in SHOWN.items()
-            if name in figures
-        ]
+        return [row for _, rows in laid_out(GROUPS, self.record["summary"]) for row in rows]
 
 
 def run(

@@ -1,6 +1,6 @@
 """The folder of a job: which configuration it belongs to, and what is made there before training."""
 
-__all__ = ["Folder", "new_folder", "stored_config"]
+__all__ = ["Folder", "check_inputs", "new_folder", "stored_config"]
 
 import json
 from concurrent.futures import Executor
@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+from ...circuits.ngspice import installed
 from ...data.errors import InputError
 from ...data.files import write_text
 from ...devices.pulses.pricing import LevelPricing
-from .build import write_costs
+from .build import engines_of, levels_of, write_costs
 from .claim import Claim, FolderInUse
-from .config import RunConfig, parse_config
+from .config import FITTED, RunConfig, parse_config
 from .listener import Steps
 from .setup import Setup, characterised, fitted, set_up
 
@@ -34,6 +35,28 @@ def stored_config(folder: str | Path) -> RunConfig:
     if not isinstance(tree, dict):
         raise InputError(f"{path} is damaged: it holds no configuration")
     return parse_config(tree, str(path))
+
+
+def check_inputs(config: RunConfig, characterisation: str | Path | None = None) -> None:
+    """Refuse, before any folder is made, what can be seen to lead nowhere: a device that can't have
+    the levels, files that are not there, an ngspice that is needed and missing.
+
+    Raises
+    ------
+    InputError
+        If there is such a thing.
+    MemtwinError
+        If there is no ngspice.
+    """
+    levels_of(config)
+    path = config.data.path
+    if path is not None and not Path(path).exists():
+        raise InputError(f"data.path: there is no file or folder {path!r}")
+    if characterisation is not None and not Path(characterisation).is_file():
+        raise InputError(f"there is no characterisation {characterisation}")
+    engines = engines_of(config)
+    if "spice" in engines or not engines.isdisjoint(FITTED):
+        installed.features()
 
 
 def new_folder(out: str | Path | None, config: RunConfig, kind: str | None = None) -> Claim:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ...data.shown.pictures import BLUE, GREY, RED, beside
 from ..trainer.validate import wilson
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-INK, FLOAT, MEMRISTOR, SPICE = "#222222", "#8a8a8a", "#1f6fb4", "#d1495b"
+FLOAT, MEMRISTOR, SPICE = GREY, BLUE, RED
 
 
 def accuracy(
@@ -24,6 +25,7 @@ def accuracy(
     spice_accuracy: float | None = None,
     spice_images: int = 0,
     spice_interval: tuple[float, float] | None = None,
+    spice_engine: str = "ngspice",
     regression: bool = False,
 ) -> "Axes":
     """Draw test accuracy [0..1] of both twins over the epochs, each of shape (epochs,).
@@ -31,7 +33,7 @@ def accuracy(
     ``spice_accuracy`` over ``spice_images`` images, read in ngspice after training, is drawn with its 95 % interval.
     What is drawn is R² for a ``regression``, whose interval must be given.
     """
-    scale, unit = (1.0, "") if regression else (100.0, " %")
+    scale = 1.0 if regression else 100.0
     twin, memristor = np.asarray(float_accuracy, float), np.asarray(memristor_accuracy, float)
     epochs = np.arange(1, len(memristor) + 1)
     axes.plot(
@@ -40,7 +42,7 @@ def accuracy(
         "o-",
         ms=3,
         color=FLOAT,
-        label=f"float network, {scale * twin[-1]:.2f}{unit}",
+        label="float network",
     )
     axes.plot(
         epochs,
@@ -48,7 +50,7 @@ def accuracy(
         "o-",
         ms=4,
         color=MEMRISTOR,
-        label=f"memristor twin, {scale * memristor[-1]:.2f}{unit}",
+        label="memristor twin",
     )
     if spice_accuracy is not None and spice_images:
         low, high = spice_interval or wilson(round(spice_accuracy * spice_images), spice_images)
@@ -60,12 +62,12 @@ def accuracy(
             ms=5,
             capsize=4,
             color=SPICE,
-            label=f"ngspice, {spice_images} images, {scale * spice_accuracy:.{1 + regression}f}{unit} (95 % interval)",
+            label=f"{spice_engine}, {spice_images} samples, 95 %",
         )
     axes.set(xlabel="epoch", ylabel="R² on test samples" if regression else "test accuracy [%]")
     _whole(axes)
     axes.grid(alpha=0.25)
-    axes.legend(frameon=False, loc="lower center")
+    beside(axes, 3)
     return axes
 
 
@@ -80,20 +82,13 @@ def writes(
     axes.bar(epochs - 0.2, basic, 0.4, color=FLOAT, label="basic closed loop")
     axes.bar(epochs + 0.2, np.maximum(done, 0.5), 0.4, color=MEMRISTOR, label=label)
     axes.set_yscale("log")
-    axes.set(xlabel="epoch", ylabel="device writes", ylim=(None, 8 * float(basic.max())))
-    for place in sorted({0, len(epochs) - 1}):
-        axes.annotate(
-            f"−{100 * (1 - done[place] / basic[place]):.2f} %",
-            (epochs[place] + 0.2, max(done[place], 0.5)),
-            textcoords="offset points",
-            xytext=(0, 3),
-            ha="center",
-            fontsize=8,
-            color=MEMRISTOR,
-            bbox={"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 1},
-        )
+    axes.set(xlabel="epoch", ylabel="device writes per epoch")
+    removed = 100.0 * (1.0 - done / basic)
+    axes.set_title(
+        f"−{removed[0]:.2f} % in the first epoch, −{removed[-1]:.2f} % in the last", pad=20
+    )
     _whole(axes)
-    axes.legend(frameon=False, loc="upper right", ncols=2)
+    beside(axes, 2)
     return axes
 
 

@@ -1,4 +1,4 @@
-"""The record of a run: what it holds, how it is built, and the summary that users see first.
+"""The record of a run: what it holds, and how it is built.
 
 See docs/records.md for the layout.
 """
@@ -7,8 +7,6 @@ __all__ = [
     "FORMAT",
     "KIND",
     "audits_tree",
-    "config_of",
-    "counted",
     "data_tree",
     "device_tree",
     "epochs_tree",
@@ -19,16 +17,12 @@ __all__ = [
     "network_name",
     "pricing_tree",
     "record_path",
-    "saved",
-    "summarise",
     "versions",
     "wear_tree",
 ]
 
-import json
 import platform
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Iterator, Sequence
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -51,27 +45,12 @@ from ...devices.spread.record import law_tree, load_law
 from ..layers.weighted import Conv2d, Dense
 from ..network import Layer, Network, Residual
 from ..trainer.audit import AuditRecord
-from ..trainer.closed_loop import BASELINES
-from ..trainer.results import EpochRecord, TrainResult, removed_key
-from ..trainer.validate import Validation
-from ..twin.cost import removed_percent
+from ..trainer.results import EpochRecord, TrainResult
 from ..twin.twin import MemristorTwin
-from .config import RunConfig, stated_config
+from .config import RunConfig
+from .overview.summary import STEP, summarise
 
 KIND, FORMAT = "run", 2
-
-SAVED = ("writes", "weights", "pulses", "energy", "time", "row_time", "weights_of_learning")
-"""What a summary gives the share removed of."""
-
-STEP = "step_over_gentlest_energy"
-"""What a level step costs over the gentlest move, in a record's costs of writing and its summary."""
-
-CHECKED = (
-    ("surrogate_nrmse_percent", "nrmse_percent"),
-    ("surrogate_max_error_percent", "max_error_percent"),
-    ("ideal_nrmse_percent", "ideal_nrmse_percent"),
-)
-"""What a summary tells of the surrogate's check, where one was fitted, and its name there."""
 
 WORN_SHARE = 1e-3
 """Share of the devices, the most-written ones, whose end is projected."""
@@ -97,7 +76,8 @@ def load_record(run: str | Path) -> dict[str, Any]:
             raise InputError(
                 f"{path} was written by an older memtwin: memtwin run --resume {path.parent} writes it anew"
             )
-        summarise(tree)  # fails where a figure that users ask for can't be told
+        # Fails where a figure that users ask for can't be told; names are those of today.
+        tree["summary"] = summarise(tree)
         return tree
 
 
@@ -261,76 +241,6 @@ def wear_tree(result: TrainResult, endurance: float) -> dict[str, Any]:
         "share": WORN_SHARE,
         "epochs_to_endurance": result.ledger.epochs_to_limit(endurance, epochs, WORN_SHARE),
     }
-
-
-def summarise(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the figures that a user asks for first, as flat names and numbers."""
-    config, epochs = config_of(record), record["epochs"]
-    validation, check = record["validation"], record.get("surrogate")
-    audits = record["audits"]
-    found = Validation(**{item.name: validation[item.name] for item in fields(Validation)})
-    low, high = found.interval
-    return {
-        **({"score": "R2"} if found.regression else {}),
-        "float_accuracy": float(epochs["float_accuracy"][-1]),
-        "memristor_accuracy": float(epochs["test_accuracy"][-1]),
-        "spice_accuracy": found.accuracy,
-        "spice_accuracy_low": low,
-        "spice_accuracy_high": high,
-        "spice_images": len(found.labels),
-        "surrogate_accuracy_same_images": found.reference_accuracy,
-        "agreement": found.agreement,
-        "training_engine": config["training"]["engine"],
-        "final_engine": validation["reference_engine"],
-        "audits": len(audits["passed"]),
-        "audits_failed": int(np.sum(~audits["passed"])),
-        "audit_worst_nrmse_percent": float(audits["nrmse_percent"].max(initial=0.0)),
-        "validation_engine": validation["engine"],
-        **({} if check is None else {name: check[key] for name, key in CHECKED}),
-        "writes": round(epochs["writes"].sum()),
-        "writes_closed_loop": round(epochs["closed_loop_writes"].sum()),
-        **{
-            removed_key(name, baseline, span): removed_percent(
-                *(float(sums[:count].sum()) for sums in counted(epochs, name, baseline))
-            )
-            for baseline, name in saved(epochs)
-            for span, count in (("", None), ("_first_epoch", 1))
-        },
-        **{key: value for key, value in record["write_cost"].items() if key == STEP},
-        "max_writes": max(int(layer["writes"].max()) for layer in record["layers"].values()),
-        "endurance": config["device"]["endurance"],
-        "epochs_to_endurance": record["wear"]["epochs_to_endurance"],
-        "seed": config["seed"],
-        "epochs": len(epochs["writes"]),
-        "seconds": record["seconds"]["all"],
-        "ngspice_version": record["versions"]["ngspice"],
-        "klu": bool(record["versions"]["klu"]),
-        "devices": record["versions"].get("devices", "behavioural"),
-    }
-
-
-def config_of(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the configuration that a run's record states, by the keys of today."""
-    return stated_config(json.loads(record["config"]))
-
-
-def saved(epochs: Mapping[str, Array]) -> Iterator[tuple[str, str]]:
-    """Yield baseline and name of what a summary tells the share removed of, as far as a record's
-    epochs know them.
-    """
-    yield from (("closed_loop", name) for name in SAVED)
-    for baseline in BASELINES:
-        if baseline != "closed_loop" and f"{baseline}_writes" in epochs:
-            yield from ((baseline, name) for name in SAVED if name in epochs)
-
-
-def counted(
-    epochs: Mapping[str, Array], name: str, baseline: str = "closed_loop"
-) -> tuple[Array, Array]:
-    """Return what a record's epochs count under ``name``, and what it is set against, (epochs,)."""
-    if name == "weights_of_learning":
-        return epochs["weights"], epochs["learning"]
-    return epochs[name], epochs[f"{baseline}_{name}"]
 
 
 def _laid_out(stack: Any, rows: int, cols: int) -> Any:

@@ -28,6 +28,7 @@ from .claim import Claim, claimed
 from .config import FITTED, RunConfig, parse_config
 from .folder import Folder, stored_config
 from .listener import Listener, Steps
+from .overview.summary import summarise
 from .record import (
     FORMAT,
     KIND,
@@ -41,7 +42,6 @@ from .record import (
     load_record,
     network_name,
     pricing_tree,
-    summarise,
     versions,
     wear_tree,
 )

@@ -1,6 +1,6 @@
 """Trainings on disk: one HDF5 record that is replaced whole after every epoch."""
 
-__all__ = ["load_checkpoint", "save_checkpoint"]
+__all__ = ["finished_epochs", "load_checkpoint", "save_checkpoint"]
 
 import json
 from pathlib import Path
@@ -49,3 +49,17 @@ def load_checkpoint(path: str | Path, trainer: Trainer) -> None:
             raise InputError(
                 f"{path} was saved by another version of memtwin: start anew with another file"
             ) from error
+
+
+def finished_epochs(path: str | Path) -> int:
+    """Return how many epochs the checkpoint at ``path`` has seen end; 0 if there is none.
+
+    Raises
+    ------
+    InputError
+        If it is no checkpoint.
+    """
+    if not Path(path).exists():
+        return 0
+    with reading(path, KIND) as tree:
+        return len(json.loads(tree["records"]))

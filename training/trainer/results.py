@@ -89,6 +89,10 @@ class TrainResult:
     codes: list[Array32]
     """Level codes of every weight, -(L-1)..L-1."""
     audits: tuple[AuditRecord, ...] = ()
+    test_samples: int = 0
+    """Samples that the accuracies were found on."""
+    regression: bool = False
+    """Whether accuracies are R² of numbers."""
 
     @property
     def accuracy(self) -> float:

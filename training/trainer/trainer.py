@@ -212,6 +212,8 @@ class Trainer:
             [update.weights for update in self.updates],
             [update.codes for update in self.updates],
             tuple(self.audits),
+            len(self.images.x_test),
+            self.images.regression,
         )
 
     def state(self) -> dict[str, Any]:

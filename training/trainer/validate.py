@@ -9,7 +9,7 @@ __all__ = ["AGREED", "Validation", "validate", "wilson"]
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,14 @@ from ..twin.matrix import EngineFactory
 from ..twin.twin import MemristorTwin
 
 KIND = "validation"
+
+
+@runtime_checkable
+class Watched(Protocol):
+    """An engine whose reads take long, and that tells how far it is."""
+
+    watch: Progress | None
+
 
 AGREED = 0.05
 """Difference up to which two predictions of a number agree, in standard deviations of the target."""
@@ -157,9 +165,10 @@ def validate(
         )
         outputs = _read_so_far(path, identity, images.classes)
         while len(outputs) < count:
+            part = indices[len(outputs) : len(outputs) + chunk]
             if progress is not None:
                 progress(len(outputs), count)
-            part = indices[len(outputs) : len(outputs) + chunk]
+                _watch(twin, progress, len(outputs), len(part), count)
             outputs = np.concatenate([outputs, predict(twin, images.x_test[part])])
             if path is not None:
                 write_record(path, KIND, {"identity": identity, "outputs": outputs})
@@ -176,6 +185,17 @@ def validate(
         np.asarray(predict(twin, images.x_test[indices]), float),
         devices,
     )
+
+
+def _watch(twin: MemristorTwin, progress: Progress, done: int, part: int, count: int) -> None:
+    """Let engines that read job by job tell how far they are through ``part`` images after ``done``."""
+    for k, matrix in enumerate(twin.matrices):
+        if isinstance(matrix.engine, Watched):
+
+            def tell(now: int, total: int, k: int = k) -> None:
+                progress(done + int(part * (k + now / total) / len(twin.matrices)), count)
+
+            matrix.engine.watch = tell
 
 
 def wilson(hits: int, count: int) -> tuple[float, float]:

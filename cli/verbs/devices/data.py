@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ... import complete
 from ...console import Json, bar, emit, note, picture, verb
 from ...intake import say_reading, takes_reading
 
@@ -54,7 +55,9 @@ def list_(json: Json = False) -> dict[str, Any]:
 
 
 def get(
-    dataset: Annotated[str, typer.Argument(help="Name in the catalogue.")],
+    dataset: Annotated[
+        str, typer.Argument(help="Name in the catalogue.", autocompletion=complete.datasets)
+    ],
     pattern: Annotated[str, typer.Option(help="Shell pattern of the files wanted.")] = "*",
     json: Json = False,
 ) -> dict[str, Any]:
@@ -152,6 +155,8 @@ def _one_file(data: str) -> tuple[Path, dict[str, Any], str | None]:
 
 def _described(measurement: Any) -> dict[str, Any]:
     """Return what one would like to know about a measurement before using it."""
+    import numpy as np
+
     from ....data.chip import PulseMap, WriteLog
     from ....data.measurement import PulseTrain, Relaxation, Sweep
 
@@ -161,24 +166,31 @@ def _described(measurement: Any) -> dict[str, Any]:
             "points": len(measurement.t),
             "censored": int(measurement.censored.sum()),
             "seconds": float(measurement.t[-1] - measurement.t[0]),
-            "v_range": [float(measurement.v.min()), float(measurement.v.max())],
-            "i_range": [float(measurement.i.min()), float(measurement.i.max())],
+            "v_range_volt": [float(measurement.v.min()), float(measurement.v.max())],
+            "i_range_ampere": [float(measurement.i.min()), float(measurement.i.max())],
         }
     elif isinstance(measurement, PulseTrain):
         shortest, longest = measurement.lengths.min(), measurement.lengths.max()
         facts |= {"ramps": len(measurement.g), "pulses": [int(shortest), int(longest)]}
-        facts["unit"] = measurement.unit
+        unit = "_siemens" if measurement.unit == "S" else ""
+        g = measurement.g[np.isfinite(measurement.g)]
+        facts |= {"unit": measurement.unit, f"g_range{unit}": [float(g.min()), float(g.max())]}
     elif isinstance(measurement, Relaxation):
-        facts |= {"cells": len(measurement.g), "times": measurement.t}
+        facts |= {"cells": len(measurement.g), "times_seconds": measurement.t}
     elif isinstance(measurement, PulseMap):
         facts |= {"pulses": len(measurement), "resets": int(measurement.reset.sum())}
-        for key in ("pw", "v_wl", "v_bl", "v_sl"):
+        units = {"pw": "seconds", "v_wl": "volt", "v_bl": "volt", "v_sl": "volt"}
+        for key, unit in units.items():
             column = getattr(measurement, key)
-            facts[key] = [float(column.min()), float(column.max())]
-        facts["moved"] = float((abs(measurement.g_after - measurement.g_before) > 15e-6).mean())
+            facts[f"{key}_{unit}"] = [float(column.min()), float(column.max())]
+        moved = abs(measurement.g_after - measurement.g_before) > 15e-6
+        facts["moved_percent"] = 100.0 * float(moved.mean())
     elif isinstance(measurement, WriteLog):
         facts |= {"writes": len(measurement), "cells": len(set(measurement.cell.tolist()))}
-        facts |= {"success": float(measurement.success.mean()), "later_reads": len(measurement.g)}
+        facts |= {
+            "success_percent": 100.0 * float(measurement.success.mean()),
+            "later_reads": len(measurement.g),
+        }
     else:
         facts |= {"rows": len(measurement), "columns": dict(measurement.units)}
     return {**facts, "sha256": measurement.digest, "meta": dict(measurement.meta)}

@@ -40,7 +40,7 @@ def compare(
     """
     from ....training.rules.registry import RULES
     from ....training.runs.compare import compare_in
-    from ....training.runs.record import STEP
+    from ....training.runs.overview.summary import STEP
     from ....training.trainer.closed_loop import BASELINES
 
     if seeds < 1:

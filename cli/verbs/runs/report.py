@@ -1,38 +1,68 @@
-"""``memtwin report RUN``: one self-contained HTML page made from a run's record."""
+"""``memtwin report RUN...``: one self-contained HTML page made from a run's record, or from several."""
 
 __all__ = ["report"]
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from ....data.errors import InputError
+from ... import complete
 from ...console import Json, emit
 from ...console import picture as picture_path
 
 
 def report(
-    run: Annotated[Path, typer.Argument(help="A run's folder or its run.h5.")],
+    run: Annotated[
+        list[Path],
+        typer.Argument(
+            help="A run's folder or its run.h5; several are compared on one page.",
+            autocompletion=complete.runs,
+        ),
+    ],
     out: Annotated[
-        Path | None, typer.Option(help="Where to write the page; report.html beside the record.")
+        Path | None,
+        typer.Option(
+            help="Where to write the page; report.html beside the record, comparison.html here."
+        ),
     ] = None,
     picture: Annotated[
         Path | None,
         typer.Option(
-            help="Draw four panels of it as one picture, too (PNG, SVG, PDF).",
+            help="Draw four panels of a run as one picture, too (PNG, SVG, PDF).",
             callback=picture_path,
         ),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Draw the report of a finished run."""
+    """Draw the page of a finished run, or of several side by side."""
     from ....training.runs.record import load_record, record_path
-    from ....training.runs.report.page import write_picture, write_report
 
-    path = record_path(run)
-    record = load_record(path)
-    page = write_report(record, out or path.with_name("report.html"))
-    summary = {"report": str(page), "bytes": page.stat().st_size}
-    if picture is not None:
-        summary["picture"] = str(write_picture(record, picture))
+    paths = [record_path(one) for one in run]
+    records = {_called(path): load_record(path) for path in paths}
+    if len(records) < len(paths):
+        raise InputError("a run is named twice")
+    summary: dict[str, Any]
+    if len(paths) > 1:
+        from ....training.runs.report.comparison import differences, write_comparison
+
+        if picture is not None:
+            raise InputError("--picture draws one run")
+        page = write_comparison(records, out or Path("comparison.html"))
+        summary = {"report": str(page), "bytes": page.stat().st_size, "runs": list(records)}
+        summary["differences"] = differences(records)
+    else:
+        from ....training.runs.report.page import write_picture, write_report
+
+        (record,) = records.values()
+        page = write_report(record, out or paths[0].with_name("report.html"))
+        summary = {"report": str(page), "bytes": page.stat().st_size}
+        if picture is not None:
+            summary["picture"] = str(write_picture(record, picture))
     emit(summary, as_json=json)
+
+
+def _called(path: Path) -> str:
+    """Return what to call a run: its folder, or its file where that has a name of its own."""
+    return str(path.parent) if path.name == "run.h5" and path.parent.name else str(path)

@@ -25,6 +25,7 @@ def run(
 ) -> None:
     """Run the whole job: characterise, fit the surrogate, train, validate in ngspice, report."""
     from ....training.runs import run as experiment
+    from ....training.runs.overview.summary import GROUPS, heading
     from ....training.runs.record import record_path
     from ....training.runs.report.page import write_report
 
@@ -41,7 +42,7 @@ def run(
         record = experiment.run(settings, claim, Terminal(), executor, asked.characterisation)
         page = write_report(record, claim.path / "report.html")
     summary = record["summary"] | {"record": str(record_path(claim.path)), "report": str(page)}
-    emit(summary, as_json=json, title=f"run {settings.name}")
+    emit(summary, as_json=json, title=heading(settings.name, summary), groups=GROUPS)
 
 
 @grouped
@@ -51,6 +52,7 @@ def train(
     json: Json = False,
 ) -> None:
     """Characterise, fit the surrogate and train; every finished epoch is a checkpoint."""
+    from ....training.runs.overview.summary import TRAINED, train_summary
     from ....training.runs.run import train_run
 
     given = {"training.engine": engine}
@@ -60,10 +62,5 @@ def train(
         again="memtwin train --resume {}",
     ) as (settings, claim, executor):
         result = train_run(settings, claim, Terminal(), executor, asked.characterisation)
-    last = result.records[-1].summary()
-    audits = {
-        "audits": len(result.audits),
-        "audits_failed": sum(not found.passed for found in result.audits),
-    }
-    summary = {"folder": str(claim.path), "memristor_accuracy": result.accuracy} | audits | last
-    emit(summary, as_json=json, title=f"training {settings.name}")
+    summary = {"folder": str(claim.path)} | train_summary(result)
+    emit(summary, as_json=json, title=f"training {settings.name}", groups=TRAINED)

@@ -7,12 +7,15 @@ from typing import Annotated
 
 import typer
 
+from ... import complete
 from ...console import Json, emit
 from ...job import Dask, Devices, Terminal, executor_at
 
 
 def validate(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    run: Annotated[
+        Path, typer.Argument(help="Folder of a finished run.", autocompletion=complete.runs)
+    ],
     images: Annotated[
         int | None, typer.Option(help="Test images; as configured when absent.")
     ] = None,
@@ -22,6 +25,7 @@ def validate(
     json: Json = False,
 ) -> None:
     """Read test images through every tile of every layer in another engine, by default ngspice."""
+    from ....training.runs.overview.summary import VALIDATED, validation_summary
     from ....training.runs.run import validate_run
 
     with executor_at(dask) as executor:
@@ -33,17 +37,9 @@ def validate(
             listener=Terminal(),
             executor=executor,
         )
-    low, high = found.interval
     summary = {
-        "engine": found.engine,
+        **validation_summary(found),
         **({"devices": found.devices} if found.devices else {}),
-        "reference_engine": found.reference_engine,
-        "images": len(found.labels),
-        "accuracy": found.accuracy,
-        "accuracy_low": low,
-        "accuracy_high": high,
-        "accuracy_same_images": found.reference_accuracy,
-        "agreement": found.agreement,
         "differing": found.differing.tolist(),
     }
-    emit(summary, as_json=json, title=f"validation of {run}")
+    emit(summary, as_json=json, title=f"validation of {run}", groups=VALIDATED)

@@ -29,7 +29,7 @@ from memtwin.training.runs.build import (
     tile_of,
 )
 from memtwin.training.runs.config import RunConfig, load_config, parse_config, presets
-from memtwin.training.runs.record import config_of
+from memtwin.training.runs.overview.summary import config_of
 from memtwin.training.trainer.audit import AuditOptions
 from memtwin.training.trainer.loop import build_twin
 from memtwin.training.trainer.options import TrainOptions

@@ -113,7 +113,7 @@ def run(folder, *, resume=False):
 
 def record(folder):
     found = load_record(folder)
-    del found["seconds"], found["summary"]["seconds"]
+    del found["seconds"], found["summary"]["wall_seconds"]
     return digest(found)
 
 

@@ -20,7 +20,8 @@ from memtwin.data.records.store import digest, write_record
 from memtwin.training.runs import run as experiment
 from memtwin.training.runs.config import load_config
 from memtwin.training.runs.folder import new_folder
-from memtwin.training.runs.record import load_record, summarise
+from memtwin.training.runs.overview.summary import summarise
+from memtwin.training.runs.record import load_record
 from memtwin.training.runs.report.page import write_report
 from memtwin.training.trainer.checkpoint import load_checkpoint
 
@@ -39,11 +40,13 @@ SMALL = [
     "validation.images=10",
 ]
 PROMISED = {
-    "float_accuracy",
-    "memristor_accuracy",
-    "spice_accuracy",
+    "float_accuracy_percent",
+    "memristor_accuracy_percent",
+    "memristor_accuracy_low_percent",
+    "memristor_accuracy_high_percent",
+    "spice_accuracy_percent",
     "spice_images",
-    "surrogate_accuracy_same_images",
+    "surrogate_same_images_accuracy_percent",
     "surrogate_nrmse_percent",
     "surrogate_max_error_percent",
     "writes",
@@ -60,7 +63,8 @@ PROMISED = {
     "audits_failed",
     "final_engine",
     "epochs_to_endurance",
-    "seconds",
+    "wall_seconds",
+    "write_energy_joule",
     "record",
     "report",
     "seed",
@@ -95,7 +99,7 @@ def test_a_run_prints_one_json_object_with_what_was_promised(finished):
     assert summary["record"] == str(folder / "run.h5")
     assert summary["surrogate_nrmse_percent"] < 0.2
     # Three hundred images and eight hidden units: far above chance, far below a real network.
-    assert summary["memristor_accuracy"] > 0.5
+    assert summary["memristor_accuracy_percent"] > 50
     assert summary["agreement"] >= 9
     removed = 100 * (1 - summary["writes"] / summary["writes_closed_loop"])
     assert summary["writes_removed_percent"] == pytest.approx(removed)
@@ -121,14 +125,14 @@ def test_the_record_agrees_with_itself(finished):
 @pytest.mark.spice
 def test_the_report_is_one_page_with_all_pictures(finished):
     page = (finished[0] / "report.html").read_text(encoding="utf-8")
-    assert page.count("<svg") == 8
+    assert page.count("<svg") == 11
     assert "3 times a random tile was read" in page
     assert "none of the audits exceeded it" in page
     assert "95 % confidence interval" in page
     assert "that limit is the configured device.endurance" in page
-    # Self-contained: nothing is fetched, nothing runs.
+    # Self-contained: nothing is fetched.
     assert not re.search(r'(src|href)="(?!#|data:)', page)
-    assert "<script" not in page
+    assert not re.search(r"fetch\(|XMLHttpRequest|import\(|url\((?!#)", page)
 
 
 @pytest.mark.spice
@@ -138,9 +142,9 @@ def test_a_run_with_all_or_no_images_right_is_reported(finished, tmp_path, right
     part = record["validation"]
     part["labels"] = (part["outputs"].argmax(axis=1) + (not right)) % 10
     record["summary"] = summarise(record)
-    assert record["summary"]["spice_accuracy"] == right
+    assert record["summary"]["spice_accuracy_percent"] == 100 * right
     page = write_report(record, tmp_path / "page.html").read_text(encoding="utf-8")
-    assert f"{100 * right:.1f} % correct" in page
+    assert f"{100 * right:.2f} % correct" in page
 
 
 @pytest.mark.spice
@@ -176,7 +180,7 @@ def test_the_same_seed_gives_the_same_record(finished, tmp_path):
     config = load_config("demo", [*SMALL, "workers=1"])
     again = experiment.run(config, tmp_path / "again")
     for record in (first, again):
-        del record["seconds"], record["summary"]["seconds"], record["config"]
+        del record["seconds"], record["summary"]["wall_seconds"], record["config"]
     assert digest(first) == digest(again)
 
 
@@ -186,9 +190,10 @@ def test_validation_goes_on_from_what_was_read(finished):
     done = memtwin("validate", str(folder), "--images", "14", "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert found["images"] == 14
+    assert found["spice_images"] == 14
     assert found["agreement"] >= 13
-    assert 0 <= found["accuracy_low"] <= found["accuracy"] <= found["accuracy_high"] <= 1
+    low, score, high = (found[f"spice_accuracy{part}_percent"] for part in ("_low", "", "_high"))
+    assert 0 <= low <= score <= high <= 100
 
 
 @pytest.mark.spice

@@ -1,59 +1,106 @@
-"""The pictures of a report, one function each: axes and a run's record in, a caption out."""
+"""The pictures of a report, one function each: axes and a run's record in, what was drawn out."""
 
-__all__ = ["accuracy", "device_map", "errors", "iv", "levels", "surrogate", "wear", "writes"]
+__all__ = [
+    "accuracy",
+    "device_map",
+    "errors",
+    "iv",
+    "levels",
+    "measured_curve",
+    "surrogate",
+    "wear",
+    "writes",
+]
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from ..overview.summary import config_of, score_of_summary
+from .figures import Panel, Series
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from ....data.measurement import Sweep
+    from ....data.types import Array
+
+RULES = {"siamese": "Siamese"}
 
 
-def surrogate(axes: "Axes", record: Mapping[str, Any]) -> str:
+def surrogate(axes: "Axes", record: Mapping[str, Any]) -> Panel:
     """Draw held-out currents, surrogate against ngspice."""
     from ....circuits.surrogate.plots import scatter
 
     part, summary = record["surrogate"], record["summary"]
     scatter(axes, part["spice"], part["predicted"], baseline=part["ideal"])
-    return (
-        f"{part['spice'].shape[0]} held-out vectors that the fit never saw, every column a point."
-        f" NRMSE {summary['surrogate_nrmse_percent']:.4f} %, largest error"
-        f" {summary['surrogate_max_error_percent']:.3f} % of full scale, which is each pattern's"
-        " largest current in ngspice."
-        f" The device law without wires is off by {summary['ideal_nrmse_percent']:.1f} %."
+    vectors = part["spice"].shape[0]
+    return Panel(
+        "Column currents: surrogate against ngspice",
+        f"Scatter of {part['spice'].size} column currents; those of the surrogate lie on the diagonal.",
+        {
+            "current in ngspice [A]": part["spice"].ravel(),
+            "surrogate [A]": part["predicted"].ravel(),
+            "device law without wires [A]": part["ideal"].ravel(),
+        },
+        f"{vectors} held-out vectors that the fit never saw, every column a point. NRMSE"
+        f" {summary['surrogate_nrmse_percent']:.2g} %, largest error"
+        f" {summary['surrogate_max_error_percent']:.2g} % of full scale, which is each pattern's"
+        f" largest current in ngspice. Without wires the device law is off by"
+        f" {summary['ideal_nrmse_percent']:.2g} %.",
     )
 
 
-def errors(axes: "Axes", record: Mapping[str, Any]) -> str:
+def errors(axes: "Axes", record: Mapping[str, Any]) -> Panel:
     """Draw the distribution of the surrogate's errors."""
     from ....circuits.surrogate.plots import error_histogram
 
-    error_histogram(axes, record["surrogate"]["spice"], record["surrogate"]["predicted"])
-    # The caption has the figures, relative to each pattern's full scale.
-    axes.set_title("")
-    return ""
+    part = record["surrogate"]
+    error_histogram(axes, part["spice"], part["predicted"])
+    largest = float(np.abs(part["spice"]).max()) or 1.0
+    off = 100.0 * (part["predicted"] - part["spice"]).ravel() / largest
+    return Panel(
+        "Errors of the surrogate",
+        f"Histogram of {off.size} errors, on a logarithmic axis, about zero.",
+        {"error [% of the largest current]": off},
+        "Over the largest current of all vectors; the figures beside are over each pattern's own.",
+    )
 
 
-def accuracy(axes: "Axes", record: Mapping[str, Any]) -> str:
+def accuracy(axes: "Axes", record: Mapping[str, Any]) -> Panel:
     """Draw test accuracy over the epochs."""
     from .. import plots
 
     epochs, summary = record["epochs"], record["summary"]
+    regression = summary["score"] == "r2"
     plots.accuracy(
         axes,
         epochs["float_accuracy"],
         epochs["test_accuracy"],
-        spice_accuracy=summary["spice_accuracy"],
+        spice_accuracy=score_of_summary(summary, "spice"),
         spice_images=summary["spice_images"],
-        spice_interval=(summary["spice_accuracy_low"], summary["spice_accuracy_high"]),
-        regression="score" in summary,
+        spice_interval=(
+            score_of_summary(summary, "spice", "low"),
+            score_of_summary(summary, "spice", "high"),
+        ),
+        spice_engine=summary["validation_engine"],
+        regression=regression,
     )
-    return (
-        f"{'R²' if 'score' in summary else 'Test accuracy'} after every epoch; the memristor twin is"
-        " read through the engine"
-        f" {summary['training_engine']}{_after(summary)}."
+    scale, unit = (1.0, "R²") if regression else (100.0, "test accuracy [%]")
+    columns = {
+        "epoch": np.arange(1, len(epochs["test_accuracy"]) + 1),
+        f"memristor twin: {unit}": scale * epochs["test_accuracy"],
+        f"float network: {unit}": scale * epochs["float_accuracy"],
+    }
+    names = list(columns)
+    return Panel(
+        "R² over epochs" if regression else "Accuracy over epochs",
+        f"Lines over {len(epochs['test_accuracy'])} epochs: the memristor twin ends at"
+        f" {columns[names[1]][-1]:.4g}, the float network at {columns[names[2]][-1]:.4g}.",
+        columns,
+        f"On all test samples after every epoch; the memristor twin is read through the engine"
+        f" {summary['training_engine']}{_after(summary)}.",
+        (Series("memristor twin", "epoch", names[1]), Series("float network", "epoch", names[2])),
     )
 
 
@@ -62,99 +109,160 @@ def _after(summary: Mapping[str, Any]) -> str:
     return "" if last == summary["training_engine"] else f", after a failed audit {last}"
 
 
-def writes(axes: "Axes", record: Mapping[str, Any]) -> str:
+def writes(axes: "Axes", record: Mapping[str, Any]) -> Panel:
     """Draw writes over the epochs, beside the closed loop's."""
     from .. import plots
-    from ..record import config_of
 
-    rule = config_of(record)["training"]["rule"]
-    plots.writes(
-        axes,
-        record["epochs"]["writes"],
-        record["epochs"]["closed_loop_writes"],
-        label={"siamese": "Siamese"}.get(rule, rule) if isinstance(rule, str) else "baseline",
+    rule, epochs = config_of(record)["training"]["rule"], record["epochs"]
+    label = RULES.get(rule, rule) if isinstance(rule, str) else "baseline"
+    plots.writes(axes, epochs["writes"], epochs["closed_loop_writes"], label=label)
+    columns = {
+        "epoch": np.arange(1, len(epochs["writes"]) + 1),
+        f"{label}: device writes": np.rint(epochs["writes"]).astype(int),
+        "basic closed loop: device writes": np.rint(epochs["closed_loop_writes"]).astype(int),
+    }
+    names = list(columns)
+    removed = 100.0 * (1.0 - epochs["writes"] / epochs["closed_loop_writes"])
+    return Panel(
+        "Device writes per epoch",
+        f"Bars on a logarithmic axis: {removed[0]:.2f} % of the closed loop's writes are removed in"
+        f" the first epoch, {removed[-1]:.2f} % in the last.",
+        columns,
+        f"Counted per device: {removed[0]:.2f} % fewer than the basic closed loop in the first epoch,"
+        f" {removed[-1]:.2f} % in the last. That loop writes every device after every batch.",
+        (Series(label, "epoch", names[1]), Series("basic closed loop", "epoch", names[2])),
     )
-    return (
-        "Write operations per epoch, counted per device. The basic closed loop writes every device"
-        " after every batch."
-    )
 
 
-def device_map(axes: "Axes", record: Mapping[str, Any], *, what: str, layer: str) -> str:
+def device_map(axes: "Axes", record: Mapping[str, Any], *, what: str, layer: str) -> Panel:
     """Draw conductances (``g``) or ``writes`` of the devices of one layer."""
     from ..plots import conductance_map, write_map
 
-    draw = conductance_map if what == "g" else write_map
-    draw(axes, record["layers"][layer][what], title=layer.replace("_", " "))
-    return {
-        "g": "Conductance of every device after the last epoch, programming error included.",
-        "writes": "How often each device was written in training, its first programming left out.",
-    }[what]
+    values, name = record["layers"][layer][what], layer.replace("_", " ")
+    (conductance_map if what == "g" else write_map)(axes, values, title=name)
+    rows, cols = values.shape
+    if what == "g":
+        title, text = f"Conductances, {name}", "after the last epoch, programming error included."
+        shown, label = values, "conductance [S]"
+    else:
+        never = 100.0 * float(np.mean(values == 0))
+        title, text = (
+            f"Writes, {name}",
+            f"in training, the first programming left out; {never:.0f} % never.",
+        )
+        shown, label = np.rint(values).astype(int), "writes"
+    return Panel(
+        title,
+        f"Map of {rows} word lines by {cols} bit lines.",
+        {label: shown},
+        f"Every device of {rows} word lines × {cols} bit lines, {text}",
+        (Series(label, label, label),),
+    )
 
 
-def wear(axes: "Axes", record: Mapping[str, Any]) -> str:
+def wear(axes: "Axes", record: Mapping[str, Any]) -> Panel:
     """Draw how many devices were written how often."""
     from ..plots import write_histogram
 
-    write_histogram(axes, [layer["writes"] for layer in record["layers"].values()])
-    return "Writes per device in training, all layers together, the first programming left out."
+    counts = [layer["writes"] for layer in record["layers"].values()]
+    write_histogram(axes, counts)
+    flat = np.concatenate([np.ravel(one) for one in counts]).astype(int)
+    times, devices = np.unique(flat, return_counts=True)
+    return Panel(
+        "How often devices were written",
+        f"Histogram of {flat.size} devices; {100 * np.mean(flat == 0):.0f} % were never written, the most"
+        f" written one {flat.max()} times.",
+        {"writes of a device": times, "devices": devices},
+        f"All layers together; {100 * np.mean(flat == 0):.0f} % of {flat.size:,} devices were never written.",
+    )
 
 
-def iv(axes: "Axes", record: Mapping[str, Any]) -> str:
-    """Draw the fitted device through its sweep, over the measured one where that is cached."""
+def iv(axes: "Axes", record: Mapping[str, Any]) -> Panel:
+    """Draw the fitted device through its sweep, over the measured one where there is one."""
     from ....devices.plots import sweep_fit
 
-    measured = _measured(record)
+    measured, where = measured_curve(record)
     v, i = _modelled(record, measured)
-    sweep_fit(axes, v, i, measured=None if measured is None else (measured.v, measured.i))
+    sweep_fit(axes, v, i, measured=None if measured is None else measured[1:])
+    columns = {"voltage, model [V]": v, "current, model [A]": i}
+    size = {"|current|, model [A]": np.abs(i)}
+    series = [Series("model", "voltage, model [V]", "|current|, model [A]")]
+    if measured is not None:
+        columns |= {"voltage, measured [V]": measured[1], "current, measured [A]": measured[2]}
+        size |= {"|current|, measured [A]": np.abs(measured[2])}
+        series.append(Series("measured", "voltage, measured [V]", "|current|, measured [A]"))
     facts = record["device"]["provenance"]
-    there = (
-        "over the measured sweep"
-        if measured is not None
-        else "alone: the measured sweep is not in the data cache (set MEMTWIN_DATA)"
-    )
     quality = (
         f" NRMSE {facts['nrmse_percent'][0]:.2f} %, {facts['decades'][0]:.3f} decades."
         if "decades" in facts
         else ""
     )
-    return f"The fitted device at its measured area, {there}.{quality}"
-
-
-def levels(axes: "Axes", record: Mapping[str, Any]) -> str:
-    """Draw the read I-V of every level."""
-    import numpy as np
-    from matplotlib import colormaps
-
-    part = record["levels"]
-    g = 1e6 * part["g"]
-    for i, shade in zip(part["i"], np.linspace(0.0, 0.9, len(g)), strict=True):
-        axes.plot(part["v"], 1e6 * i, color=colormaps["viridis"](shade), lw=1.2)
-    axes.set(xlabel="voltage [V]", ylabel="current [µA]", title=f"{len(g)} programmable levels")
-    axes.grid(alpha=0.25)
-    return (
-        f"Read I–V of every level in the cell, {g.min():.3g} to {g.max():.3g} µS at"
-        f" {part['v_read']:g} V. Curvature and all, this is what the circuit sees."
+    return Panel(
+        "The device in its sweep",
+        f"Size of the current on a logarithmic axis over {v.min():.3g} to {v.max():.3g} V, the model {where}.",
+        columns | size,
+        f"The fitted device at its measured area, {where}.{quality}",
+        tuple(series),
     )
 
 
-def _measured(record: Mapping[str, Any]) -> "Sweep | None":
-    """Return the sweep that the device was fitted to, if it lies in the cache; nothing is downloaded for a picture."""
+def levels(axes: "Axes", record: Mapping[str, Any]) -> Panel:
+    """Draw the read I-V of every level."""
+    from ....data.shown.pictures import level_scale, shades
+
+    part = record["levels"]
+    g = 1e6 * part["g"]
+    for i, shade in zip(part["i"], shades(len(g)), strict=True):
+        axes.plot(1e3 * part["v"], 1e6 * i, color=shade, lw=1.2)
+    level_scale(axes, float(g[0]), float(g[-1]), "conductance of the level [µS]")
+    axes.set(xlabel="voltage [mV]", ylabel="current [µA]")
+    axes.grid(alpha=0.25)
+    named = [f"level {k + 1}: current [µA]" for k in range(len(g))]
+    columns = {"voltage [mV]": 1e3 * part["v"]}
+    columns |= {name: 1e6 * i for name, i in zip(named, part["i"], strict=True)}
+    return Panel(
+        f"{len(g)} programmable levels",
+        f"{len(g)} curves from the origin, from {g.min():.3g} to {g.max():.3g} microsiemens.",
+        columns,
+        f"Read I–V of every level in the cell, {g.min():.3g} to {g.max():.3g} µS at"
+        f" {1e3 * part['v_read']:g} mV: what the circuit sees, curvature and all.",
+        tuple(
+            Series(f"{value:.3g} µS", "voltage [mV]", name)
+            for value, name in zip(g, named, strict=True)
+        ),
+    )
+
+
+def measured_curve(
+    record: Mapping[str, Any],
+) -> "tuple[tuple[Array, Array, Array] | None, str]":
+    """Return time [s], voltage [V] and current [A] of the sweep that the device was fitted to, or
+    ``None``, and what to say of it.
+
+    A device of one's own brings its curve along; that of a public dataset is looked up in the data
+    cache. Nothing is downloaded for a picture.
+    """
     from ....data.catalogue import datasets
     from ....data.importers.sweeps import read_sweep
 
     facts = record["device"]["provenance"]
+    if "measured_v" in facts:
+        t, v, i = (np.asarray(facts[f"measured_{key}"], float) for key in "tvi")
+        return (t, v, i), "over the measured sweep"
     dataset = datasets().get(facts.get("dataset", ""))
     if dataset is None or not facts.get("data"):
-        return None
+        return None, "alone: its file names no measured sweep"
     paths = [dataset.path(file) for file in dataset.files if file.endswith(facts["data"][0])]
-    return read_sweep(paths[0]) if paths and paths[0].is_file() else None
+    if not paths or not paths[0].is_file():
+        return None, "alone: the measured sweep is not in the data cache (set MEMTWIN_DATA)"
+    sweep = read_sweep(paths[0])
+    return (sweep.t, sweep.v, sweep.i), "over the measured sweep"
 
 
-def _modelled(record: Mapping[str, Any], measured: "Sweep | None") -> tuple[Any, Any]:
+def _modelled(
+    record: Mapping[str, Any], measured: "tuple[Array, Array, Array] | None"
+) -> "tuple[Array, Array]":
     """Return voltage and current of the fitted device through the measured drive, or one like it."""
-    import numpy as np
-
     from ....devices.device import Device
     from ....devices.equations.model_file import parse_model_text
 
@@ -163,7 +271,7 @@ def _modelled(record: Mapping[str, Any], measured: "Sweep | None") -> tuple[Any,
     model = parse_model_text(part["model"], "the record's device: model")
     device = Device(part["name"], model, part["parameters"])
     if measured is not None:
-        t, v = measured.t, measured.v
+        t, v, _ = measured
     else:
         turns = np.array([0.0, facts.get("v_max", 1.0), facts.get("v_min", -1.0), 0.0])
         times = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(turns)))]) / facts.get(

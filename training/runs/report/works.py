@@ -10,7 +10,7 @@ from ....data.literature.references import dois_in
 from ....devices.equations.model_file import parse_model_text
 from ....devices.spread.effects import Effects
 from ....devices.works import model_works, provenance_works
-from ..record import config_of
+from ..overview.summary import config_of
 
 RULES: Mapping[str, tuple[str, ...]] = {
     "siamese": ("10.1007/s11571-024-10069-1",),

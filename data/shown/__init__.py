@@ -1,0 +1,1 @@
+"""How figures and pictures look, wherever they are shown."""

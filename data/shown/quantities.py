@@ -1,0 +1,89 @@
+"""Numbers with SI units as people read them: ``0.0387`` joules are ``38.7 mJ``."""
+
+__all__ = ["duration", "figure", "percent", "prefix", "quantity", "split_unit"]
+
+import math
+from typing import Any
+
+_PREFIXES = {-15: "f", -12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G"}
+
+UNITS = {
+    "ampere": "A",
+    "hertz": "Hz",
+    "joule": "J",
+    "ohm": "Ω",
+    "percent": "%",
+    "seconds": "s",
+    "siemens": "S",
+    "square_metre": "m²",
+    "volt": "V",
+    "watt": "W",
+}
+"""Units in which names of figures end, and their symbols."""
+
+
+def prefix(largest: float) -> tuple[float, str]:
+    """Return the factor and the name of the SI prefix that suits numbers up to ``largest``."""
+    if not (math.isfinite(largest) and largest):
+        return 1.0, ""
+    power = 3 * math.floor(math.log10(abs(largest)) / 3 + 1e-9)
+    power = min(max(power, min(_PREFIXES)), max(_PREFIXES))
+    return 10.0**power, _PREFIXES[power]
+
+
+def quantity(value: float, unit: str, digits: int = 4) -> str:
+    """Return ``value`` [SI] with its unit and a prefix that suits it, to so many significant digits."""
+    rounded = float(f"{value:.{digits}g}")  # 999.97 mJ are 1 J
+    factor, name = prefix(rounded)
+    return f"{rounded / factor:.{digits}g} {name}{unit}"
+
+
+def percent(value: float) -> str:
+    """Return a number of percent as people read it: to a hundredth, and small ones to two digits."""
+    places = f"{value:.2f}" if not value or abs(value) >= 0.1 else f"{value:.2g}"
+    return f"{places} %"
+
+
+def duration(seconds: float) -> str:
+    """Return a time: with a prefix below two minutes, then in minutes, hours or days."""
+    if not math.isfinite(seconds) or abs(seconds) < 120.0:
+        return quantity(seconds, "s")
+    minutes = round(seconds / 60.0)
+    if minutes < 120:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours < 48 else f"{seconds / 86400.0:,.1f} d"
+
+
+def split_unit(name: str) -> tuple[str, str | None]:
+    """Return a figure's name without the unit that it ends in, and that unit's name."""
+    for unit in UNITS:
+        if name.endswith(f"_{unit}") or name == unit:
+            return name.removesuffix(unit).removesuffix("_"), unit
+    return name, None
+
+
+def figure(name: str, value: Any) -> str:
+    """Return the figure called ``name`` as people read it, in the unit that its name ends in."""
+    _, unit = split_unit(name)
+    if isinstance(value, (list, tuple)) and value:
+        return ", ".join(figure(name, one) for one in value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return _words(value)
+    if not math.isfinite(value):
+        return "–"
+    if unit == "percent":
+        return percent(value)
+    if unit == "seconds":
+        return duration(value)
+    if unit is not None:
+        return quantity(float(value), UNITS[unit])
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if hasattr(value, "items"):
+        return ", ".join(f"{name} {figure(str(name), item)}" for name, item in value.items())
+    return "–" if value is None or (isinstance(value, (list, tuple)) and not value) else str(value)
