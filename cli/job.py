@@ -5,12 +5,15 @@ __all__ = [
     "Characterised",
     "ConfigFile",
     "Dask",
+    "Device",
     "Devices",
     "Engine",
     "Job",
     "Out",
     "Preset",
+    "Response",
     "Resume",
+    "Rule",
     "Seed",
     "Terminal",
     "Workers",
@@ -55,6 +58,21 @@ Changes = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Change a key, e.g. training.epochs=2."),
 ]
 Engine = Annotated[str | None, typer.Option(help="Engine for training, such as line.")]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        help="Device in every cell: a shipped one, or a TOML file that memtwin fit wrote; the preset is"
+        " demo where none is given.",
+    ),
+]
+Response = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="What single pulses do, for rules that send them: ramps that memtwin fit --kind ramps kept,"
+        " or 'model'.",
+    ),
+]
 Seed = Annotated[int | None, typer.Option(help="Seed of every random draw.", **SEED)]
 Workers = Annotated[
     int | None, typer.Option(help="ngspice processes; the result does not depend on it.")
@@ -78,6 +96,9 @@ Characterised = Annotated[
         metavar="FILE",
         help="Take this record of the same device and tile (memtwin characterise makes one).",
     ),
+]
+Rule = Annotated[
+    str | None, typer.Option(help="Update rule: siamese, pulsed, sign, ... or a registered one.")
 ]
 Resume = Annotated[Path | None, typer.Option(help="Continue the run in this folder.")]
 
@@ -125,6 +146,8 @@ class Asked:
 
     preset: Preset = None
     config: ConfigFile = None
+    device: Device = None
+    response: Response = None
     change: Changes = None
     seed: Seed = None
     workers: Workers = None
@@ -156,7 +179,16 @@ def job(
     from ..training.runs.folder import check_inputs, new_folder, stored_config
 
     preset, config, resume = asked.preset, asked.config, asked.resume
-    keys = {**given, "seed": asked.seed, "workers": asked.workers, "devices": asked.devices}
+    keys = {
+        **given,
+        "device.name": asked.device,
+        "device.response": asked.response,
+        "seed": asked.seed,
+        "workers": asked.workers,
+        "devices": asked.devices,
+    }
+    if preset is None and config is None and resume is None and asked.device is not None:
+        preset = "demo"
     if resume is not None:
         changed = asked.change or any(value is not None for value in keys.values())
         if preset or config or changed or asked.out or asked.characterisation:

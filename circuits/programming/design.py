@@ -7,7 +7,7 @@ more. At the limit pulses get longer, until they move the slowest level by twice
 the nominal device gets every one of these pulses, and the recipe keeps how far they move it.
 """
 
-__all__ = ["VoltageRange", "design_recipe", "fitted_range", "with_reach"]
+__all__ = ["VoltageRange", "design_recipe", "fitted_range", "limits_of", "with_reach"]
 
 from dataclasses import replace
 from typing import NamedTuple
@@ -49,6 +49,50 @@ def fitted_range(device: Device) -> VoltageRange | None:
     return VoltageRange(float(low), float(high), "the device's fit")
 
 
+def limits_of(
+    device: Device,
+    v_set: float | None = None,
+    v_reset: float | None = None,
+    *,
+    key: str | None = None,
+) -> VoltageRange:
+    """Return the voltages between which a device is written: those given, else those of its fit, else
+    plus and minus the amplitude at which its parameters were published (``drive_v`` in its ``meta``).
+
+    Parameters
+    ----------
+    v_set, v_reset
+        Largest SET and RESET voltage [V], where they are given.
+    key
+        Section of a configuration that has them, for the sentence of an error; the command line
+        otherwise.
+
+    Raises
+    ------
+    InputError
+        If one of them is neither given nor known.
+    """
+    known = fitted_range(device)
+    drive = device.meta.get("drive_v")
+    if known is None and drive is not None:
+        known = VoltageRange(-float(drive), float(drive), "the drive at which it was published")
+    names = ("--v-reset", "--v-set") if key is None else (f"{key}.v_reset", f"{key}.v_set")
+    ends = []
+    for name, given, found in zip(names, (v_reset, v_set), known or (None, None), strict=False):
+        # A sweep of one sign says nothing of the other polarity.
+        usable = found is not None and (found < 0.0 if name == names[0] else found > 0.0)
+        if given is None and not usable:
+            kind = "RESET" if name == names[0] else "SET"
+            raise InputError(
+                f"device {device.name} does not say at which voltages it was fitted to {kind}, between"
+                f" which write-verify stays: give {name}"
+            )
+        ends.append(float(given if given is not None else found))  # type: ignore[arg-type]
+    given_any = v_set is not None or v_reset is not None
+    source = "the configuration" if given_any or known is None else known.source
+    return VoltageRange(ends[0], ends[1], source)
+
+
 def design_recipe(
     levels: Levels,
     *,
@@ -69,7 +113,7 @@ def design_recipe(
     tolerance
         Accepted distance from a level, in steps between levels.
     limits
-        Voltages that are never exceeded; by default those of the device's fit.
+        Voltages that are never exceeded; by default those of :func:`limits_of`.
     width
         Flat part of the first pulses [s]; by default each polarity's own, from its rates.
     factor
@@ -92,11 +136,7 @@ def design_recipe(
             f"device {device.name}: model {device.model.name} has no dynamics, it can't be"
             " programmed by pulses"
         )
-    limits = limits or fitted_range(device)
-    if limits is None:
-        raise InputError(
-            f"device {device.name} does not say on which voltages it was fitted: give the limits"
-        )
+    limits = limits or limits_of(device)
     if not (np.isfinite(limits.low) and np.isfinite(limits.high) and limits.low < 0 < limits.high):
         raise InputError(
             f"voltage limits must enclose 0 V, got {limits.low!r} to {limits.high!r} V"

@@ -231,9 +231,9 @@ t_0 = 10.0
 
 [device]
 verify_noise = "noise.h5"
-pulse_spread = { sigma = 0.02 }
+c2c = { sigma = 0.02 }
 
-[device.parameter_spread]
+[device.d2d]
 A_p = 0.03
 """
 
@@ -271,8 +271,8 @@ def test_tables_and_paths_of_a_configuration(tmp_path, monkeypatch):
             "device.verify_noise=0.2",
             "device.verify_noise: expected a number from 0 to less than 0.1",
         ),
-        ("device.parameter_spread=0.2", "device.parameter_spread: expected a path"),
-        ("device.parameter_spread.A_p=-1", "spread: A_p must be from 0 to 2"),
+        ("device.d2d=0.2", "device.d2d: expected a path"),
+        ("device.d2d.A_p=-1", "spread: A_p must be from 0 to 2"),
     ],
 )
 def test_what_is_no_law_gets_one_sentence(change, sentence):
@@ -327,7 +327,7 @@ def test_a_law_on_disk_is_the_law(tmp_path):
 
 def test_a_table_of_writes_by_another_law_is_refused(tmp_path):
     noise = save_law(ReadNoise(0.002, 0.9, 1e-5), tmp_path / "noise.h5")
-    changes = [f"device.verify_noise={noise}", "device.levels=3", "device.pulse_spread=0.0"]
+    changes = [f"device.verify_noise={noise}", "device.levels=3", "device.c2c=0.0"]
     config = load_config("demo", changes)
     levels, path = levels_of(config), tmp_path / "write_table.h5"
     made = write_costs(config, levels, path=path)

@@ -55,7 +55,9 @@ class ClosedLoopOptions:
 
 @dataclass(frozen=True)
 class BlindOptions:
-    """Pulses without verification."""
+    """Pulses without verification; where the devices' own response is known (``device.response``), it
+    says what they do instead of ``step`` and ``noise``.
+    """
 
     kind: Literal["accumulate", "sign"] = "accumulate"
     """Pulses for what has added up, or one per batch by the gradient's sign."""

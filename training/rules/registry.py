@@ -29,6 +29,7 @@ from ...data.registry import Registry
 from .baselines import Blind, BlindOptions, ClosedLoop, ClosedLoopOptions
 from .budgeted import Budgeted, BudgetedOptions
 from .eapu import Eapu, EapuOptions
+from .pulsed import Pulsed, PulsedOptions
 from .rule import Rule, Start
 from .siamese import Siamese, SiameseOptions
 
@@ -51,12 +52,20 @@ class RuleKind:
         return hasattr(self.factory, "rescale")
 
 
+def _blind(start: Start, options: BlindOptions) -> Rule:
+    """Return pulses by the devices' own response where that is known, else of an equal step."""
+    if start.pulses is None:
+        return Blind(start, options)
+    return Pulsed(start, PulsedOptions(options.kind))
+
+
 SHIPPED = {
     "siamese": RuleKind(Siamese, SiameseOptions()),
     "closed loop": RuleKind(ClosedLoop, ClosedLoopOptions()),
     "verify-first": RuleKind(ClosedLoop, ClosedLoopOptions(tolerance=0.02)),
-    "mixed precision": RuleKind(Blind, BlindOptions()),
-    "sign": RuleKind(Blind, BlindOptions("sign")),
+    "mixed precision": RuleKind(_blind, BlindOptions()),
+    "sign": RuleKind(_blind, BlindOptions("sign")),
+    "pulsed": RuleKind(Pulsed, PulsedOptions()),
     "budgeted": RuleKind(Budgeted, BudgetedOptions()),
     "eapu": RuleKind(Eapu, EapuOptions()),
 }

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...data.types import Array32
+from ...devices.pulses.steps import PulseSteps
 from .optim import Optimiser
 from .quantise import Coding
 
@@ -36,6 +37,9 @@ class Writes:
     """Devices read to find out what to write, besides the verify reads of the writes."""
     blind: float | None = None
     """For pulses without any verify read: their relative cycle-to-cycle deviation."""
+    pulses: Indices | None = None
+    """For pulses that move devices as their own response has it: how many, down below 0, (n,); the
+    levels then say where the mean device comes."""
 
     def __len__(self) -> int:
         return len(self.device)
@@ -56,6 +60,8 @@ class Start:
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
     """For rules that draw; in a training it starts anew with every epoch, so that a rule keeps
     nothing of it."""
+    pulses: PulseSteps | None = None
+    """What pulses do to the devices, where that is known."""
 
 
 class Rule(Protocol):

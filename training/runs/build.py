@@ -5,12 +5,17 @@ __all__ = [
     "auditor_of",
     "chosen_images",
     "crossbar_of",
+    "device_of",
     "drawn",
     "engines_of",
     "levels_of",
     "network_of",
+    "pulses_of",
+    "recipe_of",
     "tile_of",
+    "window_of",
     "write_costs",
+    "write_note",
     "write_spread",
     "write_tolerance",
 ]
@@ -23,9 +28,10 @@ import numpy as np
 
 from ...circuits.array.cell import Cell
 from ...circuits.array.tile import Layout, Tile
-from ...circuits.programming.design import design_recipe, fitted_range
+from ...circuits.programming.design import design_recipe, limits_of
 from ...circuits.programming.fractional_moves import make_vain
 from ...circuits.programming.population import Spread, spread_from_fit
+from ...circuits.programming.recipe import GUARD, Recipe
 from ...circuits.programming.table import load_table, make_table
 from ...data.dataset import Dataset
 from ...data.errors import InputError
@@ -35,7 +41,11 @@ from ...devices.models import models
 from ...devices.pulses.nominal import nominal_pricing
 from ...devices.pulses.open_loop import open_loop_costs
 from ...devices.pulses.pricing import LevelPricing
+from ...devices.pulses.response import load_response
+from ...devices.pulses.steps import KINDS, PulseSteps, steps_of_model, steps_of_response
+from ...devices.pulses.trapezoid import Pulse, choose_pulse
 from ...devices.spread.record import saved
+from ...devices.window import Window, choose_window
 from ..layers.digital import AveragePool, MaxPool
 from ..layers.written import written_layers
 from ..network import Network, Residual, lenet, mlp
@@ -44,43 +54,44 @@ from ..twin.crossbar import Crossbar
 from ..twin.matrix import EngineFactory
 from .config import RunConfig
 
-G_MAX = 14e-6
-"""Conductance of the highest level [S], where the configuration leaves it and the area open."""
-
-ON_OFF = 10.0
-"""Highest level over lowest level, where the configuration leaves it open and the device has it."""
-
-TOP_STATE = 0.95
-"""State of the highest level of a device that does not say which states it was fitted in; that of
-the lowest level is as far from the other end, where the device does not reach lower.
-"""
+WIDEST = 0.45
+"""Widest band of write-verify [level steps], where reads are noisy."""
 
 FINEST = 0.02
 """Narrowest band of write-verify [level steps], where no programming error is asked for."""
 
 
+def window_of(config: RunConfig) -> Window:
+    """Return the configured device at its area, and the ends of its levels."""
+    wanted = config.device
+    ratio = wanted.on_off
+    if ratio is None and wanted.g_min is None and wanted.response not in (None, "model"):
+        ratio = steps_of_response(load_response(str(wanted.response)), count=1).on_off
+    return choose_window(
+        device_of(config),
+        wanted.v_read,
+        area=wanted.area,
+        g_max=wanted.g_max,
+        g_min=wanted.g_min,
+        on_off=ratio,
+    )
+
+
 def levels_of(config: RunConfig) -> Levels:
-    """Return the levels of the configured device, whose area is scaled so that the highest one has
-    the wanted conductance, where no area is given.
-    """
-    wanted, device = config.device, _device(config.device.name)
-    v_read, top = wanted.v_read, float(device.meta.get("x_max", TOP_STATE))
-    if wanted.area is not None:
-        device = device.scaled(wanted.area)
-        g_max = wanted.g_max or float(device.conductance(top, v_read))
-    else:
-        g_max = wanted.g_max or G_MAX
-        if np.isfinite(device.model.state_range).all():
-            device = device.scaled(g_max / float(device.scaled(1.0).conductance(top, v_read)))
-    g_min = wanted.g_min or g_max / (wanted.on_off or ON_OFF)
-    if wanted.g_min is None and wanted.on_off is None:
-        lowest, margin = device.model.state_range[0], 1.0 - TOP_STATE
-        if g_min < float(device.conductance(lowest, v_read)):
-            g_min = float(device.conductance(device.meta.get("x_min", lowest + margin), v_read))
-    return device.levels(wanted.levels, v_read, g_min=g_min, g_max=g_max, spacing=wanted.spacing)
+    """Return the levels of the configured device, see :func:`window_of`."""
+    wanted, window = config.device, window_of(config)
+    return window.device.levels(
+        wanted.levels,
+        wanted.v_read,
+        g_min=window.g_min,
+        g_max=window.g_max,
+        spacing=wanted.spacing,
+    )
 
 
-def _device(name: str) -> Device:
+def device_of(config: RunConfig) -> Device:
+    """Return the configured device as its file has it."""
+    name = config.device.name
     return Device(name, models[name]) if name == "resistor" else load_device(name)
 
 
@@ -105,7 +116,30 @@ def drawn(tile: Tile, seed: int) -> Array:
 
 def crossbar_of(config: RunConfig) -> Crossbar:
     """Return what the matrices of the run's twin sit on."""
-    return Crossbar(tile_of(config), config.effects, config.mapping)
+    tile = tile_of(config)
+    assert tile.levels is not None
+    return Crossbar(tile, config.effects, config.mapping, pulses_of(config, tile.levels))
+
+
+def pulses_of(config: RunConfig, levels: Levels) -> PulseSteps | None:
+    """Return what single pulses do to the run's devices; ``None`` where no rule needs to know.
+
+    Raises
+    ------
+    InputError
+        If the record of ramps is none, or the device's model has no dynamics.
+    """
+    wanted, pulsed = config.device.response, config.training.rule == "pulsed"
+    if wanted is not None and wanted != "model":
+        return steps_of_response(load_response(wanted), seed=config.seed)
+    if wanted is None and not pulsed:
+        return None
+    spread = write_spread(config, levels.device)
+    rng = np.random.default_rng((config.seed, KINDS))
+    parameters = spread.parameters.sample(KINDS, rng, levels.device)
+    up, down = _identical(config, levels)
+    c2c = 0.0 if spread.pulses is None else float(spread.pulses.sigma)
+    return steps_of_model(levels, parameters, c2c=c2c, set_pulse=up, reset_pulse=down)
 
 
 def write_costs(
@@ -132,8 +166,11 @@ def write_costs(
             f"device.pricing: device {levels.device.name} has no dynamics"
             f" ({levels.device.model.name}), so that pulses on it have no price: choose 'nominal'"
         )
+    if config.device.write_table is not None:
+        return _ready_table(config, levels, path)
     if wanted == "open loop":
-        return open_loop_costs(levels).pricing()
+        up, down = _identical(config, levels)
+        return open_loop_costs(levels, set_pulse=up, reset_pulse=down).pricing()
     spread = write_spread(config, levels.device)
     if path is not None and Path(path).exists():
         table = load_table(path)
@@ -143,16 +180,54 @@ def write_costs(
                 " has changed, or choose another folder"
             )
         return table.pricing(make_vain(levels, table.recipe))
-    if fitted_range(levels.device) is None:
-        raise InputError(
-            f"device.pricing: device {levels.device.name} does not say on which voltages it was"
-            " fitted, between which write-verify stays: choose 'open loop'"
-        )
-    recipe = design_recipe(levels, tolerance=write_tolerance(config, levels))
+    recipe = recipe_of(config, levels)
     table = make_table(levels, recipe, spread, seed=config.seed, progress=progress)
     if path is not None:
         table.save(path)
     return table.pricing(make_vain(levels, recipe))
+
+
+def recipe_of(config: RunConfig, levels: Levels) -> Recipe:
+    """Return the write-verify loop of the run's device, within the voltages that it may see."""
+    wanted = config.device
+    limits = limits_of(levels.device, wanted.v_set, wanted.v_reset, key="device")
+    tolerance = write_tolerance(config, levels)
+    return design_recipe(levels, tolerance=tolerance, limits=limits, width=wanted.width)
+
+
+def _identical(config: RunConfig, levels: Levels) -> tuple[Pulse | None, Pulse | None]:
+    """Return the SET and RESET pulses that ``[device]`` says; ``None`` for one of which nothing is
+    said.
+    """
+    wanted, device = config.device, levels.device
+    low, high = levels.x[0], levels.x[-1]
+    up, down = (
+        None
+        if v is None and wanted.width is None
+        else choose_pulse(device, start, end, v=v, width=wanted.width)
+        for v, start, end in ((wanted.v_set, low, high), (wanted.v_reset, high, low))
+    )
+    return up, down
+
+
+def _ready_table(config: RunConfig, levels: Levels, kept: str | Path | None) -> LevelPricing:
+    """Return what a table that is there already says, and keep it with the run."""
+    kept = None if kept is None else Path(kept)
+    path = kept if kept is not None and kept.exists() else Path(str(config.device.write_table))
+    table = load_table(path)
+    for what, same in (
+        ("device", table.device_digest == levels.device.digest),
+        ("read voltage", table.recipe.v_read == levels.v_read),
+        ("levels", table.g.shape == levels.g.shape and np.allclose(table.g, levels.g, rtol=1e-6)),
+    ):
+        if not same:
+            raise InputError(
+                f"device.write_table: {path} is of another {what} than [device] says: make one with"
+                " memtwin program table and this configuration"
+            )
+    if kept is not None and kept != path:
+        table.save(kept)
+    return table.pricing(make_vain(levels, table.recipe))
 
 
 def write_spread(config: RunConfig, device: Device) -> Spread:
@@ -160,11 +235,11 @@ def write_spread(config: RunConfig, device: Device) -> Spread:
     wanted = config.device
     c2c, read = (
         saved(subject, getattr(wanted, name), f"device.{name}")
-        for subject, name in (("pulses", "pulse_spread"), ("read", "verify_noise"))
+        for subject, name in (("pulses", "c2c"), ("read", "verify_noise"))
     )
-    if wanted.parameter_spread is None:
+    if wanted.d2d is None:
         return spread_from_fit(device, c2c=c2c, read=read)
-    d2d = saved("parameters", wanted.parameter_spread, "device.parameter_spread")
+    d2d = saved("parameters", wanted.d2d, "device.d2d")
     spread = Spread(d2d, c2c, read)
     for name in spread.parameters.names:
         device.model.parameter(name)
@@ -187,7 +262,43 @@ def write_tolerance(config: RunConfig, levels: Levels) -> float:
     steps = 3.0**0.5 * share * (levels.count - 1)
     if config.device.spacing != "even":
         steps *= levels.step / float(np.diff(levels.g).min())
-    return float(np.clip(steps, FINEST, 0.25))
+    told_apart = _readable(config, levels)
+    if told_apart > WIDEST:
+        fewer = int((levels.count - 1) * WIDEST / told_apart) + 1
+        hint = f"device.levels = {fewer} or less, or a" if fewer >= 2 else "A"
+        raise InputError(
+            f"device {levels.device.name} can't be verified to {levels.count} levels from"
+            f" {1e6 * levels.g[0]:.4g} to {1e6 * levels.g[-1]:.4g} µS: reads that are off by"
+            f" {100 * _read_noise(config, levels):.2g} % don't tell them apart. {hint} smaller"
+            " device.verify_noise would"
+        )
+    return max(float(np.clip(steps, FINEST, 0.25)), told_apart)
+
+
+def write_note(config: RunConfig, levels: Levels) -> str:
+    """Say where verify reads are too noisy for the band that write-verify would have; else nothing."""
+    if config.device.pricing != "write-verify" or config.device.write_table is not None:
+        return ""
+    band = write_tolerance(config, levels)
+    if band <= 0.25:
+        return ""
+    share = band / 3.0**0.5 / (levels.count - 1)
+    return (
+        f"levels lie so close that a verify read accepts {band:.2f} steps about each: training would"
+        f" reckon with that by effects.programming = {share:.2g}"
+    )
+
+
+def _readable(config: RunConfig, levels: Levels) -> float:
+    """Return the narrowest band that verify reads can tell [level steps]."""
+    noise = _read_noise(config, levels) * float(levels.g[-1])
+    return 1.0001 * 2.0 * GUARD * noise / float(np.diff(levels.g).min())
+
+
+def _read_noise(config: RunConfig, levels: Levels) -> float:
+    """Return how noisy a verify read of the highest level is, relative to it."""
+    noise = write_spread(config, levels.device).noise_at(levels.g[-1:])
+    return float(np.max(noise))
 
 
 VALIDATED = 200

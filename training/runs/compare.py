@@ -4,7 +4,7 @@ Every training keeps its checkpoint in the comparison's folder, and is taken fro
 comparison is continued, or made again with more seeds or rules.
 """
 
-__all__ = ["ComparedRule", "Comparison", "compare", "compare_in"]
+__all__ = ["ComparedRule", "Comparison", "compare", "compare_in", "possible_rules"]
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
@@ -22,6 +22,7 @@ from ..trainer.closed_loop import BASELINES
 from ..trainer.loop import train_float
 from ..trainer.results import TrainResult, removed_key
 from ..twin.cost import Cost
+from .build import device_of
 from .claim import Claim, claimed
 from .config import FITTED, RunConfig
 from .folder import Folder
@@ -155,6 +156,14 @@ def compare(
             results[name].append(result)
     rows = tuple(_row(name, runs) for name, runs in results.items())
     return Comparison(tuple(seeds), np.array(goals), rows, costs.source, step_over_gentlest(costs))
+
+
+def possible_rules(config: RunConfig) -> tuple[str, ...]:
+    """Return the rules that the configured device can be trained by: pulses need a response."""
+    names = [name for name in RULES if name != "pulsed"]
+    if config.device.response is not None or device_of(config).dynamic:
+        names.append("pulsed")
+    return tuple(name for name in RULES if name in names)
 
 
 def _check(rules: Sequence[str], seeds: Sequence[int]) -> None:

@@ -67,6 +67,8 @@ UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 
 MOVED = {
     "training.clip": "mapping.clip",
+    "device.pulse_spread": "device.c2c",
+    "device.parameter_spread": "device.d2d",
     "images.name": "data.name",
     "images.train": "data.train",
     "images.test": "data.test",
@@ -98,11 +100,9 @@ def _law(subject: str, key: str, limit: float = 2.0) -> tuple[PlainValidator, Pl
 def _parameters(value: Any) -> Any:
     """Read how parameters differ: a path, a table of relative spreads, or a law."""
     plain = isinstance(value, Mapping) and "kind" not in value
-    found = said("parameters", {"sigma": value} if plain else value, "device.parameter_spread")
+    found = said("parameters", {"sigma": value} if plain else value, "device.d2d")
     if isinstance(found, float):
-        raise InputError(
-            "device.parameter_spread: expected a path, or a table of relative spreads by parameter"
-        )
+        raise InputError("device.d2d: expected a path, or a table of relative spreads by parameter")
     return found
 
 
@@ -126,9 +126,7 @@ class DeviceConfig(_Section):
     levels: int = Field(16, ge=2, le=1024)
     spacing: Spacing = "even"
     """How the levels lie between the lowest and the highest."""
-    pulse_spread: Annotated[
-        float | str | PulseSpread, *_law("pulses", "device.pulse_spread", 1.0)
-    ] = 0.05
+    c2c: Annotated[float | str | PulseSpread, *_law("pulses", "device.c2c", 1.0)] = 0.05
     """Cycle-to-cycle standard deviation of the logarithm of a pulse's effect. Assumed: a sweep does
     not show it. Like the next two a number, a law, or the path of one.
     """
@@ -136,7 +134,7 @@ class DeviceConfig(_Section):
         0.002
     )
     """Relative standard deviation of a verify read. Assumed, as above."""
-    parameter_spread: Annotated[
+    d2d: Annotated[
         str | Lognormal | ParameterSpread | None,
         PlainValidator(lambda value: None if value is None else _parameters(value)),
         PlainSerializer(lambda v: v if isinstance(v, str | None) else law_tree(v, plain=True)),
@@ -150,6 +148,19 @@ class DeviceConfig(_Section):
     """Where the price of a write comes from: write-verify loops on sampled devices, which need to
     know the voltages of the fit; the device's own identical pulses with a read after each; or, for
     a device without dynamics, a nominal pulse response."""
+    v_set: PositiveFloat | None = None
+    """Largest SET voltage [V]; when absent that of the device's fit, or of its published drive."""
+    v_reset: float | None = Field(None, lt=0)
+    """Largest RESET voltage, below 0 V [V]; when absent as above."""
+    width: PositiveFloat | None = None
+    """Width of the first pulses [s]; when absent by the device's rates."""
+    write_table: str | None = None
+    """A table of write-verify loops that is there already, made by ``memtwin program table``."""
+    response: str | None = None
+    """What single pulses do, for rules that send them: ramps as ``memtwin fit --kind ramps --record``
+    keeps them, or ``model``, the device's own model, which the rule ``pulsed`` takes where nothing is
+    said.
+    """
     endurance: PositiveFloat = 1e6
     """Writes that a device is taken to survive. Assumed: a sweep does not show it."""
 

@@ -13,7 +13,7 @@ from ...circuits.ngspice import installed
 from ...data.errors import InputError
 from ...data.files import write_text
 from ...devices.pulses.pricing import LevelPricing
-from .build import engines_of, levels_of, write_costs
+from .build import engines_of, levels_of, write_costs, write_note
 from .claim import Claim, FolderInUse
 from .config import FITTED, RunConfig, parse_config
 from .listener import Steps
@@ -129,6 +129,8 @@ class Folder:
         with steps.step("write cost", "pulsing the device between levels") as progress:
             table = self.path / "write_table.h5"
             costs = write_costs(config, setup.levels, progress, path=table)
+        if note := write_note(config, setup.levels):
+            steps.say(f"warning: {note}")
         if not surrogate:
             return setup, costs
         path = self.path / "characterisation.h5"

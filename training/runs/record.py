@@ -159,7 +159,7 @@ def laws_tree(config: RunConfig) -> dict[str, Any]:
     """Return the laws that the configuration names by their files, since these may change."""
     said = {
         "effects": (config.effects, Laws._fields),
-        "device": (config.device, ("pulse_spread", "verify_noise", "parameter_spread")),
+        "device": (config.device, ("c2c", "verify_noise", "d2d")),
     }
     tree = {
         section: {

@@ -40,7 +40,7 @@ from ..trainer.results import EpochRecord, TrainResult
 from ..twin.crossbar import Crossbar
 from ..twin.matrix import EngineFactory
 from ..twin.twin import MemristorTwin
-from .build import auditor_of, chosen_images, crossbar_of, network_of
+from .build import auditor_of, chosen_images, crossbar_of, network_of, pulses_of, window_of
 from .config import FITTED, RunConfig
 from .listener import Steps
 from .wording import audit_text, data_text, device_text, surrogate_text
@@ -120,7 +120,9 @@ class Setup:
     def with_rule(self, rule: str) -> "Setup":
         """Return the same setup for a training by another update rule."""
         training = replace(self.config.training, rule=rule)
-        return replace(self, config=self.config.model_copy(update={"training": training}))
+        config = self.config.model_copy(update={"training": training})
+        crossbar = replace(self.crossbar, pulses=pulses_of(config, self.levels))
+        return replace(self, config=config, crossbar=crossbar)
 
     def twin(self) -> MemristorTwin:
         """Return a new memristor twin that is read through the training engine."""
@@ -196,6 +198,8 @@ def set_up(
     network = network_of(config, images)
     crossbar = crossbar_of(config)
     steps.say(device_text(crossbar.levels))
+    if note := window_of(config).note:
+        steps.say(f"warning: {note}")
     weights = config.network.weights
     start = None if weights is None else load_weights(network, weights)
     setup = Setup(config, images, crossbar, network, executor=executor, start=start)

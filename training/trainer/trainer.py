@@ -103,6 +103,7 @@ class Trainer:
                     make_optimiser(options.optimiser, w.shape, options.momentum),
                     int(matrix.bias is not None),
                     self._drawing,
+                    twin.crossbar.pulses,
                 ),
                 options.of_rule,
             )
@@ -389,4 +390,5 @@ def _identity(twin: MemristorTwin, images: Dataset, options: TrainOptions, seed:
         len(images.x_train),
         len(images.x_test),
         *([images.digest] if images.digest else []),
+        *([] if twin.crossbar.pulses is None else [twin.crossbar.pulses.digest]),
     )

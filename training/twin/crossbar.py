@@ -11,6 +11,7 @@ from ...circuits.array.tile import Tile
 from ...data.errors import InputError
 from ...data.options import check_choice, check_number
 from ...devices.device import Levels
+from ...devices.pulses.steps import PulseSteps
 from ...devices.spread.effects import Effects
 from ..rules.quantise import QUANTISERS
 from .drive import Signed
@@ -88,6 +89,8 @@ class Crossbar:
     """The largest tile, with the ``levels`` that its devices are programmed to."""
     effects: Effects = field(default_factory=Effects)
     mapping: MappingOptions = field(default_factory=MappingOptions)
+    pulses: PulseSteps | None = None
+    """What single pulses do to the devices, for rules that send them."""
 
     def __post_init__(self) -> None:
         if self.tile.levels is None:

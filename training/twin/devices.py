@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...data.errors import InputError
 from ...data.types import Array32
+from ...devices.pulses.steps import PulseSteps
 from ...devices.spread.effects import Effects
 from ...devices.spread.pcm import PcmProgramming
 from ...devices.spread.programming import Programming
@@ -33,7 +34,9 @@ class Devices:
     quantiser
         Where the levels lie between those.
     rng
-        Draws the stuck devices and every device's reach.
+        Draws the stuck devices, every device's reach, and which steps by pulses are its own.
+    pulses
+        What pulses do to them, where that is known.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class Devices:
         quantiser: Quantiser,
         effects: Effects,
         rng: np.random.Generator,
+        pulses: PulseSteps | None = None,
     ) -> None:
         self.quantiser, self.top = quantiser, quantiser.levels - 1
         self.low, self.step = np.float32(low), np.float32((high - low) / self.top)
@@ -69,6 +73,11 @@ class Devices:
             self._life = laws.wear.sample(self.g.size, rng)
             self._stuck = np.zeros(self.g.size, bool) if self._stuck is None else self._stuck
         self._written = None if self._life is None else np.zeros(self.g.size, np.int64)
+        self._pulses = pulses
+        self._kind: NDArray[np.int64] | None = None
+        """Which of the devices that pulses tell of each one is."""
+        if pulses is not None:
+            self._kind = rng.integers(0, pulses.count, self.g.size)
         relaxation = laws.relaxation
         self._jump = relaxation if isinstance(relaxation, Jump) else None
         if isinstance(relaxation, RelaxationQuantiles) and relaxation.g_limit[1] < high:
@@ -112,6 +121,23 @@ class Devices:
         """
         made = change * (1.0 + np.float32(noise) * rng.standard_normal(change.size, np.float32))
         return self._put(index, self.steps(index) + made, rng, now)
+
+    def pulse(
+        self,
+        index: NDArray[np.int64],
+        pulses: NDArray[np.int64],
+        rng: np.random.Generator,
+        *,
+        now: int = 0,
+    ) -> Array32:
+        """Give ``pulses``, down below 0, to the devices at ``index``, each of which moves in its own
+        steps; return the levels that are reached, (n,).
+        """
+        if self._pulses is None or self._kind is None:
+            raise InputError("these devices have no response to pulses: Crossbar(..., pulses=...)")
+        top = np.float32(self.top)
+        share = self._pulses.apply(self.steps(index) / top, pulses, self._kind[index], rng)
+        return self._put(index, share * top, rng, now)
 
     def levels(self, index: NDArray[np.int64]) -> Array32:
         """Return the present, fractional levels of the devices at ``index``."""

@@ -12,6 +12,7 @@ slowest device, once upwards and once downwards.
 __all__ = ["Ledger"]
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,8 @@ class Ledger:
         return array.attainable(place, writes.before), array.attainable(place, writes.level)
 
     def _each(self, matrix: int, writes: Writes) -> Costs:
+        if writes.pulses is not None:
+            return self._pulsed(writes.pulses)
         each = self.pricing.of(writes.before, writes.level, verify=writes.blind is None)
         ends = self._ends(matrix, writes)
         if ends is None:
@@ -88,6 +91,22 @@ class Ledger:
         for sums, limited in zip(each, found, strict=True):
             sums[odd] = limited
         return each
+
+    def _pulsed(self, pulses: NDArray[np.int64]) -> Costs:
+        """Return what ``pulses`` cost, each as much as those of a write through the whole range."""
+        up, down = self._per_pulse
+        number, rising = np.abs(pulses).astype(float), pulses > 0
+        energy, time = (np.where(rising, a, b) * number for a, b in zip(up, down, strict=True))
+        return Costs(number, np.where(rising, number, 0.0), np.zeros(len(number)), energy, time)
+
+    @cached_property
+    def _per_pulse(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Energy [J] and time [s] of a pulse up, and of one down."""
+        ends = np.array([0.0, self.pricing.levels - 1], np.float32)
+        whole = self.pricing.of(ends, ends[::-1].copy(), verify=False)
+        number = np.maximum(whole.pulses, 1.0)
+        energy, time = whole.energy / number, whole.time / number
+        return (float(energy[0]), float(time[0])), (float(energy[1]), float(time[1]))
 
     def _sum(self, matrix: int, writes: Writes, each: Costs) -> Cost:
         cost = self._writing(matrix, writes, each) if len(writes) else Cost()

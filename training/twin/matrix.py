@@ -83,6 +83,7 @@ class MappedMatrix:
             quantiser=quantiser,
             effects=effects,
             rng=rng,
+            pulses=crossbar.pulses,
         )
         self.clip = clip
         self.bias: Array32 | None = None if rows == shape[0] else np.zeros(cols, np.float32)
@@ -130,7 +131,9 @@ class MappedMatrix:
             return writes.level
         self._stale, self.programmed, self._variances = True, True, None
         places = self.placement.places[writes.device]
-        if writes.blind is None:
+        if writes.pulses is not None:
+            found = self.devices.pulse(places, writes.pulses, rng, now=now)
+        elif writes.blind is None:
             found = self.devices.write(places, writes.level, rng, now=now)
         else:
             steps = self.devices.quantiser.steps

@@ -63,28 +63,18 @@ class Writing:
         )
 
     def _limits(self, device: "Device") -> "VoltageRange":
-        from ....circuits.programming.design import VoltageRange, fitted_range
+        from ....circuits.programming.design import fitted_range, limits_of
 
-        fitted, v_set, v_reset = fitted_range(device), self.v_set, self.v_reset
-        if fitted is None and (v_set is None or v_reset is None):
+        limits, fitted = limits_of(device, self.v_set, self.v_reset), fitted_range(device)
+        if fitted is None or self.extrapolate:
+            return limits
+        if limits.low < fitted.low - 1e-6 or limits.high > fitted.high + 1e-6:
             raise InputError(
-                f"device {device.name} does not say on which voltages it was fitted: give --v-set"
-                " and --v-reset"
-            )
-        low = fitted.low if v_reset is None and fitted else v_reset
-        high = fitted.high if v_set is None and fitted else v_set
-        assert low is not None
-        assert high is not None
-        beyond = fitted is not None and (low < fitted.low - 1e-6 or high > fitted.high + 1e-6)
-        if beyond and not self.extrapolate:
-            assert fitted is not None
-            raise InputError(
-                f"writing at {low:g} to {high:g} V goes beyond the {fitted.low:.4g} to"
+                f"writing at {limits.low:g} to {limits.high:g} V goes beyond the {fitted.low:.4g} to"
                 f" {fitted.high:.4g} V that device {device.name} was fitted on; --extrapolate"
                 " accepts it"
             )
-        origin = "the command line" if v_set or v_reset else "the device's fit"
-        return VoltageRange(low, high, origin)
+        return limits
 
 
 @dataclass(frozen=True)
@@ -108,9 +98,9 @@ class Spreads:
     def given(self) -> dict[str, Any]:
         """Return their keys with the values, ``None`` where an option is absent."""
         return {
-            "device.pulse_spread": self.c2c,
+            "device.c2c": self.c2c,
             "device.verify_noise": self.read_noise,
-            "device.parameter_spread": None if self.d2d is None else self._parameters(self.d2d),
+            "device.d2d": None if self.d2d is None else self._parameters(self.d2d),
         }
 
     def _parameters(self, given: list[str]) -> str | dict[str, float]:
@@ -182,10 +172,10 @@ def table(
     settings = source.read({"device.name": device}, cell.given(), spreads.given())
     levels, wanted = levels_of(settings), settings.device
     spread = write_spread(settings, levels.device)
-    known = "standard errors of the fit" if wanted.parameter_spread is None else "as configured"
+    known = "standard errors of the fit" if wanted.d2d is None else "as configured"
     origin = (
         f"device-to-device spread: {known}; cycle-to-cycle spread and read noise as configured"
-        f" ({_told(wanted.pulse_spread)}, {_told(wanted.verify_noise)})"
+        f" ({_told(wanted.c2c)}, {_told(wanted.verify_noise)})"
     )
     recipe = writing.recipe(levels, margin=1.2)
     with bar(f"writing {levels.count}×{levels.count} pairs × {samples}") as progress:

@@ -20,7 +20,7 @@ def compare(
     rule: Annotated[
         list[str] | None,
         typer.Option(
-            help="siamese, budgeted, eapu, closed loop, verify-first, mixed precision, sign or a registered"
+            help="siamese, budgeted, eapu, closed loop, verify-first, mixed precision, sign, pulsed or a registered"
             " one;"
             " repeatable, by default all."
         ),
@@ -38,8 +38,7 @@ def compare(
 
     Every training is kept in the folder: ``--resume`` continues there, with more seeds or rules too.
     """
-    from ....training.rules.registry import RULES
-    from ....training.runs.compare import compare_in
+    from ....training.runs.compare import compare_in, possible_rules
     from ....training.runs.overview.summary import STEP
     from ....training.trainer.closed_loop import BASELINES
 
@@ -59,7 +58,7 @@ def compare(
         found = compare_in(
             claim,
             settings,
-            rule or tuple(RULES),
+            rule or possible_rules(settings),
             chosen,
             Terminal(),
             executor,

@@ -10,13 +10,14 @@ import typer
 
 from ...console import Json, emit
 from ...groups import grouped
-from ...job import Asked, Engine, Terminal, job
+from ...job import Asked, Engine, Rule, Terminal, job
 
 
 @grouped
 def run(
     asked: Asked,
     engine: Engine = None,
+    rule: Rule = None,
     validate_engine: Annotated[
         str | None, typer.Option(help="Engine for the validation, by default spice.")
     ] = None,
@@ -31,6 +32,7 @@ def run(
 
     given = {
         "training.engine": engine,
+        "training.rule": rule,
         "validation.engine": validate_engine,
         "validation.images": images,
     }
@@ -49,13 +51,14 @@ def run(
 def train(
     asked: Asked,
     engine: Engine = None,
+    rule: Rule = None,
     json: Json = False,
 ) -> None:
     """Characterise, fit the surrogate and train; every finished epoch is a checkpoint."""
     from ....training.runs.overview.summary import TRAINED, train_summary
     from ....training.runs.run import train_run
 
-    given = {"training.engine": engine}
+    given = {"training.engine": engine, "training.rule": rule}
     with job(
         asked,
         given,
