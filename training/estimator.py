@@ -20,6 +20,7 @@ from ..data.types import Array32, Progress
 from ..devices.pulses.costs import Pricing
 from ..devices.pulses.nominal import nominal_pricing
 from ..devices.spread.effects import Effects
+from .export.folder import export
 from .losses import score_of, score_text
 from .network import Network
 from .pretrained import load_weights
@@ -170,6 +171,19 @@ class Twin:
         if not self.data.regression and not self.data.targets.names:
             return np.asarray(outputs.argmax(axis=1))
         return self.data.targets.said(outputs)
+
+    def export(self, folder: str | Path) -> Path:
+        """Write conductances, gains and code that evaluates them with numpy alone to a new ``folder``;
+        return it. See :func:`.export.folder.export`.
+
+        Raises
+        ------
+        InputError
+            If the twin is not fitted yet, or there is something at ``folder``.
+        """
+        if self.result is None or self.data is None:
+            raise InputError("the twin holds no weights yet: fit it first")
+        return export(self._twin, self.data, folder)
 
     def score(self, x: ArrayLike, y: ArrayLike) -> float:
         """Return the share of inputs that are classified right, or R² of the numbers predicted."""

@@ -77,20 +77,21 @@ def limits_of(
     if known is None and drive is not None:
         known = VoltageRange(-float(drive), float(drive), "the drive at which it was published")
     names = ("--v-reset", "--v-set") if key is None else (f"{key}.v_reset", f"{key}.v_set")
-    ends = []
-    for name, given, found in zip(names, (v_reset, v_set), known or (None, None), strict=False):
+    ends = [None, None] if known is None else [known.low, known.high]
+    chosen = []
+    for name, sign, given, found in zip(names, (-1, 1), (v_reset, v_set), ends, strict=True):
         # A sweep of one sign says nothing of the other polarity.
-        usable = found is not None and (found < 0.0 if name == names[0] else found > 0.0)
-        if given is None and not usable:
-            kind = "RESET" if name == names[0] else "SET"
+        value = found if given is None else given
+        if value is None or (given is None and value * sign <= 0.0):
+            kind = "RESET" if sign < 0 else "SET"
             raise InputError(
                 f"device {device.name} does not say at which voltages it was fitted to {kind}, between"
                 f" which write-verify stays: give {name}"
             )
-        ends.append(float(given if given is not None else found))  # type: ignore[arg-type]
+        chosen.append(float(value))
     given_any = v_set is not None or v_reset is not None
     source = "the configuration" if given_any or known is None else known.source
-    return VoltageRange(ends[0], ends[1], source)
+    return VoltageRange(chosen[0], chosen[1], source)
 
 
 def design_recipe(

@@ -105,14 +105,15 @@ class Pulsed:
         """Return whole numbers of pulses for ``wanted`` ones, (weights,)."""
         if self.options.kind == "stochastic":
             drawn = self._rng.random(wanted.shape, np.float32)
-            return np.floor(wanted + drawn)
+            return np.asarray(np.floor(wanted + drawn), np.float32)
         self._sum += wanted
         whole = np.trunc(self._sum)
         self._sum -= whole
         return np.asarray(whole, np.float32)
 
     def _levels(self, share: Array32) -> Array32:
-        return self.coding.quantiser.code(share * np.float32(self.coding.top))
+        codes: Array32 = self.coding.quantiser.code(share * np.float32(self.coding.top))
+        return codes
 
     def verify(
         self, writes: Writes, measured: Array32, failed: NDArray[np.bool_] | None = None

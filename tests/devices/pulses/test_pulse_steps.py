@@ -88,9 +88,7 @@ def test_pulses_stay_in_the_range_and_go_their_way(
         one[on] = steps.apply(one[on], np.sign(pulses)[on], 0, None)
     assert found == pytest.approx(one, abs=1e-6)
     noisy = PulseSteps(steps.up, steps.down, c2c=0.5)
-    again = [
-        noisy.apply(share, pulses, 0, np.random.default_rng(seed)).tolist() for _ in range(2)
-    ]
+    again = [noisy.apply(share, pulses, 0, np.random.default_rng(seed)).tolist() for _ in range(2)]
     assert again[0] == again[1]
 
 
