@@ -161,6 +161,15 @@ class Dataset:
     def of_torch(cls, train: Any, test: Any = None, **options: Any) -> "Dataset":
         """Return what torch or torchvision data sets hold, ``train`` alone or with ``test``;
         ``options`` are those of :class:`DataOptions`.
+
+        Parameters
+        ----------
+        train
+            Data set of torch to train on.
+        test
+            Data set of torch to test on.
+        **options
+            Options of :class:`DataOptions`, by name.
         """
         parts = [read_torch_set(part, "data") for part in (train, test) if part is not None]
         raw = Raw("data", parts[0], test=parts[1] if test is not None else None)
@@ -179,6 +188,21 @@ class Dataset:
     ) -> "Dataset":
         """Return samples ``x`` (n, features) or (n, height, width[, channels]) and labels ``y`` as a
         data set; ``options`` are those of :class:`DataOptions`.
+
+        Parameters
+        ----------
+        x
+            Samples, (n, ...), to train on.
+        y
+            Labels, (n,), or targets, (n, targets).
+        validation
+            Samples and labels to validate on.
+        test
+            Samples and labels to test on.
+        name
+            What to call it.
+        **options
+            Options of :class:`DataOptions`, by name.
         """
         held, kept = (None if part is None else of_pair(*part, name) for part in (validation, test))
         return _prepared(Raw(name, of_pair(x, y, name), held, kept), DataOptions(**options))
@@ -206,6 +230,8 @@ def load_data(thing: Any, *, progress: Progress | None = None, **options: Any) -
         torch.
     options
         Those of :class:`DataOptions`.
+    progress
+        Called with how much is done, and of how much.
 
     Raises
     ------

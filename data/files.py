@@ -99,7 +99,17 @@ def write_text(path: str | Path, text: str) -> Path:
 
 
 def write_figure(figure: "Figure", path: str | Path, *, dpi: int = 150) -> Path:
-    """Draw ``figure`` at ``path``, whole or not at all, in the format that its suffix names (PNG without one)."""
+    """Draw ``figure`` at ``path``, whole or not at all, in the format that its suffix names (PNG without one).
+
+    Parameters
+    ----------
+    figure
+        What to draw.
+    path
+        Where to write it; the suffix names the format.
+    dpi
+        Dots per inch, where the format has dots.
+    """
     path = Path(path)
     format = path.suffix[1:].lower() or "png"
     if format not in PICTURES:

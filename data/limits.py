@@ -25,6 +25,17 @@ def source_limit(
     often isn't. Where nothing is known, a plateau of censored points at a side's largest current is
     its limit. Infinite elsewhere.
 
+    Parameters
+    ----------
+    v
+        Voltages, (n,) [V].
+    i
+        Currents, (n,) [A].
+    censored
+        Points that the measurement does not know, (n,).
+    meta
+        What is known of the measurement, ``compliance`` [A] above all.
+
     Raises
     ------
     InputError

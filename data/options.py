@@ -29,6 +29,18 @@ def check_number(
         Whether they must be whole numbers.
     optional
         Whether ``None`` passes.
+    section
+        Section of the configuration that messages name.
+    at_least
+        Lower bound that may be reached.
+    above
+        Lower bound that may not.
+    at_most
+        Upper bound that may be reached.
+    below
+        Upper bound that may not.
+    **values
+        The numbers, by the keys that messages name.
     """
     kind = Integral if whole else Real
     for key, value in values.items():
@@ -46,7 +58,19 @@ def check_number(
 
 
 def check_choice(section: str, key: str, value: Any, known: Iterable[str]) -> None:
-    """Refuse a value of ``key`` in ``section`` that is none of the ``known``."""
+    """Refuse a value of ``key`` in ``section`` that is none of the ``known``.
+
+    Parameters
+    ----------
+    section
+        Section of the configuration that messages name.
+    key
+        Option that messages name.
+    value
+        What was given.
+    known
+        What there is to choose from.
+    """
     names = list(known)
     if value not in names:
         hint = nearest(str(value), names)
@@ -54,7 +78,19 @@ def check_choice(section: str, key: str, value: Any, known: Iterable[str]) -> No
 
 
 def check_registered(section: str, key: str, value: str, table: Mapping[str, Any]) -> None:
-    """Refuse a value of ``key`` in ``section`` that an open table doesn't know, in the table's words."""
+    """Refuse a value of ``key`` in ``section`` that an open table doesn't know, in the table's words.
+
+    Parameters
+    ----------
+    section
+        Section of the configuration that messages name.
+    key
+        Option that messages name.
+    value
+        What was given.
+    table
+        The open table that it must be in.
+    """
     if value not in table:
         try:
             table[value]

@@ -61,6 +61,15 @@ class Registry(Mapping[str, T]):
     def add(self, name: str, thing: T, *, replace: bool = False) -> T:
         """Let ``name`` stand for ``thing``, and return it.
 
+        Parameters
+        ----------
+        name
+            Name under which it is found.
+        thing
+            What is registered.
+        replace
+            Whether it may take the place of another one of that name.
+
         Raises
         ------
         InputError

@@ -94,6 +94,17 @@ class Targets:
     def of(cls, y: Values, task: Task, where: str, names: Sequence[str] = ()) -> "Targets":
         """Return what labels ``y`` of the part to train on stand for.
 
+        Parameters
+        ----------
+        y
+            Labels, (n,), or targets, (n, targets), of the part to train on.
+        task
+            Whether classes are learnt or numbers.
+        where
+            What to call the place in messages.
+        names
+            Names of the classes, or of the targets, where they are known.
+
         Raises
         ------
         InputError
@@ -171,6 +182,17 @@ def split(
 ) -> list[NDArray[np.int64]]:
     """Return the places of the samples of each part, in their order: what is left, then one part per
     share of ``shares``; every class is shared out alike where ``by_class`` says so.
+
+    Parameters
+    ----------
+    labels
+        Labels of all samples, (n,).
+    shares
+        Share of the samples [0..1] for each part but the first.
+    seed
+        Seed of every random draw.
+    by_class
+        Whether every class is shared out alike.
     """
     rng = np.random.default_rng([seed, 14])
     parts: list[list[NDArray[np.int64]]] = [[] for _ in range(len(shares) + 1)]

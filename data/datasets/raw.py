@@ -35,6 +35,15 @@ class Raw:
 def of_pair(x: Any, y: Any, where: str) -> tuple[Values, Values]:
     """Return samples and labels as arrays of the same length.
 
+    Parameters
+    ----------
+    x
+        Samples, (n, ...).
+    y
+        Labels, (n,), or targets, (n, targets).
+    where
+        What to call the place in messages.
+
     Raises
     ------
     InputError

@@ -34,6 +34,8 @@ def read_table(
         are numbers; the one called ``label``, ``class``, ``target`` or ``y`` if absent.
     leave_out
         Columns that are neither label nor feature.
+    path
+        Where the file is.
 
     Raises
     ------

@@ -117,6 +117,25 @@ def read_response(
 ) -> tuple[PulseTrain, PulseTrain]:
     """Read the response to up pulses (first column) and to down pulses (second), in normalised
     conductance, or in S where the names or ``unit`` say a unit; arguments as of :func:`read_ramps`.
+
+    Parameters
+    ----------
+    path
+        Where the file is.
+    v_read
+        Voltage that the conductance was read at, where the file holds currents [V].
+    columns
+        Columns by what they hold.
+    unit
+        Unit of the conductance, where the file says none.
+    sheet
+        Sheet of a workbook, by name or position from 0.
+    decimal
+        Decimal mark, ``","`` or ``"."``.
+    name
+        What to call it.
+    meta
+        What else is known of the measurement.
     """
     block = read_block(path, sheet=sheet, decimal=decimal)
     count = block.values.shape[1] if columns is None else len(columns)
@@ -321,6 +340,15 @@ def read_event_log(path: str | Path, *, name: str | None = None, meta: Meta | No
     Rows are chip, time, address, operation, then what belongs to the operation: resistance,
     conductance, current and voltage after READ; the pulses after SET and RESET; those of a whole
     burst, its number of cycles last, after ENDURANCE.
+
+    Parameters
+    ----------
+    path
+        Where the file is.
+    name
+        What to call it.
+    meta
+        What else is known of the measurement.
 
     Returns
     -------

@@ -35,6 +35,15 @@ class Columns:
 def find_column(block: Block, quantity: str, *, magnitude: bool = False) -> list[int]:
     """Return the columns whose names say ``quantity`` best, in order: one, or one for each cycle.
 
+    Parameters
+    ----------
+    block
+        The file's numbers, column by column.
+    quantity
+        What the column is to hold.
+    magnitude
+        Whether the current is a magnitude, to be given the voltage's sign.
+
     Raises
     ------
     InputError
@@ -94,6 +103,17 @@ def select(
 
     Columns of one name that are numbered are several cycles, unless the data say that they are
     another terminal of the same device: a voltage that stands still, a current of opposite sign.
+
+    Parameters
+    ----------
+    block
+        The file's numbers, column by column.
+    columns
+        Columns that the caller names, by quantity.
+    magnitude
+        Whether the current is a magnitude, to be given the voltage's sign.
+    shunt
+        Whether the current is the voltage across a resistor.
 
     Raises
     ------

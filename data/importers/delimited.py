@@ -175,7 +175,19 @@ def read_block(
     sheet: str | int | None = None,
     decimal: str | None = None,
 ) -> Block:
-    """Read a file that holds one block of numbers; see :func:`read_blocks`."""
+    """Read a file that holds one block of numbers; see :func:`read_blocks`.
+
+    Parameters
+    ----------
+    path
+        Where the file is.
+    text_columns
+        Columns that hold words.
+    sheet
+        Sheet of a workbook, by name or position from 0.
+    decimal
+        Decimal mark, ``","`` or ``"."``.
+    """
     blocks = read_blocks(path, text_columns=text_columns, sheet=sheet, decimal=decimal)
     if len({block.sheet for block in blocks}) > 1:
         names = ", ".join(dict.fromkeys(block.sheet for block in blocks))

@@ -154,6 +154,15 @@ class Heading:
         A unit ``given`` by the user overrules the words of the name and what is unclear in it, but
         not the dimension of a unit that it holds.
 
+        Parameters
+        ----------
+        quantity
+            What the column is to hold.
+        given
+            Unit that the user gave, if any.
+        where
+            What to call the place in messages.
+
         Raises
         ------
         InputError

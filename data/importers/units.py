@@ -112,6 +112,15 @@ def si_factor(given: str, unit: str, where: str) -> float:
     """Return the factor from the unit ``given`` (such as ``mV``) to the SI unit ``unit`` (such as
     ``V``).
 
+    Parameters
+    ----------
+    given
+        Unit to come from, such as ``mV``.
+    unit
+        SI unit to go to, such as ``V``.
+    where
+        What to call the place in messages.
+
     Raises
     ------
     InputError

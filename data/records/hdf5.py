@@ -107,7 +107,17 @@ class Unfailing(io.RawIOBase):
 
 
 def write_tree(group: Any, tree: Tree, disk: Unfailing) -> None:
-    """Write ``tree`` into an HDF5 group of a file on ``disk``, and stop where that fails."""
+    """Write ``tree`` into an HDF5 group of a file on ``disk``, and stop where that fails.
+
+    Parameters
+    ----------
+    group
+        Group of an open HDF5 file.
+    tree
+        What to keep, as nested mappings.
+    disk
+        What the file lies on; says when writing has failed.
+    """
     for name, value in tree.items():
         disk.check()
         key = _key(name)

@@ -38,7 +38,19 @@ _forms: dict[Any, tuple[Any, Callable[[Any], Any], Callable[[Any], Any]]] = {}
 def register(
     kind: type[T], saved: type[S], to_saved: Callable[[T], S], of_saved: Callable[[S], T]
 ) -> None:
-    """Have records keep what is of the class ``kind`` as something of the class ``saved``."""
+    """Have records keep what is of the class ``kind`` as something of the class ``saved``.
+
+    Parameters
+    ----------
+    kind
+        Class of what is kept.
+    saved
+        Class of what it is kept as.
+    to_saved
+        Turns the one into the other.
+    of_saved
+        Turns it back.
+    """
     _forms[kind] = saved, to_saved, of_saved
     _fields.cache_clear()
 

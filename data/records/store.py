@@ -35,6 +35,17 @@ def write_record(path: str | Path, kind: str, tree: Tree, *, format: int = 1) ->
     Arrays become datasets (compressed when large); numbers, strings and booleans become attributes; ``None`` is left
     out; a list of strings becomes a string dataset.
 
+    Parameters
+    ----------
+    path
+        Where to write it.
+    kind
+        Kind of the record.
+    tree
+        What to keep, as nested mappings.
+    format
+        Version of the kind's layout.
+
     Raises
     ------
     MemtwinError
@@ -63,6 +74,15 @@ def reading(path: str | Path, kind: str, *, format: int = 1) -> Iterator[dict[st
     """Read a record, as :func:`read_record` does, to be taken apart in the block; what goes wrong there, a key that is
     missing or a value of another type, makes it a damaged one.
 
+    Parameters
+    ----------
+    path
+        Where the file is.
+    kind
+        Kind of the record.
+    format
+        Version of the kind's layout.
+
     Raises
     ------
     InputError
@@ -75,6 +95,15 @@ def reading(path: str | Path, kind: str, *, format: int = 1) -> Iterator[dict[st
 
 def read_record(path: str | Path, kind: str, *, format: int = 1) -> dict[str, Any]:
     """Read the record of ``kind`` at ``path`` into nested dictionaries of arrays, numbers and strings.
+
+    Parameters
+    ----------
+    path
+        Where the file is.
+    kind
+        Kind of the record.
+    format
+        Version of the kind's layout.
 
     Raises
     ------

@@ -53,7 +53,19 @@ def shades(count: int) -> list[tuple[float, float, float, float]]:
 
 
 def level_scale(axes: "Axes", low: float, high: float, label: str) -> Any:
-    """Draw the scale of colours that :func:`shades` gives from ``low`` to ``high``, beside ``axes``."""
+    """Draw the scale of colours that :func:`shades` gives from ``low`` to ``high``, beside ``axes``.
+
+    Parameters
+    ----------
+    axes
+        Where to draw.
+    low
+        Figure of the darkest shade.
+    high
+        Figure of the lightest shade.
+    label
+        What to call it in the picture.
+    """
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import ListedColormap, Normalize
 
@@ -62,7 +74,17 @@ def level_scale(axes: "Axes", low: float, high: float, label: str) -> Any:
 
 
 def beside(axes: "Axes", columns: int = 2, handles: Sequence[Any] | None = None) -> None:
-    """Put the legend above the axes, where no data lie."""
+    """Put the legend above the axes, where no data lie.
+
+    Parameters
+    ----------
+    axes
+        Where to draw.
+    columns
+        Columns of the legend.
+    handles
+        What the legend names, by default all that has a label.
+    """
     axes.legend(
         **({} if handles is None else {"handles": handles}),
         frameon=False,

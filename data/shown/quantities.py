@@ -32,7 +32,17 @@ def prefix(largest: float) -> tuple[float, str]:
 
 
 def quantity(value: float, unit: str, digits: int = 4) -> str:
-    """Return ``value`` [SI] with its unit and a prefix that suits it, to so many significant digits."""
+    """Return ``value`` [SI] with its unit and a prefix that suits it, to so many significant digits.
+
+    Parameters
+    ----------
+    value
+        The number, in SI units.
+    unit
+        Symbol of the unit.
+    digits
+        Significant digits.
+    """
     rounded = float(f"{value:.{digits}g}")  # 999.97 mJ are 1 J
     factor, name = prefix(rounded)
     return f"{rounded / factor:.{digits}g} {name}{unit}"
