@@ -275,6 +275,15 @@ class Device:
     ) -> str:
         """Return the device's ngspice subcircuit ``name p n x``, and write it to ``path`` if given.
 
+        Parameters
+        ----------
+        path
+            Where to write it; ``None`` for nowhere.
+        name
+            Name of the subcircuit.
+        x0
+            State at the start [0..1].
+
         Raises
         ------
         InputError

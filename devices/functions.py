@@ -114,6 +114,15 @@ class power(sp.Function):  # type: ignore[misc]
 def by_sign(v: sp.Symbol, positive: sp.Expr, negative: sp.Expr) -> sp.Expr:
     """Return ``positive`` where v >= 0, else ``negative``; continuous models need both equal at v
     = 0.
+
+    Parameters
+    ----------
+    v
+        The symbol of the voltage.
+    positive
+        What holds at v >= 0.
+    negative
+        What holds below.
     """
     return sp.Piecewise((positive, v >= 0), (negative, True))
 

@@ -27,6 +27,19 @@ def spaced(
     """Return ``count`` levels from ``g_min`` to ``g_max`` [S], rising; see
     :meth:`.device.Device.levels`.
 
+    Parameters
+    ----------
+    count
+        How many.
+    g_min
+        Lowest level [S].
+    g_max
+        Highest level [S].
+    noise
+        Standard deviation at conductances between, for a spacing that asks for it [S].
+    spacing
+        How levels lie.
+
     Raises
     ------
     InputError

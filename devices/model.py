@@ -233,21 +233,63 @@ class CompactModel:
         return self._cache[wanted]
 
     def current(self, v: ArrayLike, x: ArrayLike, p: Mapping[str, ArrayLike]) -> Array:
-        """Return the current [A] at terminal voltage v [V] and state x; all arguments broadcast."""
+        """Return the current [A] at terminal voltage v [V] and state x; all arguments broadcast.
+
+        Parameters
+        ----------
+        v
+            Voltage [V], an array that broadcasts.
+        x
+            State [0..1], an array that broadcasts.
+        p
+            Parameters by name, SI, numbers or arrays that broadcast.
+        """
         return self._solve(v, x, p).i
 
     def didv(self, v: ArrayLike, x: ArrayLike, p: Mapping[str, ArrayLike]) -> Array:
-        """Return di/dv [S] at constant state."""
+        """Return di/dv [S] at constant state.
+
+        Parameters
+        ----------
+        v
+            Voltage [V], an array that broadcasts.
+        x
+            State [0..1], an array that broadcasts.
+        p
+            Parameters by name, SI, numbers or arrays that broadcast.
+        """
         s = self._solve(v, x, p)
         return s.slope * s.gain
 
     def didx(self, v: ArrayLike, x: ArrayLike, p: Mapping[str, ArrayLike]) -> Array:
-        """Return di/dx [A] at constant terminal voltage."""
+        """Return di/dx [A] at constant terminal voltage.
+
+        Parameters
+        ----------
+        v
+            Voltage [V], an array that broadcasts.
+        x
+            State [0..1], an array that broadcasts.
+        p
+            Parameters by name, SI, numbers or arrays that broadcast.
+        """
         s = self._solve(v, x, p)
         return s.of(self.compiled("current", "X")) * s.gain
 
     def didp(self, name: str, v: ArrayLike, x: ArrayLike, p: Mapping[str, ArrayLike]) -> Array:
-        """Return the current's derivative with respect to parameter ``name`` [A per its unit]."""
+        """Return the current's derivative with respect to parameter ``name`` [A per its unit].
+
+        Parameters
+        ----------
+        name
+            What to call it.
+        v
+            Voltage [V], an array that broadcasts.
+        x
+            State [0..1], an array that broadcasts.
+        p
+            Parameters by name, SI, numbers or arrays that broadcast.
+        """
         self.parameter(name)
         s = self._solve(v, x, p)
         if name == SERIES.name:
@@ -255,24 +297,65 @@ class CompactModel:
         return s.of(self.compiled("current", name)) * s.gain
 
     def rate(self, v: ArrayLike, x: ArrayLike, p: Mapping[str, ArrayLike]) -> Array:
-        """Return dx/dt [1/s]."""
+        """Return dx/dt [1/s].
+
+        Parameters
+        ----------
+        v
+            Voltage [V], an array that broadcasts.
+        x
+            State [0..1], an array that broadcasts.
+        p
+            Parameters by name, SI, numbers or arrays that broadcast.
+        """
         return self._solve(v, x, p).of(self.compiled("rate"))
 
     def drdv(self, v: ArrayLike, x: ArrayLike, p: Mapping[str, ArrayLike]) -> Array:
-        """Return the rate's derivative with respect to the terminal voltage [1/(V s)]."""
+        """Return the rate's derivative with respect to the terminal voltage [1/(V s)].
+
+        Parameters
+        ----------
+        v
+            Voltage [V], an array that broadcasts.
+        x
+            State [0..1], an array that broadcasts.
+        p
+            Parameters by name, SI, numbers or arrays that broadcast.
+        """
         s = self._solve(v, x, p)
         return s.of(self.compiled("rate", "V")) * s.gain
 
     def drdx(self, v: ArrayLike, x: ArrayLike, p: Mapping[str, ArrayLike]) -> Array:
         """Return the rate's derivative with respect to the state [1/s] at constant terminal
         voltage.
+
+        Parameters
+        ----------
+        v
+            Voltage [V], an array that broadcasts.
+        x
+            State [0..1], an array that broadcasts.
+        p
+            Parameters by name, SI, numbers or arrays that broadcast.
         """
         s = self._solve(v, x, p)
         drop = s.r_s * s.of(self.compiled("current", "X")) * s.gain
         return s.of(self.compiled("rate", "X")) - s.of(self.compiled("rate", "V")) * drop
 
     def drdp(self, name: str, v: ArrayLike, x: ArrayLike, p: Mapping[str, ArrayLike]) -> Array:
-        """Return the rate's derivative with respect to parameter ``name`` [1/s per its unit]."""
+        """Return the rate's derivative with respect to parameter ``name`` [1/s per its unit].
+
+        Parameters
+        ----------
+        name
+            What to call it.
+        v
+            Voltage [V], an array that broadcasts.
+        x
+            State [0..1], an array that broadcasts.
+        p
+            Parameters by name, SI, numbers or arrays that broadcast.
+        """
         self.parameter(name)
         s = self._solve(v, x, p)
         inner = s.of(self.compiled("rate", "V"))
@@ -287,6 +370,15 @@ class CompactModel:
 
         No bounds are enforced here for affine models; for others x is searched within
         ``state_range``, and NaN marks a current that no state in it gives.
+
+        Parameters
+        ----------
+        i
+            Current [A], an array that broadcasts.
+        v
+            Voltage [V], an array that broadcasts.
+        p
+            Parameters by name, SI, numbers or arrays that broadcast.
         """
         values = self.complete(p)
         i, v, *rest = np.broadcast_arrays(

@@ -72,7 +72,19 @@ def sweep(axes: "Axes", measured: Sweep) -> "Axes":
 def sweep_fit(
     axes: "Axes", v: Array, i: Array, *, measured: tuple[Array, Array] | None = None
 ) -> "Axes":
-    """Draw a modelled current [A] against voltage [V], over the measured pair if given."""
+    """Draw a modelled current [A] against voltage [V], over the measured pair if given.
+
+    Parameters
+    ----------
+    axes
+        Where to draw.
+    v
+        Voltages, (n,) [V].
+    i
+        Modelled currents, (n,) [A].
+    measured
+        Measured voltages [V] and currents [A].
+    """
     if measured is not None:
         axes.semilogy(
             measured[0], _visible(measured[1]), ".", ms=3, color=_MEASURED, label="measured"
@@ -87,6 +99,17 @@ def sweep_fit(
 def residuals(axes: "Axes", measured: Sweep, i: Array, *, floor: float | None = None) -> "Axes":
     """Draw the error of a modelled current [A] in time: in percent of the range, and in decades down
     to ``floor`` [A].
+
+    Parameters
+    ----------
+    axes
+        Where to draw.
+    measured
+        The measured sweep.
+    i
+        Modelled currents, (n,) [A].
+    floor
+        Current below which decades are not counted [A].
     """
     double = 2.0 * (current_floor(measured) if floor is None else floor)
     percent = 100.0 * (i - measured.i) / np.ptp(measured.i[measured.kept])
@@ -101,7 +124,19 @@ def residuals(axes: "Axes", measured: Sweep, i: Array, *, floor: float | None = 
 
 
 def state(axes: "Axes", t: Array, x: Array, v: Array) -> "Axes":
-    """Draw a state over time [s], with the voltage [V] that drove it."""
+    """Draw a state over time [s], with the voltage [V] that drove it.
+
+    Parameters
+    ----------
+    axes
+        Where to draw.
+    t
+        Times, (n,) [s].
+    x
+        States, (n,).
+    v
+        Voltages, (n,) [V].
+    """
     axes.plot(t, x, color=_MODEL, lw=1.3)
     axes.set(xlabel="time [s]", ylabel="state x", ylim=(-0.03, 1.03))
     right = axes.twinx()
@@ -119,7 +154,17 @@ def starts(axes: "Axes", costs: Array) -> "Axes":
 
 
 def correlation(axes: "Axes", names: Sequence[str], matrix: Array) -> "Axes":
-    """Draw the correlation matrix of parameters; grey where the data know nothing."""
+    """Draw the correlation matrix of parameters; grey where the data know nothing.
+
+    Parameters
+    ----------
+    axes
+        Where to draw.
+    names
+        Parameters, in the order of the matrix.
+    matrix
+        Correlations, (n, n) [-1..1].
+    """
     image = axes.imshow(
         np.ma.masked_invalid(matrix), cmap="RdBu_r", vmin=-1, vmax=1, aspect="equal"
     )
@@ -146,7 +191,21 @@ def profile_likelihood(axes: "Axes", curve: "Profile") -> "Axes":
 def ramp_band(
     axes: "Axes", spread: "RampSpread", ramp: float, *, seed: int = 0, unit: str = "S"
 ) -> "Axes":
-    """Draw what a pulse law expects of one ramp, with the band of 90 % of such ramps."""
+    """Draw what a pulse law expects of one ramp, with the band of 90 % of such ramps.
+
+    Parameters
+    ----------
+    axes
+        Where to draw.
+    spread
+        The fitted law with its scatter.
+    ramp
+        Which ramp, counted from 0.
+    seed
+        Seed of every random draw.
+    unit
+        Unit of the conductance, ``S`` or ``1``.
+    """
     scale, shown = _conductance(unit)
     n = np.arange(spread.pulses + 1.0)
     low, high = spread.band(n, ramp, np.random.default_rng(seed), count=1000)
@@ -172,7 +231,17 @@ def level_curves(axes: "Axes", levels: "Levels") -> "Axes":
 
 
 def array_spread(axes: "Axes", targets: Array, read: Array) -> "Axes":
-    """Draw what cells read [S] about what they were told to be [S], each of the same shape."""
+    """Draw what cells read [S] about what they were told to be [S], each of the same shape.
+
+    Parameters
+    ----------
+    axes
+        Where to draw.
+    targets
+        What cells were told to be [S].
+    read
+        What they read, in the same shape [S].
+    """
     low, high = 1e6 * min(read.min(), targets.min()), 1e6 * max(read.max(), targets.max())
     bins = np.linspace(low, high, 121)
     for level in np.unique(targets):

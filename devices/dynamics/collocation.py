@@ -104,6 +104,21 @@ def collocate(
     """Return the states (samples, devices) at times t under ``waves`` (samples, devices).
 
     ``None`` says that this waveform is better followed step by step.
+
+    Parameters
+    ----------
+    system
+        The rate of the states, and how it is solved.
+    t
+        Times of the samples, (samples,) [s].
+    waves
+        Voltages, (samples, devices) [V].
+    x0
+        States at the first sample, (devices,).
+    rtol
+        Relative tolerance of a step.
+    atol
+        Absolute tolerance of a step.
     """
     solver = _Solver.of(system, rtol, atol)
     mesh, v = t, waves

@@ -83,7 +83,23 @@ def _by_logarithms(first: Array, last: Array, width: Array) -> tuple[Array, Arra
 def cross(
     terminal: Terminal, interval: int, sets: NDArray[np.intp], v: float, x: Array, step: float
 ) -> Jump:
-    """Follow states x, (sets,), for a time [s] at a voltage, wherever their rates lead."""
+    """Follow states x, (sets,), for a time [s] at a voltage, wherever their rates lead.
+
+    Parameters
+    ----------
+    terminal
+        The device behind its series resistance.
+    interval
+        Place of the interval in the waveform.
+    sets
+        Which parameter sets are followed.
+    v
+        The voltage that stands [V].
+    x
+        States at the beginning, (sets,).
+    step
+        How long [s].
+    """
     low, high = terminal.bounds
     terminal = terminal.limited(terminal.limit)
     at_start = full(terminal.rate(np.full(x.shape, v), x), x.shape)
@@ -134,6 +150,21 @@ def rate_slopes(
 ) -> tuple[Array, Array]:
     """Return the slopes of dx/dt at constant programmed voltage: by x, of u's shape, and by each
     parameter, (parameters, ...); ``x0`` is none of the rate's.
+
+    Parameters
+    ----------
+    model
+        The compact model.
+    u
+        Voltages at the device itself [V].
+    x
+        States, in the shape of ``u``.
+    args
+        Values of the parameters, in the model's order.
+    ohms
+        Series resistances [ohm].
+    wanted
+        Parameters to differentiate by.
     """
     names = [name for name in wanted if name not in ("x0", SERIES.name)]
     quantities = [(q, w) for q in ("current", "rate") for w in ("", "V", "X", *names)]

@@ -65,7 +65,29 @@ def integrate(
     atol: float = 1e-9,
     progress: Progress | None = None,
 ) -> Trace:
-    """Drive a model with parameters ``p``, at unit area; see :meth:`.device.Device.simulate`."""
+    """Drive a model with parameters ``p``, at unit area; see :meth:`.device.Device.simulate`.
+
+    Parameters
+    ----------
+    model
+        The compact model.
+    p
+        Parameters by name, SI, numbers or arrays that broadcast.
+    t
+        Times, (n,) [s].
+    v
+        Voltages at these times, (n,) or (devices, n) [V].
+    x0
+        State at the start [0..1].
+    compliance
+        Limit of the source [A], or one for either sign.
+    rtol
+        Relative tolerance of a step.
+    atol
+        Absolute tolerance of a step.
+    progress
+        Called with how much is done, and of how much.
+    """
     t = np.asarray(t, float)
     v = np.asarray(v, float)
     if t.ndim != 1 or t.size < 2 or not (np.diff(t) > 0).all():

@@ -34,6 +34,25 @@ def march(
     """Return currents [A] and states, (devices, samples), from states x under waves (devices,
     samples) of sources with these limits [A]; between two samples the lower of theirs holds.
 
+    Parameters
+    ----------
+    devices
+        The devices behind their series resistances.
+    t
+        Times of the samples, (samples,) [s].
+    waves
+        Voltages, (devices, samples) [V].
+    x
+        States at the first sample, (devices,).
+    rtol
+        Relative tolerance of a step.
+    atol
+        Absolute tolerance of a step.
+    progress
+        Called with how much is done, and of how much.
+    limits
+        Limits of the sources, (devices, samples) [A].
+
     Raises
     ------
     NonConvergence

@@ -27,6 +27,15 @@ def guess_ranges(
     """Return (low, high) for every parameter and for ``x0``, in the parameter's own unit.
 
     ``fixed`` holds values that the fit will not change.
+
+    Parameters
+    ----------
+    model
+        The compact model.
+    sweeps
+        Measured sweeps.
+    fixed
+        Parameters that are held, with their values.
     """
     v = np.concatenate([sweep.v[sweep.kept] for sweep in sweeps])
     i = np.concatenate([sweep.i[sweep.kept] for sweep in sweeps])

@@ -133,7 +133,23 @@ def respond_to(
     wanted: Sequence[str] = (),
     substeps: int = 1,
 ) -> Response:
-    """Drive S parameter sets as a sweep did: through the tester's resistor, by a source with its limit."""
+    """Drive S parameter sets as a sweep did: through the tester's resistor, by a source with its limit.
+
+    Parameters
+    ----------
+    sweep
+        The measured sweep.
+    model
+        The compact model.
+    p
+        Parameters by name, (sets,) each.
+    x0
+        States at the start, (sets,).
+    wanted
+        Parameters to differentiate by.
+    substeps
+        Integration steps per interval of the sweep.
+    """
     tester = float(sweep.meta.get("r_tester", 0.0))
     return respond(
         model,

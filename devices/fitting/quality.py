@@ -61,7 +61,17 @@ class Quality:
 
 
 def quality(i: Array, sweep: Sweep, loss: Loss) -> Quality:
-    """Compare a modelled current [A], shape (points,), with a sweep, censored points left out."""
+    """Compare a modelled current [A], shape (points,), with a sweep, censored points left out.
+
+    Parameters
+    ----------
+    i
+        Modelled current, (points,) [A].
+    sweep
+        The measured sweep.
+    loss
+        How residuals are weighed.
+    """
     floor = current_floor(sweep) if loss.floor is None else loss.floor
     model, measured = i[sweep.kept], sweep.i[sweep.kept]
     error = model - measured
@@ -82,6 +92,15 @@ def information(cost: float, rows: int, parameters: int) -> tuple[float, float]:
     """Return AIC and BIC of a least-squares fit of unknown noise, from half its sum of squares.
 
     Smaller is better; only differences between fits of the same residuals mean something.
+
+    Parameters
+    ----------
+    cost
+        Half the sum of squared residuals.
+    rows
+        Number of residuals.
+    parameters
+        Number of free parameters.
     """
     size = rows * np.log(max(2.0 * cost / rows, 1e-300))
     return float(size + 2.0 * parameters), float(size + parameters * np.log(rows))
@@ -145,6 +164,17 @@ def resistor_score(sweeps: Sequence[Sweep], loss: Loss) -> float:
 def says_nothing(score: float, nrmse_percent: float, sweeps: Sequence[Sweep], loss: Loss) -> bool:
     """Return whether a model with this root mean square residual describes the sweeps no better
     than a resistor does, and not well either.
+
+    Parameters
+    ----------
+    score
+        Root mean square residual of the model.
+    nrmse_percent
+        Its error, in percent of the range of the currents.
+    sweeps
+        Measured sweeps.
+    loss
+        How residuals are weighed.
     """
     return nrmse_percent > _CLOSE and score >= resistor_score(sweeps, loss)
 

@@ -116,7 +116,19 @@ def summary(fit: "Fit") -> dict[str, Any]:
 
 
 def command(fit: "Fit", data: Sequence[str], options: Sequence[str], name: str) -> str:
-    """Return the command line of a fit; see :meth:`~memtwin.devices.fitting.result.Fit.command`."""
+    """Return the command line of a fit; see :meth:`~memtwin.devices.fitting.result.Fit.command`.
+
+    Parameters
+    ----------
+    fit
+        The fit.
+    data
+        Files or datasets that were fitted.
+    options
+        Options that said how to read them.
+    name
+        What to call it.
+    """
     task, model = fit.task, fit.model
     words = ["memtwin fit", *(f"'{item}'" for item in data), f"--model {name}", *options]
     words.append(f"--loss {task.loss.kind}")

@@ -222,6 +222,17 @@ class Fit:
     ) -> Profile:
         """Hold one parameter at many values, refit the others, and read its confidence interval off
         the cost; see :func:`~memtwin.devices.fitting.errors.profile.profile`.
+
+        Parameters
+        ----------
+        name
+            The parameter.
+        span
+            Standard errors to either side of the best value.
+        points
+            Values at which the others are refitted.
+        confidence
+            Level of the interval [0..1].
         """
         return profile(self, name, span=span, points=points, confidence=confidence)
 
@@ -236,6 +247,19 @@ class Fit:
     ) -> Bootstrap:
         """Refit measurements that might have been, of resampled sweeps or blocks of residuals; see
         :func:`~memtwin.devices.fitting.errors.bootstrap.bootstrap`.
+
+        Parameters
+        ----------
+        draws
+            How many measurements to draw.
+        kind
+            What is drawn: whole sweeps, or blocks of residuals.
+        length
+            Points in a block, by default as the residuals' correlation asks.
+        seed
+            Seed of every random draw.
+        progress
+            Called with how much is done, and of how much.
         """
         return bootstrap(self, draws=draws, kind=kind, length=length, seed=seed, progress=progress)
 

@@ -77,7 +77,17 @@ class Descent:
 
 
 def latin_hypercube(count: int, dimensions: int, rng: np.random.Generator) -> Array:
-    """Return points that stratify every axis of the unit cube, shape (count, dimensions)."""
+    """Return points that stratify every axis of the unit cube, shape (count, dimensions).
+
+    Parameters
+    ----------
+    count
+        Number of points.
+    dimensions
+        Number of coordinates.
+    rng
+        What random numbers are drawn from.
+    """
     return np.asarray(qmc.LatinHypercube(dimensions, rng=rng).random(count))
 
 

@@ -45,7 +45,21 @@ def draw_starts(
     candidates: int,
     rng: np.random.Generator,
 ) -> Array:
-    """Return the most promising points of a Latin hypercube, shape (starts, parameters)."""
+    """Return the most promising points of a Latin hypercube, shape (starts, parameters).
+
+    Parameters
+    ----------
+    space
+        The search space: free parameters and their bounds.
+    start
+        Values to begin with, for parameters that have one.
+    count
+        Starts to return.
+    candidates
+        Points that are tried.
+    rng
+        What random numbers are drawn from.
+    """
     low, high = drawn_between(space)
     drawn = low + latin_hypercube(candidates, len(low), rng) * (high - low)
     residual = np.concatenate(
@@ -109,7 +123,19 @@ def _outside(space: Space, spans: Array) -> NDArray[np.bool_]:
 
 
 def settle_substeps(space: Space, points: Array, share: float, most: int) -> int:
-    """Return the integration steps per interval whose error is below a share of the misfit."""
+    """Return the integration steps per interval whose error is below a share of the misfit.
+
+    Parameters
+    ----------
+    space
+        The search space: free parameters and their bounds.
+    points
+        Starting points, (starts, parameters).
+    share
+        Largest error, as a share of the misfit.
+    most
+        Steps per interval that are not exceeded.
+    """
     count = space.substeps
     coarse = space.residuals(points, False)[0]
     while count < most:
@@ -130,7 +156,21 @@ def search(
     executor: Executor | None,
     progress: Progress | None,
 ) -> Descent:
-    """Descend from all points, in chunks and rounds that do not depend on who does the work."""
+    """Descend from all points, in chunks and rounds that do not depend on who does the work.
+
+    Parameters
+    ----------
+    space
+        The search space: free parameters and their bounds.
+    points
+        Starting points, (starts, parameters).
+    steps
+        Steps of each descent at most.
+    executor
+        Where jobs run, by default in processes of its own here.
+    progress
+        Called with how much is done, and of how much.
+    """
     chunks = [Descent.begin(points[k : k + _CHUNK]) for k in range(0, len(points), _CHUNK)]
     rounds = -(-steps // _ROUND)
     left = dict.fromkeys(range(len(chunks)), rounds)

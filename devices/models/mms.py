@@ -76,6 +76,17 @@ def pulse_response(
     With y the distance to the end r(v), dy/dt = -c (e^(ky) - 1) has the solution
     1 - e^(-ky) = (1 - e^(-k y_0)) e^(-k c t). All arguments broadcast; no series resistance.
 
+    Parameters
+    ----------
+    p
+        Parameters by name, SI, numbers or arrays that broadcast.
+    x
+        State [0..1], an array that broadcasts.
+    v
+        Voltage [V], an array that broadcasts.
+    duration
+        How long the voltage stands [s].
+
     Raises
     ------
     InputError

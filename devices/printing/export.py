@@ -35,7 +35,21 @@ def export_text(
     x0: float = 0.5,
     state: float | None = None,
 ) -> str:
-    """Return a device in another program's language; see :meth:`.device.Device.export`."""
+    """Return a device in another program's language; see :meth:`.device.Device.export`.
+
+    Parameters
+    ----------
+    device
+        The device.
+    to
+        The language.
+    name
+        What to call it.
+    x0
+        State at the start [0..1].
+    state
+        Where the state is frozen; ``None`` for a device that moves.
+    """
     if to not in FORMATS:
         raise InputError(f"unknown format {to!r}{nearest(to, FORMATS)}")
     if state is not None and to not in DIALECTS:

@@ -146,7 +146,19 @@ def expression(
     guarded: bool = False,
     dialect: str | Dialect = NGSPICE,
 ) -> str:
-    """Return the text of ``expr``; ``names`` gives the text of every symbol."""
+    """Return the text of ``expr``; ``names`` gives the text of every symbol.
+
+    Parameters
+    ----------
+    expr
+        What to print.
+    names
+        Text of every symbol.
+    guarded
+        Whether exponentials are limited, so that no iteration overflows.
+    dialect
+        The simulator's way of writing things.
+    """
     return str(_SpicePrinter(names, guarded, find_dialect(dialect)).doprint(expr))
 
 
@@ -232,6 +244,23 @@ def static_elements(
 
     One B source; with a series resistance also a resistor and the node ``{tag}s`` between them.
     ``tag`` makes element and node names unique; x is a number or ngspice text.
+
+    Parameters
+    ----------
+    device
+        The device.
+    tag
+        What the elements' names end in.
+    p
+        Name of the positive node.
+    n
+        Name of the negative node.
+    x
+        Name or value of the state.
+    guarded
+        Whether exponentials are limited, so that no iteration overflows.
+    dialect
+        The simulator's way of writing things.
     """
     _check_names(tag, p, n)
     if device.model.name == "resistor" and isinstance(x, int | float) and x > 0:
@@ -255,6 +284,23 @@ def dynamic_elements(
 
     The state's capacitor is ``C{tag}`` with ``ic={x0}``: run ``.tran ... uic``, and alter ``ic``
     to start elsewhere.
+
+    Parameters
+    ----------
+    device
+        The device.
+    tag
+        What the elements' names end in.
+    p
+        Name of the positive node.
+    n
+        Name of the negative node.
+    x
+        Name of the node that holds the state.
+    x0
+        State at the start [0..1].
+    dialect
+        The simulator's way of writing things.
     """
     _check_names(tag, p, n, x)
     rate = device.model.rate_expr
@@ -288,6 +334,17 @@ def subcircuit(
     every instance needs a node of its own there: ``X1 a 0 s1 memristor x0=0.2``. The state is held
     by the capacitor ``Cm`` on the inner node q, which coarse time steps may throw past its bounds;
     the laws then read the bound, and so does x.
+
+    Parameters
+    ----------
+    device
+        The device.
+    name
+        Name of the subcircuit.
+    x0
+        State at the start [0..1].
+    dialect
+        The simulator's way of writing things.
     """
     _check_names(name)
     dialect = find_dialect(dialect)
@@ -307,7 +364,19 @@ def frozen_subcircuit(
     x: float = 0.5,
     dialect: str | Dialect = NGSPICE,
 ) -> str:
-    """Return ``.subckt name p n`` of the device at a frozen state, as text: what a read sees."""
+    """Return ``.subckt name p n`` of the device at a frozen state, as text: what a read sees.
+
+    Parameters
+    ----------
+    device
+        The device.
+    name
+        Name of the subcircuit.
+    x
+        State at which it is frozen [0..1].
+    dialect
+        The simulator's way of writing things.
+    """
     _check_names(name)
     low, high = device.model.state_range
     if not low <= x <= high:

@@ -99,12 +99,30 @@ class Pricing(Protocol):
     def of(self, before: Array32, after: Array32, *, verify: bool = True) -> Costs:
         """Return the costs of writes from levels ``before`` to ``after``, (n,) each, energy and time
         with the verify reads, if there are any.
+
+        Parameters
+        ----------
+        before
+            Levels before, (n,).
+        after
+            Levels after, (n,).
+        verify
+            Whether a read follows every pulse.
         """
         ...
 
     def of_limited(self, start: Array32, end: Array32, target: Array32) -> Costs:
         """Return the costs of verified writes from level ``start`` to ``target`` of devices that
         come no further than to ``end``, (n,) each: the controller goes on until it gives up.
+
+        Parameters
+        ----------
+        start
+            Levels before, (n,).
+        end
+            Levels that are reached, (n,).
+        target
+            Levels that were asked for, (n,).
         """
         ...
 
@@ -116,6 +134,15 @@ class Pricing(Protocol):
 def verified(pulses: ArrayLike, energy: ArrayLike, time: ArrayLike) -> Costs:
     """Return costs from every level to every other, (L, L), with a verify read before the first and
     after every pulse, where pulses go the way that the write goes.
+
+    Parameters
+    ----------
+    pulses
+        Pulses from every level (row) to every other, (L, L).
+    energy
+        Energy of these, (L, L) [J].
+    time
+        Time of these, (L, L) [s].
     """
     pulses = np.asarray(pulses, float)
     up = np.triu(pulses)

@@ -66,13 +66,32 @@ class LevelPricing:
         return len(self.table.pulses)
 
     def of(self, before: Array32, after: Array32, *, verify: bool = True) -> Costs:
-        """Return the costs of every write between levels, (n,) each; see :class:`.costs.Pricing`."""
+        """Return the costs of every write between levels, (n,) each; see :class:`.costs.Pricing`.
+
+        Parameters
+        ----------
+        before
+            Levels before, (n,).
+        after
+            Levels after, (n,).
+        verify
+            Whether a read follows every pulse.
+        """
         found = self._bare(before, after)
         return self._with_reads(found) if verify else found._replace(reads=0.0 * found.reads)
 
     def of_limited(self, start: Array32, end: Array32, target: Array32) -> Costs:
         """Return the costs of verified writes from level ``start`` to ``target`` of devices that
         come no further than to ``end``, (n,) each: the controller goes on until it gives up.
+
+        Parameters
+        ----------
+        start
+            Levels before, (n,).
+        end
+            Levels that are reached, (n,).
+        target
+            Levels that were asked for, (n,).
         """
         found = Costs.zeros(len(start))
         found.reads[:] = 1.0

@@ -127,7 +127,19 @@ def _error(value: float | None) -> float:
 
 
 def inverse(n: Array, curve: Array, g: Array, *, clip: bool = False) -> Array:
-    """Return n where a monotonic curve is g; NaN outside it, or its end with ``clip``."""
+    """Return n where a monotonic curve is g; NaN outside it, or its end with ``clip``.
+
+    Parameters
+    ----------
+    n
+        Pulses at which the curve is known, (points,).
+    curve
+        The curve there, (points,).
+    g
+        Values to look up.
+    clip
+        Whether what lies outside gets the curve's end.
+    """
     way = 1.0 if curve[-1] >= curve[0] else -1.0
     rising = np.maximum.accumulate(way * curve)
     place = np.interp(way * g, rising, n)

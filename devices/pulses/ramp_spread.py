@@ -74,7 +74,19 @@ class RampSpread:
         return self.law.curve(n, self.expected(ramp), self.pulses) + self._bias(n)
 
     def sample(self, n: Array, ramp: float, count: int, rng: np.random.Generator) -> Array:
-        """Draw ramps: conductance after n pulses, shape (count, len(n))."""
+        """Draw ramps: conductance after n pulses, shape (count, len(n)).
+
+        Parameters
+        ----------
+        n
+            Pulses, counted from 0.
+        ramp
+            Which ramp, counted from 0.
+        count
+            How many ramps to draw.
+        rng
+            What random numbers are drawn from.
+        """
         n = np.asarray(n, float)
         values = rng.multivariate_normal(self.expected(ramp), self.covariance, count, method="svd")
         smooth = np.stack([self.law.curve(n, row, self.pulses) for row in values])
@@ -95,6 +107,19 @@ class RampSpread:
     ) -> tuple[Array, Array]:
         """Return the limits between which ``share`` of the ramps lie after n pulses, each of n's
         shape.
+
+        Parameters
+        ----------
+        n
+            Pulses, counted from 0.
+        ramp
+            Which ramp, counted from 0.
+        rng
+            What random numbers are drawn from.
+        share
+            Share of ramps within the band [0..1].
+        count
+            Ramps that are drawn to find it.
         """
         drawn = self.sample(n, ramp, count, rng)
         low, high = np.quantile(drawn, ((1 - share) / 2, (1 + share) / 2), axis=0)
@@ -154,6 +179,17 @@ def fit_spread(
     The trend of each parameter over the ramps is the one with the smallest AIC among constant,
     logarithmic and linear.
 
+    Parameters
+    ----------
+    train
+        Ramps of conductances, one direction.
+    law
+        The law, or its name.
+    trends
+        Trends over the ramps to choose from.
+    progress
+        Called with how much is done, and of how much.
+
     Raises
     ------
     InputError
@@ -198,7 +234,17 @@ def fit_spread(
 def fit_mean(
     train: PulseTrain, law: str | PulseLaw, *, progress: Progress | None = None
 ) -> RampSpread:
-    """Fit the mean ramp of a train of few; nothing is said of a spread."""
+    """Fit the mean ramp of a train of few; nothing is said of a spread.
+
+    Parameters
+    ----------
+    train
+        Ramps of conductances, one direction.
+    law
+        The law, or its name.
+    progress
+        Called with how much is done, and of how much.
+    """
     length = int(train.lengths.min())
     one = fit_ramp(train.g[:, :length].mean(0), law)
     if progress is not None:

@@ -154,6 +154,17 @@ def fit_response(
     Fewer than five ramps of a direction tell no spread: their mean is fitted, and only the noise from
     pulse to pulse is known.
 
+    Parameters
+    ----------
+    trains
+        Ramps of one device, up, down or both.
+    law
+        The law, or its name.
+    name
+        What to call it.
+    progress
+        Called with how much is done, and of how much.
+
     Raises
     ------
     InputError

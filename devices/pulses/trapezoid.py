@@ -95,6 +95,17 @@ def apply_pulse(
 def travel_time(device: Device, start: float, end: float, v: float) -> float:
     """Return the time [s] from state ``start`` to ``end`` at the constant voltage v [V]; inf if it
     never gets there.
+
+    Parameters
+    ----------
+    device
+        The device.
+    start
+        State to begin at [0..1].
+    end
+        State to reach [0..1].
+    v
+        The voltage that stands [V].
     """
     x = start + (end - start) * _grid()
     speed = device.rate(v, x) * np.sign(end - start)
@@ -118,6 +129,21 @@ def choose_pulse(
     amplitude does. Where neither is, the amplitude is the largest that the device was fitted at
     (``v_max`` and ``v_min`` in its ``meta``), or, where that is not known, the least that does it
     with pulses of 1 µs, or of the first decade of widths above that at which 5 V suffice.
+
+    Parameters
+    ----------
+    device
+        The device.
+    start
+        State to begin at [0..1].
+    end
+        State to reach [0..1].
+    count
+        Pulses from the one state to the other, about.
+    v
+        Amplitude [V], if it is given.
+    width
+        Width [s], if it is given.
 
     Raises
     ------

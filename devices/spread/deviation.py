@@ -70,7 +70,17 @@ class Deviation:
         return np.asarray(self.scale * reference * share**self.power)
 
     def sample(self, g: ArrayLike, rng: np.random.Generator, span: float | None = None) -> Array:
-        """Draw what becomes of conductances g [S], any shape."""
+        """Draw what becomes of conductances g [S], any shape.
+
+        Parameters
+        ----------
+        g
+            Conductances, an array of any shape [S].
+        rng
+            What random numbers are drawn from.
+        span
+            Lowest and highest conductance that a device can have [S].
+        """
         g = np.asarray(g, float)
         z = rng.standard_normal(g.shape)
         if self.power == 1.0:
@@ -83,6 +93,15 @@ def fit_deviation(g: Array, sigma: Array, g_ref: float | None = None) -> tuple[f
     conductances ``g`` [S], (n,) each, by least squares of logarithms.
 
     Where conductances hardly differ, the relative deviation is taken to be one and the same.
+
+    Parameters
+    ----------
+    g
+        Conductances, an array of any shape [S].
+    sigma
+        Standard deviations there, (n,) [S].
+    g_ref
+        Reference conductance [S], by default found.
     """
     keep = (g > 0) & (sigma > 0)
     if not keep.any():

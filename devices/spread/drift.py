@@ -55,6 +55,15 @@ class Drift:
     def later(self, g: Any, age: Any, luck: Any) -> Any:
         """Return what cells written to g [S], (n,), have after ``age`` [s], or updates; ``luck``
         (lucks, n) is drawn once per write.
+
+        Parameters
+        ----------
+        g
+            Conductances, an array of any shape [S].
+        age
+            Time since programming [s].
+        luck
+            The device's own standard normal number, an array that broadcasts.
         """
         grown = np.asarray(1 + age if self.t_0 is None else 1.0 + age / self.t_0, g.dtype)
         if not self.lucks:
@@ -65,6 +74,15 @@ class Drift:
     def sample(self, g: ArrayLike, t: ArrayLike, rng: np.random.Generator) -> Array:
         """Draw what cells of g [S] have at each time, shape (times, *g.shape), or g's for a single
         time.
+
+        Parameters
+        ----------
+        g
+            Conductances, an array of any shape [S].
+        t
+            Times [s].
+        rng
+            What random numbers are drawn from.
         """
         g = np.asarray(g, float)
         luck = rng.standard_normal((self.lucks, *g.shape))

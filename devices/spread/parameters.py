@@ -41,7 +41,17 @@ class Lognormal:
                 raise InputError(f"spread: {name} must be from 0 to 2, got {value!r}")
 
     def sample(self, count: int, rng: np.random.Generator, device: Device) -> dict[str, Array]:
-        """Draw the parameters that vary of ``count`` devices, (count,) each, within bounds."""
+        """Draw the parameters that vary of ``count`` devices, (count,) each, within bounds.
+
+        Parameters
+        ----------
+        count
+            How many devices to draw.
+        rng
+            What random numbers are drawn from.
+        device
+            The device.
+        """
         drawn = {}
         for name, sigma in sorted(self.sigma.items()):
             row, middle = device.model.parameter(name), device.parameters[name]
@@ -95,7 +105,17 @@ class ParameterSpread:
     def sample(
         self, count: int, rng: np.random.Generator, device: Device | None = None
     ) -> dict[str, Array]:
-        """Draw all parameters of ``count`` devices, (count,) each, in place of ``device``'s own."""
+        """Draw all parameters of ``count`` devices, (count,) each, in place of ``device``'s own.
+
+        Parameters
+        ----------
+        count
+            How many devices to draw.
+        rng
+            What random numbers are drawn from.
+        device
+            The device.
+        """
         if device is not None and device.model.name != self.model:
             raise InputError(
                 f"parameter spread: it was learnt with the model {self.model}, device"

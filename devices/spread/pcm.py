@@ -40,7 +40,17 @@ class PcmProgramming:
         return np.asarray(sigma * self.g_max / 25e-6)
 
     def sample(self, g: ArrayLike, rng: np.random.Generator, span: float | None = None) -> Array:
-        """Draw what cells have after programming to g [S]."""
+        """Draw what cells have after programming to g [S].
+
+        Parameters
+        ----------
+        g
+            Conductances, an array of any shape [S].
+        rng
+            What random numbers are drawn from.
+        span
+            Lowest and highest conductance that a device can have [S].
+        """
         g = np.asarray(g, float)
         return np.maximum(g + self.sigma(g, span) * rng.standard_normal(g.shape), 0.0)
 
@@ -67,6 +77,15 @@ class PcmDrift:
     def later(self, g: Any, age: Any, luck: Any) -> Any:
         """Return what cells programmed to g [S], (n,), have after ``age`` [s]; ``luck`` (1, n) is
         drawn once per write.
+
+        Parameters
+        ----------
+        g
+            Conductances, an array of any shape [S].
+        age
+            Time since programming [s].
+        luck
+            The device's own standard normal number, an array that broadcasts.
         """
         share = np.log(np.maximum(g / self.g_max, 1e-6))
         mean = np.clip(-0.0155 * share + 0.0244, 0.049, 0.1)
@@ -77,6 +96,15 @@ class PcmDrift:
     def sample(self, g: ArrayLike, t: ArrayLike, rng: np.random.Generator) -> Array:
         """Draw what cells of g [S] have at each time [s], shape (times, *g.shape), or g's for a
         single time; a cell drifts with one exponent.
+
+        Parameters
+        ----------
+        g
+            Conductances, an array of any shape [S].
+        t
+            Times [s].
+        rng
+            What random numbers are drawn from.
         """
         g = np.asarray(g, float)
         luck = rng.standard_normal((1, *g.shape))
@@ -115,6 +143,16 @@ class PcmReadNoise:
         return np.asarray(g * q * np.sqrt(np.log((self.t + self.t_read) / (2.0 * self.t_read))))
 
     def sample(self, g: ArrayLike, rng: np.random.Generator, span: float | None = None) -> Array:
-        """Draw what one read gives for cells of g [S]."""
+        """Draw what one read gives for cells of g [S].
+
+        Parameters
+        ----------
+        g
+            Conductances, an array of any shape [S].
+        rng
+            What random numbers are drawn from.
+        span
+            Lowest and highest conductance that a device can have [S].
+        """
         g = np.asarray(g, float)
         return np.asarray(g + self.sigma(g, span) * rng.standard_normal(g.shape))

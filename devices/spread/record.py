@@ -55,6 +55,15 @@ def said(subject: str, value: Any, where: str) -> Said:
     """Return what was said for a law of ``subject``: a number as float, a path as string, a table
     as the law that it describes; a law as it is.
 
+    Parameters
+    ----------
+    subject
+        What the law is of.
+    value
+        The law, a number or a file's path.
+    where
+        What to call the place in messages.
+
     Raises
     ------
     InputError
@@ -74,7 +83,17 @@ def said(subject: str, value: Any, where: str) -> Said:
 
 
 def saved(subject: str, value: Said, where: str) -> Law:
-    """Return the law that ``value`` is, or that it is the path of."""
+    """Return the law that ``value`` is, or that it is the path of.
+
+    Parameters
+    ----------
+    subject
+        What the law is of.
+    value
+        The law, a number or a file's path.
+    where
+        What to call the place in messages.
+    """
     if not isinstance(value, str):
         return value
     try:
@@ -92,7 +111,17 @@ def law_tree(law: Law, *, plain: bool = False) -> dict[str, Any]:
 
 
 def law_of(subject: str, tree: Mapping[str, Any], where: str) -> Law:
-    """Return the law of ``subject`` that a table describes; ``where`` names it in errors."""
+    """Return the law of ``subject`` that a table describes; ``where`` names it in errors.
+
+    Parameters
+    ----------
+    subject
+        What the law is of.
+    tree
+        The table that describes it.
+    where
+        What to call the place in messages.
+    """
     kinds = LAWS[subject]
     kind = tree.get("kind", next(iter(kinds)))
     if kind not in kinds:

@@ -79,6 +79,15 @@ class RelaxationQuantiles:
     def quantile(self, share: ArrayLike, g: ArrayLike, t: float) -> Array:
         """Return quantiles of the change [S] of cells programmed to g [S], after t [s]; all
         broadcast.
+
+        Parameters
+        ----------
+        share
+            Share of cells below, an array that broadcasts [0..1].
+        g
+            Conductances, an array of any shape [S].
+        t
+            Times [s].
         """
         share, g = np.broadcast_arrays(np.asarray(share, float), np.asarray(g, float))
         place = np.broadcast_to(self._place(t), g.shape)
@@ -87,6 +96,15 @@ class RelaxationQuantiles:
     def later(self, g: Any, age: Any, luck: Any) -> Any:
         """Return what cells programmed to g [S], any shape, have after ``age`` [s]; nothing has
         changed at age 0. ``luck`` (times, *g.shape) is drawn once per write.
+
+        Parameters
+        ----------
+        g
+            Conductances, an array of any shape [S].
+        age
+            Time since programming [s].
+        luck
+            The device's own standard normal number, an array that broadcasts.
         """
         cells, ages = np.broadcast_arrays(np.asarray(g, float), np.asarray(age, float))
         z = np.tensordot(self._root, luck, 1)

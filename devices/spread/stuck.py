@@ -61,6 +61,10 @@ class Stuck:
         low, high
             Conductances of the lowest and the highest level [S], where the law does not say at
             which devices are stuck.
+        shape
+            Shape of the array.
+        rng
+            What random numbers are drawn from.
         """
         low = low if self.g_low is None else self.g_low
         high = high if self.g_high is None else self.g_high

@@ -159,6 +159,16 @@ def combine(
 
 
 def outcome(before: Array, after: Array, moved: float) -> Outcome:
-    """Return what cells (combinations, cells) were left at, by combination."""
+    """Return what cells (combinations, cells) were left at, by combination.
+
+    Parameters
+    ----------
+    before
+        Conductances before, (combinations, cells) [S].
+    after
+        Conductances after, in the same shape [S].
+    moved
+        Change from which on a cell has moved [S].
+    """
     low, median, high = np.quantile(after, SHARES, axis=1)
     return Outcome(median, low, high, (after - before > moved).mean(1))

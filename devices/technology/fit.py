@@ -118,6 +118,8 @@ def fit_technology(
         Of the bootstrap.
     meta
         Facts to keep.
+    progress
+        Called with how much is done, and of how much.
 
     Raises
     ------

@@ -75,6 +75,15 @@ class Landing:
     def success(self, ln_width: ArrayLike, g: ArrayLike, rounds: int | None = None) -> Array:
         """Return the probability that a write to bands of these widths around g [S] succeeds, for
         a cell that is not dead; both broadcast.
+
+        Parameters
+        ----------
+        ln_width
+            Natural logarithms of the bands' widths.
+        g
+            Conductances, an array of any shape [S].
+        rounds
+            Rounds of writing at most.
         """
         inside = np.interp(np.asarray(ln_width, float), self.overshoot, self.share)
         chances = np.interp(np.asarray(g, float), self.g, self.chances) * (

@@ -102,7 +102,19 @@ def device_share(cycled: Table) -> float:
 
 
 def cycled_resets(cycled: Table, v_wl: float, v_sl: float, pw: float) -> Cycled:
-    """Return levels and failures of RESETs of cycled cells, by the pulse that they were made with."""
+    """Return levels and failures of RESETs of cycled cells, by the pulse that they were made with.
+
+    Parameters
+    ----------
+    cycled
+        RESETs of cycled cells.
+    v_wl
+        Voltage of the word line [V].
+    v_sl
+        Voltage of the source line [V].
+    pw
+        Width of the pulse [s].
+    """
     low = _cycles(cycled, "r_reset")
     all_of_them = low[np.isfinite(low)]
     done = np.log10(np.maximum(all_of_them[all_of_them < _RESET], 1e-8))

@@ -106,7 +106,21 @@ def draw_write_log(figure: "Figure", log: WriteLog) -> None:
 def save_fit_figure(
     maps: Sequence[PulseMap], fitted: "Fitted", path: str | Path, *, below: float, moved: float
 ) -> Path:
-    """Draw the SET map's medians and quantiles over word line, one panel per bit line, with the fit as lines."""
+    """Draw the SET map's medians and quantiles over word line, one panel per bit line, with the fit as lines.
+
+    Parameters
+    ----------
+    maps
+        The measured pulse maps.
+    fitted
+        The technology that was fitted.
+    path
+        Where to write the picture.
+    below
+        Conductance below which a cell counts as reset [S].
+    moved
+        Change from which on a cell has moved [S].
+    """
     from matplotlib.figure import Figure
 
     measured = next(one for one in maps if not one.reset.all())

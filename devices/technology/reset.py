@@ -87,13 +87,35 @@ class ResetLaw:
     rise_on: float = 2.0
 
     def probability(self, g: ArrayLike, v_wl: ArrayLike, v_sl: ArrayLike, pw: ArrayLike) -> Array:
-        """Return the probability that cells that read g [S] are reset; all broadcast."""
+        """Return the probability that cells that read g [S] are reset; all broadcast.
+
+        Parameters
+        ----------
+        g
+            Conductances, an array of any shape [S].
+        v_wl
+            Voltage of the word line [V].
+        v_sl
+            Voltage of the source line [V].
+        pw
+            Width of the pulse [s].
+        """
         features = _features(g, v_wl, v_sl, pw, self.v_ref, self.g_ref, self.knee)
         weights = (self.base, self.width, self.line, -self.start, -self.word)
         return np.asarray(expit(sum(w * f for w, f in zip(weights, features, strict=True))))
 
     def gain(self, v_wl: ArrayLike, v_sl: ArrayLike, pw: ArrayLike) -> Array:
-        """Return by how much a cell rises that is not reset [S]."""
+        """Return by how much a cell rises that is not reset [S].
+
+        Parameters
+        ----------
+        v_wl
+            Voltage of the word line [V].
+        v_sl
+            Voltage of the source line [V].
+        pw
+            Width of the pulse [s].
+        """
         above = np.maximum(np.asarray(v_wl, float) - self.rise_on, 0.0)
         return np.asarray(
             self.rise
@@ -110,7 +132,21 @@ class ResetLaw:
         pw: ArrayLike,
         rng: np.random.Generator,
     ) -> Array:
-        """Return what cells that read g [S] read after a RESET pulse [S]; a RESET lifts none."""
+        """Return what cells that read g [S] read after a RESET pulse [S]; a RESET lifts none.
+
+        Parameters
+        ----------
+        g
+            Conductances, an array of any shape [S].
+        v_wl
+            Voltage of the word line [V].
+        v_sl
+            Voltage of the source line [V].
+        pw
+            Width of the pulse [s].
+        rng
+            What random numbers are drawn from.
+        """
         g = np.asarray(g, float)
         done = rng.random(g.shape) < self.probability(g, v_wl, v_sl, pw)
         left = np.minimum(self.level.sample(g.shape, rng), g)

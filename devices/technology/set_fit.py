@@ -105,7 +105,19 @@ def fit_set(data: Combinations, *, progress: Progress | None = None) -> SetFit:
 
 
 def predict(law: SetLaw, spreads: Spreads, data: Combinations, *, samples: int = 256) -> Outcome:
-    """Return what the law says of the combinations, from their cells' start values."""
+    """Return what the law says of the combinations, from their cells' start values.
+
+    Parameters
+    ----------
+    law
+        The SET law.
+    spreads
+        How cells differ.
+    data
+        Combinations of pulses, and their cells' start values.
+    samples
+        Cells that are drawn per combination.
+    """
     before, after, noise = _population(law, spreads, data, samples)
     read = after + data.read_noise * noise
     low, median, high = np.quantile(read, SHARES, axis=1)

@@ -131,7 +131,17 @@ class Technology:
     def table(
         self, v_bl: Iterable[float], v_wl: tuple[float, float], pw: tuple[float, float]
     ) -> SetTable:
-        """Return the SET law's table for the whole population; see :func:`.switching.tabulate`."""
+        """Return the SET law's table for the whole population; see :func:`.switching.tabulate`.
+
+        Parameters
+        ----------
+        v_bl
+            Voltages of the bit line [V].
+        v_wl
+            Lowest and highest voltage of the word line [V].
+        pw
+            Shortest and longest pulse [s].
+        """
         reach = REACH * self.spreads.v_t
         return tabulate(self.set, v_bl, (v_wl[0] - reach, v_wl[1] + reach), pw)
 
@@ -145,7 +155,25 @@ class Technology:
         pw: float,
         rng: np.random.Generator,
     ) -> Array:
-        """Return what cells read after a SET pulse, without noise; see :func:`.population.set_pulse`."""
+        """Return what cells read after a SET pulse, without noise; see :func:`.population.set_pulse`.
+
+        Parameters
+        ----------
+        table
+            The SET law's table.
+        cells
+            The cells that are pulsed.
+        g
+            Conductances, an array of any shape [S].
+        v_wl
+            Voltage of the word line [V].
+        v_bl
+            Voltage of the bit line [V].
+        pw
+            Width of the pulse [s].
+        rng
+            What random numbers are drawn from.
+        """
         return set_pulse(table, self.spreads, cells, g, v_wl, v_bl, pw, rng)
 
     def energy(
@@ -156,6 +184,17 @@ class Technology:
 
         Low takes the conductance as read for what carries the cell's voltage, high the cell's own
         in the model: the read's series resistance belongs to the read alone, or to the pulse too.
+
+        Parameters
+        ----------
+        g
+            Conductances, an array of any shape [S].
+        v_wl
+            Voltage of the word line [V].
+        v_bl
+            Voltage of the bit line [V].
+        pw
+            Width of the pulse [s].
         """
         g = np.asarray(g, float)
         own = 1e-6 * np.exp(self.set.inner(g))
