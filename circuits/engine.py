@@ -144,7 +144,17 @@ class Programmed(ABC, Generic[E]):
 
 
 def checked_conductances(tile: Tile, g: ArrayLike, *, dtype: DTypeLike = float) -> Array:
-    """Return ``g`` as a new, read-only array of ``dtype``, or say what is wrong with it."""
+    """Return ``g`` as a new, read-only array of ``dtype``, or say what is wrong with it.
+
+    Parameters
+    ----------
+    tile
+        The tile: its size, wires, periphery and cell.
+    g
+        Conductances, (..., rows, cols) [S].
+    dtype
+        Type of the numbers.
+    """
     g = np.array(g, dtype)
     if g.shape[-2:] != tile.shape:
         raise InputError(
@@ -176,6 +186,17 @@ def checked_voltages(
     """Return ``v`` as an array of ``dtype``, (..., batch, rows), that fits a stack of tiles with
     leading dimensions ``stack``, one vector for a single tile as a batch of one; or say what is
     wrong.
+
+    Parameters
+    ----------
+    tile
+        The tile: its size, wires, periphery and cell.
+    stack
+        Leading dimensions of the stack of tiles.
+    v
+        Row voltages, (..., batch, rows) [V].
+    dtype
+        Type of the numbers.
     """
     v = np.asarray(v, dtype)
     if v.shape == (tile.rows,) and not stack:

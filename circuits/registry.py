@@ -96,6 +96,15 @@ def make_engine(name: str, tile: Tile, **options: Any) -> Engine:
     ngspice's ``workers``, ``executor`` and ``cache``. A surrogate made here takes the tile at its
     word; one that was fitted to ngspice comes from its fit, ``SurrogateFit.engine``.
 
+    Parameters
+    ----------
+    name
+        Name of the engine.
+    tile
+        The tile: its size, wires, periphery and cell.
+    **options
+        Options of the engine, by name.
+
     Raises
     ------
     InputError

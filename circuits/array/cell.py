@@ -178,7 +178,17 @@ class Cell:
 
     @classmethod
     def sinh(cls, b: float, v_read: float, access: Access | None = None) -> "Cell":
-        """Return the cell whose device is ``i = x sinh(b v) / b``, with ``b`` in 1/V."""
+        """Return the cell whose device is ``i = x sinh(b v) / b``, with ``b`` in 1/V.
+
+        Parameters
+        ----------
+        b
+            Curvature [1/V].
+        v_read
+            Voltage at which conductances are meant [V].
+        access
+            What is in series with the device.
+        """
         return cls(Device("sinh", models["sinh"], {"b": b}), v_read, access)
 
     @classmethod
@@ -187,6 +197,15 @@ class Cell:
     ) -> "Cell":
         """Return the sinh cell whose curvature falls with its conductance; see the model's
         parameters.
+
+        Parameters
+        ----------
+        parameters
+            Parameters of the model by name, SI.
+        v_read
+            Voltage at which conductances are meant [V].
+        access
+            What is in series with the device.
         """
         return cls(Device("sinh_state", models["sinh_state"], parameters), v_read, access)
 
@@ -227,11 +246,30 @@ class Cell:
     def current(self, v: ArrayLike, g: ArrayLike, b: ArrayLike = 0.0) -> Array:
         """Return the current [A] at ``v`` [V] from word to bit line, the bit line at ``b`` [V]; all
         broadcast.
+
+        Parameters
+        ----------
+        v
+            Voltage across the cell, an array that broadcasts [V].
+        g
+            Conductances, (..., rows, cols) [S].
+        b
+            Potential of the bit line, where the law depends on it [V].
         """
         return self.law(v, self.state(g), np.asarray(g, float) > 0.0, b)[0]
 
     def didv(self, v: ArrayLike, g: ArrayLike, b: ArrayLike = 0.0) -> Array:
-        """Return the derivative of :meth:`current` by ``v`` [S]."""
+        """Return the derivative of :meth:`current` by ``v`` [S].
+
+        Parameters
+        ----------
+        v
+            Voltage across the cell, an array that broadcasts [V].
+        g
+            Conductances, (..., rows, cols) [S].
+        b
+            Potential of the bit line, where the law depends on it [V].
+        """
         return self.law(v, self.state(g), np.asarray(g, float) > 0.0, b)[1]
 
     def law(
@@ -239,6 +277,17 @@ class Cell:
     ) -> tuple[Array, Array, Array]:
         """Return current [A] and its derivatives by ``v`` and ``b`` [S] of devices in state ``x``;
         zeros where not ``closed``.
+
+        Parameters
+        ----------
+        v
+            Voltage across the cell, an array that broadcasts [V].
+        x
+            States of the cells, in the shape of ``g`` [0..1].
+        closed
+            Where there is a device that conducts.
+        b
+            Potential of the bit line, where the law depends on it [V].
         """
         v, x, closed, b = np.broadcast_arrays(
             np.asarray(v, float), np.asarray(x, float), closed, np.asarray(b, float)

@@ -53,6 +53,23 @@ def fields_of(
 ) -> Fields:
     """Complete :class:`Fields` from the potentials and currents at the cells, (batch, ...), or if
     there is ``one`` vector in the batch, without that dimension.
+
+    Parameters
+    ----------
+    tile
+        The tile: its size, wires, periphery and cell.
+    v
+        Row voltages, (batch, rows) [V].
+    w
+        Potentials of word lines at the cells, (batch, rows, cols) [V].
+    b
+        Potentials of bit lines there, (batch, rows, cols) [V].
+    i
+        Currents of the cells, (batch, rows, cols) [A].
+    sensed
+        Sensed currents, (batch, cols) [A].
+    one
+        Whether the batch is one vector, and its dimension goes.
     """
     if one:
         v, w, b, i, sensed = v[0], w[0], b[0], i[0], sensed[0]

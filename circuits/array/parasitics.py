@@ -91,6 +91,15 @@ class Parasitics:
     ) -> Capacitances:
         """Return the capacitances of a tile of ``shape``; what an outer line would have to a
         neighbour that is not there is to ground.
+
+        Parameters
+        ----------
+        shape
+            Rows and columns of the tile.
+        both_driven
+            Whether word lines are driven at both ends.
+        both_sensed
+            Whether bit lines are sensed at both ends.
         """
         m, n = shape
         w = np.full(shape, self.row * (1.0 - self.coupling))

@@ -49,6 +49,8 @@ def schematic(
         Ends of the bit lines; nothing at the top if ``None``.
     cell
         Lines of text that say what sits at a crossing.
+    axes
+        Where to draw.
     """
     rows, cols = (_shown(count) for count in shape)
     xs, ys = (2.0 * np.arange(len(shown)) for shown in (cols, rows))

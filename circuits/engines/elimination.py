@@ -54,6 +54,17 @@ def pattern(rows: int, cols: int, both: bool, amplified: bool) -> Pattern:
     lines and to amplifiers; conductances to ground at the drivers, left then right, and without
     amplifiers at the sensed ends; cells' derivatives by their word-line node, by their bit-line
     node, and the negatives of both; amplifiers' slopes.
+
+    Parameters
+    ----------
+    rows
+        Number of word lines.
+    cols
+        Number of bit lines.
+    both
+        Whether both ends are sensed.
+    amplified
+        Whether bit lines end at amplifiers.
     """
     cells, ends = rows * cols, [rows - 1, 0] if both else [rows - 1]
     size = 2 * cells + (len(ends) * cols if amplified else 0)

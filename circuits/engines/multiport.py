@@ -81,6 +81,15 @@ class Multiport:
     def lines(self, names: list[str], t: Array, at_ports: Array) -> list[str]:
         """Return the netlist lines of the network: resistors, and sources that follow the open
         voltages ``at_ports`` (times, ports) at the times ``t``.
+
+        Parameters
+        ----------
+        names
+            Names of the ports' nodes.
+        t
+            Times, (times,) [s].
+        at_ports
+            Open voltages, (times, ports) [V].
         """
         y = self.admittance
         diagonal = np.diag(y)

@@ -107,6 +107,15 @@ class Net:
     def factor(self, by_w: Array, by_b: Array, by_s: Array) -> Any:
         """Factor the matrix with the cells' derivatives by their two nodes, and the amplifiers' by
         theirs.
+
+        Parameters
+        ----------
+        by_w
+            Derivatives of the cells' currents by their word-line nodes [S].
+        by_b
+            The same by their bit-line nodes [S].
+        by_s
+            Derivatives of the amplifiers' outputs.
         """
         stamps = [self._constant, by_w, by_b, -by_w, -by_b, by_s]
         matrix = self._pattern.matrix(np.concatenate(stamps, axis=None))
@@ -133,7 +142,19 @@ class Net:
         return solved
 
     def newton(self, g: Array, x: Array, v: Array, t: int) -> Array:
-        """Return all potentials, (batch, size), by damped Newton steps from the linear solution."""
+        """Return all potentials, (batch, size), by damped Newton steps from the linear solution.
+
+        Parameters
+        ----------
+        g
+            Conductances, (rows, cols) [S].
+        x
+            States of the cells, (rows, cols).
+        v
+            Row voltages, (batch, rows) [V].
+        t
+            Place of the tile in the stack, for messages.
+        """
         amplifier, closed = self.tile.amplifier, g > 0.0
         slope = np.zeros(0) if amplifier is None else amplifier.slope(np.zeros(self.inputs.size))
         u: Array = self.factor(g, -g, slope).solve(self.injected(v).T).T

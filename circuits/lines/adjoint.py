@@ -39,6 +39,15 @@ VECTORS = 100
 def checked_weights(tile: Tile, voltages: tuple[int, ...], by_i: ArrayLike) -> Array:
     """Return ``by_i`` as a float array, (..., batch, cols), with one number per current of the read
     of ``voltages`` of that shape, one vector as a batch of one.
+
+    Parameters
+    ----------
+    tile
+        The tile: its size, wires, periphery and cell.
+    voltages
+        Shape of the voltages that were read.
+    by_i
+        Derivatives by the currents, (..., batch, cols).
     """
     by_i = np.asarray(by_i, float)
     expected = (*voltages[:-1], tile.cols)

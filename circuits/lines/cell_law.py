@@ -111,7 +111,17 @@ class Law:
         }
 
     def current(self, u: Any, g: Any, b: Any = 0.0) -> Array:
-        """Return the current [A] at ``u`` and ``b`` [V] of devices with conductance ``g`` [S]."""
+        """Return the current [A] at ``u`` and ``b`` [V] of devices with conductance ``g`` [S].
+
+        Parameters
+        ----------
+        u
+            Voltage across the cell, in an array that broadcasts [V].
+        g
+            Conductances, (..., rows, cols) [S].
+        b
+            Potential of the bit line, where the law depends on it [V].
+        """
         u, g, b = np.broadcast_arrays(*(np.asarray(a, float) for a in (u, g, b)))
         i: Array = evaluate(self.terms(g), u / self.v_full, b / self.v_full) * self.v_full
         return i
@@ -127,7 +137,17 @@ of the full swing.
 
 
 def within(v: Array, bounds: tuple[float, float], axis: int | None = None) -> Any:
-    """Return whether all of ``v`` [V], or all along an axis of it, are within ``bounds``."""
+    """Return whether all of ``v`` [V], or all along an axis of it, are within ``bounds``.
+
+    Parameters
+    ----------
+    v
+        Voltages [V].
+    bounds
+        Lowest and highest voltage [V].
+    axis
+        Axis along which all must be within; by default all of them.
+    """
     low, high = bounds
     slack = ROUNDING * (high - low)
     return (v.min(axis, initial=0.0) >= low - slack) & (v.max(axis, initial=0.0) <= high + slack)
@@ -159,6 +179,19 @@ def evaluate(
     ``by`` is ``""`` for the current itself, ``"u"`` or ``"b"`` for its first derivatives, ``"uu"``
     for half the second one; 0.0 where no term contributes. ``room`` are two arrays like ``u`` to
     compute in and return; new ones are made without.
+
+    Parameters
+    ----------
+    terms
+        Coefficients of the polynomials.
+    u
+        Voltage across the cells, in the unit of the terms.
+    b
+        Potential of the bit line, in the unit of the terms.
+    by
+        Which derivative: ``""``, ``"u"``, ``"b"`` or ``"uu"``.
+    room
+        Two arrays like ``u`` to compute in.
     """
     total: Any = None
     for k, given in terms.items():

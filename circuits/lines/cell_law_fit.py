@@ -50,6 +50,17 @@ class CellSweep:
 def law_over(cell: Cell, g: Array, v: Array, known: Law | None = None) -> Law:
     """Return a law made from the cell's own equations that covers the conductances ``g`` [S] and
     the row voltages ``v`` [V]: ``known``, or a new one over both ranges.
+
+    Parameters
+    ----------
+    cell
+        What is at each crossing.
+    g
+        Conductances, (..., rows, cols) [S].
+    v
+        Row voltages, (..., batch, rows) [V].
+    known
+        A law that may already cover them.
     """
     closed = g[g > 0.0]
     spans = [(float(closed.min()), float(closed.max()))] if closed.size else []
@@ -71,7 +82,19 @@ def law_over(cell: Cell, g: Array, v: Array, known: Law | None = None) -> Law:
 def sweep_cell(
     cell: Cell, g: Array, v_range: tuple[float, float], *, voltages: int = 61
 ) -> CellSweep:
-    """Return the sweep of a cell by its own equations, without ngspice."""
+    """Return the sweep of a cell by its own equations, without ngspice.
+
+    Parameters
+    ----------
+    cell
+        What is at each crossing.
+    g
+        Conductances, (n,) [S].
+    v_range
+        Lowest and highest voltage across a cell [V].
+    voltages
+        How many voltages.
+    """
     g = np.unique(np.asarray(g, float))
     v, b = sweep_grid(cell, v_range, voltages)
     i = cell.current(v[None, :, None], g[:, None, None], b[None, None, :])
@@ -83,6 +106,15 @@ def sweep_grid(cell: Cell, v_range: tuple[float, float], voltages: int = 61) -> 
 
     Potentials beyond 0 V matter only to a transistor, and reach about a third of the swing in a
     tile that is worth reading.
+
+    Parameters
+    ----------
+    cell
+        What is at each crossing.
+    v_range
+        Lowest and highest voltage across a cell [V].
+    voltages
+        How many voltages.
     """
     low, high = v_range
     if not low <= 0.0 <= high or low == high:

@@ -33,7 +33,17 @@ class Response(NamedTuple):
 
 
 def polynomial(law: Law, g: Any, xp: Any) -> Response:
-    """Return the response of devices with conductances ``g`` [S], (rows, cols), by ``law``."""
+    """Return the response of devices with conductances ``g`` [S], (rows, cols), by ``law``.
+
+    Parameters
+    ----------
+    law
+        Polynomials that follow the cell.
+    g
+        Conductances, (..., rows, cols) [S].
+    xp
+        The module of array functions: numpy, or one that does as it does.
+    """
     terms = law.terms(g[:, :, None], xp)
     low, high = (bound / law.v_full for bound in law.v_range)
     slopes = [evaluate(terms, xp.full_like(terms[0][1], u), 0.0, by="u") for u in (0.5, high, low)]
@@ -58,6 +68,19 @@ def polynomial(law: Law, g: Any, xp: Any) -> Response:
 def beyond_chords(cell: Cell, g: Array, states: Array, v_full: float, chord: Field) -> Current:
     """Return what devices with conductances ``g`` [S] and the ``states`` that have them, (rows,
     cols), carry beyond given chords, by the cell's own equations.
+
+    Parameters
+    ----------
+    cell
+        What is at each crossing.
+    g
+        Conductances, (..., rows, cols) [S].
+    states
+        States of the cells [0..1].
+    v_full
+        Largest row voltage [V].
+    chord
+        Conductances that are taken off, (rows, cols) [S].
     """
     closed, x = (g > 0.0)[:, :, None], states[:, :, None]
 
@@ -80,6 +103,21 @@ def exact(
     """Return the response of devices with conductances ``g`` [S] and the ``states`` that have them,
     (rows, cols), by the cell's own equations; ``shares`` are the lowest and the highest row voltage
     in units of ``v_full``.
+
+    Parameters
+    ----------
+    cell
+        What is at each crossing.
+    g
+        Conductances, (..., rows, cols) [S].
+    states
+        States of the cells [0..1].
+    v_full
+        Largest row voltage [V].
+    dtype
+        Type of the numbers.
+    shares
+        Lowest and highest row voltage, in units of ``v_full``.
     """
     closed, x = (g > 0.0)[:, :, None], states[:, :, None]
 

@@ -36,6 +36,15 @@ class LastResort:
         """Return the currents [A], (batch, cols), of one tile with conductances ``g`` [S] at ``v``
         [V], (batch, rows), which its owner gave up with ``failure``.
 
+        Parameters
+        ----------
+        g
+            Conductances, (..., rows, cols) [S].
+        v
+            Row voltages, (..., batch, rows) [V].
+        failure
+            With what its owner gave up.
+
         Raises
         ------
         NonConvergence

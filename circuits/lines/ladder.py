@@ -76,7 +76,17 @@ class Lines:
 
     @classmethod
     def of(cls, tile: Tile, array: Any, xp: Any) -> "Lines":
-        """Return the lines of ``tile``; ``array`` turns a numpy array into one of ``xp``."""
+        """Return the lines of ``tile``; ``array`` turns a numpy array into one of ``xp``.
+
+        Parameters
+        ----------
+        tile
+            The tile: its size, wires, periphery and cell.
+        array
+            Turns numpy's arrays into those of ``xp``.
+        xp
+            The module of array functions: numpy, or one that does as it does.
+        """
         wires = tile.wires()
         # One number for all lines spares the recurrences a broadcast in every step.
         lines = 1 if tile.uniform else None
@@ -120,7 +130,17 @@ def line_profiles(lines: Lines, g: Field) -> tuple[Profiles, Profiles]:
 
 
 def row_solve(lines: Lines, rows: Profiles, f: Field) -> Field:
-    """Return the potentials of word lines into whose nodes the currents ``f`` flow."""
+    """Return the potentials of word lines into whose nodes the currents ``f`` flow.
+
+    Parameters
+    ----------
+    lines
+        Ladders of word and bit lines.
+    rows
+        Profiles of the word lines.
+    f
+        Currents into the nodes, (..., rows, cols) [A].
+    """
     x, y = rows
     solved = (y * f) @ lines.from_right
     solved *= x
@@ -131,7 +151,17 @@ def row_solve(lines: Lines, rows: Profiles, f: Field) -> Field:
 
 
 def column_solve(lines: Lines, cols: Profiles, f: Field) -> Field:
-    """Return the potentials of bit lines into whose nodes the currents ``f`` flow."""
+    """Return the potentials of bit lines into whose nodes the currents ``f`` flow.
+
+    Parameters
+    ----------
+    lines
+        Ladders of word and bit lines.
+    cols
+        Profiles of the bit lines.
+    f
+        Currents into the nodes, (..., rows, cols) [A].
+    """
     x, y = cols
     solved = lines.from_below @ (y * f)
     solved *= x

@@ -153,6 +153,17 @@ class LineArray(Programmed[LineSolver]):
         checked row voltages ``v`` [V], (batch, rows).
 
         ``start`` are currents to start from; ``place`` names the tile in errors.
+
+        Parameters
+        ----------
+        k
+            Place of the tile in the stack.
+        v
+            Row voltages, (..., batch, rows) [V].
+        start
+            Currents of the cells to start from [A].
+        place
+            What to call the tile in messages.
         """
         engine, g = self.engine, flat_stack(self.g)[k]
         with np.errstate(all="ignore"):  # sweeps that run away are told by their error

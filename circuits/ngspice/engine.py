@@ -109,7 +109,17 @@ class Spice:
         return "behavioural" if self.compiled is None else "compiled"
 
     def deck(self, g: Array, v: Array, *, alterable: bool = False) -> Netlist:
-        """Return the deck that reads one tile of conductances ``g`` [S] with the vectors ``v`` [V]."""
+        """Return the deck that reads one tile of conductances ``g`` [S] with the vectors ``v`` [V].
+
+        Parameters
+        ----------
+        g
+            Conductances of one tile, (rows, cols) [S].
+        v
+            Row voltages, (vectors, rows) [V].
+        alterable
+            Whether devices are written so that their conductance can be altered.
+        """
         return build(self.tile, g, v, alterable=alterable, compiled=self.compiled)
 
     def program(self, g: ArrayLike) -> "SpiceArray":
@@ -128,7 +138,17 @@ class Spice:
     def run(
         self, jobs: Iterable[Job], labels: Sequence[str], progress: Progress | None
     ) -> list[Outcome]:
-        """Run ``jobs`` where the options say; ``labels`` name them in errors."""
+        """Run ``jobs`` where the options say; ``labels`` name them in errors.
+
+        Parameters
+        ----------
+        jobs
+            Decks, what to run on them, and what to return.
+        labels
+            What to call jobs in messages.
+        progress
+            Called with how much is done, and of how much.
+        """
         return map_jobs(
             jobs,
             labels=labels,

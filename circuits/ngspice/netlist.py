@@ -263,6 +263,15 @@ def cell_lines(
 ) -> tuple[str, FrozenLaw | CompiledCell | None]:
     """Return the lines of one cell, with ``@`` for its position and ``%r`` for constants, and what
     has those: the law of B-sources, or the compiled device; a resistor needs neither.
+
+    Parameters
+    ----------
+    cell
+        What is at each crossing.
+    alterable
+        Whether devices are written so that their conductance can be altered.
+    compiled
+        The cell's compiled model; ``None`` for a behavioural one.
     """
     if compiled is not None:
         return compiled.line, compiled
@@ -305,6 +314,17 @@ def alterations(
 ) -> tuple[str, ...]:
     """Return the commands that give the devices at ``places`` their conductances ``g`` [S], all
     above 0, in a loaded deck that was built to be altered.
+
+    Parameters
+    ----------
+    tile
+        The tile: its size, wires, periphery and cell.
+    places
+        Rows and columns of devices.
+    g
+        Their conductances, (n,) [S].
+    compiled
+        The cell's compiled model; ``None`` for a behavioural one.
     """
     _, law = cell_lines(tile.cell, True, compiled)
     tags = [f"{i}_{j}" for i, j in places]

@@ -93,7 +93,17 @@ class Worker:
         return self._jobs >= JOBS_MAX or self._memory > MEMORY_WORN
 
     def run(self, job: Job, timeout: float = TIMEOUT, memory: float = MEMORY) -> Outcome:
-        """Run ``job``; after any exception but a rejected or diverging job the process is gone."""
+        """Run ``job``; after any exception but a rejected or diverging job the process is gone.
+
+        Parameters
+        ----------
+        job
+            A deck, what to run on it, and what to return.
+        timeout
+            Time that a job may take [s].
+        memory
+            Memory that a process may take [bytes].
+        """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         expired = threading.Event()
@@ -203,6 +213,19 @@ def call(
     ``crew`` holds the process while it is at work, so that others can give it up; it may take
     ``memory`` [byte].
 
+    Parameters
+    ----------
+    job
+        A deck, what to run on it, and what to return.
+    timeout
+        Time that a job may take [s].
+    mode
+        How ngspice is run: in the worker's own process, or as a program.
+    crew
+        The worker processes that end together.
+    memory
+        Memory that a process may take [bytes].
+
     Raises
     ------
     WorkerHung, WorkerDied, Lost
@@ -286,6 +309,27 @@ def map_jobs(
     made, while the first ones run. Results that ``cache`` holds are taken from there, new ones are
     put there as they come. The first failure, or Ctrl-C, ends the rest and is raised, a failure
     with its job's label before it.
+
+    Parameters
+    ----------
+    jobs
+        Decks, what to run on them, and what to return; taken as they are needed.
+    labels
+        What to call jobs in messages.
+    workers
+        Processes at work at once, by default one per core.
+    executor
+        Where jobs run, by default in processes of its own here.
+    timeout
+        Time that a job may take [s].
+    mode
+        How ngspice is run: in the worker's own process, or as a program.
+    memory
+        Memory that a process may take [bytes].
+    cache
+        Where results are kept, and taken from.
+    progress
+        Called with how much is done, and of how much.
     """
     outcomes: dict[int, Outcome] = {}
     futures: dict[Future[Outcome], int] = {}

@@ -30,6 +30,17 @@ from .verdict import INSTALL, verdict
 def run(job: Job, timeout: float, crew: Crew | None = None, memory: float = math.inf) -> Outcome:
     """Run ``job``; as :func:`.worker.run`, but in a process that ends with it, or with ``crew``.
 
+    Parameters
+    ----------
+    job
+        A deck, what to run on it, and what to return.
+    timeout
+        Time that a job may take [s].
+    crew
+        The worker processes that end together.
+    memory
+        Memory that a process may take [bytes].
+
     Raises
     ------
     TimeoutError

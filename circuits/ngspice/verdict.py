@@ -46,6 +46,17 @@ def verdict(doing: str, said: Sequence[str], *, failed: bool, log: str = "") -> 
 
     ``failed`` says that ngspice reported failure in another way; ``log`` is quoted with a failure
     to converge.
+
+    Parameters
+    ----------
+    doing
+        What ngspice was asked to do.
+    said
+        Lines that it wrote on stderr.
+    failed
+        Whether it reported failure in another way.
+    log
+        What to quote with a failure to converge.
     """
     said = [line for line in said if line.strip() and not BENIGN.search(line)]
     wrong = [line for line in said if FATAL.search(line)]

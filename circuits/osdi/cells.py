@@ -63,6 +63,15 @@ class Module:
 def module_of(model: CompactModel, access: str, resistive: bool) -> Module:
     """Return the modules of cells with devices of ``model``, with a series resistance or without;
     their names tell texts apart, as one simulator may have several loaded.
+
+    Parameters
+    ----------
+    model
+        The compact model.
+    access
+        Kind of what is in series with the device.
+    resistive
+        Whether there is a series resistance.
     """
     series = _IN_SERIES[access]
 

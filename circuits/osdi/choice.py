@@ -61,6 +61,17 @@ def chosen(
     While its state stays, a linear cell is a resistor, which nothing betters; ``moving`` says that
     it won't stay.
 
+    Parameters
+    ----------
+    wanted
+        What the user chose.
+    cell
+        What is at each crossing.
+    mode
+        How ngspice is run: in the worker's own process, or as a program.
+    moving
+        Whether the state moves.
+
     Raises
     ------
     InputError

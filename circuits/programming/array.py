@@ -240,6 +240,17 @@ def replay(
 ) -> Iterator[ArrayPulse]:
     """Apply the pulses of ``steps`` once more, on another writer and from its own states; yields
     what each did.
+
+    Parameters
+    ----------
+    writer
+        What the pulses are applied to.
+    x
+        States to begin with, (rows, cols) [0..1].
+    steps
+        The steps whose pulses are applied.
+    edge
+        Rise and fall time [s].
     """
     x = np.array(x, float)
     for step in steps:

@@ -128,6 +128,21 @@ class WriteSpice:
     ) -> ArrayPulse:
         """Apply one pulse to cells of ``row``; see :class:`~.write_array.ArrayWriter`.
 
+        Parameters
+        ----------
+        x
+            States of the cells, in the shape of ``g`` [0..1].
+        row
+            Row that is written.
+        amplitude
+            Height of the pulse [V].
+        width
+            Width of the pulse [s].
+        edge
+            Rise and fall time [s].
+        pace
+            Largest step of the integration [s].
+
         Raises
         ------
         NonConvergence

@@ -111,7 +111,23 @@ class WriteArray:
     def pulse(
         self, x: Array, row: int, amplitude: Array, width: float, edge: float, pace: Array
     ) -> ArrayPulse:
-        """Apply one pulse to cells of ``row``; see :class:`ArrayWriter`."""
+        """Apply one pulse to cells of ``row``; see :class:`ArrayWriter`.
+
+        Parameters
+        ----------
+        x
+            States of the cells, in the shape of ``g`` [0..1].
+        row
+            Row that is written.
+        amplitude
+            Height of the pulse [V].
+        width
+            Width of the pulse [s].
+        edge
+            Rise and fall time [s].
+        pace
+            Largest step of the integration [s].
+        """
         lines = bias(self.scheme, self.tile.shape, row, amplitude)
         # Cells whose transistors are off carry no current and stay as they are.
         cells = np.flatnonzero(np.repeat(lines.gates, self.tile.cols))
@@ -162,7 +178,17 @@ class Network:
         self._factor: Any = None
 
     def solve(self, rows: Array, cols: Array, x: Array) -> _Operating:
-        """Return rates and powers for driver voltages ``rows`` and ``cols`` [V] and states ``x``."""
+        """Return rates and powers for driver voltages ``rows`` and ``cols`` [V] and states ``x``.
+
+        Parameters
+        ----------
+        rows
+            Number of word lines.
+        cols
+            Number of bit lines.
+        x
+            States of the cells, in the shape of ``g`` [0..1].
+        """
         net = self._net
         supply = net.injected(rows[None])[0]
         np.add.at(supply, net.end_nodes, net.end_gains * cols)

@@ -85,6 +85,15 @@ class CellText:
     def compiled(cls, device: Device, tile: Tile, differing: str) -> "CellText":
         """Print the cells of ``tile`` that hold ``device`` as instances of one compiled cell, from
         which they differ in the parameters ``name=value ...``.
+
+        Parameters
+        ----------
+        device
+            The device in every cell.
+        tile
+            The tile: its size, wires, periphery and cell.
+        differing
+            Parameters in which the instances differ, as ``name=value ...``.
         """
         start = "s@" if device.r_s > 0.0 else "w@"
         law = frozen_law(device, f"v({start},b@)")
@@ -121,6 +130,19 @@ class CellText:
     def lines(self, name: str, role: Role, x: float, pace: float, slope: float) -> list[str]:
         """Return the lines of the cell ``name`` in state ``x``; ``slope`` is the device's di/dv at
         0 V [S], ``pace`` the factor of its speed.
+
+        Parameters
+        ----------
+        name
+            Name of the cell.
+        role
+            What the cell does in this write.
+        x
+            State of the cell [0..1].
+        pace
+            Factor of its speed.
+        slope
+            Its di/dv at 0 V [S].
         """
         if role == Role.DYNAMIC:
             capacitance = number(self.capacitance / pace)
@@ -191,6 +213,23 @@ def cell_lines(
     """Return the lines of the cells ``which``, flat indices, and of the models that they refer to;
     ``moved`` are the states and factors of the speed of all devices, the rest as in
     :func:`write_deck`.
+
+    Parameters
+    ----------
+    tile
+        The tile: its size, wires, periphery and cell.
+    cells
+        Texts of the cells.
+    roles
+        What each cell does.
+    which
+        Flat indices of the cells wanted.
+    moved
+        States, and factors of the speed, of all devices.
+    slope
+        Their di/dv at 0 V [S].
+    cards
+        Cards that go with the models.
     """
     text, (x, pace) = [], moved
     if cards:

@@ -119,6 +119,8 @@ def make_moves(
         Draws a population of as many devices.
     samples
         Devices per move.
+    rng
+        What random numbers are drawn from.
     """
     low, high = float(levels.g[0]), float(levels.g[-1])
     start = np.linspace(low, high, POSITIONS)

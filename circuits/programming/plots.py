@@ -32,6 +32,19 @@ def staircase(
     """Draw the reads of one write in µS over its pulses, the pulses' amplitudes below.
 
     ``history`` has shape (reads, devices); ``target`` and ``tolerance`` are in S.
+
+    Parameters
+    ----------
+    axes
+        Where to draw.
+    history
+        Reads and pulses of the write.
+    device
+        Which device.
+    target
+        Conductance that was asked for [S].
+    tolerance
+        Distance at which it is reached [S].
     """
     amplitude = history.amplitude[1:, device]
     pulses = int(np.count_nonzero(amplitude))
@@ -57,7 +70,17 @@ def staircase(
 
 
 def cost_map(axes: Axes, values: ArrayLike, *, label: str) -> Axes:
-    """Draw a cost from every level to every other, ``values`` (L, L)."""
+    """Draw a cost from every level to every other, ``values`` (L, L).
+
+    Parameters
+    ----------
+    axes
+        Where to draw.
+    values
+        Costs between levels, (L, L).
+    label
+        What to call it in the picture.
+    """
     shown = np.asarray(values, float)
     image = axes.imshow(shown.T, origin="lower", cmap="viridis", aspect="equal")
     axes.set(xlabel="from level", ylabel="to level")
@@ -95,7 +118,21 @@ def error_histogram(axes: Axes, table: WriteTable) -> Axes:
 
 
 def array_map(axes: Axes, values: Array, *, title: str, label: str, signed: bool = False) -> Axes:
-    """Draw a quantity of every cell of an array, (rows, cols); ``signed``: white is 0."""
+    """Draw a quantity of every cell of an array, (rows, cols); ``signed``: white is 0.
+
+    Parameters
+    ----------
+    axes
+        Where to draw.
+    values
+        One number per cell, (rows, cols).
+    title
+        Heading.
+    label
+        What to call it in the picture.
+    signed
+        Whether white is 0.
+    """
     if signed:
         limit = float(np.abs(values).max(initial=0.0)) or 1.0
         image = axes.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="equal")
@@ -132,6 +169,15 @@ def save_tile_figure(outcome: ArrayOutcome, step: float, path: str | Path) -> Pa
     """Write a picture of a tile that was written: targets, conductances, errors, disturb.
 
     ``step`` is the distance between neighbouring levels [S].
+
+    Parameters
+    ----------
+    outcome
+        What the write came to.
+    step
+        Distance between two levels [S].
+    path
+        Where to write the picture.
     """
     from matplotlib.figure import Figure
 

@@ -158,7 +158,19 @@ class Population:
     def sample(
         cls, device: Device, count: int, spread: Spread, rng: np.random.Generator
     ) -> "Population":
-        """Return ``count`` devices with parameters drawn from ``spread``, within bounds."""
+        """Return ``count`` devices with parameters drawn from ``spread``, within bounds.
+
+        Parameters
+        ----------
+        device
+            The device.
+        count
+            How many devices.
+        spread
+            How they differ.
+        rng
+            What random numbers are drawn from.
+        """
         return cls(device, count, spread.parameters.sample(count, rng, device), spread)
 
     @cached_property
@@ -174,7 +186,17 @@ class Population:
         return Behaviour(self.device, [a[which] for a in self._args])
 
     def conductance(self, x: Array, v_read: float, which: Indices | slice = slice(None)) -> Array:
-        """Return the noise-free conductances at ``v_read`` [S] of ``which`` in states ``x``."""
+        """Return the noise-free conductances at ``v_read`` [S] of ``which`` in states ``x``.
+
+        Parameters
+        ----------
+        x
+            States, (devices,) [0..1].
+        v_read
+            Voltage at which conductances are meant [V].
+        which
+            Places of the devices meant, by default all.
+        """
         values = dict(zip(self.device.model.names, (a[which] for a in self._args), strict=True))
         return self.device.area * self.device.model.current(v_read, x, values) / v_read
 
@@ -185,7 +207,19 @@ class Population:
         rng: np.random.Generator,
         which: Indices | slice = slice(None),
     ) -> Array:
-        """Return conductances [S] as a verify read sees them, with noise."""
+        """Return conductances [S] as a verify read sees them, with noise.
+
+        Parameters
+        ----------
+        x
+            States, (devices,) [0..1].
+        v_read
+            Voltage at which conductances are meant [V].
+        rng
+            What random numbers are drawn from.
+        which
+            Places of the devices meant, by default all.
+        """
         g = self.conductance(x, v_read, which)
         return g if self.spread.noise is None else self.spread.noise.sample(g, rng)
 
@@ -268,14 +302,34 @@ class Behaviour:
         self._devices = Terminal(device.model, args, tolerance=1e-7, start=np.zeros(len(args[-1])))
 
     def rate(self, v: Array, x: Array, which: Indices | slice) -> tuple[Array, Array]:
-        """Return dx/dt [1/s] and i [A] of ``which`` at terminal voltages ``v``, in states ``x``."""
+        """Return dx/dt [1/s] and i [A] of ``which`` at terminal voltages ``v``, in states ``x``.
+
+        Parameters
+        ----------
+        v
+            Voltages, (devices,) [V].
+        x
+            States, (devices,) [0..1].
+        which
+            Places of the devices meant, by default all.
+        """
         part = self._devices.only(which)
         rate, i = part.rate_and_current(v, x)
         self._devices.absorb(part, which)
         return rate, self._area * i
 
     def current(self, v: Array, x: Array, which: Indices | slice) -> tuple[Array, Array]:
-        """Return i [A] and di/dv [S] of ``which`` at terminal voltages ``v``, in states ``x``."""
+        """Return i [A] and di/dv [S] of ``which`` at terminal voltages ``v``, in states ``x``.
+
+        Parameters
+        ----------
+        v
+            Voltages, (devices,) [V].
+        x
+            States, (devices,) [0..1].
+        which
+            Places of the devices meant, by default all.
+        """
         part = self._devices.only(which)
         i, slope = part.current_and_slope(v, x)
         self._devices.absorb(part, which)

@@ -68,6 +68,15 @@ class VerifyReads:
     def deviation(self, target: Array, devices: float | Array, v_read: float) -> Array:
         """Return the largest standard deviation of what is read at conductances ``target`` [S], (rows,
         cols), of one block, relative to them; the devices' own noise is ``devices``, relative.
+
+        Parameters
+        ----------
+        target
+            Conductances, (rows, cols) [S].
+        devices
+            The devices' own noise, relative.
+        v_read
+            Voltage at which conductances are meant [V].
         """
         own, sense = np.square(devices * target), (self.noise / v_read) ** 2
         if self.pattern == "hadamard":
@@ -101,6 +110,10 @@ class VerifyReads:
             Their places in the population, (rows, cols).
         on
             Which of them, flattened, are asked for, (n,).
+        recipe
+            How writes go: pulses, reads, tolerance.
+        rng
+            What random numbers are drawn from.
         """
         v, law = recipe.v_read, population.spread.noise
         (rows, row), (cols, col) = (

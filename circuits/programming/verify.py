@@ -197,6 +197,19 @@ def open_loop(
     The plan is the closed loop of a device without spread and noise, from the same state to the
     same target; each real device gets its twin's pulses. ``status`` tells which ended within the
     tolerance (checked by us, not by the circuit), ``reads`` is 0.
+
+    Parameters
+    ----------
+    population
+        The devices that are written.
+    x
+        States to begin with, (devices,) [0..1].
+    target
+        Conductances to reach, (devices,) [S].
+    recipe
+        How writes go: pulses, reads, tolerance.
+    rng
+        What random numbers are drawn from.
     """
     n = population.count
     x = np.array(np.broadcast_to(np.asarray(x, float), (n,)))
@@ -246,6 +259,17 @@ def _reachable(population: Population, target: Array, recipe: Recipe) -> NDArray
 
 def check_targets(device: Device, target: Array, recipe: Recipe, read_noise: float | Array) -> None:
     """Refuse what can't be written: targets out of range, a tolerance that drowns in read noise.
+
+    Parameters
+    ----------
+    device
+        The device.
+    target
+        Conductances to reach [S].
+    recipe
+        How writes go: pulses, reads, tolerance.
+    read_noise
+        Standard deviation of a read, relative.
 
     Raises
     ------

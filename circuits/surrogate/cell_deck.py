@@ -28,7 +28,21 @@ def sweep_in_ngspice(
     voltages: int = 61,
     compiled: CompiledCell | None = None,
 ) -> tuple[CellSweep, str]:
-    """Sweep single cells with conductances ``g`` [S] in one ngspice run; return it and its deck."""
+    """Sweep single cells with conductances ``g`` [S] in one ngspice run; return it and its deck.
+
+    Parameters
+    ----------
+    cell
+        What is at each crossing.
+    g
+        Conductances, (n,) [S].
+    v_range
+        Lowest and highest voltage across a cell [V].
+    voltages
+        How many voltages.
+    compiled
+        The cell's compiled model; ``None`` for a behavioural one.
+    """
     g = np.unique(np.asarray(g, float))
     v, b = sweep_grid(cell, v_range, voltages)
     deck = cell_deck(cell, g, v, b, compiled)
@@ -44,7 +58,21 @@ def sweep_in_ngspice(
 def cell_deck(
     cell: Cell, g: Array, v: Array, b: Array, compiled: CompiledCell | None = None
 ) -> str:
-    """Return the deck: cell ``{k}_{p}`` has the conductance ``g[k]`` and its bit line at ``b[p]``."""
+    """Return the deck: cell ``{k}_{p}`` has the conductance ``g[k]`` and its bit line at ``b[p]``.
+
+    Parameters
+    ----------
+    cell
+        What is at each crossing.
+    g
+        Conductances, (n,) [S].
+    v
+        Voltages across the cell, (voltages,) [V].
+    b
+        Potentials of the bit line [V].
+    compiled
+        The cell's compiled model; ``None`` for a behavioural one.
+    """
     text, law = cell_lines(cell, compiled=compiled)
     constants = 1.0 / g[:, None] if law is None else law.constants(cell.state(g))
     series = cell.device.r_s > 0.0 and law is not None and compiled is None

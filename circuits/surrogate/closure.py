@@ -131,6 +131,19 @@ def close(
     """Return the matrices that read a stack of tiles.
 
     ``residual`` is what the exact linear transfer matrix adds to the closure's, ``D`` above.
+
+    Parameters
+    ----------
+    lines
+        Ladders of word and bit lines.
+    terms
+        Coefficients of the polynomials.
+    point
+        Where the cells operate.
+    expansion
+        Taylor terms of the cells about the point of expansion.
+    residual
+        What the exact linear matrix adds to the closure's.
     """
     g, q, transfer = terms[0][1], point.q, point.t + residual
     rest = beyond(terms)
@@ -194,6 +207,17 @@ def close(
 def apply(closure: Closure, expansion: Expansion, v: Any, xp: Any) -> Any:
     """Return the sensed currents, (tiles, batch, cols), for row voltages ``v``, (tiles, batch,
     rows).
+
+    Parameters
+    ----------
+    closure
+        The wires, in closed form.
+    expansion
+        Taylor terms of the cells about the point of expansion.
+    v
+        Row voltages, (..., batch, rows), in units of the full swing.
+    xp
+        The module of array functions: numpy, or one that does as it does.
     """
     if closure.slope is None or closure.bend is None:
         return v @ closure.value.matrices[0]
@@ -222,7 +246,21 @@ def apply(closure: Closure, expansion: Expansion, v: Any, xp: Any) -> Any:
 def read_and_slopes(
     closure: Closure, expansion: Expansion, v: Any, d: Any, xp: Any
 ) -> tuple[Any, Any]:
-    """Return what :func:`apply` returns, and the derivative by ``v`` of its sum weighted by ``d``."""
+    """Return what :func:`apply` returns, and the derivative by ``v`` of its sum weighted by ``d``.
+
+    Parameters
+    ----------
+    closure
+        The wires, in closed form.
+    expansion
+        Taylor terms of the cells about the point of expansion.
+    v
+        Row voltages, (..., batch, rows), in units of the full swing.
+    d
+        Weights of the currents, (..., batch, cols).
+    xp
+        The module of array functions: numpy, or one that does as it does.
+    """
     if closure.slope is None or closure.bend is None:
         matrix = closure.value.matrices[0]
         return v @ matrix, d @ xp.swapaxes(matrix, -1, -2)

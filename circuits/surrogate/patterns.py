@@ -18,7 +18,19 @@ UNSEEN = ("on", "half", "gradient")
 
 
 def pattern(family: str, shape: tuple[int, int], levels: Array, rng: np.random.Generator) -> Array:
-    """Return conductances [S] of ``shape``, each one of ``levels``, (L,) rising."""
+    """Return conductances [S] of ``shape``, each one of ``levels``, (L,) rising.
+
+    Parameters
+    ----------
+    family
+        Kind of the pattern.
+    shape
+        Rows and columns.
+    levels
+        Levels to choose from, (L,) rising [S].
+    rng
+        What random numbers are drawn from.
+    """
     m, n = shape
     if family == "uniform":
         share = rng.random(shape)
@@ -49,6 +61,19 @@ def vectors(
 ) -> Array:
     """Return row voltages [V], (count, rows): images (sparse), dense, rectified and binary inputs
     in turn, the last one at full swing.
+
+    Parameters
+    ----------
+    count
+        Number of vectors.
+    rows
+        Number of word lines.
+    v_full
+        Largest row voltage [V].
+    rng
+        What random numbers are drawn from.
+    bipolar
+        Whether voltages have either sign.
     """
     kinds = (
         lambda: rng.random(rows) * (rng.random(rows) < 0.25),

@@ -26,6 +26,21 @@ def scatter(
     """Draw predicted currents over those of ngspice, both (vectors, cols) in A.
 
     ``baseline`` are the currents of an engine to compare with.
+
+    Parameters
+    ----------
+    axes
+        Where to draw.
+    spice
+        Currents in ngspice, (vectors, cols) [A].
+    predicted
+        The same currents by another engine.
+    baseline
+        Currents of an engine to compare with, in the same shape [A].
+    label
+        What to call the predicted currents in the picture.
+    baseline_label
+        What to call these in the picture.
     """
     truth, scale, unit = _scaled(spice)
     if baseline is not None:
@@ -51,7 +66,19 @@ def scatter(
 
 
 def error_histogram(axes: Axes, spice: ArrayLike, predicted: ArrayLike, *, bins: int = 80) -> Axes:
-    """Draw how the errors against ngspice are distributed, in percent of the largest current."""
+    """Draw how the errors against ngspice are distributed, in percent of the largest current.
+
+    Parameters
+    ----------
+    axes
+        Where to draw.
+    spice
+        Currents in ngspice, (vectors, cols) [A].
+    predicted
+        The same currents by another engine.
+    bins
+        Number of bars.
+    """
     off = _errors(spice, predicted)
     rms, worst = float(np.sqrt(np.mean(off**2))), float(np.abs(off).max())
     axes.hist(off, bins=bins, color=SURROGATE)
@@ -72,6 +99,17 @@ def error_against_current(
     """Draw the size of every error over the current in ngspice, for several engines by name.
 
     Errors are in percent of the largest current; those below ``floor`` are drawn at it.
+
+    Parameters
+    ----------
+    axes
+        Where to draw.
+    spice
+        Currents in ngspice, (vectors, cols) [A].
+    engines
+        Currents of several engines by name, in the same shape [A].
+    floor
+        Smallest error that is drawn [%].
     """
     truth, _, unit = _scaled(spice)
     colours = (BASE, ORANGE, SURROGATE, GREEN, PINK)

@@ -102,6 +102,19 @@ class Watch:
 
         ``largest`` is the largest current [A] of its batch, ``full`` that of its fullest column at
         full swing without wires.
+
+        Parameters
+        ----------
+        tile
+            Place of the tile in the stack.
+        read
+            Currents that were read, (vectors, cols) [A].
+        solved
+            The same currents, solved [A].
+        largest
+            Largest current of the batch [A].
+        full
+            Current of the fullest column at full swing without wires [A].
         """
         # Hardly driven tiles carry next to nothing, and add next to nothing to anybody's sums.
         scale = max(largest, FAINT * full) or 1.0

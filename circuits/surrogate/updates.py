@@ -100,6 +100,21 @@ def update(
     """Take devices that changed into the matrices of a closure, in place.
 
     ``array`` turns numpy arrays into those of the namespace ``xp``.
+
+    Parameters
+    ----------
+    closure
+        The wires, in closed form.
+    changed
+        Devices whose conductances changed.
+    law
+        Polynomials that follow the cell.
+    expansion
+        Taylor terms of the cells about the point of expansion.
+    xp
+        The module of array functions: numpy, or one that does as it does.
+    array
+        Turns numpy's arrays into those of ``xp``.
     """
     work: Workings = closure.workings
     tiles, slot = np.unique(changed.tile, return_inverse=True)

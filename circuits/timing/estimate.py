@@ -42,6 +42,21 @@ def estimate_timing(
 
     The read is looked at for ``duration`` [s], by default for one and a half times as long as its
     slowest column takes to settle within ``error``.
+
+    Parameters
+    ----------
+    tile
+        The tile: its size, wires, periphery and cell.
+    g
+        Conductances, (rows, cols) [S].
+    v
+        Row voltages, (batch, rows) [V].
+    duration
+        How long the read is looked at [s].
+    error
+        Distance at which a column has settled, relative.
+    progress
+        Called with how much is done, and of how much.
     """
     reduced = Reduced(Scene(tile, g))
     fields = Nodal(tile).program(g).fields(v)

@@ -45,6 +45,23 @@ def spice_timing(
 ) -> ReadTiming:
     """Return how ``v`` [V], (batch, rows), are read off one tile of conductances ``g`` [S] over
     ``duration`` [s].
+
+    Parameters
+    ----------
+    tile
+        The tile: its size, wires, periphery and cell.
+    g
+        Conductances, (rows, cols) [S].
+    v
+        Row voltages, (batch, rows) [V].
+    duration
+        How long the read is looked at [s].
+    error
+        Distance at which a column has settled, relative.
+    how
+        How ngspice integrates.
+    progress
+        Called with how much is done, and of how much.
     """
     how = how or Transients()
     compiled = chosen(how.devices, tile.cell)

@@ -90,6 +90,15 @@ def sense_input(amplifier: Amplifier, gain: Array, b: Array) -> Array:
     """Return the potential of amplifiers' inputs behind conductances ``gain`` [S] from ``b`` [V].
 
     The current into an input rises with it and is 0 at 0 V, so that it lies between 0 and ``b``.
+
+    Parameters
+    ----------
+    amplifier
+        The sense amplifier.
+    gain
+        Conductances in front of the inputs [S].
+    b
+        Potentials in front of these [V].
     """
     low, high = np.minimum(b, 0.0), np.maximum(b, 0.0)
     s = b * gain / (gain + amplifier.slope(0.0))
@@ -106,7 +115,17 @@ def sense_input(amplifier: Amplifier, gain: Array, b: Array) -> Array:
 
 
 def sensed(tile: Tile, bottom: Array, top: Array) -> Array:
-    """Return the sensed currents [A] for potentials (..., cols) at the ends of bit lines."""
+    """Return the sensed currents [A] for potentials (..., cols) at the ends of bit lines.
+
+    Parameters
+    ----------
+    tile
+        The tile: its size, wires, periphery and cell.
+    bottom
+        Potentials at the lower ends of bit lines, (..., cols) [V].
+    top
+        Potentials at the upper ends, (..., cols) [V].
+    """
     wires, amplifier = tile.wires(), tile.amplifier
     total = np.zeros(bottom.shape)
     for gain, b in ((wires.bottom, bottom), (wires.top, top)):
@@ -176,6 +195,17 @@ def figures(
 
 def timing(found: Sequence[Figures], error: float, duration: float, engine: str) -> ReadTiming:
     """Return the figures of all vectors as one.
+
+    Parameters
+    ----------
+    found
+        Figures of every vector.
+    error
+        Distance at which a column has settled, relative.
+    duration
+        How long the read was looked at [s].
+    engine
+        The engine that said so.
 
     Raises
     ------
