@@ -76,5 +76,15 @@ def score_of(outputs: NDArray[Any], labels: NDArray[Any]) -> float:
 
 
 def score_text(score: float, *, regression: bool = False, digits: int = 2) -> str:
-    """Say a share of right answers, or R²."""
+    """Say a share of right answers, or R².
+
+    Parameters
+    ----------
+    score
+        Share of right answers [0..1], or R².
+    regression
+        Whether numbers are predicted, not classes.
+    digits
+        Digits after the point, of a percentage.
+    """
     return f"R² {score:.4f}" if regression else f"{100 * score:.{digits}f} %"

@@ -248,6 +248,10 @@ class Network:
             Digital states, as :meth:`states` gives them; training moves them on.
         draw
             Given while training: draws what drops out.
+        x
+            Images, (n, ...).
+        product
+            Multiplies inputs by a layer's weights.
         """
         passing = _Pass(product, states, draw)
         return passing.through(self.layers, self.shape, x.reshape(len(x), *self.shape))
@@ -265,6 +269,17 @@ class Network:
     ) -> list[Array32]:
         """Return dloss/dw of every matrix from dloss/doutput (n, classes), propagated through
         ``weights``, or by ``adjoint`` if that is given.
+
+        Parameters
+        ----------
+        tape
+            What the forward pass kept.
+        error
+            Derivative of the loss by the outputs, (n, outputs).
+        weights
+            Weights of every layer.
+        adjoint
+            Carries an error back through a layer, by default by its weights.
         """
         return self.gradients(tape, error, weights, adjoint)[0]
 
@@ -277,6 +292,17 @@ class Network:
     ) -> tuple[list[Array32], list[Array32]]:
         """Return what :meth:`backward` does, and the gradients of factor and offset of every
         normalisation, (2, channels) each.
+
+        Parameters
+        ----------
+        tape
+            What the forward pass kept.
+        error
+            Derivative of the loss by the outputs, (n, outputs).
+        weights
+            Weights of every layer.
+        adjoint
+            Carries an error back through a layer, by default by its weights.
         """
         back = _Return(weights, adjoint, [], [], self._early_states)
         back.through(self.layers, self.shape, tape, error)
@@ -322,6 +348,15 @@ def lenet(
     """Return a LeNet-like network for square images: two 5x5 convolutions with ``channels`` and
     16 outputs, each rectified and pooled, then 84 and 10 outputs; 25,010 weights by default
     (LeCun et al., Proc. IEEE 86 (1998) 2278, doi:10.1109/5.726791).
+
+    Parameters
+    ----------
+    channels
+        Outputs of the first convolution.
+    side
+        Pixels along one side.
+    pool
+        Kind of the pools.
     """
     return Network(
         (

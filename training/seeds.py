@@ -24,10 +24,32 @@ STREAMS = (
 
 
 def generator(seed: int, stream: str, epoch: int = 0) -> np.random.Generator:
-    """Return the generator of one of the ``STREAMS``; epochs count from 1, 0 is before training."""
+    """Return the generator of one of the ``STREAMS``; epochs count from 1, 0 is before training.
+
+    Parameters
+    ----------
+    seed
+        Seed of every random draw.
+    stream
+        Purpose of the draws, one number each.
+    epoch
+        The epoch, counted from 1.
+    """
     return np.random.default_rng([seed, STREAMS.index(stream), epoch])
 
 
 def renew(rng: np.random.Generator, seed: int, stream: str, epoch: int) -> None:
-    """Let ``rng``, which others hold too, go on as the generator of that purpose and epoch."""
+    """Let ``rng``, which others hold too, go on as the generator of that purpose and epoch.
+
+    Parameters
+    ----------
+    rng
+        What random numbers are drawn from.
+    seed
+        Seed of every random draw.
+    stream
+        Purpose of the draws, one number each.
+    epoch
+        The epoch, counted from 1.
+    """
     rng.bit_generator.state = generator(seed, stream, epoch).bit_generator.state

@@ -42,7 +42,17 @@ class BatchNorm:
         return np.stack([one, zero, zero, one])
 
     def forward(self, x: Array32, state: Array32, training: bool) -> tuple[Array32, Any]:
-        """Return the outputs, and what :meth:`backward` needs; the running figures move on in training."""
+        """Return the outputs, and what :meth:`backward` needs; the running figures move on in training.
+
+        Parameters
+        ----------
+        x
+            Inputs, (n, ...).
+        state
+            Running figures of the layer.
+        training
+            Whether they move on.
+        """
         if training:
             axes = tuple(range(x.ndim - 1))
             mean, variance = x.mean(axis=axes), x.var(axis=axes)

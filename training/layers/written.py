@@ -37,6 +37,15 @@ def written_layers(
     """Return the layers that texts and tables stand for; ``residual(layers)`` makes those with layers
     of their own.
 
+    Parameters
+    ----------
+    written
+        Layers as texts and tables.
+    residual
+        Makes a layer with layers of its own.
+    where
+        What to call the place in messages.
+
     Raises
     ------
     InputError

@@ -33,7 +33,27 @@ class SplitAttention(nn.MultiheadAttention):
         average_attn_weights: bool = True,
         is_causal: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
-        """Return outputs and, if wanted, attention weights, as ``nn.MultiheadAttention`` does."""
+        """Return outputs and, if wanted, attention weights, as ``nn.MultiheadAttention`` does.
+
+        Parameters
+        ----------
+        query
+            As in torch's ``MultiheadAttention.forward``.
+        key
+            As there.
+        value
+            As there.
+        key_padding_mask
+            As there.
+        need_weights
+            As there.
+        attn_mask
+            As there.
+        average_attn_weights
+            As there.
+        is_causal
+            As there.
+        """
         q, k, v = self.q_proj(query), self.k_proj(key), self.v_proj(value)
         swap = self.batch_first and query.dim() == 3
         if swap:

@@ -54,7 +54,19 @@ class TileLayer:
     def mount(
         cls, layer: Any, label: str, matrix: MappedMatrix, noise: np.random.Generator
     ) -> "TileLayer":
-        """Make a layer of torch, in place, one whose weights sit on ``matrix``."""
+        """Make a layer of torch, in place, one whose weights sit on ``matrix``.
+
+        Parameters
+        ----------
+        layer
+            The layer of torch.
+        label
+            What to call it in messages.
+        matrix
+            The tiles that its weights sit on.
+        noise
+            What read noise is drawn from.
+        """
         layer.__class__ = cls
         layer.label, layer.matrix, layer.noise = label, matrix, noise
         layer.codes = layer._collected = layer._followed = layer._changes = None

@@ -24,7 +24,17 @@ class Limits:
         """Whether all are known to reach every level."""
 
     def learn(self, writes: Writes, measured: Array32, failed: NDArray[np.bool_]) -> None:
-        """Take what the verify reads found where ``writes`` ``failed``, (n,) each."""
+        """Take what the verify reads found where ``writes`` ``failed``, (n,) each.
+
+        Parameters
+        ----------
+        writes
+            What was to be written, (n,).
+        measured
+            Levels that the verify reads found, (n,).
+        failed
+            Which writes did not succeed, (n,).
+        """
         device, found = writes.device[failed], measured[failed]
         short = writes.level[failed] > found
         self.none &= not failed.any()

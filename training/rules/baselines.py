@@ -126,7 +126,17 @@ class ClosedLoop:
     def verify(
         self, writes: Writes, measured: Array32, failed: NDArray[np.bool_] | None = None
     ) -> None:
-        """Keep what the verify reads found, and which devices were given up."""
+        """Keep what the verify reads found, and which devices were given up.
+
+        Parameters
+        ----------
+        writes
+            What was to be written.
+        measured
+            Levels that the verify reads found, (n,).
+        failed
+            Which writes did not reach their target.
+        """
         self._held[writes.device] = measured
         if self._limits is not None and failed is not None:
             self._limits.learn(writes, measured, failed)
@@ -224,7 +234,17 @@ class Blind:
     def verify(
         self, writes: Writes, measured: Array32, failed: NDArray[np.bool_] | None = None
     ) -> None:
-        """Ignore it: blind pulses are not read."""
+        """Ignore it: blind pulses are not read.
+
+        Parameters
+        ----------
+        writes
+            What was to be written.
+        measured
+            Levels that the verify reads found, (n,).
+        failed
+            Which writes did not reach their target.
+        """
 
     def column_scale(self) -> Array32 | None:
         """Return ``None``: nothing is scaled."""

@@ -111,7 +111,17 @@ class Eapu:
     def verify(
         self, writes: Writes, measured: Array32, failed: NDArray[np.bool_] | None = None
     ) -> None:
-        """Take over what the verify reads found, and which devices were given up."""
+        """Take over what the verify reads found, and which devices were given up.
+
+        Parameters
+        ----------
+        writes
+            What was to be written.
+        measured
+            Levels that the verify reads found, (n,).
+        failed
+            Which writes did not reach their target.
+        """
         self._held[writes.device] = measured
         if self._limits is not None and failed is not None:
             self._limits.learn(writes, measured, failed)

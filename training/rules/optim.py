@@ -98,7 +98,17 @@ class Adam:
 
 
 def make_optimiser(name: str, shape: tuple[int, ...], momentum: float = 0.9) -> Optimiser:
-    """Return the optimiser called ``sgd`` or ``adam`` for a matrix of ``shape``."""
+    """Return the optimiser called ``sgd`` or ``adam`` for a matrix of ``shape``.
+
+    Parameters
+    ----------
+    name
+        ``sgd`` or ``adam``.
+    shape
+        Shape of the matrix.
+    momentum
+        Share of the last step that is kept [0..1].
+    """
     if name == "sgd":
         return Sgd(shape, momentum)
     if name == "adam":
@@ -109,6 +119,19 @@ def make_optimiser(name: str, shape: tuple[int, ...], momentum: float = 0.9) -> 
 def schedule(name: str, rate: float, decay: float, epoch: int, epochs: int) -> float:
     """Return the learning rate of ``epoch``, counted from 0: ``exponential`` (times ``decay`` per
     epoch), ``cosine`` or ``constant``.
+
+    Parameters
+    ----------
+    name
+        ``exponential``, ``cosine`` or ``constant``.
+    rate
+        Learning rate of the first epoch.
+    decay
+        Factor per epoch of ``exponential``.
+    epoch
+        The epoch, counted from 0.
+    epochs
+        Number of epochs.
     """
     if name == "exponential":
         return float(rate * decay**epoch)

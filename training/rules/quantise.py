@@ -180,6 +180,8 @@ def register_quantiser(
         :class:`Quantiser` that has its whole codes there.
     replace
         Whether it may take the place of another one of that name.
+    name
+        Name under which it is found.
     """
     return QUANTISERS.add(name, factory, replace=replace)
 

@@ -120,6 +120,8 @@ def register_rule(
         Frozen dataclass of its options as they are by default; ``None`` for a rule without any.
     replace
         Whether it may take the place of another one of that name.
+    name
+        Name under which it is found.
 
     Raises
     ------
@@ -138,6 +140,10 @@ def rule_options(name: str, given: Any = None, beside: SiameseOptions | None = N
     beside
         Options that hold for those of the same name too, where they are not at their default and
         not ``given``.
+    name
+        Name of the rule.
+    given
+        What was given, by name.
 
     Raises
     ------
@@ -170,7 +176,17 @@ def check_rescalable(name: str) -> None:
 
 
 def start_rule(name: str, start: Start, options: Any = None) -> Rule:
-    """Return the rule ``name`` for one matrix; see :func:`rule_options`."""
+    """Return the rule ``name`` for one matrix; see :func:`rule_options`.
+
+    Parameters
+    ----------
+    name
+        Name of the rule.
+    start
+        What the rule is given to begin with.
+    options
+        Options, by name.
+    """
     return RULES[name].factory(start, rule_options(name, options))
 
 

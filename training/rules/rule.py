@@ -92,6 +92,15 @@ class Rule(Protocol):
     ) -> None:
         """Take the verify reads of ``writes``: the levels that were reached, fractional, and which
         devices were given up, (n,) each.
+
+        Parameters
+        ----------
+        writes
+            What was to be written.
+        measured
+            Levels that the verify reads found, (n,).
+        failed
+            Which writes did not reach their target.
         """
         ...
 

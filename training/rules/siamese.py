@@ -150,6 +150,15 @@ class Siamese:
     ) -> None:
         """Take the verify reads of ``writes``: the levels that were reached, fractional, and which
         devices were given up, (n,) each.
+
+        Parameters
+        ----------
+        writes
+            What was to be written.
+        measured
+            Levels that the verify reads found, (n,).
+        failed
+            Which writes did not reach their target.
         """
         if self._limits is not None and failed is not None:
             self._limits.learn(writes, measured, failed)

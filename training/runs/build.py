@@ -153,6 +153,17 @@ def write_costs(
 
     A table of write-verify loops is taken from ``path`` if it is there, else made and kept there.
 
+    Parameters
+    ----------
+    config
+        The configuration.
+    levels
+        Levels of the devices.
+    progress
+        Called with how much is done, and of how much.
+    path
+        Where the table is kept, and taken from.
+
     Raises
     ------
     InputError

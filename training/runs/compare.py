@@ -106,6 +106,23 @@ def compare_in(
 ) -> Comparison:
     """Compare in ``folder``, taking from there what has been made before.
 
+    Parameters
+    ----------
+    folder
+        Where trainings are kept, and taken from.
+    config
+        The configuration.
+    rules
+        Update rules, by name.
+    seeds
+        Seeds to train with.
+    listener
+        Hears of the job's steps.
+    executor
+        Where jobs run, by default in processes of its own here.
+    characterisation
+        Record of the same device and tile that is there already.
+
     Raises
     ------
     InputError
@@ -141,6 +158,14 @@ def compare(
         itself.
     folder
         Where checkpoints are kept, and taken from.
+    setup
+        What training starts from.
+    costs
+        What writes cost.
+    seeds
+        Seeds to train with.
+    steps
+        Hears of the steps of a job.
     """
     _check(rules, seeds)
     steps, home = steps or Steps(), None if folder is None else Path(folder)

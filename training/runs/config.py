@@ -265,6 +265,15 @@ def load_config(
     """Read a configuration from a preset's name or a TOML file, with ``changes`` such as ``training.epochs=2`` applied,
     and then the keys that are ``given`` with a value other than ``None``.
 
+    Parameters
+    ----------
+    source
+        Name of a preset, or a file (TOML).
+    changes
+        Keys with their values, as ``training.epochs=2``.
+    given
+        Keys with their values; those that are ``None`` are left as they are.
+
     Raises
     ------
     InputError

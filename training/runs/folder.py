@@ -63,6 +63,15 @@ def new_folder(out: str | Path | None, config: RunConfig, kind: str | None = Non
     """Claim the folder for a new job, ``runs/NAME-SEED`` (``runs/KIND-NAME-SEED``) or the next free
     name; an existing one is never written over.
 
+    Parameters
+    ----------
+    out
+        The folder, if one was asked for.
+    config
+        The configuration.
+    kind
+        Comes before the name of a folder that was not.
+
     Raises
     ------
     InputError
@@ -117,6 +126,17 @@ class Folder:
     ) -> tuple[Setup, LevelPricing]:
         """Return what training starts from, made here or taken from here; what can go wrong quickly
         comes first. See :func:`.setup.set_up`.
+
+        Parameters
+        ----------
+        config
+            The configuration.
+        steps
+            Hears of the steps of a job.
+        surrogate
+            Whether an engine needs one.
+        executor
+            Where jobs run, by default in processes of its own here.
         """
         if self.characterisation is not None and not surrogate:
             raise InputError(

@@ -32,6 +32,25 @@ def accuracy(
 
     ``spice_accuracy`` over ``spice_images`` images, read in ngspice after training, is drawn with its 95 % interval.
     What is drawn is R² for a ``regression``, whose interval must be given.
+
+    Parameters
+    ----------
+    axes
+        Where to draw.
+    float_accuracy
+        Of the float network, after every epoch [0..1].
+    memristor_accuracy
+        Of the memristor twin, after every epoch [0..1].
+    spice_accuracy
+        Of the validating engine, after training [0..1].
+    spice_images
+        Samples that it read.
+    spice_interval
+        Ends of the 95 % interval; by default Wilson's.
+    spice_engine
+        What to call that engine.
+    regression
+        Whether all of these are R².
     """
     scale = 1.0 if regression else 100.0
     twin, memristor = np.asarray(float_accuracy, float), np.asarray(memristor_accuracy, float)
@@ -76,6 +95,17 @@ def writes(
 ) -> "Axes":
     """Draw device writes per epoch beside those of the basic closed loop, each of shape (epochs,), on a log axis;
     ``label`` names the rule that trained.
+
+    Parameters
+    ----------
+    axes
+        Where to draw.
+    written
+        Device writes per epoch, (epochs,).
+    closed_loop
+        Those of the basic closed loop, (epochs,).
+    label
+        What to call it in the picture.
     """
     done, basic = np.asarray(written, float), np.asarray(closed_loop, float)
     epochs = np.arange(1, len(done) + 1)
@@ -93,7 +123,17 @@ def writes(
 
 
 def write_map(axes: "Axes", counts: ArrayLike, *, title: str) -> "Axes":
-    """Draw how often each device of a layer was written; ``counts`` has shape (inputs, 2 × outputs)."""
+    """Draw how often each device of a layer was written; ``counts`` has shape (inputs, 2 × outputs).
+
+    Parameters
+    ----------
+    axes
+        Where to draw.
+    counts
+        Writes of every device, (inputs, 2 × outputs).
+    title
+        Heading.
+    """
     from matplotlib.colors import LogNorm
 
     shown = np.asarray(counts, float)
@@ -132,7 +172,17 @@ def write_histogram(axes: "Axes", counts: Sequence[ArrayLike]) -> "Axes":
 
 
 def conductance_map(axes: "Axes", g: ArrayLike, *, title: str) -> "Axes":
-    """Draw the conductances of a layer in µS; ``g`` [S] has shape (inputs, 2 × outputs)."""
+    """Draw the conductances of a layer in µS; ``g`` [S] has shape (inputs, 2 × outputs).
+
+    Parameters
+    ----------
+    axes
+        Where to draw.
+    g
+        Conductances, (inputs, 2 × outputs) [S].
+    title
+        Heading.
+    """
     image = axes.imshow(
         1e6 * np.asarray(g, float), aspect="auto", interpolation="nearest", cmap="viridis"
     )

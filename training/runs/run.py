@@ -61,6 +61,19 @@ def run(
     ngspice reads tiles on ``executor`` if one is given, else in processes of its own here. A
     ``characterisation`` of the same device and tile that is there already is copied into the folder.
 
+    Parameters
+    ----------
+    config
+        The configuration.
+    folder
+        Folder of the run.
+    listener
+        Hears of the job's steps.
+    executor
+        Where jobs run, by default in processes of its own here.
+    characterisation
+        Record of the same device and tile that is there already.
+
     Raises
     ------
     InputError
@@ -82,6 +95,19 @@ def train_run(
     """Do the job up to the end of the training, or what is left of it in ``folder``.
 
     :func:`run` on the same folder does the rest. Raises as it does.
+
+    Parameters
+    ----------
+    config
+        The configuration.
+    folder
+        Folder of the run.
+    listener
+        Hears of the job's steps.
+    executor
+        Where jobs run, by default in processes of its own here.
+    characterisation
+        Record of the same device and tile that is there already.
     """
     with claimed(folder) as path:
         return _Job(config, path, listener, executor, characterisation).train()
@@ -99,6 +125,21 @@ def validate_run(
     """Read test images of a finished run through ``engine``, by default as the run was configured.
 
     Images that have been read before are not read again.
+
+    Parameters
+    ----------
+    folder
+        Folder of the run.
+    engine
+        Engine that reads; as configured when absent.
+    images
+        Samples to read; as configured when absent.
+    devices
+        How devices stand in ngspice's decks; as configured when absent.
+    listener
+        Hears of the job's steps.
+    executor
+        Where jobs run, by default in processes of its own here.
 
     Raises
     ------

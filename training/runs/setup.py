@@ -147,6 +147,21 @@ class Setup:
     ) -> TrainResult:
         """Train ``twin`` as configured, on from ``checkpoint`` if that is there; ``say`` hears of
         every audit.
+
+        Parameters
+        ----------
+        twin
+            The memristor twin.
+        costs
+            What writes cost.
+        say
+            Called with a sentence on what came out.
+        on_batch
+            Called after every batch with how many are done, and of how many.
+        on_epoch
+            Called after every epoch with its record.
+        checkpoint
+            Where the training is kept after every epoch.
         """
         auditor = self.auditor()
         if auditor is not None and say is not None:
@@ -181,6 +196,12 @@ def set_up(
         device, tile and range of conductances are the same can share one.
     surrogate
         Whether to characterise and fit at all; the engines ``surrogate`` and ``line`` need it.
+    config
+        The configuration.
+    steps
+        Hears of the steps of a job.
+    executor
+        Where jobs run, by default in processes of its own here.
 
     Raises
     ------
@@ -207,7 +228,17 @@ def set_up(
 
 
 def fitted(setup: Setup, steps: Steps, characterisation: str | Path | None = None) -> Setup:
-    """Return ``setup`` with a surrogate, fitted to the ``characterisation``; see :func:`set_up`."""
+    """Return ``setup`` with a surrogate, fitted to the ``characterisation``; see :func:`set_up`.
+
+    Parameters
+    ----------
+    setup
+        What training starts from.
+    steps
+        Hears of the steps of a job.
+    characterisation
+        Record of the same device and tile that is there already.
+    """
     config = setup.config
     with steps.step("characterisation", "characterising cell and tile in ngspice") as progress:
         record = characterised(config, setup.tile, characterisation, progress)
@@ -232,6 +263,17 @@ def characterised(
 ) -> Characterisation:
     """Return what ngspice says about the tile: the record at ``path``, made and kept there if need
     be.
+
+    Parameters
+    ----------
+    config
+        The configuration.
+    tile
+        The tile: its size, wires, periphery and cell.
+    path
+        Where the file is.
+    progress
+        Called with how much is done, and of how much.
 
     Raises
     ------

@@ -109,7 +109,21 @@ class Auditor:
         epoch: int,
         batch: int,
     ) -> AuditRecord:
-        """Audit one tile of one matrix, on rows of the ``inputs`` (n, rows) of all matrices."""
+        """Audit one tile of one matrix, on rows of the ``inputs`` (n, rows) of all matrices.
+
+        Parameters
+        ----------
+        twin
+            The memristor twin.
+        inputs
+            Inputs of every matrix, (n, rows) each.
+        rng
+            What random numbers are drawn from.
+        epoch
+            The epoch, counted from 1.
+        batch
+            Samples per batch.
+        """
         k = int(rng.integers(len(twin.matrices)))
         matrix, a = twin.matrices[k], inputs[k]
         row_blocks, column_blocks = matrix.placement.grid

@@ -64,6 +64,21 @@ def closed_loops(
 
     Each device starts where its last write left it: at the old target, give or take the programming
     error. A controller that spares failed devices asks for what they reach.
+
+    Parameters
+    ----------
+    twin
+        The memristor twin.
+    ledger
+        What was counted.
+    before
+        Float weights before, a matrix each.
+    after
+        Float weights after.
+    rng
+        What random numbers are drawn from.
+    spare_failed
+        Whether failed devices are asked only for what they reach.
     """
     total = ClosedLoops()
     for k, (matrix, old, new) in enumerate(zip(twin.matrices, before, after, strict=True)):

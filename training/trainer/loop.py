@@ -37,6 +37,19 @@ def build_twin(
 ) -> MemristorTwin:
     """Return a memristor twin whose fixed device errors are drawn from ``seed``, and which is to be
     trained from the float weights ``start`` where they are given; see :class:`.twin.MemristorTwin`.
+
+    Parameters
+    ----------
+    network
+        The network.
+    crossbar
+        Tile, effects and mapping.
+    engine
+        Makes an engine for a tile.
+    seed
+        Seed of every random draw.
+    start
+        Float weights to begin with.
     """
     twin = MemristorTwin(network, crossbar, engine, generator(seed, "devices"))
     if start is not None:
@@ -74,6 +87,14 @@ def train(
     checkpoint
         File to which the training is saved after every epoch, and from which it goes on where it is
         there.
+    twin
+        The memristor twin.
+    images
+        The data set.
+    options
+        How to train.
+    costs
+        What writes cost.
     """
     weights = None if twin.start is None else [w.copy() for w in twin.start]
     trainer = Trainer(twin, images, options, costs, seed=seed, weights=weights, auditor=auditor)
@@ -106,6 +127,21 @@ def train_float(
 ) -> tuple[list[float], list[Array32]]:
     """Train the same network in float, unclipped, from the same initial weights and in the same
     order of images, or from ``start``.
+
+    Parameters
+    ----------
+    network
+        The network.
+    images
+        The data set.
+    options
+        How to train.
+    seed
+        Seed of every random draw.
+    on_batch
+        Called after every batch with how many are done, and of how many.
+    start
+        Float weights to begin with.
 
     Returns
     -------

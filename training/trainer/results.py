@@ -15,6 +15,15 @@ from .closed_loop import BASELINES
 def removed_key(name: str, baseline: str = "closed_loop", span: str = "") -> str:
     """Return the name under which summaries tell the share of ``name`` that was removed, against a
     baseline, and over a ``span`` such as ``_first_epoch``.
+
+    Parameters
+    ----------
+    name
+        What was counted.
+    baseline
+        What it is set against.
+    span
+        Of what it is the sum, such as ``_first_epoch``.
     """
     against = baseline.removeprefix("closed_loop")
     return f"{name}_removed{against and f'_against{against}'}{span}_percent"

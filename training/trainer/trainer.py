@@ -233,7 +233,17 @@ class Trainer:
     def restore(
         self, state: dict[str, Any], records: list[EpochRecord], audits: list[AuditRecord]
     ) -> None:
-        """Continue from what :meth:`state` returned, and the records until then."""
+        """Continue from what :meth:`state` returned, and the records until then.
+
+        Parameters
+        ----------
+        state
+            What :meth:`state` returned.
+        records
+            Records of the epochs that are done.
+        audits
+            Records of the audits that were made.
+        """
         self._updates_done = int(state["updates_done"])
         self.twin.restore(state["twin"])
         self.ledger.restore(state["ledger"])
@@ -339,7 +349,17 @@ def batches(order: NDArray[np.int64], batch: int) -> Iterator[NDArray[np.int64]]
 
 
 def check_images(network: Network, images: Dataset, batch: int = 1) -> None:
-    """Refuse images that do not fit the network, or are fewer than a ``batch``."""
+    """Refuse images that do not fit the network, or are fewer than a ``batch``.
+
+    Parameters
+    ----------
+    network
+        The network.
+    images
+        The data set.
+    batch
+        Samples per batch.
+    """
     pixels = int(np.prod(network.shape))
     if images.x_train.shape[1] != pixels:
         raise InputError(

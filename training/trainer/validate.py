@@ -137,6 +137,14 @@ def validate(
         finds it there goes on from it, and extends it where ``count`` is larger.
     chunk
         Images read at a time.
+    images
+        The data set.
+    count
+        How many of them.
+    seed
+        Seed of every random draw.
+    progress
+        Called with how much is done, and of how much.
 
     Raises
     ------

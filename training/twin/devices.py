@@ -103,6 +103,17 @@ class Devices:
     ) -> Array32:
         """Program the devices at ``index`` to ``level``; return the levels that the verify reads
         find, (n,).
+
+        Parameters
+        ----------
+        index
+            Places of devices, (n,).
+        level
+            Levels to write, (n,).
+        rng
+            What random numbers are drawn from.
+        now
+            The update at which it is done, counted from 0.
         """
         aim = self.quantiser.steps(level)
         return self._put(index, aim + self.programming_error(aim, rng), rng, now)
@@ -118,6 +129,19 @@ class Devices:
     ) -> Array32:
         """Change conductances by pulses of ``change`` [mean steps] without verification, each off by
         the relative ``noise``; return the levels that are reached, (n,).
+
+        Parameters
+        ----------
+        index
+            Places of devices, (n,).
+        change
+            Change in mean steps, (n,).
+        rng
+            What random numbers are drawn from.
+        noise
+            Deviation of each change, relative.
+        now
+            The update at which it is done, counted from 0.
         """
         made = change * (1.0 + np.float32(noise) * rng.standard_normal(change.size, np.float32))
         return self._put(index, self.steps(index) + made, rng, now)

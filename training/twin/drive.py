@@ -60,6 +60,19 @@ class Drive:
     ) -> "Drive":
         """Return the drive that undoes the curvature of a device of conductance ``g`` [S]: half an
         input makes half the device's current at the read voltage.
+
+        Parameters
+        ----------
+        cell
+            What is at each crossing.
+        g
+            Conductance of the device [S].
+        bits
+            Bits of the converter, ``None`` for a continuous drive.
+        sliced
+            Whether inputs are applied bit by bit.
+        signed
+            How negative inputs are applied.
         """
         if cell.linear or sliced:
             return cls(cell.v_read, None, bits, sliced, signed)

@@ -28,6 +28,19 @@ def predict(
 ) -> Array32:
     """Return the outputs (n, classes) of the twin for images ``x`` (n, ...), with read noise if
     ``rng`` is given.
+
+    Parameters
+    ----------
+    twin
+        The memristor twin.
+    x
+        Images, (n, ...).
+    rng
+        What random numbers are drawn from.
+    scales
+        Factors of the columns of every matrix, where conductances drift.
+    progress
+        Called with how much is done, and of how much.
     """
     outputs, done = [], 0
     for part in parts(x):
@@ -47,7 +60,23 @@ def evaluate(
     scales: list[Array32 | None] | None = None,
     progress: Progress | None = None,
 ) -> float:
-    """Return the share of images that the twin classifies right, or R² for numbers (n, targets)."""
+    """Return the share of images that the twin classifies right, or R² for numbers (n, targets).
+
+    Parameters
+    ----------
+    twin
+        The memristor twin.
+    x
+        Images, (n, ...).
+    labels
+        Classes, (n,), or targets, (n, targets).
+    rng
+        What random numbers are drawn from.
+    scales
+        Factors of the columns of every matrix, where conductances drift.
+    progress
+        Called with how much is done, and of how much.
+    """
     return score_of(predict(twin, x, rng, scales=scales, progress=progress), labels)
 
 

@@ -156,6 +156,15 @@ class Ledger:
     def epochs_to_limit(self, endurance: float, epochs: int, share: float = 1e-3) -> float:
         """Return after how many epochs like the ``epochs`` so far the most-written ``share`` of
         devices reach ``endurance`` writes.
+
+        Parameters
+        ----------
+        endurance
+            Writes that a device endures.
+        epochs
+            Epochs that were counted.
+        share
+            Share of the devices, the most-written ones, that is looked at [0..1].
         """
         counts = np.concatenate([devices.writes for devices in self.devices])
         worst = max(1, round(share * counts.size))

@@ -126,7 +126,17 @@ class MappedMatrix:
         return self.tile.cell.v_read
 
     def write(self, writes: Writes, rng: np.random.Generator, *, now: int = 0) -> Array32:
-        """Program devices; return the levels that verify reads find, (n,)."""
+        """Program devices; return the levels that verify reads find, (n,).
+
+        Parameters
+        ----------
+        writes
+            Devices and the levels that they get.
+        rng
+            What random numbers are drawn from.
+        now
+            The update at which it is done, counted from 0.
+        """
         if not len(writes):
             return writes.level
         self._stale, self.programmed, self._variances = True, True, None
@@ -259,6 +269,15 @@ class MappedMatrix:
     def compare(self, a: Array32, block: tuple[int, int], other: Engine) -> tuple[Array, Array]:
         """Return the currents [A] of the tile at ``block`` for vectors ``a`` (n, rows), read by this
         matrix's engine and by another one, (n, tile columns) each.
+
+        Parameters
+        ----------
+        a
+            Inputs, (n, rows).
+        block
+            Row block and column block of the tile.
+        other
+            The other engine.
         """
         x = a[:, : self.placement.rows]
         v = self.placement.rows_of(self.drive.voltages(x, self._scale(x)), np.ones((), np.float32))

@@ -85,6 +85,17 @@ class MemristorTwin:
     ) -> tuple[Array32, Tape]:
         """Return the outputs (n, classes) for images (n, ...), and the tape; ``scales`` multiply
         the columns of every matrix, ``draw`` is given while training, for what drops out.
+
+        Parameters
+        ----------
+        x
+            Images, (n, ...).
+        rng
+            What random numbers are drawn from.
+        scales
+            Factors of the columns of every matrix, where conductances drift.
+        draw
+            Given while training: draws what drops out.
         """
 
         def product(k: int, a: Array32) -> Array32:

@@ -62,7 +62,17 @@ UNITS = {
 
 
 def score_key(name: str, part: str = "", *, regression: bool = False) -> str:
-    """Return the name of a score in summaries, or of the ``low`` or ``high`` end of its interval."""
+    """Return the name of a score in summaries, or of the ``low`` or ``high`` end of its interval.
+
+    Parameters
+    ----------
+    name
+        Whose score it is.
+    part
+        ``low`` or ``high`` for an end of its interval.
+    regression
+        Whether numbers are predicted, not classes.
+    """
     stem = f"{name}_{'r2' if regression else 'accuracy'}{part and f'_{part}'}"
     return stem if regression else f"{stem}_percent"
 
@@ -198,6 +208,8 @@ def score_figures(
         Share of right answers [0..1], or R².
     count
         Samples that it was found on, ``None`` if that isn't known.
+    regression
+        Whether numbers are predicted, not classes.
     """
     if regression:
         return {score_key(name, regression=True): score}
@@ -253,7 +265,17 @@ def train_summary(result: TrainResult) -> dict[str, Any]:
 
 
 def score_of_summary(summary: Mapping[str, Any], name: str, part: str = "") -> float:
-    """Return a score of a summary as a share [0..1], or R²."""
+    """Return a score of a summary as a share [0..1], or R².
+
+    Parameters
+    ----------
+    summary
+        Figures of a run, by name.
+    name
+        Whose score it is.
+    part
+        ``low`` or ``high`` for an end of its interval.
+    """
     regression = summary["score"] == "r2"
     value: float = summary[score_key(name, part, regression=regression)]
     return value if regression else 0.01 * value
@@ -327,7 +349,17 @@ def saved(epochs: Mapping[str, Array]) -> Iterator[tuple[str, str]]:
 def counted(
     epochs: Mapping[str, Array], name: str, baseline: str = "closed_loop"
 ) -> tuple[Array, Array]:
-    """Return what a record's epochs count under ``name``, and what it is set against, (epochs,)."""
+    """Return what a record's epochs count under ``name``, and what it is set against, (epochs,).
+
+    Parameters
+    ----------
+    epochs
+        Arrays of a record's epochs, by name.
+    name
+        What was counted.
+    baseline
+        What it is set against.
+    """
     if name == "weights_of_learning":
         return epochs["weights"], epochs["learning"]
     return epochs[name], epochs[f"{baseline}_{name}"]

@@ -30,7 +30,19 @@ def write_report(record: Mapping[str, Any], path: Path) -> Path:
 def rendered(
     title: str, subtitle: str, sections: Sequence[Section], cards: Sequence[Card] = ()
 ) -> str:
-    """Return a page of sections, each through the template of its name."""
+    """Return a page of sections, each through the template of its name.
+
+    Parameters
+    ----------
+    title
+        Heading.
+    subtitle
+        What stands below the title.
+    sections
+        Parts of the page, in order.
+    cards
+        Figures at the head of the page.
+    """
     from jinja2 import Environment, FunctionLoader, StrictUndefined, select_autoescape
 
     folder = files(__package__).joinpath("templates")

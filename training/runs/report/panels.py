@@ -135,7 +135,19 @@ def writes(axes: "Axes", record: Mapping[str, Any]) -> Panel:
 
 
 def device_map(axes: "Axes", record: Mapping[str, Any], *, what: str, layer: str) -> Panel:
-    """Draw conductances (``g``) or ``writes`` of the devices of one layer."""
+    """Draw conductances (``g``) or ``writes`` of the devices of one layer.
+
+    Parameters
+    ----------
+    axes
+        Where to draw.
+    record
+        A run's record.
+    what
+        ``g`` for conductances, or ``writes``.
+    layer
+        Name of the layer in the record.
+    """
     from ..plots import conductance_map, write_map
 
     values, name = record["layers"][layer][what], layer.replace("_", " ")
