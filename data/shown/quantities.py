@@ -88,7 +88,8 @@ def figure(name: str, value: Any) -> str:
         return duration(value)
     if unit is not None:
         return quantity(float(value), UNITS[unit])
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+    whole = isinstance(value, int) or abs(value) >= 1000.0
+    return f"{round(value):,}" if whole else f"{value:.4g}"
 
 
 def _words(value: Any) -> str:

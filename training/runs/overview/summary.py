@@ -84,12 +84,15 @@ def _score_lines(*, regression: bool) -> tuple[Line, ...]:
         )
         return f"{value} (95 %: {low} to {high})" if interval else value
 
+    same = "{agreement} of {spice_images} predictions are the same"
     return (
         Line("memristor twin", told("memristor", not regression)),
         Line("float network", told("float", not regression)),
         Line("validation", told("spice") + ", {spice_images} test samples in {validation_engine}"),
-        Line("the same samples", told("surrogate_same_images", False) + " in {final_engine}"),
-        Line("the same predictions", "{agreement} of {spice_images}"),
+        Line(
+            "the same samples",
+            f"{told('surrogate_same_images', False)} in {{final_engine}}; {same}",
+        ),
     )
 
 
