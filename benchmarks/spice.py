@@ -30,9 +30,11 @@ import numpy as np
 from table import Row, add_options, at_least, at_most, publish
 
 from memtwin.circuits.array.cell import Cell, Transistor
+from memtwin.circuits.array.parasitics import Parasitics
 from memtwin.circuits.array.tile import Tile
 from memtwin.circuits.engines.nodal import Nodal
 from memtwin.circuits.ngspice import pool
+from memtwin.circuits.ngspice.crew import Crew
 from memtwin.circuits.ngspice.engine import Spice, ladder
 from memtwin.circuits.ngspice.installed import features
 from memtwin.circuits.ngspice.job import Job, Step
@@ -40,6 +42,8 @@ from memtwin.circuits.ngspice.netlist import Netlist, alterations, build
 from memtwin.circuits.ngspice.program import script
 from memtwin.circuits.osdi.choice import why_not
 from memtwin.circuits.programming.array_ngspice import WriteSpice
+from memtwin.circuits.timing.read import read_time
+from memtwin.circuits.vacask.engine import Vacask, vacask
 from memtwin.devices.device import Device, load_device
 from memtwin.devices.models import models
 
@@ -281,6 +285,69 @@ def compiled() -> Iterator[Row]:
     yield Row("the same, B-sources / compiled", ratio, "x", "", None)
 
 
+def second() -> Iterator[Row]:
+    """A second simulator against ngspice's B-sources, whole processes, and how far they are apart."""
+    name = "64x64 nbsto_32um, 24 vectors, whole process, ngspice with B-sources / VACASK"
+    if vacask() is None:
+        yield Row(name, float("nan"), "x", ">= 2.5", None, "skipped: there is no VACASK")
+        return
+    tile = Tile(64, 64, cell=Cell(load_device("nbsto_32um"), 0.2))
+    g = tile.cell.conductance(RNG.uniform(0.2, 0.9, tile.shape))
+    v = 0.2 * RNG.random((24, 64))
+    ratios, apart, seconds = [], 0.0, 0.0
+    own, other = Spice(tile, devices="behavioural"), Vacask(tile, workers=1)
+    for _ in range(3):
+        began = time.process_time()
+        deck = own.deck(g, v)
+        out = pool.call(Job(deck.text, (Step(deck.analysis, deck.sense),), own.ladder))
+        found = deck.currents(out.values[0])
+        took = time.process_time() - began + out.seconds
+        before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.process_time()
+        read = other.sweep(g, v, Crew())
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds = time.process_time() - began
+        seconds += after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        ratios.append(took / seconds)
+        apart = float(np.abs(read - found).max() / np.abs(found).max())
+    note = f"{1e3 * seconds / len(v):.3g} ms per vector; they agree to {apart:.1e}"
+    yield at_least(name, float(np.median(ratios)), "x", 2.5, note)
+
+
+TIMED: dict[str, Cell] = {
+    "linear": Cell.resistor(),
+    "state-dependent sinh": NONLINEAR,
+    "1T1R": Cell.sinh(2.0, 0.2, access=Transistor()),
+    "nbsto_32um": Cell(load_device("nbsto_32um").scaled(10), 0.2),
+}
+
+
+def in_time(sizes: tuple[int, ...] = (16, 32)) -> Iterator[Row]:
+    """Settling and energy by the estimate against transients of all nodes."""
+    for n in sizes:
+        for name, cell in TIMED.items():
+            _, g, v = problem(n, 1, cell)
+            edge = Parasitics(coupling=0.3, c_cell=1e-16)
+            tile = Tile(n, n, cell=cell, parasitics=edge)
+            if name == "nbsto_32um":
+                g = cell.conductance(RNG.uniform(0.2, 0.9, tile.shape))
+            began = time.process_time()
+            guess = read_time(tile, g, v)
+            took = time.process_time() - began
+            truth = read_time(tile, g, v, engine="spice", duration=guess.duration)
+            late = float(np.abs(guess.slowest / truth.slowest - 1.0).max())
+            more = float(np.abs(guess.energy.drivers / truth.energy.drivers - 1.0).max())
+            what = f"{n}x{n} {name}, estimate against ngspice"
+            note = f"{1e12 * truth.slowest[0]:.4g} ps; estimated in {took:.2g} s"
+            yield at_most(f"{what}: settling", 100.0 * late, "%", 5.0, note)
+            note = f"{1e15 * truth.energy.drivers[0]:.4g} fJ"
+            yield at_most(f"{what}: energy", 100.0 * more, "%", 2.0, note)
+
+
+def in_time_large() -> Iterator[Row]:
+    """The same at 64 and 128 lines; takes an hour, so only where it is asked for."""
+    yield from in_time((64, 128))
+
+
 def pulsed(n: int, *, full: bool) -> tuple[float, float, str]:
     """Return how many times as long ngspice takes for a pulse on B-sources as on compiled devices,
     the seconds of those, and how far the states are apart, over what the pulse moved.
@@ -367,9 +434,14 @@ ROWS: dict[str, Callable[[], Iterator[Row]]] = {
     "scaling": scaling,
     "accuracy": accuracy,
     "compiled": compiled,
+    "second": second,
+    "time": in_time,
+    "large": in_time_large,
     "failures": failures,
     "badcrossbar": badcrossbar,
 }
+
+DEFAULT = [name for name in ROWS if name != "large"]
 
 
 def main() -> int:
@@ -377,7 +449,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_options(parser)
-    parser.add_argument("--only", nargs="*", choices=ROWS, default=list(ROWS), help="which rows")
+    parser.add_argument("--only", nargs="*", choices=ROWS, default=DEFAULT, help="which rows")
     chosen = parser.parse_args()
     if shutil.which("ngspice") is None:
         sys.exit("the comparison needs the ngspice program")

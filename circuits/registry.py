@@ -22,6 +22,7 @@ _CLASSES = {
     "line": ".lines.solver:LineSolver",
     "nodal": ".engines.nodal:Nodal",
     "spice": ".ngspice.engine:Spice",
+    "vacask": ".vacask.engine:Vacask",
 }
 
 

@@ -408,7 +408,7 @@ def test_what_is_no_such_thing_is_refused() -> None:
         with pytest.raises(InputError, match=words):
             refused()
     assert isinstance(_error(lambda: models["mine"]), Unregistered)
-    assert engine_names() == ("ideal", "surrogate", "line", "nodal", "spice")
+    assert engine_names() == ("ideal", "surrogate", "line", "nodal", "spice", "vacask")
 
 
 def _error(call) -> Exception | None:

@@ -99,6 +99,13 @@ class Setup:
                 memory=self.config.worker_memory,
                 devices=self.config.devices,
             )
+        if name == "vacask":
+            return partial(
+                make_engine,
+                "vacask",
+                workers=self.config.workers,
+                memory=self.config.worker_memory,
+            )
         if name == "ideal":
             return partial(Ideal, law=self._own_law if self.fit is None else self.fit.law)
         return partial(make_engine, name)

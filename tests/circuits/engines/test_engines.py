@@ -256,6 +256,12 @@ def needs(name):
 
         if not available():
             pytest.skip("no ngspice")
+    if name == "vacask":
+        from memtwin.circuits.osdi.compiler import compiler
+        from memtwin.circuits.vacask.engine import vacask
+
+        if vacask() is None or compiler() is None:
+            pytest.skip("no VACASK")
 
 
 @pytest.mark.parametrize("cell", ["resistor", "sinh", "1T1R"])
