@@ -19,6 +19,7 @@ from ...data.errors import InputError
 from ...data.records.pack import UNSAVED
 from ...data.records.store import pack, write_record
 from ...data.types import Array, Progress
+from ...devices.cycles.autoregression import CycleLaw
 from .array_numpy import ArrayPulse, ArrayWriter
 from .reads import VerifyReads
 from .recipe import Indices, Loop, Recipe, Status
@@ -169,6 +170,12 @@ def program_array(
         ]
     )
     check_targets(population.device, target, recipe, noise)
+    paces = spread.pulses
+    if isinstance(paces, CycleLaw):
+        raise InputError(
+            "spread.c2c: a law of cycles acts on each device's own voltage, which lines of an array share;"
+            " give a number, or the law to a write table"
+        )
     totals = _Totals(rows, cols)
     place = np.arange(rows * cols).reshape(rows, cols)
 
@@ -197,8 +204,8 @@ def program_array(
                         continue
                     for amplitude, width in _pulses(*loop.following(), cols, parallel):
                         pace = np.ones((rows, cols))
-                        if spread.pulses is not None:
-                            pace = spread.pulses.sample((rows, cols), rng)
+                        if paces is not None:
+                            pace = paces.sample((rows, cols), rng)
                         done = writer.pulse(states, row, amplitude, width, recipe.edge, pace)
                         moved = population.conductance(done.x.ravel(), recipe.v_read)
                         moved -= population.conductance(states.ravel(), recipe.v_read)

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from ...data.errors import InputError
 from ...data.records.pack import register
 from ...data.types import Array
+from ...devices.cycles.autoregression import CycleLaw
 from ...devices.device import Device
 from ...devices.pulses.trapezoid import Pulsed
 from ...devices.series import Terminal
@@ -41,8 +42,9 @@ class Spread:
     """Device to device: model parameters; a table of relative spreads is log-normal around the
     device's value, with this standard deviation of its logarithm.
     """
-    c2c: float | PulseSpread = 0.0
-    """Pulse to pulse: standard deviation of the logarithm of the state's speed."""
+    c2c: float | PulseSpread | CycleLaw = 0.0
+    """Pulse to pulse: standard deviation of the logarithm of the state's speed; or a law of cycles, whose SET and
+    RESET voltages say how strongly a pulse acts."""
     read: float | ReadNoise = 0.0
     """Noise of a verify read: standard deviation relative to the conductance that is read."""
 
@@ -60,10 +62,10 @@ class Spread:
         return Lognormal(self.d2d) if isinstance(self.d2d, Mapping) else self.d2d
 
     @property
-    def pulses(self) -> PulseSpread | None:
+    def pulses(self) -> PulseSpread | CycleLaw | None:
         """The law of the pulses, if they differ."""
         law = PulseSpread(self.c2c) if isinstance(self.c2c, (int, float)) else self.c2c
-        return law if law.sigma > 0.0 else None
+        return law if isinstance(law, CycleLaw) or law.sigma > 0.0 else None
 
     @property
     def noise(self) -> ReadNoise | None:
@@ -105,7 +107,7 @@ register(
 
 
 def spread_from_fit(
-    device: Device, *, c2c: float | PulseSpread = 0.0, read: float | ReadNoise = 0.0
+    device: Device, *, c2c: float | PulseSpread | CycleLaw = 0.0, read: float | ReadNoise = 0.0
 ) -> Spread:
     """Return a spread whose D2D part is the device's own standard errors.
 
@@ -270,7 +272,11 @@ class Population:
         width = np.broadcast_to(np.asarray(width, float), (n,))
         pace = np.ones(n)
         if rng is not None and self.spread.pulses is not None:
-            pace = self.spread.pulses.sample(n, rng)
+            law = self.spread.pulses
+            if isinstance(law, CycleLaw):
+                amplitude = amplitude * law.drive(amplitude, rng)
+            else:
+                pace = law.sample(n, rng)
         behaviour = self.behaviour(which)
         y = np.stack([x, np.zeros(n)], axis=1)
         low, high = self.device.model.state_range

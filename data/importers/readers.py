@@ -33,6 +33,7 @@ from .arrays import (
     read_table,
 )
 from .chip import read_pulse_map, read_write_log
+from .named import read_named
 from .sweeps import read_sweeps
 
 _READ_LOG = {"address": "1", "r": "ohm", "g": "S", "i": "A", "v": "V"}
@@ -166,6 +167,10 @@ def _table(layout: str | Mapping[str, str]) -> _Reader:
     return _Reader(read)
 
 
+def _named(path: Path, meta: Meta, **options: Any) -> list[Measurement]:
+    return [read_named(path, meta=meta, **options)]
+
+
 _SWEEP = _Reader(_sweeps, _SWEEP_OPTIONS)
 _KINDS: Mapping[str, _Reader] = {
     **{layout: _table(layout) for layout in LAYOUTS},
@@ -173,6 +178,7 @@ _KINDS: Mapping[str, _Reader] = {
     "ramps": _Reader(_ramps, _RAMP_OPTIONS),
     "response": _Reader(_response, _RAMP_OPTIONS),
     "relaxation": _Reader(_relaxation),
+    "table": _Reader(_named, frozenset({"sheet"})),
     "log": _Reader(_events),
     "pulse_map": _Reader(_pulse_map),
     "write_log": _Reader(_write_log),

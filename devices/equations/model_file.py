@@ -27,6 +27,7 @@ from typing import Any
 
 from ...data.errors import InputError, nearest
 from ...data.files import parse_toml, read_toml, toml_key, toml_value, write_text
+from ..conduction.laws import with_state
 from ..model import SERIES, CompactModel, Parameter, symbols
 from ..models import models
 
@@ -68,7 +69,8 @@ def load_model(source: str | Path | CompactModel, *, folder: str | Path = ".") -
     Parameters
     ----------
     source
-        A name of :data:`memtwin.devices.models.models`, or a path that ends in ``.toml``.
+        A name of :data:`memtwin.devices.models.models`, or a path that ends in ``.toml``; either followed by
+        ``+LRS/HRS`` for a static part of conduction laws, see :func:`memtwin.devices.conduction.laws.with_state`.
     folder
         Where relative paths begin.
 
@@ -79,8 +81,12 @@ def load_model(source: str | Path | CompactModel, *, folder: str | Path = ".") -
     """
     if isinstance(source, CompactModel):
         return source
-    if not str(source).endswith(".toml"):
-        return models[str(source)]
+    text, mixed, laws = str(source).partition("+")
+    if mixed:
+        lrs, _, hrs = laws.partition("/")
+        return with_state(load_model(text, folder=folder), lrs, hrs or None)
+    if not text.endswith(".toml"):
+        return models[text]
     path = Path(folder) / source
     if not path.is_file():
         raise InputError(f"there is no model file {path}")

@@ -29,6 +29,13 @@ _MODULES = {
     "drift_biolek": "drift",
     "drift_prodromakis": "drift",
     "drift_zha": "drift",
+    "conduction_ohmic": "conduction",
+    "conduction_sinh": "conduction",
+    "conduction_schottky": "conduction",
+    "conduction_poole_frenkel": "conduction",
+    "conduction_fowler_nordheim": "conduction",
+    "conduction_sclc": "conduction",
+    "conduction_tat": "conduction",
 }
 
 

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 
 from ...data.errors import InputError, nearest
 from ...data.types import Array
+from ..cycles.autoregression import CycleLaw
 from .drift import Drift
 from .noise import ReadNoise
 from .pcm import PcmDrift, PcmProgramming, PcmReadNoise
@@ -34,7 +35,7 @@ Later: TypeAlias = RelaxationQuantiles | Drift | PcmDrift
 class Laws(NamedTuple):
     """The laws that effects stand for; ``None`` for those that are off."""
 
-    programming: Programming | PcmProgramming
+    programming: Programming | PcmProgramming | CycleLaw
     read: ReadNoise | PcmReadNoise | None
     reach: Reach | None
     relaxation: Jump | RelaxationQuantiles | None
@@ -58,8 +59,10 @@ class Effects:
     otherwise; 0 is off.
     """
 
-    programming: float | str | Programming | PcmProgramming = 0.01
-    """What write-verify leaves of a target, drawn at every write: standard deviation."""
+    programming: float | str | Programming | PcmProgramming | CycleLaw = 0.01
+    """What write-verify leaves of a target, drawn at every write: standard deviation; as a law of cycles, what
+    writing without verification does, with each device's own past.
+    """
     read: float | str | ReadNoise | PcmReadNoise = 0.005
     """Noise of one device in one read: standard deviation."""
     reach: float | str | Reach = 0.0

@@ -58,7 +58,7 @@ def main() -> int:
     )
     options = parser.parse_args()
     behind = []
-    for page in sorted((ROOT / "docs").glob("*.md")):
+    for page in sorted([*(ROOT / "docs").glob("*.md"), *(ROOT / "docs").glob("models/*.md")]):
         text = page.read_text(encoding="utf-8")
         fresh = filled(text)
         if fresh != text:

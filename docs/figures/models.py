@@ -22,6 +22,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from memtwin.data.literature.references import cited
+from memtwin.devices.conduction.laws import LAWS
 from memtwin.devices.device import Device, load_device
 from memtwin.devices.dynamics.switches import simulate_switches
 from memtwin.devices.model import CompactModel
@@ -214,9 +215,34 @@ def static() -> Figure:
     return figure
 
 
+def conduction() -> Figure:
+    """All laws at 300 and 350 K, and Schottky's plot of barriers."""
+    figure, (left, right) = pair("Conduction laws at 300 K (lines) and 350 K (dashed)")
+    v = np.linspace(0.02, 2.0, 200)
+    shades = (INK, RED, BLUE, "#7a9a2e", "#b8860b", "#7b4b94", "#3b3b3b")
+    for name, colour in zip(LAWS, shades, strict=True):
+        model = models[f"conduction_{name}"]
+        reference = float(model.current(1.0, 1.0, {}))
+        for kelvin, style in ((300.0, "-"), (350.0, "--")):
+            i = model.current(v, 1.0, {"temperature": kelvin}) / reference
+            label = name if kelvin == 300.0 else None
+            left.plot(v, i, style, color=colour, lw=1.2, label=label)
+    left.set_ylim(1e-4, 1e4)
+    labelled(left, "voltage [V]", "current over that at 1 V and 300 K", log=True)
+    left.legend(fontsize=7)
+    inverse = np.linspace(2.2, 3.4, 50)
+    for volts, colour in ((0.5, BLUE), (1.0, INK), (2.0, RED)):
+        kelvin = 1e3 / inverse
+        i = models["conduction_schottky"].current(volts, 1.0, {"temperature": kelvin})
+        right.plot(inverse, i / kelvin**2, color=colour, label=f"{volts:g} V")
+    labelled(right, "1000 K / T", "Schottky: current / T² [A/K²]", log=True)
+    right.legend(fontsize=8)
+    return figure
+
+
 PICTURES: dict[str, Callable[[], Figure]] = {
     each.__name__: each
-    for each in (vteam, yakopcic, yakopcic2020, stanford, mms, knowm, drift, static)
+    for each in (vteam, yakopcic, yakopcic2020, stanford, mms, knowm, drift, static, conduction)
 }
 
 

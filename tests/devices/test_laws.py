@@ -8,6 +8,7 @@ import pytest
 
 from memtwin.data.errors import InputError
 from memtwin.data.measurement import Relaxation, Table
+from memtwin.devices.cycles.autoregression import CycleLaw
 from memtwin.devices.device import Device
 from memtwin.devices.models import models
 from memtwin.devices.spread.drift import Drift, fit_drift
@@ -40,8 +41,17 @@ JOINT = ParameterSpread(
     np.array([True]),
     {"r_on": 1e3},
 )
+CYCLES = CycleLaw(
+    ("r_hrs", "v_set"),
+    np.array([True, False]),
+    np.array([12.0, 0.8, -1.0, -3.0]),
+    0.1 * np.eye(4),
+    np.stack([np.linspace(-4.0, 4.0, 9)] * 2),
+    np.array([[[0.5, 0.1], [0.0, 0.3]]]),
+    np.array([[0.8, 0.0], [0.2, 0.9]]),
+)
 EXAMPLES = {
-    "programming": [Programming(0.02, 0.5, 1e-5), PcmProgramming(2e-5)],
+    "programming": [Programming(0.02, 0.5, 1e-5), PcmProgramming(2e-5), CYCLES],
     "read": [ReadNoise(0.01), PcmReadNoise(t=3.0)],
     "reach": [Reach(0.1)],
     "relaxation": [Jump(0.02), QUANTILES],
@@ -49,7 +59,7 @@ EXAMPLES = {
     "stuck": [Stuck(0.1, 0.2, 0.3, g_high=1e-3)],
     "wear": [Wear(1e5, 1.5)],
     "parameters": [Lognormal({"k_set": 0.1, "v_set": 0.02}), JOINT],
-    "pulses": [PulseSpread(0.04)],
+    "pulses": [PulseSpread(0.04), CYCLES],
 }
 
 

@@ -36,6 +36,7 @@ from ...circuits.programming.table import load_table, make_table
 from ...data.dataset import Dataset
 from ...data.errors import InputError
 from ...data.types import Array, Progress
+from ...devices.cycles.autoregression import CycleLaw
 from ...devices.device import Device, Levels, load_device
 from ...devices.models import models
 from ...devices.pulses.nominal import nominal_pricing
@@ -138,6 +139,11 @@ def pulses_of(config: RunConfig, levels: Levels) -> PulseSteps | None:
     rng = np.random.default_rng((config.seed, KINDS))
     parameters = spread.parameters.sample(KINDS, rng, levels.device)
     up, down = _identical(config, levels)
+    if isinstance(spread.pulses, CycleLaw):
+        raise InputError(
+            "device.c2c: what single pulses do is told with a number or a spread of pulses, not with a law of"
+            " cycles; effects.programming takes that"
+        )
     c2c = 0.0 if spread.pulses is None else float(spread.pulses.sigma)
     return steps_of_model(levels, parameters, c2c=c2c, set_pulse=up, reset_pulse=down)
 

@@ -48,6 +48,7 @@ from ...circuits.surrogate.characterise import CharacteriseOptions
 from ...data.errors import InputError, nearest
 from ...data.files import parse_toml, read_toml
 from ...data.options import check_number, check_registered
+from ...devices.cycles.autoregression import CycleLaw
 from ...devices.levels import V_READ, Spacing
 from ...devices.spread.effects import Effects
 from ...devices.spread.noise import ReadNoise
@@ -126,7 +127,7 @@ class DeviceConfig(_Section):
     levels: int = Field(16, ge=2, le=1024)
     spacing: Spacing = "even"
     """How the levels lie between the lowest and the highest."""
-    c2c: Annotated[float | str | PulseSpread, *_law("pulses", "device.c2c", 1.0)] = 0.05
+    c2c: Annotated[float | str | PulseSpread | CycleLaw, *_law("pulses", "device.c2c", 1.0)] = 0.05
     """Cycle-to-cycle standard deviation of the logarithm of a pulse's effect. Assumed: a sweep does
     not show it. Like the next two a number, a law, or the path of one.
     """

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...data.errors import InputError
 from ...data.types import Array32
+from ...devices.cycles.autoregression import CycleLaw
 from ...devices.pulses.steps import PulseSteps
 from ...devices.spread.effects import Effects
 from ...devices.spread.pcm import PcmProgramming
@@ -88,6 +89,8 @@ class Devices:
         self._later = laws.later
         for law in self._later:
             effects.age(0, law)  # says what is missing before anything is trained
+        written = laws.programming
+        self._cells = written.cells(self.g.size, rng) if isinstance(written, CycleLaw) else None
         lucks = sum(law.lucks for law in self._later)
         self._luck = np.zeros((lucks, self.g.size), np.float32) if lucks else None
         self._fresh: Array32 | None = self._flat.copy() if self._later else None
@@ -116,7 +119,13 @@ class Devices:
             The update at which it is done, counted from 0.
         """
         aim = self.quantiser.steps(level)
-        return self._put(index, aim + self.programming_error(aim, rng), rng, now)
+        if self._cells is None:
+            error = self.programming_error(aim, rng)
+        else:
+            g = self.low + aim * self.step
+            off = self._cells.law.deviation(g, self._cells.cycle(rng, index))
+            error = (off / self.step).astype(np.float32)
+        return self._put(index, aim + error, rng, now)
 
     def nudge(
         self,
@@ -195,7 +204,10 @@ class Devices:
         return level
 
     def _draw(
-        self, law: Programming | PcmProgramming | Jump, steps: Array32, rng: np.random.Generator
+        self,
+        law: Programming | PcmProgramming | CycleLaw | Jump,
+        steps: Array32,
+        rng: np.random.Generator,
     ) -> Array32:
         z = rng.standard_normal(steps.size, np.float32)
         share = law.share(self.span)
@@ -258,6 +270,7 @@ class Devices:
             "life": self._life,
             "written": self._written,
             "luck": self._luck,
+            **dict(self._cycles()),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -271,6 +284,13 @@ class Devices:
             (self._life, "life"),
             (self._written, "written"),
             (self._luck, "luck"),
+            *((part, name) for name, part in self._cycles()),
         ):
             if mine is not None:
                 mine[...] = state[name]
+
+    def _cycles(self) -> list[tuple[str, Array32]]:
+        cells = self._cells
+        if cells is None:
+            return []
+        return [("past", cells.past), ("cell_mean", cells.mean), ("cell_spread", cells.spread)]

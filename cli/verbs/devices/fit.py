@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ....data.errors import FitError, InputError
+from ...conduction import Conduction, fit_conduction
 from ...console import SEED, bar, emit, note, show
 from ...groups import grouped
 from ...intake import read_files, reading_words, takes_reading
@@ -29,8 +30,11 @@ Data = Annotated[
     ),
 ]
 Kind = Annotated[
-    Literal["sweep", "ramps", "response"],
-    typer.Option(help="What the files hold: sweeps, or conductances by pulse (see data import)."),
+    Literal["sweep", "ramps", "response", "conduction"],
+    typer.Option(
+        help="What the files hold: sweeps, conductances by pulse (see data import), or currents that were"
+        " read without switching, for conduction laws."
+    ),
 ]
 Model = Annotated[
     str, typer.Option(help="Compact model; several, separated by commas, to compare; or 'auto'.")
@@ -111,12 +115,17 @@ def fit(
     named: Named,
     search: Search,
     ramps: Ramps,
+    conduction: Conduction,
     kept: Kept,
     kind: Kind = "sweep",
     model: Model = "yakopcic",
     reading: Any = None,
 ) -> dict[str, Any]:
-    """Fit a compact model to measured sweeps, or a pulse law to ramps, with standard errors."""
+    """Fit a compact model to measured sweeps, a pulse law to ramps, or conduction laws to reads."""
+    if kind == "conduction":
+        _refuse("conduction laws", {**named.options(), "--levels": ramps.levels})
+        return fit_conduction(data, reading, conduction, kept, weights.floor, search.seed)
+    _refuse("anything but --kind conduction", conduction.options())
     if kind != "sweep":
         belonging = {"--device": kept.device, "--profile": kept.profile, "--floor": weights.floor}
         _refuse("ramps", {**named.options(), **belonging})

@@ -21,7 +21,7 @@ app = typer.Typer(
 )
 
 Kind: TypeAlias = Literal[
-    "relaxation", "drift", "programming", "read-noise", "endurance", "parameters"
+    "relaxation", "drift", "programming", "read-noise", "endurance", "parameters", "cycles"
 ]
 
 READ_AS: Mapping[str, str] = {
@@ -31,6 +31,7 @@ READ_AS: Mapping[str, str] = {
     "read-noise": "retention",
     "endurance": "endurance",
     "parameters": "sweep",
+    "cycles": "table",
 }
 """What a file is read as that says nothing of it itself."""
 
@@ -51,6 +52,13 @@ def learn(
         float,
         typer.Option(help="For endurance: ratio of resistances below which a cell has failed."),
     ] = 2.0,
+    order: Annotated[
+        int | None,
+        typer.Option(help="For cycles: how many are remembered; by default what the data support."),
+    ] = None,
+    v_read: Annotated[
+        float, typer.Option(help="For cycles of sweeps: where resistances are read [V].")
+    ] = 0.1,
     states: Annotated[
         int | None, typer.Option(help="For relaxation: groups of cells by conductance.")
     ] = None,
@@ -66,6 +74,7 @@ def learn(
         "read-noise": _read_noise,
         "endurance": lambda found: _endurance(found, window),
         "parameters": lambda found: _parameters(found, model, starts, seed),
+        "cycles": lambda found: _cycles(found, order, v_read),
     }
     law = makers[kind](_measurements(data, READ_AS[kind]))
     save_law(law, output)
@@ -112,7 +121,12 @@ def _measurements(data: list[str], kind: str) -> "list[Measurement]":
         dataset = facts.get("dataset")
         for path in paths:
             known = {"kind": kind} if dataset is None else {"dataset": str(dataset)}
-            found += read_measurement(path, meta=facts, **known)
+            read = read_measurement(path, meta=facts, **known)
+            if known.get("kind") == "table" and {"v", "voltage"} & set(
+                getattr(read[0], "columns", ())
+            ):
+                read = read_measurement(path, meta=facts, kind="sweep")
+            found += read
     return found
 
 
@@ -188,6 +202,20 @@ def _endurance(found: "list[Measurement]", window: float) -> Any:
         tests.append(failures(table, window))
     writes, failed = (np.concatenate(part) for part in zip(*tests, strict=True))
     return fit_wear(writes, failed)
+
+
+def _cycles(found: "list[Measurement]", order: int | None, v_read: float) -> Any:
+    """Learn from tables of features, or of sweeps whose cycles follow each other."""
+    from ....data.measurement import Sweep, Table
+    from ....devices.cycles.autoregression import fit_cycles
+    from ....devices.cycles.features import features_of_sweeps, features_of_tables
+
+    sweeps = [one for one in found if isinstance(one, Sweep)]
+    tables = [one for one in found if isinstance(one, Table)]
+    if len(sweeps) + len(tables) < len(found) or (sweeps and tables):
+        raise InputError("cycles are learnt from tables of features, or from sweeps")
+    features = features_of_sweeps(sweeps, v_read) if sweeps else features_of_tables(tables)
+    return fit_cycles(features, order=order)
 
 
 def _parameters(found: "list[Measurement]", model: str, starts: int, seed: int) -> Any:

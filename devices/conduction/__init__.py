@@ -1,0 +1,1 @@
+"""Conduction laws with temperature: declared, composed with a model's state, and told apart by data."""
