@@ -114,6 +114,13 @@ CASES: dict[str, Case] = {
         low=-2.0,
         x0=0.5,
     ),
+    # A loop shows the filament's size and its two ends, and not the physics of its contact.
+    "jart": Case({}, ("dw_a", "r_tiox", "l_det"), high=1.3, low=-1.4, x0=0.1),
+    "memdiode": Case({}, (), high=1.6, low=-1.6, x0=0.1),
+    "pcm": Case(
+        {}, ("tau_c", "tau_m", "t_c", "r_a", "r_c"), high=1.0, low=-1.2, period=1e-5, x0=0.1
+    ),
+    "volatile": Case({}, ("r_off",), high=0.6, low=-0.6, period=0.02, x0=0.0),
     "knowm": Case(
         {"tau": 0.05, "r_s": 20.0}, ("phi", "s_f", "s_r", "b_f", "b_r"), high=0.6, low=-0.6
     ),

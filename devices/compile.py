@@ -5,7 +5,7 @@ slow; here they become ``maximum`` and ``where``, which broadcast. Common subexp
 computed once.
 """
 
-__all__ = ["Numeric", "vectorised"]
+__all__ = ["Numeric", "printer", "vectorised"]
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
@@ -66,7 +66,15 @@ class _Printer(NumPyPrinter):  # type: ignore[misc]
 
 def vectorised(args: Sequence[sp.Symbol], expr: sp.Expr | Sequence[sp.Expr]) -> Numeric:
     """Return numpy code for ``expr`` (or a tuple of them) as a function of ``args`` by position."""
-    printer = _Printer(
+    compiled: Numeric = sp.lambdify(
+        args, expr, modules=[dict(NUMPY), "numpy"], printer=printer(), cse=True
+    )
+    return compiled
+
+
+def printer() -> NumPyPrinter:
+    """Return what prints expressions as numpy code."""
+    return _Printer(
         {
             "fully_qualified_modules": True,
             "inline": True,
@@ -74,7 +82,3 @@ def vectorised(args: Sequence[sp.Symbol], expr: sp.Expr | Sequence[sp.Expr]) -> 
             "user_functions": {},
         }
     )
-    compiled: Numeric = sp.lambdify(
-        args, expr, modules=[dict(NUMPY), "numpy"], printer=printer, cse=True
-    )
-    return compiled

@@ -124,6 +124,7 @@ class Device:
             self.model.name,
             str(self.model.current_expr),
             str(self.model.rate_expr),
+            *self.model.inside,
             dict(self.parameters),
             self.area,
         )
@@ -131,6 +132,29 @@ class Device:
     def scaled(self, area: float) -> "Device":
         """Return the same device at ``area`` times the area it was fitted at."""
         return replace(self, area=area)
+
+    @property
+    def temperature(self) -> float | None:
+        """Ambient temperature [K]; ``None`` where the model knows none."""
+        return self.parameters.get(self.model.ambient)
+
+    def at(self, temperature: float) -> "Device":
+        """Return the same device at an ambient temperature [K].
+
+        Raises
+        ------
+        InputError
+            If the model has no temperature, or this one is none.
+        """
+        name = self.model.ambient
+        if not name:
+            raise InputError(
+                f"device {self.name}: the equations of model {self.model.name} don't depend on a"
+                f" temperature, so that it can't be set to {temperature:g} K"
+            )
+        if not (np.isfinite(temperature) and temperature > 0.0):
+            raise InputError(f"device {self.name}: a temperature is above 0 K, got {temperature:g}")
+        return replace(self, parameters={**self.parameters, name: float(temperature)})
 
     def current(self, v: ArrayLike, x: ArrayLike) -> Array:
         """Return the current [A] at terminal voltage v [V] and state x (broadcasting)."""

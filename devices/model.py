@@ -5,6 +5,11 @@ V is the voltage across the device behind its series resistance ``r_s`` (a param
 model), X the state, 1 in the LRS, and positive V moves X up. From the same expressions
 :mod:`memtwin.devices.printing.ngspice` and :mod:`memtwin.devices.printing.verilog_a` print simulator text.
 
+A model may have an *inner node* between two elements in series, where no formula gives the current at
+once: its ``inner_expr`` is the current of the element behind that node, ``current_expr`` of the one in
+front of it, and W [V], the potential of the node, is where the two are equal
+(:mod:`memtwin.devices.inner`). Whatever is evaluated here is then taken at that W, slopes included.
+
 All methods take the *terminal* voltage v; where r_s > 0 they solve i = f(v - r_s i, x) and carry
 the derivatives through it by the implicit function theorem.
 """
@@ -32,9 +37,10 @@ if TYPE_CHECKING:
     from .compile import Numeric
 
 
+_AMBIENT = ("t_0", "temperature")
 _NAME = re.compile(r"[A-Za-z](?:[A-Za-z0-9_]*[A-Za-z0-9])?")
 _STATE = re.compile(r"x\d+")
-_TAKEN = frozenset(("V", "X", "v", "x", "numpy"))
+_TAKEN = frozenset(("V", "W", "X", "v", "x", "numpy"))
 
 
 @dataclass(frozen=True)
@@ -114,6 +120,12 @@ class CompactModel:
         Whether current and rate have continuous slopes (thresholds without kinks).
     notes
         What else one should know.
+    inner_expr
+        Current [A] from the inner node on, in the same symbols and ``W``, its potential [V]; it grows
+        with W, and the current to the node, ``current_expr``, falls. ``None`` without such a node.
+    definitions
+        Intermediate results by name, each in the same symbols and those before it, that the equations
+        may use: simulators get a variable or a node each, where a formula written out would fill pages.
     """
 
     name: str
@@ -125,7 +137,9 @@ class CompactModel:
     state_range: tuple[float, float] = (0.0, 1.0)
     smooth: bool = True
     notes: str = ""
-    _cache: dict[Any, "Numeric"] = field(default_factory=dict, repr=False, compare=False)
+    inner_expr: "sp.Expr | None" = None
+    definitions: "tuple[tuple[str, sp.Expr], ...]" = ()
+    _cache: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse a declaration with symbols that the table does not explain."""
@@ -135,13 +149,19 @@ class CompactModel:
         if twice:
             raise InputError(f"model {self.name} has two parameters {twice[0]!r}")
         known = {"V", "X"} | {p.name for p in self.parameters[:-1]}
-        for label, expr in (("current", self.current_expr), ("rate", self.rate_expr)):
+        known |= set() if self.inner_expr is None else {"W"}
+        if self.definitions and self.inner_expr is None:
+            raise InputError(f"model {self.name}: definitions belong to an inner node")
+        equations = [*self.definitions, ("current", self.current_expr), ("rate", self.rate_expr)]
+        for label, expr in [*equations, ("inner current", self.inner_expr)]:
             free = set() if expr is None else {str(s) for s in expr.free_symbols}
             if free - known:
                 raise InputError(
                     f"model {self.name}: its {label} uses {sorted(free - known)},"
                     " not in its parameter table"
                 )
+            if label in dict(self.definitions):
+                known.add(label)
 
     def __repr__(self) -> str:
         return f"<CompactModel {self.name}: {self.title}>"
@@ -153,7 +173,10 @@ class CompactModel:
         return as_html(f"{self.name}: {self.title}", self._rows())
 
     def _rows(self) -> list[tuple[str, str]]:
-        rows = [("i(V, X)", f"{self.current_expr} A")]
+        rows = [(name, str(expr)) for name, expr in self.definitions]
+        rows.append(("i(V, X)", f"{self.current_expr} A"))
+        if self.inner_expr is not None:
+            rows.append(("i(W, X)", f"{self.inner_expr} A"))
         if self.rate_expr is not None:
             rows.append(("dX/dt", f"{self.rate_expr} 1/s"))
         rows += [
@@ -180,13 +203,28 @@ class CompactModel:
         """Default value of every parameter."""
         return {p.name: p.default for p in self.parameters}
 
+    @property
+    def inside(self) -> tuple[str, ...]:
+        """What goes on at the inner node, as text; empty without one."""
+        if self.inner_expr is None:
+            return ()
+        return (str(self.inner_expr), *(f"{name} = {expr}" for name, expr in self.definitions))
+
     @cached_property
     def affine(self) -> bool:
         """Whether the current (behind r_s) is affine in the state."""
         import sympy as sp
 
+        if self.inner_expr is not None:
+            return False
         slope = sp.diff(self.current_expr, sp.Symbol("X", real=True))
         return not slope.has(sp.Symbol("X", real=True))
+
+    @cached_property
+    def ambient(self) -> str:
+        """Name of the parameter that is the ambient temperature [K]; empty without one."""
+        found = [row.name for row in self.parameters if row.name in _AMBIENT and row.unit == "K"]
+        return found[0] if found else ""
 
     def parameter(self, name: str) -> Parameter:
         """Return one row of the table.
@@ -225,12 +263,19 @@ class CompactModel:
         if wanted not in self._cache:
             from .compile import vectorised
 
+            if self.inner_expr is not None:
+                from .inner import Noded
+
+                self._cache[wanted] = Noded(self, wanted)
+                noded: Numeric = self._cache[wanted]
+                return noded
             expressions = [self._expression(quantity, wrt) for quantity, wrt in wanted]
             self._cache[wanted] = vectorised(
                 symbols("V", "X", *self.names[:-1]),
                 expressions[0] if len(wanted) == 1 else tuple(expressions),
             )
-        return self._cache[wanted]
+        compiled: Numeric = self._cache[wanted]
+        return compiled
 
     def current(self, v: ArrayLike, x: ArrayLike, p: Mapping[str, ArrayLike]) -> Array:
         """Return the current [A] at terminal voltage v [V] and state x; all arguments broadcast.

@@ -170,11 +170,18 @@ class Terminal:
         self._tolerance = tolerance
         self._u = start if self.series else None
         self._tangent: tuple[tuple[Array, Array], ...] = ()  # (v, du/dv), (x, du/dx) found there
+        self._noded = model.inner_expr is not None
+        self._node: tuple[Array, ...] = ()  # W of an inner node, u and x there, dW/du, dW/dx
+
+    @property
+    def costly(self) -> bool:
+        """Whether evaluating the law is a search of its own."""
+        return self._noded
 
     def fresh(self) -> "Terminal":
         """Return the same devices with nothing kept."""
         other = object.__new__(Terminal)
-        other.__dict__.update(self.__dict__, _u=None, _tangent=())
+        other.__dict__.update(self.__dict__, _u=None, _tangent=(), _node=())
         return other
 
     def limited(self, limit: Array | None) -> "Terminal":
@@ -193,10 +200,13 @@ class Terminal:
             part.limit = self.limit[index]
         part._u = None if self._u is None else self._u[index]
         part._tangent = tuple((at[index], slope[index]) for at, slope in self._tangent)
+        part._node = tuple(kept[index] for kept in self._node)
         return part
 
     def absorb(self, part: "Terminal", index: NDArray[np.intp] | slice) -> None:
         """Keep what ``part``, the devices at ``index``, have kept."""
+        for kept, found in zip(self._node, part._node, strict=False):
+            kept[index] = found
         if self._u is None or part._u is None:
             return
         self._u[index] = part._u
@@ -209,7 +219,7 @@ class Terminal:
         shape = v.shape
 
         def law(u: Array) -> tuple[Array, Array]:
-            i, slope = self._law(u, x, *self.args)
+            i, slope = self._at(self._law, u, x)
             return full(i, shape), full(slope, shape)
 
         if not self.series:
@@ -226,16 +236,20 @@ class Terminal:
 
     def current(self, v: Array, x: Array) -> Array:
         """Return i [A]."""
-        return full(self._current(self._inner(v, x), x, *self.args), v.shape)
+        return full(self._at(self._current, self._inner(v, x), x), v.shape)
 
     def rate(self, v: Array, x: Array) -> Array:
         """Return dx/dt [1/s]."""
-        return full(self._rate(self._inner(v, x), x, *self.args), v.shape)
+        u = self._inner(v, x)
+        start = self._node_near(u, x)
+        if start is not None:
+            return full(self._rate.once(u, x, *self.args, start=start), v.shape)
+        return full(self._rate(u, x, *self.args), v.shape)
 
     def current_and_slope(self, v: Array, x: Array) -> tuple[Array, Array]:
         """Return i [A] and di/dv [S]."""
         u = self._kept(self._inner(v, x))
-        i, slope = self._law(u, x, *self.args)
+        i, slope = self._at(self._law, u, x)
         if self.series:
             slope = slope / (1.0 + self._ohms(i) * slope)
         return full(i, v.shape), full(slope, v.shape)
@@ -243,18 +257,20 @@ class Terminal:
     def rate_and_current(self, v: Array, x: Array) -> tuple[Array, Array]:
         """Return dx/dt [1/s] and i [A]."""
         u = self._kept(self._inner(v, x))
-        rate, i = self._rate_and_current(u, x, *self.args)
+        rate, i = self._at(self._rate_and_current, u, x)
         return full(rate, v.shape), full(i, v.shape)
 
     def rate_and_slopes(self, v: Array, x: Array) -> tuple[Array, Array, Array]:
         """Return F = dx/dt [1/s], dF/dx and dF/dv."""
         if not self.series:
-            f, f_x, f_v = self._motion(v, x, *self.args)
+            f, f_x, f_v, *node = self._at(self._motion, v, x)
+            self._keep_node(v, x, node)
             return f, f_x, f_v
         inner = self.solve(v, x)
         u, ohms = inner.u, inner.ohms
         self.ohms = ohms
-        f, f_x, f_v, g, i_x = self._motion(u, x, *self.args)
+        f, f_x, f_v, g, i_x, *node = self._at(self._motion, u, x)
+        self._keep_node(u, x, node)
         u_v = 1.0 / (1.0 + ohms * g)
         u_x = -ohms * i_x * u_v
         by_v, by_x = (v.copy(), full(u_v, v.shape)), (x.copy(), full(u_x, v.shape))
@@ -267,10 +283,10 @@ class Terminal:
 
         Newton's method runs on all quantities at once, so that its last step corrects the rate too.
         """
-        law, args, r_s = self._everything, self.args, self.r_s
+        law, r_s = self._everything, self.r_s
         if not self.series:
             u = np.full(len(x), v)
-            _, _, _, rate, _, slope = law(u, x, *args)
+            _, _, _, rate, _, slope = self._at(law, u, x)
             return u, rate, slope
         if self.limit is not None:
             rate, slope, _ = self.rate_and_slopes(np.full(len(x), v), x)
@@ -280,7 +296,7 @@ class Terminal:
         guess = self._guess(v, x)
         u = np.full(len(x), v) if guess is None else np.minimum(np.maximum(guess, low), high)
         for _ in range(_WALK_STEPS):
-            i, i_v, i_x, rate, r_v, r_x = law(u, x, *args)
+            i, i_v, i_x, rate, r_v, r_x = self._at(law, u, x)
             gain = 1.0 / (1.0 + r_s * i_v)
             move = (v - u - r_s * i) * gain
             following = np.minimum(np.maximum(u + move, low), high)
@@ -290,7 +306,7 @@ class Terminal:
                 break
         else:
             u = self.fresh().solve(np.full(len(x), v), x).u
-            i, i_v, i_x, rate, r_v, r_x = law(u, x, *args)
+            i, i_v, i_x, rate, r_v, r_x = self._at(law, u, x)
             gain, move = 1.0 / (1.0 + r_s * i_v), np.zeros(len(x))
         self._u, self._tangent = u, ((np.asarray(v, float), gain),)
         return u, rate + r_v * move, r_x - r_v * gain * r_s * i_x
@@ -300,7 +316,7 @@ class Terminal:
         return self.model.compiled("current")
 
     @cached_property
-    def _rate(self) -> "Numeric":
+    def _rate(self) -> Any:
         return self.model.compiled("rate")
 
     @cached_property
@@ -315,7 +331,9 @@ class Terminal:
     def _motion(self) -> "Numeric":
         wanted = [("rate", ""), ("rate", "X"), ("rate", "V")]
         return self.model.compiled_many(
-            *wanted, *([("current", "V"), ("current", "X")] if self.series else [])
+            *wanted,
+            *([("current", "V"), ("current", "X")] if self.series else []),
+            *([("node", wrt) for wrt in ("", "V", "X")] if self._noded else []),
         )
 
     @cached_property
@@ -323,6 +341,22 @@ class Terminal:
         return self.model.compiled_many(
             *((quantity, wrt) for quantity in ("current", "rate") for wrt in ("", "V", "X"))
         )
+
+    def _at(self, function: Any, u: Array, x: Array) -> Any:
+        """Evaluate a compiled function; an inner node is looked for where it is likely to be."""
+        start = self._node_near(u, x)
+        return function(u, x, *self.args, **({} if start is None else {"start": start}))
+
+    def _node_near(self, u: Array, x: Array) -> Array | None:
+        if not self._node or self._node[0].shape != u.shape or x.shape != u.shape:
+            return None
+        w, at_u, at_x, by_u, by_x = self._node
+        return np.asarray(w + by_u * (u - at_u) + by_x * (x - at_x))
+
+    def _keep_node(self, u: Array, x: Array, node: Sequence[Array]) -> None:
+        if node:
+            w, by_u, by_x = (full(value, u.shape) for value in node)
+            self._node = (w, u.copy(), x.copy(), by_u, by_x)
 
     def _inner(self, v: Array, x: Array) -> Array:
         return self.solve(v, x).u if self.series else v

@@ -330,7 +330,7 @@ class Cell:
 @functools.cache
 def _ohmic(model: CompactModel) -> bool:
     v, _ = symbols("V", "X")
-    return v not in model.current_expr.diff(v).free_symbols
+    return model.inner_expr is None and v not in model.current_expr.diff(v).free_symbols
 
 
 def _finite(owner: str, **values: float) -> None:

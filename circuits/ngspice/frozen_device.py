@@ -22,6 +22,9 @@ from ...devices.device import Device
 from ...devices.model import CompactModel, symbols
 from ...devices.printing.ngspice import expression
 
+_NODE = "q@"
+"""An inner node, with ``@`` for the cell's position."""
+
 
 @dataclass(frozen=True)
 class FrozenLaw:
@@ -30,6 +33,9 @@ class FrozenLaw:
     text: str
     """B-source expression with ``%r`` for every constant, in the order of :meth:`constants`."""
     fill: Callable[..., Any]
+    node: str = ""
+    """Where the B-source ends if not at the device's own end: the inner node of a model that has one.
+    :attr:`text` then has the lines of what is behind it after the expression."""
 
     @property
     def factor(self) -> str | None:
@@ -56,29 +62,40 @@ def frozen_law(device: Device, v: str) -> FrozenLaw:
 def _folded(model: CompactModel, numbers: tuple[float, ...], area: float, v: str) -> FrozenLaw:
     v_symbol, x_symbol = symbols("V", "X")
     values = {symbols(name)[0]: sp.Float(x) for name, x in zip(model.names, numbers, strict=False)}
-    law = model.current_expr.xreplace(values).doit() * sp.Float(area)
+    noded = model.inner_expr is not None
+    moving = [v_symbol, *symbols("W", *(name for name, _ in model.definitions))]
     found: dict[Any, Any] = {}
 
     def fold(e: Any) -> Any:
-        if v_symbol not in e.free_symbols:
+        if not e.free_symbols.intersection(moving):
             if x_symbol not in e.free_symbols:
                 return e
             return found.setdefault(e, sp.Symbol(f"c{len(found)}", real=True))
         if e.is_Mul or e.is_Add:
-            fixed, rest = e.as_independent(v_symbol, as_Add=e.is_Add)
+            fixed, rest = e.as_independent(*moving, as_Add=e.is_Add)
             parts = [fold(a) for a in (rest.args if rest.func is e.func else (rest,))]
             return e.func(fold(fixed), *parts)
         return e.func(*map(fold, e.args)) if e.args else e
 
-    folded = fold(law)
-    text = expression(folded, {"V": v, **{s.name: f"<{s.name}>" for s in found.values()}})
-    # A constant may come several times; the list of values repeats it in the order of the text.
-    pieces = text.split("<")
-    order = [piece.partition(">")[0] for piece in pieces[1:]]
+    _, end = v.removeprefix("v(").removesuffix(")").split(",")
+    names = {"V": v, "W": f"v({_NODE},{end})"}
+    names |= {name: f"v(e{k}{_NODE})" for k, (name, _) in enumerate(model.definitions)}
+
+    def printed(expr: Any, factor: float) -> str:
+        law = fold(expr.xreplace(values).doit() * sp.Float(factor))
+        marks = {s.name: f"<{s.name}>" for s in found.values()}
+        # "<" is ngspice's too, but with spaces about it.
+        return expression(law, names | marks, guarded=noded)
+
+    text = printed(model.current_expr, area)
+    if model.inner_expr is not None:
+        text += f"\nb{_NODE} {_NODE} {end} i={printed(model.inner_expr, area)}"
+        for k, (_, expr) in enumerate(model.definitions):
+            text += f"\nbe{k}{_NODE} e{k}{_NODE} 0 v={printed(expr, 1.0)}"
     by_name = {s.name: e for e, s in found.items()}
-    filled = pieces[0] + "".join("%r" + piece.partition(">")[2] for piece in pieces[1:])
+    order = re.findall(r"<(c\d+)>", text)
     fill = vectorised([x_symbol], tuple(by_name[name] for name in order))
-    return FrozenLaw(filled, fill)
+    return FrozenLaw(re.sub(r"<c\d+>", "%r", text), fill, _NODE if noded else "")
 
 
 def _balanced(text: str) -> bool:

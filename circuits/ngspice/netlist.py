@@ -280,15 +280,16 @@ def cell_lines(
     start = "s@" if cell.device.r_s > 0.0 else "w@"
     end = "b@" if cell.access is None else "t@"
     law = frozen_law(cell.device, f"v({start},{end})")
+    ends = f"{start} {law.node or end}"
     lines = []
     if alterable and law.factor is not None:
-        lines.append(f"b@ {start} {end} i={law.factor} m=%r")
+        lines.append(f"b@ {ends} i={law.factor} m=%r")
     elif alterable:
         count = law.text.count("%r")
-        lines.append(f"b@ {start} {end} i={law.text % tuple(f'v(c{k}_@)' for k in range(count))}")
+        lines.append(f"b@ {ends} i={law.text % tuple(f'v(c{k}_@)' for k in range(count))}")
         lines += [f"vc{k}_@ c{k}_@ 0 %r" for k in range(count)]
     else:
-        lines.append(f"b@ {start} {end} i={law.text}")
+        lines.append(f"b@ {ends} i={law.text}")
     if isinstance(cell.access, Transistor):
         lines.append("m@ t@ gate b@ 0 pass w=1u l=1u")
     elif isinstance(cell.access, Selector):

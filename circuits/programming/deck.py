@@ -157,7 +157,8 @@ class CellText:
             if self.linear:  # costs a tenth of a B source
                 element = f"rm@ {self.start} {self.end} {number(1.0 / constants[0])}"
             else:
-                element = f"bm@ {self.start} {self.end} i={self.resting.text % tuple(constants)}"
+                end = self.resting.node or self.end
+                element = f"bm@ {self.start} {end} i={self.resting.text % tuple(constants)}"
             text = [self.series, element] if self.series else [element]
         if self.access and not self.still:
             text.append(self.access)

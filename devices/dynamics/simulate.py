@@ -113,7 +113,8 @@ def integrate(
     else:
         devices = Terminal(model, args, tolerance=_SOLVED)
         found = None
-        if limits is None and len(x) <= _FEW and t.size >= _MANY:
+        few = len(x) <= _FEW and t.size >= _MANY
+        if limits is None and few and not devices.costly:
             found = collocate(devices, t, waves.T, x, rtol, atol)
         if found is None:
             i, states = march(devices, t, waves, x, rtol, atol, progress, limits)

@@ -163,6 +163,8 @@ def _text(model: CompactModel, table: str) -> str | None:
     """Return a model's declaration as TOML, or None where reading it would give another model."""
     from .vocabulary import equation
 
+    if model.inner_expr is not None:
+        return None
     lines = [f"[{table}]"] if table else []
     lines += [f"{key} = {toml_value(getattr(model, key))}" for key in ("name", "title")]
     lines += [

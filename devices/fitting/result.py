@@ -337,7 +337,9 @@ def save_fit(fit: Fit, path: str | Path, *, keep_unconverged: bool = False) -> P
     if not keep_unconverged:
         require_converged(fit)
     about = {
-        "equations": f"i = {fit.model.current_expr}; dx/dt = {fit.model.rate_expr}",
+        "equations": "; ".join(
+            [f"i = {fit.model.current_expr}; dx/dt = {fit.model.rate_expr}", *fit.model.inside]
+        ),
         "units": {row.name: row.unit for row in fit.model.parameters},
         "sha256": [sweep.digest for sweep in fit.sweeps],
     }

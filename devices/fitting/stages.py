@@ -210,7 +210,7 @@ _compiled: dict[str, CompactModel] = {}  # in a worker: the models whose functio
 
 def _descend(space: Space, begin: Descent, steps: int) -> Descent:
     model = space.model
-    key = f"{model.name}: {model.current_expr}; {model.rate_expr}"
+    key = f"{model.name}: {model.current_expr}; {model.rate_expr}; {model.inside}"
     known = _compiled.setdefault(key, model)
     return descend(replace(space, model=known).residuals, begin, steps=steps)
 

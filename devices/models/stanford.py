@@ -4,7 +4,7 @@ The state is the gap between filament and electrode, here from ``gap_max`` (x = 
 (x = 1) [nm]:
 
     i = i_0 exp(-gap/g_0) sinh(v/v_0)
-    dgap/dt = -nu exp(-E_a/kT) sinh(gamma (a_0/t_ox) q v/kT),  gamma = gamma_0 - beta (gap/1 nm)³
+    dgap/dt = -nu exp(-E_a/kT) sinh(gamma (a_0/t_ox) q v/kT),  gamma = gamma_0 - beta (gap/1 nm)^alpha
     T = T_0 + v i R_th,   no motion while gamma v/t_ox < F_min
 
 Written from the paper's equations. Where published code clips, this declaration is smooth: the gap
@@ -17,7 +17,7 @@ __all__ = ["declare"]
 
 import sympy as sp
 
-from ..functions import by_sign, homing, inside, limexp, limsinh, logistic
+from ..functions import by_sign, homing, inside, limexp, limsinh, logistic, power
 from ..model import SERIES, CompactModel, Parameter, symbols
 
 _KB = 8.617333262e-5  # [eV/K]
@@ -30,6 +30,7 @@ _TABLE = (
     Parameter("e_a", "eV", 0.6, 0.1, 2.5, False, "activation energy"),
     Parameter("gamma_0", "1", 16.0, 0.1, 50.0, False, "field enhancement at no gap"),
     Parameter("beta", "1", 0.8, 0.0, 50.0, False, "loss of enhancement per cubed nm of gap"),
+    Parameter("alpha", "1", 3.0, 1.0, 6.0, False, "power of the gap in that loss", True),
     Parameter("a_0", "nm", 0.25, 0.05, 1.0, False, "hopping distance", True),
     Parameter("t_ox", "nm", 12.0, 0.5, 50.0, False, "oxide thickness", True),
     Parameter("r_th", "K/W", 2.1e3, 0.0, 1e7, False, "thermal resistance", True),
@@ -48,11 +49,12 @@ def declare(name: str) -> CompactModel:
     v, x, i_0, g_0, v_0, nu, e_a = symbols("V", "X", "i_0", "g_0", "v_0", "nu", "e_a")
     gamma_0, beta, a_0, t_ox, r_th, t_0 = symbols("gamma_0", "beta", "a_0", "t_ox", "r_th", "t_0")
     f_min, gap_min, gap_max, w, smooth = symbols("f_min", "gap_min", "gap_max", "w", "smooth")
+    (alpha,) = symbols("alpha")
     within = inside(x)
     gap = gap_max - within * (gap_max - gap_min)
     current = i_0 * limexp(-gap / g_0) * limsinh(v / v_0)
     thermal = sp.Float(_KB) * (t_0 + r_th * v * current)  # kT/q [V]
-    gamma = sp.Max(gamma_0 - beta * gap**3, 0)
+    gamma = sp.Max(gamma_0 - beta * power(gap, alpha), 0)
     # The offset keeps the step defined, and open, where f_min is 0.
     gate = logistic((gamma * sp.Abs(v) / t_ox - f_min) / (smooth * (f_min + sp.Float(0.01))))
     speed = (1 + homing(x)) * nu * sp.Float(1e9) / (gap_max - gap_min)

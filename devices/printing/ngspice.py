@@ -26,6 +26,7 @@ __all__ = [
 ]
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import sympy as sp
@@ -171,8 +172,11 @@ def _text(
     guarded: bool,
     scale: float = 1.0,
     dialect: str | Dialect = NGSPICE,
+    inner: Mapping[str, str] | None = None,
 ) -> str:
-    """Print ``scale`` times an expression with the device's numbers in it."""
+    """Print ``scale`` times an expression with the device's numbers in it; ``inner`` has the texts of
+    the inner node's potential and of the definitions.
+    """
     dialect = find_dialect(dialect)
     guarded = guarded or dialect is not NGSPICE  # others compute the branch not taken, too
     values: dict[Any, Any] = {}
@@ -186,7 +190,8 @@ def _text(
     positive, negative = (factor * part for part in branches(expr.xreplace(values), voltage))
     if positive != negative:
         positive = sp.Piecewise((positive, voltage >= 0), (negative, True))
-    return expression(positive, {"V": v, "X": x}, guarded=guarded, dialect=dialect)
+    names = {"V": v, "X": x, **(inner or {})}
+    return expression(positive, names, guarded=guarded, dialect=dialect)
 
 
 def static_current(
@@ -266,6 +271,9 @@ def static_elements(
     if device.model.name == "resistor" and isinstance(x, int | float) and x > 0:
         return [f"R{tag} {p} {n} {number(1 / (device.area * x) + device.r_s)}"]
     lines, inner = _series(device, tag, p)
+    if device.model.inner_expr is not None:
+        state = number(x) if isinstance(x, int | float) else _checked_expression(x)
+        return [*lines, *_noded_elements(device, tag, (inner, n), state, find_dialect(dialect))[0]]
     law = static_current(device, f"v({inner},{n})", x, guarded=guarded, dialect=dialect)
     return [*lines, f"B{tag} {inner} {n} {find_dialect(dialect).source('I', law)}"]
 
@@ -309,16 +317,56 @@ def dynamic_elements(
     lines, inner = _series(device, tag, p)
     v, state = f"v({inner},{n})", f"v({x})"
     dialect = find_dialect(dialect)
-    current = static_current(device, v, state, guarded=True, dialect=dialect)
-    charge = _text(device, rate, v, state, guarded=True, scale=_CAPACITANCE, dialect=dialect)
+    if device.model.inner_expr is None:
+        names: Mapping[str, str] = {}
+        current = static_current(device, v, state, guarded=True, dialect=dialect)
+        elements = [f"B{tag} {inner} {n} {dialect.source('I', current)}"]
+    else:
+        elements, names = _noded_elements(device, tag, (inner, n), state, dialect)
+    charge = _text(
+        device, rate, v, state, guarded=True, scale=_CAPACITANCE, dialect=dialect, inner=names
+    )
     start = number(x0) if isinstance(x0, int | float) else _checked_expression(x0)
     return [
         *lines,
-        f"B{tag} {inner} {n} {dialect.source('I', current)}",
+        *elements,
         f"Bx{tag} 0 {x} {dialect.source('I', charge)}",
         f"C{tag} {x} 0 {number(_CAPACITANCE)} ic={start}",
         f"Rx{tag} {x} 0 1e15",
     ]
+
+
+def _noded_elements(
+    device: Described, tag: str, ends: tuple[str, str], state: str, dialect: Dialect
+) -> tuple[list[str], Mapping[str, str]]:
+    """Return the lines of a device with an inner node ``{tag}w``, and the texts of that node's potential
+    and of the definitions, which are the voltages of nodes of their own.
+    """
+    model, (p, n) = device.model, ends
+    assert model.inner_expr is not None
+    node, v = f"{tag}w", f"v({p},{n})"
+    names = {"W": f"v({node},{n})"}
+    lines = []
+    for k, (name, expr) in enumerate(model.definitions):
+        text = _text(device, expr, v, state, guarded=True, dialect=dialect, inner=names)
+        lines.append(f"B{tag}d{k} {tag}d{k} 0 {dialect.source('V', text)}")
+        names[name] = f"v({tag}d{k})"
+    for letter, start, end, expr in (
+        ("", p, node, model.current_expr),
+        ("w", node, n, model.inner_expr),
+    ):
+        text = _text(
+            device,
+            expr,
+            v,
+            state,
+            guarded=True,
+            scale=device.area,
+            dialect=dialect,
+            inner=names,
+        )
+        lines.append(f"B{tag}{letter} {start} {end} {dialect.source('I', text)}")
+    return lines, names
 
 
 def subcircuit(

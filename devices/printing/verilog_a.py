@@ -188,9 +188,11 @@ def module(
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or name in _KEYWORDS:
         raise InputError(f"{name!r} can't be the name of a Verilog-A module")
     own = instance_names(model)
-    printer = _Printer({**own, "V": "v", "X": "x"})
     dynamic = model.rate_expr is not None and not frozen
     end = "n" if series is None else "t"
+    noded = model.inner_expr is not None
+    own |= {"W": "w_inner"} | {key: f"{key}_inner" for key, _ in model.definitions}
+    printer = _Printer({**own, "V": "v", "X": "x"})
     lines = [
         f"// {model.title}" + (f", doi:{model.doi}" if model.doi else ""),
         "// x = 1 is the low-resistance state; positive V(p, n) sets.",
@@ -205,7 +207,8 @@ def module(
     # A node that comes to nothing gives its name in ngspice to the next one: m is the last.
     if dynamic:
         lines.append("  memtwin_state state;")
-    lines += [f"  electrical {node};" for node in (end, begin) if node not in "pn"]
+    middle = ["w_node"] if noded else []
+    lines += [f"  electrical {node};" for node in (end, *middle, begin) if node not in "pn"]
     lines += [
         _declaration(row, own[row.name], given[row.name], bounded) for row in model.parameters
     ]
@@ -218,14 +221,20 @@ def module(
     if series is not None:
         lines += [f"  parameter real {key} = {_real(x)};" for key, x in series.parameters.items()]
     lines += [
-        "  real v, x;" if series is None else "  real v, x, y;",
+        f"  real {', '.join(['v', 'x', *_locals(model), *(['y'] if series else [])])};",
         "",
         _FUNCTIONS,
         "  analog begin",
         f"    v = V({begin}, {end});",
         f"    x = {'Potential(state)' if dynamic else 'x0'};",
-        f"    I({begin}, {end}) <+ area*({printer.doprint(model.current_expr)});",
     ]
+    if noded:
+        lines.append(f"    w_inner = V(w_node, {end});")
+        lines += [f"    {own[key]} = {printer.doprint(e)};" for key, e in model.definitions]
+    into = "w_node" if noded else end
+    lines.append(f"    I({begin}, {into}) <+ area*({printer.doprint(model.current_expr)});")
+    if noded:
+        lines.append(f"    I(w_node, {end}) <+ area*({printer.doprint(model.inner_expr)});")
     if resistive is None:
         lines.append(f"    if ({own['r_s']} > 0.0)")
     if resistive is not False:
@@ -245,6 +254,12 @@ def module(
             f"      Flow(state) <+ -pace*{rate};",
         ]
     return "\n".join([*lines, "  end", "endmodule", ""])
+
+
+def _locals(model: CompactModel) -> list[str]:
+    """Return the variables that a model with an inner node needs."""
+    inner = [] if model.inner_expr is None else ["w_inner"]
+    return inner + [f"{key}_inner" for key, _ in model.definitions]
 
 
 _DISCIPLINE = """\

@@ -240,9 +240,91 @@ def conduction() -> Figure:
     return figure
 
 
+def jart() -> Figure:
+    """SET time against voltage over nine decades, and a loop."""
+    figure, (left, right) = pair("JART VCM v1b: the published set (positive voltage sets here)")
+    device = load_device("jart_bengel2020")
+    x = np.linspace(0.0, 0.5, 401)
+    volts = np.linspace(0.5, 1.1, 25)
+    rates = device.model.rate(volts[:, None], x, device.parameters)
+    left.plot(volts, np.trapezoid(1.0 / rates, x, axis=1), color=RED)
+    labelled(left, "voltage [V]", "time from HRS to x = 1/2 [s]", log=True)
+    t = np.linspace(0.0, 4.0, 401)
+    v = np.interp(t, [0.0, 1.0, 3.0, 4.0], [0.0, 1.5, -1.5, 0.0])
+    trace = device.simulate(t, v, 0.0, rtol=1e-4, atol=1e-6)
+    right.plot(v, np.abs(trace.i) + 1e-9, color=BLUE)
+    labelled(right, "voltage [V]", "|current| [A]", log=True)
+    return figure
+
+
+def memdiode() -> Figure:
+    """A loop of the oxidised cell, and its state."""
+    figure, (left, right) = pair("Dynamic memdiode: oxidised cell of the public netlists")
+    device = load_device("memdiode_oxidation")
+    _, v, trace = sine(device, 2.2, 1.0, 0.05, 2, 401)
+    left.plot(v, np.abs(trace.i) + 1e-9, color=RED)
+    labelled(left, "voltage [V]", "|current| [A]", log=True)
+    right.plot(v, trace.x, color=BLUE)
+    labelled(right, "voltage [V]", "state")
+    return figure
+
+
+def pcm() -> Figure:
+    """Resistance after one pulse against its height: crystallised, then molten."""
+    figure, (left, right) = pair("Phase-change memory: one pulse of 100 ns and 1 µs")
+    device = load_device("pcm_mushroom")
+    volts = np.linspace(0.3, 1.6, 80)
+    for span, colour in ((1e-7, BLUE), (1e-6, RED)):
+        t = np.array([0.0, 0.02, 1.0, 1.02]) * span
+        wave = volts[:, None] * np.array([0.0, 1.0, 1.0, 0.0])
+        for start, style in ((0.0, "-"), (1.0, "--")):
+            x = device.simulate(t, wave, start).x[:, -1]
+            label = f"{span:g} s, {'from LRS' if start else 'from HRS'}"
+            left.plot(volts, 0.05 / device.current(0.05, x), style, color=colour, label=label)
+    labelled(left, "pulse height [V]", "resistance at 50 mV [ohm]", log=True)
+    left.legend(fontsize=7)
+    v = np.linspace(0.0, 1.2, 200)
+    for x, colour in ((0.0, BLUE), (0.5, INK), (1.0, RED)):
+        right.plot(v, device.current(v, x) + 1e-10, color=colour, label=f"x = {x:g}")
+    labelled(right, "voltage [V]", "current [A]", log=True)
+    right.legend(fontsize=8)
+    return figure
+
+
+def volatile() -> Figure:
+    """On above the threshold, off again by itself."""
+    figure, (left, right) = pair("Volatile threshold switch")
+    device = load_device("volatile_diffusive")
+    _, v, trace = sine(device, 0.6, 0.05, 0.0)
+    left.plot(v, np.abs(trace.i) + 1e-13, color=RED)
+    labelled(left, "voltage [V]", "|current| [A]", log=True)
+    t = np.linspace(0.0, 0.01, 501)
+    pulse = np.where((t > 1e-3) & (t < 2e-3), 0.6, 0.0)
+    trace = device.simulate(t, pulse, 0.0)
+    right.plot(1e3 * t, trace.x, color=BLUE, label="state")
+    right.plot(1e3 * t, pulse, color=INK, lw=0.8, ls=":", label="voltage [V]")
+    labelled(right, "time [ms]", "")
+    right.legend(fontsize=8)
+    return figure
+
+
 PICTURES: dict[str, Callable[[], Figure]] = {
     each.__name__: each
-    for each in (vteam, yakopcic, yakopcic2020, stanford, mms, knowm, drift, static, conduction)
+    for each in (
+        vteam,
+        yakopcic,
+        yakopcic2020,
+        stanford,
+        mms,
+        knowm,
+        drift,
+        static,
+        conduction,
+        jart,
+        memdiode,
+        pcm,
+        volatile,
+    )
 }
 
 

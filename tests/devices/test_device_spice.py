@@ -6,6 +6,8 @@ away while they switch (Stanford without a series resistance, VTEAM behind one) 
 ``reltol``: an error made before the jump grows by orders of magnitude in it.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 import pytest
 
@@ -68,6 +70,10 @@ LOOSE = {
     "drift_biolek_yakopcic": (1e-3, "1e-7"),
     "drift_joglekar_yakopcic": (1e-3, "1e-9"),
     "stanford_hfox": (1e-3, "1e-8"),
+    "jart_bengel2020": (1e-3, "1e-8"),
+    "memdiode_oxidation": (1e-3, "1e-7"),
+    "pcm_mushroom": (1e-3, "1e-8"),
+    "volatile_diffusive": (1e-3, "1e-7"),
     "stanford_maldonado": (1e-3, "1e-7"),
     "vteam_asic2": (1e-3, "1e-7"),
 }
@@ -85,6 +91,16 @@ for name in shipped_devices():
             1e-4,
             "1e-7",
         )
+
+
+LATE = {"jart_bengel2020": 3}
+"""Printed steps by which an edge may be early or late, where it isn't one: JART's RESET runs away."""
+
+
+def unhurried(names: Iterable[str]) -> list[object]:
+    """Leave JART's transients, of a quarter of a minute each, to the slow tests."""
+    slow = pytest.mark.slow
+    return [pytest.param(n, marks=slow) if n.startswith("jart") else n for n in names]
 
 
 def waveform(kind: str, v: float, period: float) -> tuple[np.ndarray, np.ndarray]:
@@ -128,7 +144,7 @@ def ngspice(
 @pytest.mark.parametrize(
     "kind", ["sine", pytest.param("triangle", marks=pytest.mark.slow), "pulses"]
 )
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", unhurried(CASES))
 def test_ngspice_gives_the_same_current(name: str, kind: str) -> None:
     device, amplitude, period, x0, bar, reltol = CASES[name]
     t, v = waveform(kind, amplitude, period)
@@ -142,11 +158,12 @@ def test_ngspice_gives_the_same_current(name: str, kind: str) -> None:
 
 @pytest.mark.spice
 @pytest.mark.parametrize("points", [1000, 2000])
-@pytest.mark.parametrize("name", shipped_devices())
+@pytest.mark.parametrize("name", unhurried(shipped_devices()))
 def test_default_options_keep_a_sine_in_range_and_within_a_percent(name: str, points: int) -> None:
     """No ``.options``: edges may come a printed step early or late, no more."""
     device, amplitude, period, x0, *_ = CASES[name]
     step = period / points
+    late = LATE.get(name, 1) * step
     deck = "\n".join(
         [
             "one device",
@@ -159,8 +176,8 @@ def test_default_options_keep_a_sine_in_range_and_within_a_percent(name: str, po
     times, current, x = call(Job(deck, (run,))).values[0].T
     t = np.union1d(times, np.linspace(0.0, period, 8001))
     trace = device.simulate(t, amplitude * np.sin(2 * np.pi * t / period), x0)
-    first = np.searchsorted(t, times - step)
-    last = np.searchsorted(t, times + step, side="right")
+    first = np.searchsorted(t, times - late)
+    last = np.searchsorted(t, times + late, side="right")
     spans = [trace.i[a:b] for a, b in zip(first, last, strict=True)]
     low, high = np.array([(span.min(), span.max()) for span in spans]).T
     error = np.maximum(low + current, -current - high).max() / np.abs(trace.i).max()
