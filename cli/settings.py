@@ -26,6 +26,9 @@ class DeviceKeys:
     v_read: Annotated[
         float | None, typer.Option(help="Voltage at which conductances are meant [V].")
     ] = None
+    temperature: Annotated[
+        float | None, typer.Option(help="Ambient temperature [K]; else the device's own.")
+    ] = None
     levels: Annotated[int | None, typer.Option(help="Conductance levels.")] = None
     g_min: Annotated[float | None, typer.Option(help="Lowest level [S].")] = None
     g_max: Annotated[float | None, typer.Option(help="Highest level [S].")] = None

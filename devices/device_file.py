@@ -26,6 +26,7 @@ _KEYS: Mapping[str, Any] = {
     "model": (str, dict),
     "parameters": dict,
     "area": (int, float),
+    "temperature": (int, float),
     "meta": dict,
 }
 _SAID: Mapping[Any, str] = {
@@ -100,6 +101,8 @@ def device_fields(name: str | Path) -> dict[str, Any]:
     read = _read_json(path) if path.suffix == ".json" else read_toml(path)
     tree: dict[str, Any] = {"area": 1.0, "meta": {}} | read
     for key, kind in _KEYS.items():
+        if key == "temperature" and key not in tree:
+            continue
         if key not in tree:
             raise InputError(
                 f"{path}: key {key!r} is missing; expected name, model and [parameters]"
@@ -118,9 +121,14 @@ def device_fields(name: str | Path) -> dict[str, Any]:
         if "unidentified" in row:
             reasons[parameter] = str(row["unidentified"])
     area = _number(tree["area"], f"{path}: area")
+    model = _model(tree["model"], path)
+    if "temperature" in tree:
+        if not model.ambient:
+            raise InputError(f"{path}: model {model.name} has no temperature: leave the key out")
+        values[model.ambient] = _number(tree["temperature"], f"{path}: temperature")
     return {
         "name": tree["name"],
-        "model": _model(tree["model"], path),
+        "model": model,
         "parameters": values,
         "stderr": errors,
         "area": area,

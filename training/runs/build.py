@@ -91,9 +91,10 @@ def levels_of(config: RunConfig) -> Levels:
 
 
 def device_of(config: RunConfig) -> Device:
-    """Return the configured device as its file has it."""
-    name = config.device.name
-    return Device(name, models[name]) if name == "resistor" else load_device(name)
+    """Return the configured device as its file has it, at the configured temperature."""
+    name, temperature = config.device.name, config.device.temperature
+    device = Device(name, models[name]) if name == "resistor" else load_device(name)
+    return device if temperature is None else device.at(temperature)
 
 
 def tile_of(config: RunConfig) -> Tile:

@@ -122,6 +122,8 @@ class DeviceConfig(_Section):
     """Highest level over lowest level; when absent 10, or less where the device reaches less."""
     g_min: PositiveFloat | None = None
     """Conductance of the lowest level [S]; when absent it follows from ``on_off``."""
+    temperature: PositiveFloat | None = None
+    """Ambient temperature [K], of a device whose model knows one; when absent the device's own."""
     v_read: PositiveFloat = V_READ
     """Read voltage, full scale [V]."""
     levels: int = Field(16, ge=2, le=1024)
