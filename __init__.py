@@ -17,6 +17,7 @@ __all__ = [
     "Levels",
     "Parameter",
     "Selector",
+    "Terminals",
     "Tile",
     "Transistor",
     "Twin",
@@ -35,6 +36,7 @@ __all__ = [
     "pytorch",
     "read_sweep",
     "read_sweeps",
+    "read_tile",
     "run",
     "train",
 ]
@@ -59,11 +61,13 @@ _PLACES = {
     # circuits
     "Cell": "circuits.array.cell",
     "Selector": "circuits.array.cell",
+    "Terminals": "circuits.array.terminals",
     "Tile": "circuits.array.tile",
     "Transistor": "circuits.array.cell",
     "characterise": "circuits.surrogate.characterise",
     "engine": "circuits.registry:make_engine",
     "fit_surrogate": "circuits.surrogate.fit",
+    "read_tile": "circuits.reading.read",
     # training
     "Twin": "training.estimator",
     "lenet": "training.network",
@@ -79,7 +83,9 @@ _MODULES = {"plots": "devices.plots", "pytorch": "training.pytorch"}
 
 if TYPE_CHECKING:
     from .circuits.array.cell import Cell, Selector, Transistor
+    from .circuits.array.terminals import Terminals
     from .circuits.array.tile import Tile
+    from .circuits.reading.read import read_tile
     from .circuits.registry import make_engine as engine
     from .circuits.surrogate.characterise import characterise
     from .circuits.surrogate.fit import fit_surrogate

@@ -3,6 +3,7 @@
 __all__ = [
     "Differentiable",
     "Engine",
+    "Inside",
     "Programmed",
     "ProgrammedArray",
     "checked_conductances",
@@ -22,6 +23,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from ..data.errors import InputError
 from ..data.types import Array
+from .array.fields import Fields
 from .array.tile import Tile
 
 G_MAX = 1e3
@@ -68,6 +70,16 @@ class Differentiable(ProgrammedArray, Protocol):
         """Return a loss's derivatives by conductance [1/S], (..., rows, cols), and by row voltage
         [1/V], of ``v``'s shape, from those by sensed current, ``by_i`` [1/A], of the shape that
         the read of ``v`` [V] has.
+        """
+
+
+@runtime_checkable
+class Inside(ProgrammedArray, Protocol):
+    """An array that knows what happens inside it, with lines that differ, are open or held elsewhere."""
+
+    def fields(self, v: ArrayLike, held: ArrayLike | None = None) -> Fields:
+        """Return potentials and currents everywhere for row voltages ``v`` [V], (..., batch, rows),
+        with bit lines at ``held`` [V], (..., batch, cols), or 0 V.
         """
 
 

@@ -75,7 +75,10 @@ Response = Annotated[
 ]
 Seed = Annotated[int | None, typer.Option(help="Seed of every random draw.", **SEED)]
 Workers = Annotated[
-    int | None, typer.Option(help="ngspice processes; the result does not depend on it.")
+    int | None,
+    typer.Option(
+        help="Processes, of ngspice, or of trainings that go side by side; the result is the same."
+    ),
 ]
 Devices = Annotated[
     Literal["auto", "behavioural", "compiled"] | None,
@@ -86,7 +89,7 @@ Dask = Annotated[
     str | None,
     typer.Option(
         metavar="ADDRESS",
-        help="Run ngspice on the Dask cluster at tcp://HOST:PORT instead of here.",
+        help="Work on the Dask cluster at tcp://HOST:PORT instead of here.",
     ),
 ]
 Characterised = Annotated[

@@ -34,6 +34,7 @@ TABLE = {
     ),
     "Arrays": (
         Row("netlist", "arrays.netlist:netlist", "Write the deck of a tile, for ngspice -b."),
+        Row("read", "arrays.read:read", "Read a tile at hand: currents, power, drops."),
         Row("characterise", "arrays.characterise:characterise", "Read cells and tiles in ngspice."),
         Row("surrogate", "arrays.surrogate:app", "Fit, judge and show surrogates."),
         Row("program", "arrays.program:app", "Write devices by pulses and verify reads."),
@@ -41,7 +42,14 @@ TABLE = {
     "Networks": (
         Row("run", "runs.run:run", "The whole job: fit, train, validate in ngspice, report."),
         Row("train", "runs.run:train", "The same up to the end of the training."),
-        Row("validate", "runs.validate:validate", "Read more test images of a run in ngspice."),
+        Row(
+            "validate",
+            "runs.validate:validate",
+            "Read a run through ngspice, or under other conditions.",
+        ),
+        Row(
+            "montecarlo", "runs.montecarlo:montecarlo", "Read a run's levels in arrays drawn anew."
+        ),
         Row("compare", "runs.compare:compare", "Train by several update rules over seeds."),
         Row("report", "runs.report:report", "Draw the page of a run, or of several side by side."),
         Row("runs", "runs.runs:runs", "List the runs here, and how far each has come."),

@@ -20,6 +20,7 @@ STREAMS = (
     "rule",
     "dropout",
     "validating",
+    "studying",
 )
 
 

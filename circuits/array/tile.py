@@ -33,14 +33,10 @@ from .amplifier import Amplifier
 from .cell import Cell
 from .parasitics import Capacitances, Parasitics
 from .schematic import Line, schematic
+from .terminals import R_MAX, R_MIN, Terminals
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-R_MIN, R_MAX = 1e-3, 1e9
-"""Resistances accepted [ohm]: below, ngspice replaces a resistor by one of its own choice; above,
-gmin outweighs it.
-"""
 
 LINES_MAX = 1024
 
@@ -58,11 +54,13 @@ class Wires(NamedTuple):
     left: Array
     """From the driver to ``w{i}_0``, (rows,)."""
     right: Array
-    """From the second driver to ``w{i}_{cols-1}``, (rows,); zeros if driven from the left only."""
+    """From the second driver to ``w{i}_{cols-1}``, (rows,); if driven from the left only, to ground,
+    zeros where that end is open."""
     bottom: Array
     """From ``b{rows-1}_{j}`` to the sense input, (cols,)."""
     top: Array
-    """From ``b0_{j}`` to the second sense input, (cols,); zeros if sensed at the bottom only."""
+    """From ``b0_{j}`` to the second sense input, (cols,); if sensed at the bottom only, to ground,
+    zeros where that end is open."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +99,8 @@ class Layout:
     """Capacitances and the drivers' edge, for reads in time; by default those of
     :class:`~.parasitics.Parasitics`. Two tiles are the same, whatever these are: static reads know no time.
     """
+    terminals: Terminals | None = None
+    """Lines that differ from the others: resistances line by line, far ends, lines left open."""
 
     def __post_init__(self) -> None:
         check_number(
@@ -119,6 +119,8 @@ class Layout:
         check_choice("tile", "sense", self.sense, get_args(Sense))
         check_number("tile", wire_spread=self.wire_spread, at_least=0, at_most=1)
         check_number("tile", wire_seed=self.wire_seed, whole=True, at_least=0)
+        if self.terminals is not None:
+            self.terminals.check(self)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -128,7 +130,7 @@ class Layout:
     @property
     def uniform(self) -> bool:
         """Whether all segments of a kind are equal."""
-        return self.wire_spread == 0.0
+        return self.wire_spread == 0.0 and self.terminals is None
 
     @property
     def edge(self) -> Parasitics:
@@ -144,24 +146,32 @@ class Layout:
     def wires(self) -> Wires:
         """Return the conductance of every segment; the same tile always has the same spread."""
         m, n = self.shape
+        own = self.terminals or Terminals()
         rng = np.random.default_rng(self.wire_seed)
         sigma = np.sqrt(np.log1p(self.wire_spread**2))
 
-        def segments(resistance: float, *shape: int) -> Array:
+        def segments(resistance: Array, *shape: int) -> Array:
             drawn: Array = resistance * np.exp(sigma * rng.standard_normal(shape))
             return drawn
 
-        row, col = segments(self.r_row, m, n - 1), segments(self.r_col, m - 1, n)
-        bottom, top = segments(self.r_col, n), segments(self.r_col, n)
-        driver = np.full(m, 1.0 / self.r_driver)
-        return Wires(
-            row=1.0 / row,
-            col=1.0 / col,
-            left=driver,
-            right=driver.copy() if self.drive == "both" else np.zeros(m),
-            bottom=1.0 / (bottom + self.r_sense),
-            top=1.0 / (top + self.r_sense) if self.sense == "both" else np.zeros(n),
-        )
+        r_row, r_col = own.row("r_row", self.r_row, m), own.row("r_col", self.r_col, n)
+        row, col = segments(r_row[:, None], m, n - 1), segments(r_col, m - 1, n)
+        bottom, top = segments(r_col, n), segments(r_col, n)
+        driver, sense = own.row("r_driver", self.r_driver, m), own.row("r_sense", self.r_sense, n)
+        ends = {
+            "left": 1.0 / driver,
+            "right": 1.0 / (driver if self.drive == "both" else own.row("end_rows", np.inf, m)),
+            "bottom": 1.0 / (bottom + sense),
+            "top": 1.0
+            / (top + (sense if self.sense == "both" else own.row("end_cols", np.inf, n))),
+        }
+        for lines, names in (
+            (own.open_rows, ("left", "right")),
+            (own.open_cols, ("bottom", "top")),
+        ):
+            for name in names:
+                ends[name][list(lines)] = 0.0
+        return Wires(row=1.0 / row, col=1.0 / col, **ends)
 
 
 @dataclass(frozen=True)

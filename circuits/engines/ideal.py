@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ...data.types import Array, Array32
+from ..array.terminals import plain
 from ..array.tile import Tile
 from ..engine import Programmed, checked_conductances, flat_stack
 from ..lines.cell_law import KINK, Law, Terms
@@ -34,6 +35,7 @@ class Ideal:
     name = "ideal"
 
     def __init__(self, tile: Tile, law: Law | None = None) -> None:
+        plain(tile, "the engine ideal")
         keep_freed_memory()
         self.tile, self.law = tile, law
 

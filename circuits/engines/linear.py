@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ...data.types import Array
+from ..array.terminals import plain
 from ..array.tile import Tile
 from ..engine import Programmed, checked_conductances
 from ..lines.transfer import transfer
@@ -24,6 +25,7 @@ class _Matrix(ABC):
     name = "matrix"
 
     def __init__(self, tile: Tile) -> None:
+        plain(tile, "a matrix of transfer")
         self.tile = tile
 
     def program(self, g: ArrayLike) -> "MatrixArray":

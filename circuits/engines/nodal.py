@@ -18,7 +18,7 @@ from scipy.sparse.linalg import splu
 
 from ...data.errors import NonConvergence
 from ...data.types import Array
-from ..array.fields import Fields, fields_of
+from ..array.fields import Fields, checked_held, fields_of, refuse_adrift
 from ..array.tile import Tile
 from ..engine import Programmed, checked_conductances, checked_voltages, flat_stack
 from .elimination import pattern
@@ -39,6 +39,7 @@ class Nodal:
     def program(self, g: ArrayLike) -> "NodalArray":
         """Return the tiles with the conductances ``g`` [S], (..., rows, cols)."""
         g = checked_conductances(self.tile, g)
+        refuse_adrift(self.tile, g)
         return NodalArray(self, g, self.tile.cell.state(g))
 
 
@@ -49,30 +50,45 @@ class NodalArray(Programmed[Nodal]):
     states: Array
     """States of the devices, (..., rows, cols)."""
 
-    def fields(self, v: ArrayLike) -> Fields:
-        """Return potentials and currents everywhere for ``v`` [V], in the shapes of a read."""
+    def fields(self, v: ArrayLike, held: ArrayLike | None = None) -> Fields:
+        """Return potentials and currents everywhere for ``v`` [V], in the shapes of a read, the bit
+        lines at the potentials ``held`` [V], (..., batch, cols), or 0 V.
+        """
         batch = checked_voltages(self.tile, self.stack, v)
-        u, net = self._solve(batch), self.engine.net
+        at_cols = checked_held(self.tile, batch, held)
+        u, net = self._solve(batch, at_cols), self.engine.net
         shape = (*batch.shape[:-1], *self.tile.shape)
         w, b = (part.reshape(shape) for part in net.potentials(u))
-        closed = self.g[..., None, :, :] > 0.0
-        i = self.tile.cell.law(w - b, self.states[..., None, :, :], closed, b)[0]
-        sensed = net.sensed(u).reshape(*batch.shape[:-1], -1)
-        return fields_of(self.tile, batch, w, b, i, sensed, one=np.ndim(v) == 1)
+        sensed = None
+        if self.tile.amplifier is not None:
+            sensed = net.sensed(u).reshape(*batch.shape[:-1], -1)
+        return fields_of(
+            self.tile,
+            batch,
+            w,
+            b,
+            states=self.states,
+            closed=self.g > 0.0,
+            held=at_cols,
+            sensed=sensed,
+            one=np.ndim(v) == 1,
+        )
 
     def _currents(self, v: Array) -> Array:
         return self.engine.net.sensed(self._solve(v)).reshape(*v.shape[:-1], self.tile.cols)
 
-    def _solve(self, v: Array) -> Array:
+    def _solve(self, v: Array, held: Array | None = None) -> Array:
         """Return all potentials [V], (tiles, batch, size)."""
         g, x, flat = (flat_stack(a) for a in (self.g, self.states, v))
+        at_cols = np.zeros((*flat.shape[:2], 1)) if held is None else flat_stack(held)
         net = self.engine.net
         out = np.empty((*flat.shape[:2], net.size))
         for t in range(len(flat)):
+            drive = net.injected(flat[t], at_cols[t])
             if net.linear:
-                out[t] = net.linear_solve(g[t], flat[t])
+                out[t] = net.linear_solve(g[t], drive)
             else:
-                out[t] = net.newton(g[t], x[t], flat[t], t)
+                out[t] = net.newton(g[t], x[t], drive, t)
         return out
 
 
@@ -80,8 +96,9 @@ class Net:
     """Pattern and constant part of a tile's nodal matrix, in elimination order."""
 
     def __init__(self, tile: Tile) -> None:
-        amplified, both = tile.amplifier is not None, tile.sense == "both"
         self.tile, self.wires = tile, tile.wires()
+        amplified, sensed = tile.amplifier is not None, 2 if tile.sense == "both" else 1
+        both = sensed == 2 or bool(self.wires.top.any())
         self.linear = tile.cell.linear and not amplified
         self._pattern = pattern(tile.rows, tile.cols, both, amplified)
         self.size = self._pattern.size
@@ -91,6 +108,8 @@ class Net:
             [self.wires.bottom, self.wires.top] if both else [self.wires.bottom]
         )
         ends = [self.end_gains]
+        self.sensed_ends = sensed
+        """How many of the ends are sensed; another one is at ground."""
         links = np.concatenate(
             [self.wires.row, self.wires.col, *(ends if amplified else [])], axis=None
         )
@@ -129,19 +148,25 @@ class Net:
             options={"SymmetricMode": True, "Equil": False},
         )
 
-    def injected(self, v: Array) -> Array:
-        """Return the drivers' currents into all nodes [A], (batch, size)."""
+    def injected(self, v: Array, held: Array | None = None) -> Array:
+        """Return the currents of drivers, and of bit lines that are held elsewhere than at 0 V, into
+        all nodes [A], (batch, size).
+        """
         out = np.zeros((len(v), self.size))
         out[:, self.w[:, 0]] += v * self.wires.left
-        out[:, self.w[:, -1]] += v * self.wires.right
+        if self.tile.drive == "both":
+            out[:, self.w[:, -1]] += v * self.wires.right
+        if held is not None and held.any():
+            for k in range(self.sensed_ends):
+                out[:, self.end_nodes[k]] += held * self.end_gains[k]
         return out
 
-    def linear_solve(self, g: Array, v: Array) -> Array:
+    def linear_solve(self, g: Array, drive: Array) -> Array:
         """Return all potentials, (batch, size)."""
-        solved: Array = self.factor(g, -g, np.zeros(0)).solve(self.injected(v).T).T
+        solved: Array = self.factor(g, -g, np.zeros(0)).solve(drive.T).T
         return solved
 
-    def newton(self, g: Array, x: Array, v: Array, t: int) -> Array:
+    def newton(self, g: Array, x: Array, drive: Array, t: int) -> Array:
         """Return all potentials, (batch, size), by damped Newton steps from the linear solution.
 
         Parameters
@@ -150,15 +175,14 @@ class Net:
             Conductances, (rows, cols) [S].
         x
             States of the cells, (rows, cols).
-        v
-            Row voltages, (batch, rows) [V].
+        drive
+            Currents into all nodes, (batch, size) [A].
         t
             Place of the tile in the stack, for messages.
         """
         amplifier, closed = self.tile.amplifier, g > 0.0
         slope = np.zeros(0) if amplifier is None else amplifier.slope(np.zeros(self.inputs.size))
-        u: Array = self.factor(g, -g, slope).solve(self.injected(v).T).T
-        drive = self.injected(v)
+        u: Array = self.factor(g, -g, slope).solve(drive.T).T
 
         def residual(u: Array, k: int) -> tuple[Array, Array, Array, Array]:
             b = u[self.b]
@@ -172,7 +196,7 @@ class Net:
                 by_s = amplifier.slope(u[self.inputs]).ravel()
             return r, didv, didb - didv, by_s
 
-        for k in range(len(v)):
+        for k in range(len(drive)):
             scale = max(float(np.abs(drive[k]).max()), 1e-12)
             r, by_w, by_b, by_s = residual(u[k], k)
             for _ in range(STEPS):
@@ -202,10 +226,11 @@ class Net:
         return u[..., self.w], u[..., self.b]
 
     def sensed(self, u: Array) -> Array:
-        """Return the sensed currents [A], (..., cols)."""
+        """Return the sensed currents [A], (..., cols), of bit lines at 0 V."""
         amplifier = self.tile.amplifier
         if amplifier is not None:
             read: Array = amplifier.reading(u[..., self.inputs]).sum(axis=-2)
             return read
-        total: Array = (u[..., self.end_nodes] * self.end_gains).sum(axis=-2)
+        ends = slice(self.sensed_ends)
+        total: Array = (u[..., self.end_nodes[ends]] * self.end_gains[ends]).sum(axis=-2)
         return total

@@ -8,7 +8,7 @@ from typing import TypeAlias
 from ...data.errors import InputError, NonConvergence, nearest
 from ...data.types import Array
 from ..array.tile import Tile
-from ..engine import Engine
+from ..engine import Engine, Inside
 from ..engines.nodal import Nodal
 
 Choice: TypeAlias = Engine | str | None
@@ -60,6 +60,23 @@ class LastResort:
             raise NonConvergence(
                 f"{failure}; nor does its fallback, the engine {engine.name}: {error}"
             ) from error
+
+    def inside(
+        self, g: Array, v: Array, held: Array, failure: NonConvergence
+    ) -> tuple[Array, Array]:
+        """Return the potentials of word and bit lines [V], (batch, rows, cols), of such a tile whose
+        bit lines are held at ``held`` [V], (batch, cols).
+
+        Raises
+        ------
+        NonConvergence
+            If there is no fallback that knows them, or it gives up as well.
+        """
+        engine = self._engine
+        if engine is None or not isinstance(array := engine.program(g), Inside):
+            raise failure
+        found = array.fields(v, held)
+        return found.w, found.b
 
     @cached_property
     def _engine(self) -> Engine | None:

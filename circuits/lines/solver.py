@@ -14,6 +14,8 @@ from numpy.typing import ArrayLike
 
 from ...data.errors import FitError, InputError, NonConvergence
 from ...data.types import Array
+from ..array.fields import Fields, checked_held, fields_of, refuse_adrift
+from ..array.terminals import plain
 from ..array.tile import Tile
 from ..engine import Programmed, checked_conductances, checked_voltages, flat_stack, same_stack
 from ..ngspice.allocator import keep_freed_memory
@@ -22,12 +24,16 @@ from .cell_law import Law
 from .cell_law_fit import TOLERANCE, law_over
 from .chord import Response, beyond_chords, exact, polynomial
 from .fallback import Choice, LastResort
+from .inside import inside
 from .ladder import Lines
 from .small_signal import sense_of
 from .sweeps import Circuit, Current, factor, solve
 
 VECTORS = 100
 """Vectors solved at a time: enough to hide the cost of calls, few enough for the cache."""
+
+FINE = 1e-10
+"""Tolerance of potentials: what a word line takes up is a small difference of them."""
 
 SINGLE = 1e-6
 """What single precision reaches."""
@@ -112,7 +118,9 @@ class LineSolver:
 
     def program(self, g: ArrayLike) -> "LineArray":
         """Return the tiles with the conductances ``g`` [S], (..., rows, cols)."""
-        return LineArray(self, checked_conductances(self.tile, g))
+        g = checked_conductances(self.tile, g)
+        refuse_adrift(self.tile, g)
+        return LineArray(self, g)
 
     def numbers(self, values: ArrayLike) -> Any:
         """Return ``values`` in the solver's precision."""
@@ -140,7 +148,52 @@ class LineArray(Programmed[LineSolver]):
         g = checked_conductances(self.tile, same_stack(self.g, g))
         return LineArray(self.engine, g, Known(self._known.law))
 
+    def fields(self, v: ArrayLike, held: ArrayLike | None = None) -> Fields:
+        """Return potentials and currents everywhere for ``v`` [V], in the shapes of a read, the bit
+        lines at the potentials ``held`` [V], (..., batch, cols), or 0 V: by the cell's own equations,
+        to the solver's tolerance of the sensed currents or better.
+        """
+        engine, tile = self.engine, self.tile
+        batch = checked_voltages(tile, self.stack, v)
+        at_cols = checked_held(tile, batch, held)
+        if tile.amplifier is not None:
+            raise InputError(
+                "the line solver takes amplifiers at small signal and knows no potentials behind them:"
+                " take the engine nodal or spice"
+            )
+        flat = flat_stack(batch)
+        w, b = (np.empty((*flat.shape[:2], *tile.shape)) for _ in range(2))
+        for k, (g, one, lifted) in enumerate(
+            zip(flat_stack(self.g), flat, flat_stack(at_cols), strict=True)
+        ):
+            states = self._state(k)
+            try:
+                w[k], b[k] = inside(
+                    tile,
+                    g,
+                    states,
+                    one,
+                    lifted,
+                    tolerance=min(engine.tolerance, FINE),
+                    sweeps=engine.sweeps,
+                )
+            except NonConvergence as failure:
+                w[k], b[k] = engine.last_resort.inside(g, one, lifted, failure)
+        shape = (*batch.shape[:-1], *tile.shape)
+        return fields_of(
+            tile,
+            batch,
+            w.reshape(shape),
+            b.reshape(shape),
+            states=np.reshape([self._state(k) for k in range(len(flat))], self.g.shape),
+            closed=self.g > 0.0,
+            held=at_cols,
+            one=np.ndim(v) == 1,
+        )
+
     def _currents(self, v: Array) -> Array:
+        if self.tile.terminals is not None:
+            return self.fields(v).sensed
         out = np.zeros((*v.shape[:-1], self.tile.cols))
         if v.any():
             batches, flat = flat_stack(v), flat_stack(out)
@@ -224,6 +277,7 @@ class LineArray(Programmed[LineSolver]):
         rows), or (cols,) at (rows,); the adjoint is solved to the solver's tolerance.
         """
         shape, engine = np.shape(v), self.engine
+        plain(self.tile, "a gradient through the array")
         v = checked_voltages(self.tile, self.stack, v)
         batches, weights = flat_stack(v), flat_stack(checked_weights(self.tile, shape, by_i))
         by_g, by_v = np.zeros(flat_stack(self.g).shape), np.zeros_like(batches)

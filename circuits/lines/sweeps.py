@@ -99,6 +99,7 @@ def solve(
     sweeps: int,
     start: Any = None,
     inject: Any = None,
+    apart: bool = False,
     lift: Current | None = None,
     truth: Current | None = None,
 ) -> Solution:
@@ -120,6 +121,9 @@ def solve(
         Sensed currents to start from, (cols, vectors); by default those of the linear closure.
     inject
         Potentials of the sense inputs, (cols, vectors); 0 V when left out.
+    apart
+        Count sensed currents against those potentials; without it, what the inputs send into the
+        bit lines themselves is part of them.
     lift
         What the devices send into their bit lines beyond what they take from their word lines; only
         an adjoint has such.
@@ -150,9 +154,12 @@ def solve(
             w += lift(u, b)
         if inject is not None:
             w[-1] += bottom * inject
-            w[0] += top * inject
+            if lines.sensed_top:
+                w[0] += top * inject
         xp.matmul(circuit.col, xp.swapaxes(w, 0, 1), out=turned)
         found = bottom * b[-1] + top * b[0] if lines.sensed_top else bottom * b[-1]
+        if apart:
+            found = found - (bottom + top if lines.sensed_top else bottom) * inject
         change = found - sensed
         extra = circuit.r @ change - change
         xp.multiply(beta, extra, out=part)
@@ -192,7 +199,9 @@ def _sensed(circuit: Circuit, current: Field) -> Any:
     lines, xp = circuit.lines, circuit.lines.xp
     sent = current - circuit.g * xp.matmul(circuit.row, current)
     b = xp.matmul(circuit.col, xp.swapaxes(sent, 0, 1))
-    found = lines.bottom[:, None] * b[:, -1] + lines.top[:, None] * b[:, 0]
+    found = lines.bottom[:, None] * b[:, -1]
+    if lines.sensed_top:
+        found = found + lines.top[:, None] * b[:, 0]
     return circuit.r @ found
 
 

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...data.errors import EngineError, InputError
 from ...data.types import Array, Progress
-from ..array.fields import Fields, fields_of
+from ..array.fields import Fields, checked_held, fields_of, refuse_adrift
 from ..array.tile import Tile
 from ..engine import Programmed, checked_conductances, checked_voltages, flat_stack
 from ..osdi.choice import Devices, chosen
@@ -108,7 +108,9 @@ class Spice:
         """How nonlinear devices stand in its decks: ``"compiled"`` or ``"behavioural"``."""
         return "behavioural" if self.compiled is None else "compiled"
 
-    def deck(self, g: Array, v: Array, *, alterable: bool = False) -> Netlist:
+    def deck(
+        self, g: Array, v: Array, *, held: Array | None = None, alterable: bool = False
+    ) -> Netlist:
         """Return the deck that reads one tile of conductances ``g`` [S] with the vectors ``v`` [V].
 
         Parameters
@@ -117,14 +119,17 @@ class Spice:
             Conductances of one tile, (rows, cols) [S].
         v
             Row voltages, (vectors, rows) [V].
+        held
+            Potentials at which the bit lines are held, (vectors, cols) [V]; 0 V when left out.
         alterable
             Whether devices are written so that their conductance can be altered.
         """
-        return build(self.tile, g, v, alterable=alterable, compiled=self.compiled)
+        return build(self.tile, g, v, held=held, alterable=alterable, compiled=self.compiled)
 
     def program(self, g: ArrayLike) -> "SpiceArray":
         """Return the tiles with the conductances ``g`` [S], (..., rows, cols)."""
         g = checked_conductances(self.tile, g)
+        refuse_adrift(self.tile, g)
         if not self.tile.cell.linear:
             self.tile.cell.state(g)  # says so now if a device can't have its conductance
         return SpiceArray(self, g)
@@ -193,11 +198,19 @@ class SpiceArray(Programmed[Spice]):
         i = self._currents(batch, progress or self.engine.watch)
         return i[0] if one else i
 
-    def fields(self, v: ArrayLike, progress: Progress | None = None) -> Fields:
-        """Return potentials and currents everywhere for ``v`` [V], in the shapes of a read."""
+    def fields(
+        self, v: ArrayLike, held: ArrayLike | None = None, *, progress: Progress | None = None
+    ) -> Fields:
+        """Return potentials and currents everywhere for ``v`` [V], in the shapes of a read, the bit
+        lines at the potentials ``held`` [V], (..., batch, cols), or 0 V.
+        """
         batch = checked_voltages(self.tile, self.stack, v)
-        g, flat = flat_stack(self.g), flat_stack(batch)
-        decks = [self.engine.deck(g[t], flat[t]) for t in range(len(g))]
+        at_cols = checked_held(self.tile, batch, held)
+        g, flat, lifted = flat_stack(self.g), flat_stack(batch), flat_stack(at_cols)
+        decks = [
+            self.engine.deck(g[t], flat[t], held=lifted[t] if lifted[t].any() else None)
+            for t in range(len(g))
+        ]
         w, b = nodes(self.tile)
         jobs = [_job(deck, self.engine.ladder, vectors=(*w, *b, *deck.sense)) for deck in decks]
         outcomes = self.engine.run(jobs, [self._label(t, 0) for t in range(len(g))], progress)
@@ -213,9 +226,17 @@ class SpiceArray(Programmed[Spice]):
                 for deck, table in zip(decks, tables, strict=True)
             ]
         ).reshape(*batch.shape[:-1], self.tile.cols)
-        held = self.g[..., None, :, :]
-        i = self.tile.cell.law(at_w - at_b, self.tile.cell.state(held), held > 0.0, at_b)[0]
-        return fields_of(self.tile, batch, at_w, at_b, i, sensed, one=np.ndim(v) == 1)
+        return fields_of(
+            self.tile,
+            batch,
+            at_w,
+            at_b,
+            states=self.tile.cell.state(self.g),
+            closed=self.g > 0.0,
+            held=at_cols,
+            sensed=sensed,
+            one=np.ndim(v) == 1,
+        )
 
     def _currents(self, v: Array, progress: Progress | None = None) -> Array:
         engine, tile = self.engine, self.tile

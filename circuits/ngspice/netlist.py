@@ -41,6 +41,7 @@ from ...data.types import Array
 from ...devices.printing.ngspice import number
 from ..array.amplifier import Amplifier
 from ..array.cell import Cell, Selector, Transistor
+from ..array.fields import refuse_adrift
 from ..array.tile import Tile
 from ..engine import checked_conductances, checked_voltages
 from ..osdi.cells import CompiledCell
@@ -79,6 +80,8 @@ class Netlist:
     """Sensed current per sensed voltage [S], (ends, cols)."""
     vectors: int
     """Number of input vectors."""
+    offset: Array | None = None
+    """Potentials at which the bit lines are held [V], (vectors, cols); 0 V if ``None``."""
     sources: tuple[str, ...] = ()
     """Verilog-A texts of its compiled devices."""
 
@@ -86,6 +89,8 @@ class Netlist:
         """Return the sensed currents [A], (vectors, cols), from what the analysis saved."""
         ends, cols = self.gains.shape
         sensed = values.reshape(-1, ends, cols)[: self.vectors]
+        if self.offset is not None:
+            sensed = sensed - self.offset[:, None, :]
         total: Array = np.einsum("kej,ej->kj", sensed, self.gains)
         return total
 
@@ -108,6 +113,7 @@ def build(
     g: ArrayLike,
     v: ArrayLike,
     *,
+    held: Array | None = None,
     alterable: bool = False,
     compiled: CompiledCell | None = None,
     duration: float | None = None,
@@ -122,6 +128,8 @@ def build(
         Conductances [S], (rows, cols); 0 leaves the device out.
     v
         Input vectors [V], (batch, rows).
+    held
+        Potentials at which the bit lines are held [V], (batch, cols); 0 V when left out.
     alterable
         Write nonlinear devices so that :func:`alterations` can change them in a loaded circuit: a
         state that is more than a factor becomes voltages ``vc{k}_{i}_{j}``, which costs about a
@@ -151,42 +159,56 @@ def build(
         circuit.V("sel", "sel", circuit.gnd, 0)
     if isinstance(tile.cell.access, Transistor) and compiled is None:
         circuit.V("gate", "gate", circuit.gnd, tile.cell.access.v_gate)
+    refuse_adrift(tile, g)
+
+    def source(tag: str, node: str, conductance: float, volts: Array | None) -> None:
+        """Join a node to a source, all vectors of it in one, or to ground."""
+        currents = [] if volts is None else (volts * conductance).tolist()
+        if len(currents) > 1:
+            law = f"pwl(v(sel),{','.join(f'{k},{x!r}' for k, x in enumerate(currents))})"
+            circuit.B(tag, circuit.gnd, node, current_expression=law)
+        elif currents and duration is not None:
+            edge = f"pwl(0 0 {tile.edge.rise!r} {currents[0]!r})"
+            circuit.I(tag, circuit.gnd, node, edge)
+        elif currents:
+            circuit.I(tag, circuit.gnd, node, currents[0])
+        circuit.R(tag, node, circuit.gnd, float(1.0 / conductance))
+
     for side, column, conductance in (("l", 0, wires.left), ("r", tile.cols - 1, wires.right)):
+        drives = side == "l" or tile.drive == "both"
         for i in np.flatnonzero(conductance):
-            node, currents = f"w{i}_{column}", (v[:, i] * conductance[i]).tolist()
-            if len(v) > 1:
-                table = ",".join(f"{k},{x!r}" for k, x in enumerate(currents))
-                law = f"pwl(v(sel),{table})"
-                circuit.B(f"d{side}{i}", circuit.gnd, node, current_expression=law)
-            elif duration is not None:
-                edge = f"pwl(0 0 {tile.edge.rise!r} {currents[0]!r})"
-                circuit.I(f"d{side}{i}", circuit.gnd, node, edge)
-            else:
-                circuit.I(f"d{side}{i}", circuit.gnd, node, currents[0])
-            circuit.R(f"d{side}{i}", node, circuit.gnd, float(1.0 / conductance[i]))
+            volts = v[:, i] if drives else None
+            source(f"d{side}{i}", f"w{i}_{column}", conductance[i], volts)
     sense, gains = [], []
     for side, row, conductance in (("b", tile.rows - 1, wires.bottom), ("t", 0, wires.top)):
-        if not conductance.any():
-            continue
+        reads = side == "b" or tile.sense == "both"
         for j in range(tile.cols):
-            node, through = f"b{row}_{j}", float(1.0 / conductance[j])
-            if tile.amplifier is None:
-                circuit.R(f"s{side}{j}", node, circuit.gnd, through)
+            node = f"b{row}_{j}"
+            if tile.amplifier is not None:
+                if reads:
+                    _amplifier(
+                        circuit, tile.amplifier, f"{side}{j}", node, float(1.0 / conductance[j])
+                    )
+                    sense.append(f"v(o{side}{j})")
+                continue
+            if conductance[j]:
+                volts = held[:, j] if reads and held is not None else None
+                source(f"s{side}{j}", node, conductance[j], volts)
+            if reads:
                 sense.append(f"v({node})")
-            else:
-                _amplifier(circuit, tile.amplifier, f"{side}{j}", node, through)
-                sense.append(f"v(o{side}{j})")
-        gains.append(
-            conductance
-            if tile.amplifier is None
-            else np.full(tile.cols, -1.0 / tile.amplifier.r_feedback)
-        )
+        if reads:
+            gains.append(
+                conductance
+                if tile.amplifier is None
+                else np.full(tile.cols, -1.0 / tile.amplifier.r_feedback)
+            )
     return Netlist(
         text=f"{circuit}.end\n",
         analysis=_analysis(len(v), duration),
         sense=tuple(sense),
         gains=np.array(gains),
         vectors=len(v),
+        offset=held,
         sources=() if compiled is None else (compiled.source,),
     )
 
@@ -221,8 +243,9 @@ def _amplifier(circuit: Circuit, amplifier: Amplifier, tag: str, node: str, thro
 
 
 def _ports(tile: Tile, *, gated: bool = True) -> list[str]:
-    columns = (0, tile.cols - 1) if tile.drive == "both" else (0,)
-    rows = (tile.rows - 1, 0) if tile.sense == "both" else (tile.rows - 1,)
+    wires = tile.wires()
+    columns = (0, tile.cols - 1) if wires.right.any() else (0,)
+    rows = (tile.rows - 1, 0) if wires.top.any() else (tile.rows - 1,)
     names = [f"w{i}_{j}" for j in columns for i in range(tile.rows)]
     names += [f"b{i}_{j}" for i in rows for j in range(tile.cols)]
     if gated and isinstance(tile.cell.access, Transistor):

@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from ...data.errors import InputError, nearest
 from ...data.types import Array
 from ..array.cell import Transistor
+from ..array.terminals import plain
 from ..array.tile import Tile
 
 SCHEMES = {"half": 1 / 2, "third": 1 / 3, "gate": 0.0}
@@ -56,6 +57,7 @@ def half_select(scheme: str) -> float:
 def check_scheme(tile: Tile, scheme: str) -> None:
     """Refuse a scheme that the tile's cells can't be written with."""
     half_select(scheme)
+    plain(tile, "programming by pulses")
     gated = isinstance(tile.cell.access, Transistor)
     if gated != (scheme == "gate"):
         raise InputError(

@@ -8,9 +8,10 @@ __all__ = ["WriteTable", "extrapolations", "load_table", "make_table"]
 
 import json
 from collections.abc import Iterable
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from ...data.types import Array, Progress
 from ...devices.device import Levels
 from ...devices.pulses.costs import Costs, Read
 from ...devices.pulses.pricing import LevelPricing, uneven_places
+from ..many import each
 from .design import fitted_range
 from .fractional_moves import LevelMoves, Moves, make_moves
 from .population import Population, Spread
@@ -179,6 +181,8 @@ def make_table(
     half_select: float = 0.5,
     seed: int = 0,
     progress: Progress | None = None,
+    workers: int = 1,
+    executor: Executor | None = None,
 ) -> WriteTable:
     """Write ``samples`` sampled devices for every pair of levels, in closed and in open loop.
 
@@ -200,6 +204,8 @@ def make_table(
         Seed of all that is drawn; the same seed gives the same table.
     progress
         Called with the devices written and their number.
+    workers, executor
+        Processes, or where else pairs are written side by side, see :func:`~.many.each`.
     """
     if samples < 1:
         raise InputError(f"samples must be at least 1, got {samples}")
@@ -208,28 +214,23 @@ def make_table(
     device, count = levels.device, levels.count
     a, b = (k.reshape(-1) for k in np.indices((count, count)))
     per_block = max(1, BLOCK // samples)
-    closed: list[Outcome] = []
-    opened: list[Outcome] = []
 
     def sample(n: int, rng: np.random.Generator) -> Population:
         return Population.sample(device, n, spread, rng)
 
     # A generator per block, so that the result does not depend on what else is drawn.
     starts = range(0, len(a), per_block)
-    for place, source in zip(starts, np.random.SeedSequence(seed).spawn(len(starts)), strict=True):
-        rng = np.random.default_rng(source)
-        before = np.repeat(levels.g[a[place : place + per_block]], samples)
-        after = np.repeat(levels.g[b[place : place + per_block]], samples)
-        population = sample(len(before), rng)
-        begin = before + recipe.tolerance * rng.uniform(-1.0, 1.0, len(before))
-        begin = np.where(before == after, before, begin)
-        x = population.states(np.maximum(begin, 0.0), levels.v_read)
-        closed.append(write(population, x, after, recipe, rng))
-        opened.append(
-            open_loop(population, device.state(before, levels.v_read), after, recipe, rng)
-        )
+    blocks = [
+        _Block(levels, recipe, spread, a[k : k + per_block], b[k : k + per_block], samples, source)
+        for k, source in zip(starts, np.random.SeedSequence(seed).spawn(len(starts)), strict=True)
+    ]
+
+    def told(done: int, _: int) -> None:
         if progress is not None:
-            progress((place + len(before) // samples) * samples, len(a) * samples)
+            progress(min(done * per_block, len(a)) * samples, len(a) * samples)
+
+    written = each(_write_block, blocks, workers=workers, executor=executor, progress=told)
+    closed, opened = [one for one, _ in written], [other for _, other in written]
     shape = (count, count, samples)
 
     def joined(parts: Iterable[NDArray[Any]]) -> NDArray[Any]:
@@ -272,6 +273,33 @@ def make_table(
         seed=seed,
         notes=tuple(notes),
     )
+
+
+class _Block(NamedTuple):
+    """Some pairs of levels, to be written by devices that are drawn for them."""
+
+    levels: Levels
+    recipe: Recipe
+    spread: Spread
+    a: NDArray[np.intp]
+    b: NDArray[np.intp]
+    samples: int
+    source: np.random.SeedSequence
+
+
+def _write_block(block: _Block) -> tuple[Outcome, Outcome]:
+    """Return how the block's devices are written, in closed and in open loop."""
+    levels, recipe, samples = block.levels, block.recipe, block.samples
+    rng = np.random.default_rng(block.source)
+    before = np.repeat(levels.g[block.a], samples)
+    after = np.repeat(levels.g[block.b], samples)
+    population = Population.sample(levels.device, len(before), block.spread, rng)
+    begin = before + recipe.tolerance * rng.uniform(-1.0, 1.0, len(before))
+    begin = np.where(before == after, before, begin)
+    x = population.states(np.maximum(begin, 0.0), levels.v_read)
+    closed = write(population, x, after, recipe, rng)
+    start = levels.device.state(before, levels.v_read)
+    return closed, open_loop(population, start, after, recipe, rng)
 
 
 def _rms(values: Array) -> float:

@@ -20,6 +20,7 @@ from ...data.options import check_number
 from ...data.records.store import digest, pack, reading, unpack, write_record
 from ...data.types import Array, Progress
 from ...devices.device import Levels
+from ..array.terminals import plain
 from ..array.tile import Tile
 from ..lines.cell_law_fit import CellSweep
 from ..ngspice import netlist
@@ -147,6 +148,7 @@ def characterise(
     options, levels = options or CharacteriseOptions(), tile.levels
     if levels is None:
         raise InputError("a characterisation needs a tile with levels: Tile(..., levels=...)")
+    plain(tile, "a characterisation")
     bipolar = options.bipolar
     began = time.perf_counter()
     rng = np.random.default_rng([seed, 0x5EED])

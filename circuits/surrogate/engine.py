@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from ...data.errors import InputError, NonConvergence
 from ...data.types import Array
+from ..array.terminals import plain
 from ..array.tile import Tile
 from ..engine import Programmed, checked_conductances, checked_voltages, flat_stack, same_stack
 from ..lines.adjoint import checked_weights
@@ -104,6 +105,7 @@ class Surrogate:
         ):
             if not value >= 0.0:
                 raise InputError(f"surrogate: {name} must be 0 or more, got {value!r}")
+        plain(tile, "the engine surrogate")
         keep_freed_memory()
         self.tile, self.law, self.expansion = tile, law, expansion
         self.residual, self.renew, self.refresh = residual, renew, refresh

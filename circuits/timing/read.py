@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from ...data.errors import InputError
 from ...data.options import check_choice, check_number
 from ...data.types import Progress
+from ..array.terminals import plain
 from ..array.tile import Tile
 from ..engine import checked_conductances, checked_voltages
 from .estimate import estimate_timing
@@ -67,6 +68,7 @@ def read_time(
         If a column is not settled after ``duration``.
     """
     check_choice("read", "engine", engine, get_args(Timekeeper))
+    plain(tile, "a read in time")
     check_number("read", error=error, above=0, below=1)
     check_number("read", duration=duration, above=0, optional=True)
     g = checked_conductances(tile, g)

@@ -20,6 +20,7 @@ from ...data.errors import EngineError, EngineMissing, NonConvergence
 from ...data.files import scratch
 from ...data.processes import bound
 from ...data.types import Array, Progress
+from ..array.terminals import plain
 from ..array.tile import Tile
 from ..engine import Programmed, checked_conductances, checked_voltages, flat_stack
 from ..ngspice.crew import Crew
@@ -77,6 +78,7 @@ class Vacask:
         timeout: float = TIMEOUT,
         memory: float = MEMORY,
     ) -> None:
+        plain(tile, "the engine vacask")
         found = vacask()
         if found is None:
             raise EngineMissing(f"VACASK was not found: {INSTALL}; the engine spice does without")

@@ -1,9 +1,12 @@
 """Numbers with SI units as people read them: ``0.0387`` joules are ``38.7 mJ``."""
 
-__all__ = ["duration", "figure", "percent", "prefix", "quantity", "split_unit"]
+__all__ = ["duration", "figure", "percent", "prefix", "quantity", "seconds_of", "split_unit"]
 
 import math
+import re
 from typing import Any
+
+from ..errors import InputError
 
 _PREFIXES = {-15: "f", -12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G"}
 
@@ -98,3 +101,24 @@ def _words(value: Any) -> str:
     if hasattr(value, "items"):
         return ", ".join(f"{name} {figure(str(name), item)}" for name, item in value.items())
     return "–" if value is None or (isinstance(value, (list, tuple)) and not value) else str(value)
+
+
+_TIMES = {
+    "ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "": 1.0, "s": 1.0, "min": 60.0, "h": 3600.0,
+    "d": 86400.0, "w": 604800.0, "y": 31557600.0,
+}  # fmt: skip
+
+
+def seconds_of(text: str, what: str = "time") -> float:
+    """Return the seconds that a time such as ``30d``, ``12 h``, ``90s`` or ``1e6`` says.
+
+    Raises
+    ------
+    InputError
+        If it says none; ``what`` names it.
+    """
+    found = re.fullmatch(r"\s*(\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+)\s*([a-zµ]*)\s*", text)
+    if found is None or found[2] not in _TIMES:
+        units = ", ".join(name for name in _TIMES if name)
+        raise InputError(f"{what}: expected a time such as 90s, 12h or 30d ({units}), got {text!r}")
+    return float(found[1]) * _TIMES[found[2]]

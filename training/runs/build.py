@@ -3,6 +3,7 @@
 __all__ = [
     "VALIDATED",
     "auditor_of",
+    "bench_tile",
     "chosen_images",
     "crossbar_of",
     "device_of",
@@ -23,6 +24,7 @@ __all__ = [
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -104,8 +106,25 @@ def tile_of(config: RunConfig) -> Tile:
     levels, access = levels_of(config), config.tile.access
     linear = config.device.linear
     cell = Cell.resistor(levels.v_read, access) if linear else Cell.of(levels, access)
-    layout = {item.name: getattr(config.tile, item.name) for item in fields(Layout)}
-    return Tile(**layout, cell=cell, levels=levels)
+    return Tile(**_layout(config), cell=cell, levels=levels)
+
+
+def bench_tile(config: RunConfig, g_max: float | None = None) -> Tile:
+    """Return the configured tile without levels, for conductances that are at hand: a device whose
+    area or highest level isn't stated is scaled such that it reaches ``g_max`` [S].
+    """
+    wanted = config.device
+    if g_max and wanted.area is None and wanted.g_max is None:
+        config = config.model_copy(update={"device": wanted.model_copy(update={"g_max": g_max})})
+    if wanted.linear or wanted.name == "resistor":
+        cell = Cell.resistor(wanted.v_read, config.tile.access)
+    else:
+        cell = Cell(window_of(config).device, wanted.v_read, config.tile.access)
+    return Tile(**_layout(config), cell=cell)
+
+
+def _layout(config: RunConfig) -> dict[str, Any]:
+    return {item.name: getattr(config.tile, item.name) for item in fields(Layout)}
 
 
 def drawn(tile: Tile, seed: int) -> Array:

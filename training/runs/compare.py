@@ -6,13 +6,15 @@ comparison is continued, or made again with more seeds or rules.
 
 __all__ = ["ComparedRule", "Comparison", "compare", "compare_in", "possible_rules"]
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...circuits.many import each
 from ...data.errors import InputError
 from ...data.records.store import digest, reading, write_record
 from ...data.types import Array
@@ -103,6 +105,7 @@ def compare_in(
     listener: Listener | None = None,
     executor: Executor | None = None,
     characterisation: str | Path | None = None,
+    workers: int = 1,
 ) -> Comparison:
     """Compare in ``folder``, taking from there what has been made before.
 
@@ -122,6 +125,8 @@ def compare_in(
         Where jobs run, by default in processes of its own here.
     characterisation
         Record of the same device and tile that is there already.
+    workers
+        Trainings that go side by side; what comes out is the same for any number.
 
     Raises
     ------
@@ -137,7 +142,13 @@ def compare_in(
         home = Folder(path, characterisation)
         home.check(config)
         setup, costs = home.start(config, steps, surrogate=needed, executor=executor)
-        return compare(setup, costs, rules, seeds, folder=path, steps=steps)
+        return compare(
+            *(setup, costs, rules, seeds),
+            folder=path,
+            steps=steps,
+            workers=workers,
+            executor=executor,
+        )
 
 
 def compare(
@@ -148,6 +159,8 @@ def compare(
     *,
     folder: str | Path | None = None,
     steps: Steps | None = None,
+    workers: int = 1,
+    executor: Executor | None = None,
 ) -> Comparison:
     """Train by every rule with every seed, and the float network once per seed.
 
@@ -166,19 +179,27 @@ def compare(
         Seeds to train with.
     steps
         Hears of the steps of a job.
+    workers, executor
+        Processes, or where else trainings go side by side, see :func:`~memtwin.circuits.many.each`.
+        A rule that was registered here is known there only if a package offers it.
     """
     _check(rules, seeds)
     steps, home = steps or Steps(), None if folder is None else Path(folder)
     chosen = [name for name in RULES if name in (*rules, REFERENCE)]
+    pieces = [
+        _Training(setup, rule, seed, costs, home) for seed in seeds for rule in (None, *chosen)
+    ]
+    found: Iterable[Any] = (_done(piece, steps) for piece in pieces)
+    if workers > 1 or executor is not None:
+        found = _side_by_side(pieces, workers, executor, steps)
+    goals: list[float] = []
     results: dict[str, list[TrainResult]] = {name: [] for name in chosen}
-    goals = []
-    for seed in seeds:
-        seeded = setup.seeded(seed)
-        goals.append(_float_accuracy(seeded, home, steps))
-        for name in chosen:
-            result = _train(seeded, name, costs, home, steps)
-            steps.say(_training_text(name, seed, result, goals[-1]))
-            results[name].append(result)
+    for piece, result in zip(pieces, found, strict=True):
+        if piece.rule is None:
+            goals.append(result)
+        else:
+            steps.say(_training_text(piece.rule, piece.seed, result, goals[-1]))
+            results[piece.rule].append(result)
     rows = tuple(_row(name, runs) for name, runs in results.items())
     return Comparison(tuple(seeds), np.array(goals), rows, costs.source, step_over_gentlest(costs))
 
@@ -189,6 +210,45 @@ def possible_rules(config: RunConfig) -> tuple[str, ...]:
     if config.device.response is not None or device_of(config).dynamic:
         names.append("pulsed")
     return tuple(name for name in RULES if name in names)
+
+
+class _Training(NamedTuple):
+    """One training of a comparison."""
+
+    setup: Setup
+    rule: str | None
+    """``None`` for the float network."""
+    seed: int
+    costs: Pricing
+    home: Path | None
+
+
+def _done(piece: _Training, steps: Steps) -> Any:
+    """Return what comes of a training: the float network's accuracy, or a twin's result."""
+    seeded = piece.setup.seeded(piece.seed)
+    if piece.rule is None:
+        return _float_accuracy(seeded, piece.home, steps)
+    return _train(seeded, piece.rule, piece.costs, piece.home, steps)
+
+
+def _elsewhere(piece: _Training) -> Any:
+    """Do a training in another process; its checkpoints are kept where that sees the folder."""
+    home = piece.home if piece.home is not None and piece.home.is_dir() else None
+    return _done(piece._replace(home=home), Steps())
+
+
+def _side_by_side(
+    pieces: Iterable[_Training], workers: int, executor: Executor | None, steps: Steps
+) -> list[Any]:
+    sent = [
+        piece._replace(
+            setup=replace(piece.setup, executor=None),
+            home=None if piece.home is None else piece.home.absolute(),
+        )
+        for piece in pieces
+    ]
+    with steps.step("trainings", f"{len(sent)} trainings side by side") as progress:
+        return each(_elsewhere, sent, workers=workers, executor=executor, progress=progress)
 
 
 def _check(rules: Sequence[str], seeds: Sequence[int]) -> None:

@@ -15,6 +15,9 @@ __all__ = [
     "TileSection",
     "TrainingSection",
     "ValidationSection",
+    "changed_config",
+    "changes_of",
+    "load_bench",
     "load_config",
     "parse_config",
     "presets",
@@ -55,6 +58,7 @@ from ...devices.spread.noise import ReadNoise
 from ...devices.spread.parameters import Lognormal, ParameterSpread
 from ...devices.spread.pulse import PulseSpread
 from ...devices.spread.record import law_tree, said
+from ..studies.options import HardwareOptions
 from ..trainer.audit import AuditOptions
 from ..trainer.options import TrainOptions
 from ..twin.crossbar import MappingOptions
@@ -241,6 +245,7 @@ class RunConfig(_Section):
     surrogate: SurrogateSection = SurrogateSection()
     audit: AuditOptions = AuditOptions()
     validation: ValidationSection = ValidationSection()
+    hardware: HardwareOptions = HardwareOptions()
 
     @model_validator(mode="after")
     def _possible(self) -> "RunConfig":
@@ -290,6 +295,54 @@ def load_config(
         if value is not None:
             _put(tree, key, value)
     return parse_config(tree, where)
+
+
+def load_bench(
+    source: str | Path | None,
+    shape: tuple[int, ...],
+    changes: Sequence[str] = (),
+    given: Mapping[str, Any] | None = None,
+) -> RunConfig:
+    """Read the configuration of a tile at hand from a preset or file, or none, as
+    :func:`load_config` does; what it leaves open is the ``shape`` of the tile, and a device, which
+    is a resistor.
+    """
+    tree, where = ({}, "tile") if source is None else _read(source)
+    for change in changes:
+        _apply(tree, change)
+    for key, value in (given or {}).items():
+        if value is not None:
+            _put(tree, key, value)
+    for section, key, value in (
+        ("tile", "rows", shape[0]),
+        ("tile", "cols", shape[-1]),
+        ("device", "name", "resistor"),
+    ):
+        stated = tree.get(section, {})
+        if isinstance(stated, dict) and key not in stated:
+            _put(tree, f"{section}.{key}", value)
+    return parse_config(tree, where)
+
+
+def changes_of(changes: Sequence[str]) -> tuple[tuple[str, Any], ...]:
+    """Return keys and values of changes such as ``effects.read=0.1``."""
+    return tuple(_change(one) for one in changes)
+
+
+def changed_config(config: RunConfig, changes: Sequence[tuple[str, Any]]) -> RunConfig:
+    """Return ``config`` with keys at other values.
+
+    Raises
+    ------
+    InputError
+        If a key is unknown, or can't have its value.
+    """
+    if not changes:
+        return config
+    tree = config.model_dump()
+    for key, value in changes:
+        _put(tree, key, value)
+    return parse_config(tree, "changed")
 
 
 def parse_config(tree: Mapping[str, Any], where: str) -> RunConfig:
@@ -362,6 +415,10 @@ def _read(source: str | Path) -> tuple[dict[str, Any], str]:
 
 
 def _apply(tree: dict[str, Any], change: str) -> None:
+    _put(tree, *_change(change))
+
+
+def _change(change: str) -> tuple[str, Any]:
     key, equals, text = (part.strip() for part in change.partition("="))
     if not equals or not key:
         raise InputError(f"expected KEY=VALUE such as training.epochs=2, got {change!r}")
@@ -369,7 +426,7 @@ def _apply(tree: dict[str, Any], change: str) -> None:
         value = parse_toml(f"value = {text}", change)["value"]
     except InputError:
         value = text
-    _put(tree, key, value)
+    return key, value
 
 
 def _put(tree: dict[str, Any], path: str, value: Any) -> None:

@@ -10,10 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from ...data.display import as_html, as_text, laid_out
-from ...data.shown.quantities import figure
+from ...data.shown.quantities import figure, seconds_of
+from ..studies.hardware import Footprint
+from ..studies.montecarlo import MonteCarlo, montecarlo
+from ..studies.read import Outcome, read_conditions
+from ..studies.study import opened_run
+from ..studies.sweep import Sweep, axis_of, sweep
+from ..studies.trained import Condition
 from ..trainer.validate import Validation
 from .claim import Claim
-from .config import RunConfig, load_config, parse_config
+from .config import RunConfig, changes_of, load_config, parse_config
 from .folder import new_folder
 from .listener import Listener
 from .overview.summary import GROUPS, heading
@@ -71,6 +77,71 @@ class Run:
         """
         return validate_run(self.path.parent, engine=engine, images=images)
 
+    def study(
+        self,
+        changes: Sequence[str] = (),
+        *,
+        after: str | float = 0.0,
+        recalibrate: bool = False,
+        engine: str | None = None,
+        draws: int = 1,
+        images: int | None = None,
+        workers: int = 1,
+    ) -> Outcome:
+        """Read test images under other conditions, such as ``["effects.read=0.1"]``, some time
+        ``after`` the devices were written (``"30d"``, or seconds).
+
+        Raises
+        ------
+        InputError
+            If the run's folder is gone, or a condition can't be.
+        """
+        condition = _condition(changes, after, recalibrate, engine)
+        with opened_run(self.path.parent, engine=engine, images=images, workers=workers) as opened:
+            return read_conditions(opened.trained, [condition], draws=draws, **opened.how)[0]
+
+    def sweep(
+        self,
+        *axes: str,
+        changes: Sequence[str] = (),
+        after: str | float = 0.0,
+        recalibrate: bool = False,
+        engine: str | None = None,
+        draws: int = 1,
+        images: int | None = None,
+        workers: int = 1,
+    ) -> Sweep:
+        """Read test images at all values of one axis or two, such as ``"effects.read=0,0.01,0.1"`` or
+        ``"after=1h,1d,30d"``; all else as in :meth:`study`.
+        """
+        condition = _condition(changes, after, recalibrate, engine)
+        with opened_run(self.path.parent, engine=engine, images=images, workers=workers) as opened:
+            wanted = [axis_of(axis) for axis in axes]
+            return sweep(opened.trained, wanted, condition, draws=draws, **opened.how)
+
+    def montecarlo(
+        self,
+        draws: int = 20,
+        changes: Sequence[str] = (),
+        *,
+        after: str | float = 0.0,
+        recalibrate: bool = False,
+        engine: str | None = None,
+        images: int | None = None,
+        workers: int = 1,
+    ) -> MonteCarlo:
+        """Program the trained levels into ``draws`` arrays of new devices, and read test images in
+        each; all else as in :meth:`study`.
+        """
+        condition = _condition(changes, after, recalibrate, engine)
+        with opened_run(self.path.parent, engine=engine, images=images, workers=workers) as opened:
+            return montecarlo(opened.trained, draws, condition, **opened.how)
+
+    def footprint(self, changes: Sequence[str] = ()) -> Footprint:
+        """Return energy, latency and area of one inference, by the figures of ``[hardware]``."""
+        with opened_run(self.path.parent) as opened:
+            return opened.trained.footprint(Condition(changes_of(changes)))
+
     def __repr__(self) -> str:
         figures = self.record["summary"]
         kind = "accuracy_percent" if figures["score"] == "accuracy" else "r2"
@@ -88,6 +159,13 @@ class Run:
 
     def _rows(self) -> list[tuple[str, str]]:
         return [row for _, rows in laid_out(GROUPS, self.record["summary"]) for row in rows]
+
+
+def _condition(
+    changes: Sequence[str], after: str | float, recalibrate: bool, engine: str | None
+) -> Condition:
+    seconds = seconds_of(after, "after") if isinstance(after, str) else float(after)
+    return Condition(changes_of(changes), engine, seconds, recalibrate)
 
 
 def run(

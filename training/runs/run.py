@@ -5,9 +5,10 @@ Every step leaves its result in the run's folder, whole or not at all, and is ta
 ``validation-ENGINE.h5`` and ``run.h5``, the record that reports are made from.
 """
 
-__all__ = ["run", "train_run", "validate_run"]
+__all__ = ["finished_config", "run", "train_run", "trained_by", "validate_run"]
 
 import time
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from ...data.records.store import pack, write_record
 from ...devices.pulses.costs import Pricing
 from ...devices.pulses.pricing import LevelPricing
 from ..losses import score_text
+from ..trainer.audit import AuditRecord
 from ..trainer.loop import train_float
 from ..trainer.results import TrainResult
 from ..trainer.validate import Validation, validate
@@ -146,9 +148,7 @@ def validate_run(
     InputError
         If there is no finished training in ``folder``, or no such engine.
     """
-    folder, config = Path(folder), stored_config(folder)
-    if not (folder / "run.h5").exists():
-        raise InputError(f"the run in {folder} is not finished: memtwin run --resume {folder}")
+    folder, config = Path(folder), finished_config(folder)
     changes = {
         "engine": engine or config.validation.engine,
         "images": images or config.validation.images,
@@ -157,6 +157,20 @@ def validate_run(
     settings = parse_config(tree, "validate")
     with claimed(folder) as path:
         return _Job(settings, path, listener, executor).validate()
+
+
+def trained_by(config: RunConfig, audits: Sequence[AuditRecord]) -> str:
+    """Return the engine that a training ended with."""
+    fallback, passed = config.audit.fallback, all(one.passed for one in audits)
+    return config.training.engine if passed or fallback == "none" else fallback
+
+
+def finished_config(folder: str | Path) -> RunConfig:
+    """Return the configuration of the finished run in ``folder``, or say that there is none."""
+    config = stored_config(folder)
+    if not (Path(folder) / "run.h5").exists():
+        raise InputError(f"the run in {folder} is not finished: memtwin run --resume {folder}")
+    return config
 
 
 class _Job:
@@ -257,8 +271,6 @@ class _Job:
 
     def _validate(self, setup: Setup, twin: MemristorTwin, result: TrainResult) -> Validation:
         config, wanted = self.config, self.config.validation
-        fallback, passed = config.audit.fallback, all(one.passed for one in result.audits)
-        trained = config.training.engine if passed or fallback == "none" else fallback
         count = wanted.images or min(VALIDATED, len(setup.images.x_test))
         title = f"reading {count} images in {wanted.engine}"
         with self.steps.step("validation", title) as progress:
@@ -267,7 +279,7 @@ class _Job:
                 setup.images,
                 count,
                 engine=setup.engine(wanted.engine),
-                reference=setup.engine(trained),
+                reference=setup.engine(trained_by(config, result.audits)),
                 seed=config.seed,
                 path=self.folder.path / f"validation-{wanted.engine}.h5",
                 progress=progress,

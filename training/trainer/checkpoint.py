@@ -1,9 +1,10 @@
 """Trainings on disk: one HDF5 record that is replaced whole after every epoch."""
 
-__all__ = ["finished_epochs", "load_checkpoint", "save_checkpoint"]
+__all__ = ["finished_epochs", "load_checkpoint", "load_twin", "save_checkpoint"]
 
 import json
 from pathlib import Path
+from typing import Any
 
 from ...data.errors import InputError
 from ...data.records.store import pack, reading, unpack, write_record
@@ -63,3 +64,21 @@ def finished_epochs(path: str | Path) -> int:
         return 0
     with reading(path, KIND) as tree:
         return len(json.loads(tree["records"]))
+
+
+def load_twin(path: str | Path) -> tuple[dict[str, Any], list[AuditRecord]]:
+    """Return the state of the twin alone that was saved at ``path``, and the audits until then.
+
+    Raises
+    ------
+    InputError
+        If it is no checkpoint, or one of another version.
+    """
+    with reading(path, KIND) as tree:
+        try:
+            audits = unpack(list[AuditRecord], json.loads(tree["audits"]))
+            return dict(tree["state"]["twin"]), audits
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{path} was saved by another version of memtwin: start anew with another file"
+            ) from error

@@ -5,7 +5,7 @@ the two engines see the same array and differ only in how they compute it. Image
 the seed: the first n of it are a fair sample of the test set, and a validation can be extended later.
 """
 
-__all__ = ["AGREED", "Validation", "validate", "wilson"]
+__all__ = ["AGREED", "Validation", "score_interval", "validate", "wilson"]
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,9 @@ from ..twin.matrix import EngineFactory
 from ..twin.twin import MemristorTwin
 
 KIND = "validation"
+
+NORMAL_95 = 1.959963984540054
+"""Deviations within which 95 % of normal numbers lie."""
 
 
 @runtime_checkable
@@ -88,13 +91,7 @@ class Validation:
         """95 % confidence interval of the accuracy over all test images; of R² by 1,000 draws with
         putting back (Efron, doi:10.1214/aos/1176344552).
         """
-        if self.regression:
-            rng, n = np.random.default_rng(95), len(self.labels)
-            draws = [rng.integers(0, n, n) for _ in range(1000)]
-            scores = [score_of(self.outputs[one], self.labels[one]) for one in draws]
-            low, high = np.percentile(scores, [2.5, 97.5])
-            return float(low), float(high)
-        return wilson(int(np.sum(self.predictions == self.labels)), len(self.labels))
+        return score_interval(self.outputs[None], self.labels)
 
     @property
     def agreement(self) -> int:
@@ -206,18 +203,35 @@ def _watch(twin: MemristorTwin, progress: Progress, done: int, part: int, count:
             matrix.engine.watch = tell
 
 
-def wilson(hits: int, count: int) -> tuple[float, float]:
+def score_interval(outputs: Array, labels: NDArray[Any]) -> tuple[float, float]:
+    """Return the 95 % interval over all images of the mean score of ``outputs``, (draws, n,
+    classes), of the same n images: Wilson's of the mean share that is right, or for numbers, (n,
+    targets), of R² by 1,000 draws with putting back (Efron, doi:10.1214/aos/1176344552).
+    """
+    n = len(labels)
+    if labels.ndim == 1:
+        right = np.mean(np.argmax(outputs, axis=2) == labels)
+        return wilson(float(right) * n, n)
+    rng = np.random.default_rng(95)
+    scores = []
+    for _ in range(1000):
+        some = rng.integers(0, n, n)
+        scores.append(np.mean([score_of(one[some], labels[some]) for one in outputs]))
+    low, high = np.percentile(scores, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def wilson(hits: float, count: int) -> tuple[float, float]:
     """Return the 95 % Wilson score interval of a proportion (doi:10.1080/01621459.1927.10502953);
-    it holds ``hits / count`` itself.
+    it holds ``hits / count`` itself. ``hits`` may be a mean over several readings of the same.
     """
     if not 0 <= hits <= count or count < 1:
         raise InputError(f"expected hits from 0 to the count, of at least 1, got {hits} of {count}")
-    from scipy.stats import binomtest
-
-    found = binomtest(hits, count).proportion_ci(confidence_level=0.95, method="wilson")
+    share, z2 = hits / count, NORMAL_95**2 / count
+    middle = (share + 0.5 * z2) / (1.0 + z2)
+    half = (z2 * share * (1.0 - share) + 0.25 * z2 * z2) ** 0.5 / (1.0 + z2)
     # Where all or none are hits, rounding may leave the estimate just outside.
-    share = hits / count
-    return max(0.0, min(float(found.low), share)), min(1.0, max(float(found.high), share))
+    return max(0.0, min(middle - half, share)), min(1.0, max(middle + half, share))
 
 
 def _read_so_far(path: str | Path | None, identity: str, classes: int) -> Array:

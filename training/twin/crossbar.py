@@ -7,6 +7,7 @@ __all__ = ["Crossbar", "MappingOptions"]
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, get_args
 
+from ...circuits.array.terminals import plain
 from ...circuits.array.tile import Tile
 from ...data.errors import InputError
 from ...data.options import check_choice, check_number
@@ -93,6 +94,7 @@ class Crossbar:
     """What single pulses do to the devices, for rules that send them."""
 
     def __post_init__(self) -> None:
+        plain(self.tile, "a network's crossbar")
         if self.tile.levels is None:
             raise InputError(
                 "a crossbar needs a tile with conductance levels to program, such as"

@@ -7,6 +7,7 @@ devices and lifetimes once (device to device). Read noise belongs to a read, see
 
 __all__ = ["Devices"]
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -249,15 +250,57 @@ class Devices:
         """
         if self._fresh is None or self._written_at is None:
             return False
+        updates = now - self._written_at
+        self._grow_old(lambda law: self.effects.age(updates, law))
+        return True
+
+    def wait(self, seconds: float) -> None:
+        """Let all devices change with their age, ``seconds`` after each was written. Laws that count
+        ages in updates count them in the effects' ``seconds``, or in seconds.
+        """
+        updates = seconds / (self.effects.seconds or 1.0)
+        if self._fresh is not None:
+            self._grow_old(lambda law: seconds if law.timed else updates)
+
+    def _grow_old(self, age: Callable[[Any], Any]) -> None:
+        assert self._fresh is not None
         held, drawn = self._fresh, 0
         for law in self._later:
             luck: ArrayLike = ()
             if self._luck is not None:
                 luck = self._luck[drawn : drawn + law.lucks]
             drawn += law.lucks
-            held = law.later(held, self.effects.age(now - self._written_at, law), luck)
+            held = law.later(held, age(law), luck)
         self._flat[...] = held if self._stuck is None else np.where(self._stuck, self._flat, held)
-        return True
+
+    def deploy(
+        self,
+        index: NDArray[np.int64],
+        state: Mapping[str, Any],
+        rng: np.random.Generator,
+        *,
+        anew: bool,
+    ) -> None:
+        """Hold what devices of another such array held, of its :meth:`state`: the levels nearest to
+        it, programmed into the devices at ``index`` here (``anew``), or the very conductances, but
+        for devices that are stuck here.
+        """
+        g = np.asarray(state["g"], np.float32).reshape(-1)
+        if anew:
+            steps = (g[index] - self.low) / self.step
+            level = np.clip(np.rint(self.quantiser.code(steps)), 0.0, np.float32(self.top))
+            self.write(index, level, rng)
+            return
+        sound = np.ones(g.size, bool) if self._stuck is None else ~self._stuck
+        self._flat[sound] = g[sound]
+        if state.get("stuck") is not None:
+            before = np.asarray(state["stuck"], bool)
+            self._stuck = before.copy() if self._stuck is None else self._stuck | before
+        if self._fresh is not None:
+            self._fresh[...] = self._flat
+        if self._luck is not None:
+            # What was drawn when they were written belongs to the laws of then.
+            self._luck[...] = rng.standard_normal(self._luck.shape, np.float32)
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint must keep."""

@@ -10,7 +10,7 @@ and unused devices at the lowest level.
 
 __all__ = ["EngineFactory", "MappedMatrix"]
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -283,9 +283,10 @@ class MappedMatrix:
         v = self.placement.rows_of(self.drive.voltages(x, self._scale(x)), np.ones((), np.float32))
         return self.array.read(v)[block], other.program(self.devices.g[block]).read(v[block])
 
-    def calibrate(self, a: Array32) -> None:
+    def calibrate(self, a: Array32, meant: Array32 | None = None) -> None:
         """Set the digital gain by least squares, from one noiseless read of ``a`` (n, rows) against
-        what ideal tiles would give for the conductances that are there.
+        what ideal tiles would give for the conductances that are there, or for those that are
+        ``meant`` [S], where they have changed since.
         """
         x = a[:, : self.placement.rows]
         scale, option = self._scale(x), self.mapping.gain
@@ -297,7 +298,9 @@ class MappedMatrix:
         if option == "none":
             return
         found: Any = self._read(x, scale)
-        ideal: Any = self.placement.rows_of(x, np.float32(self.v_read) / scale) @ self.devices.g
+        ideal: Any = self.placement.rows_of(x, np.float32(self.v_read) / scale) @ (
+            self.devices.g if meant is None else meant
+        )
         if option == "tile":
             found, ideal = _differences(found), _differences(ideal)
         else:
@@ -332,6 +335,35 @@ class MappedMatrix:
         self._variances = None
         self.renew()
         self.programmed = True
+
+    def deploy(
+        self, state: Mapping[str, Any], rng: np.random.Generator, *, anew: bool, seconds: float
+    ) -> None:
+        """Hold the weights of another such matrix, of its :meth:`state`, ``seconds`` after they were
+        written: in the array that it had, or programmed ``anew`` into this one. Gains and ADC ranges
+        are those of then, where the mapping is.
+        """
+        self.clip = float(state["clip"])
+        gain = np.asarray(state["gain"], np.float32)
+        plain = self.mapping.gain == "none"
+        self.gain = np.ones((), np.float32) if plain else gain
+        if self.adc is not None and state.get("full_scale") is not None:
+            self.adc = self._converter(float(state["full_scale"]))
+        if self.bias is not None:
+            self.bias[...] = state["bias"]
+        self.devices.deploy(self.placement.places, state["devices"], rng, anew=anew)
+        self.devices.wait(seconds)
+        self._variances = None
+        self.renew()
+        self.programmed = True
+
+    def voltages(self, a: Array32) -> Iterator[Array]:
+        """Yield the row voltages [V] of every read that inputs ``a`` (n, rows) take, (row blocks,
+        column blocks, n, tile rows).
+        """
+        x = a if self.bias is None else a[:, : self.placement.rows]
+        for _, rows, factor in self.drive.phases(x, self._scale(x)):
+            yield np.asarray(self.placement.rows_of(rows, factor), float)
 
     @property
     def _per_ampere(self) -> np.float32:

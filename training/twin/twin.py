@@ -105,11 +105,14 @@ class MemristorTwin:
 
         return self.network.forward(x, product, self.norms, draw)
 
-    def calibrate(self, x: Array32) -> None:
-        """Calibrate the gains of all matrices, first to last, on images ``x``."""
+    def calibrate(self, x: Array32, meant: Sequence[Array32] | None = None) -> None:
+        """Calibrate the gains of all matrices, first to last, on images ``x``; against the
+        conductances that are ``meant``, one stack per matrix, or those that are there.
+        """
 
         def product(k: int, a: Array32) -> Array32:
-            self.matrices[k].calibrate(a[:CALIBRATION_VECTORS])
+            held = None if meant is None else meant[k]
+            self.matrices[k].calibrate(a[:CALIBRATION_VECTORS], held)
             return self.matrices[k].multiply(a, None)
 
         self.network.forward(x, product, self.norms)

@@ -1,19 +1,15 @@
 """``memtwin netlist``: the deck of a tile, for use in any SPICE."""
 
-__all__ = ["netlist", "read_table"]
+__all__ = ["netlist"]
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from ....data.errors import InputError
 from ...console import Json, emit, note
 from ...groups import grouped
 from ...settings import DeviceKeys, Source, TileKeys
-
-if TYPE_CHECKING:
-    from ....data.types import Array
 
 
 @grouped
@@ -39,6 +35,7 @@ def netlist(
     import numpy as np
 
     from ....circuits.ngspice.netlist import build
+    from ....circuits.reading.files import read_table
     from ....data.files import write_text
     from ....training.runs.build import drawn, tile_of
 
@@ -62,16 +59,3 @@ def netlist(
         note(f"warning: device {used.name}: {used.caveat}")
     emit(summary, as_json=json, title="deck")
     return summary
-
-
-def read_table(path: Path) -> "Array":
-    """Return the numbers of a CSV file, (lines, columns)."""
-    import numpy as np
-
-    try:
-        table = np.loadtxt(path, delimiter=",", ndmin=2)
-    except OSError as error:
-        raise InputError(f"there is no readable file {path}") from error
-    except ValueError as error:
-        raise InputError(f"{path} is no table of numbers: {error}") from error
-    return table

@@ -11,7 +11,7 @@ import typer
 from ....data.errors import InputError
 from ...console import Json, bar, emit, note, picture, verb
 from ...groups import grouped
-from ...job import Devices
+from ...job import Dask, Devices, executor_at
 from ...settings import DeviceKeys, Source, TileKeys
 
 if TYPE_CHECKING:
@@ -162,6 +162,8 @@ def table(
     plot: Annotated[
         Path | None, typer.Option(help="Where to draw the table.", callback=picture)
     ] = None,
+    workers: Annotated[int, typer.Option(help="Processes; the result does not depend on it.")] = 1,
+    dask: Dask = None,
     json: Json = False,
 ) -> dict[str, Any]:
     """Find what writes cost: pulses, energy, time and error from every level to every other."""
@@ -178,7 +180,8 @@ def table(
         f" ({_told(wanted.c2c)}, {_told(wanted.verify_noise)})"
     )
     recipe = writing.recipe(levels, margin=1.2)
-    with bar(f"writing {levels.count}×{levels.count} pairs × {samples}") as progress:
+    pairs = f"writing {levels.count}×{levels.count} pairs × {samples}"
+    with executor_at(dask) as executor, bar(pairs) as progress:
         made = make_table(
             levels,
             recipe,
@@ -187,6 +190,8 @@ def table(
             half_select=half_select(writing.scheme),
             seed=settings.seed,
             progress=progress,
+            workers=workers,
+            executor=executor,
         )
     made.save(out)
     for remark in (*made.notes, origin):
@@ -241,8 +246,8 @@ def tile(
     from ....circuits.programming.array_ngspice import WriteSpice
     from ....circuits.programming.array_numpy import WriteArray
     from ....circuits.programming.reads import VerifyReads
+    from ....circuits.reading.files import read_table
     from ....training.runs.build import drawn, tile_of
-    from .netlist import read_table
 
     reads = VerifyReads(pulsing.verify, pulsing.sense_noise, pulsing.average)
     target = None if pulsing.conductances is None else read_table(pulsing.conductances)

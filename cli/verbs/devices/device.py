@@ -231,7 +231,7 @@ def _sweep(
 
 
 def _waveform(path: Path) -> "tuple[Array, Array]":
-    from ..arrays.netlist import read_table
+    from ....circuits.reading.files import read_table
 
     table = read_table(path)
     if table.shape[1] != 2:

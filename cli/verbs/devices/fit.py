@@ -17,6 +17,7 @@ from ...conduction import Conduction, fit_conduction
 from ...console import SEED, bar, emit, note, show
 from ...groups import grouped
 from ...intake import read_files, reading_words, takes_reading
+from ...job import Dask, executor_at
 from ...ramps import Kept, Ramps, fit_ramps
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ class Search:
     workers: Workers = 0
     errors: Errors = "covariance"
     draws: Draws = 200
+    dask: Dask = None
 
 
 @takes_reading
@@ -133,7 +135,7 @@ def fit(
     _refuse("sweeps, only to --kind ramps", ramps.written())
     settings = _settings(named, weights, search)
     sweeps, origin = read_files(data, kind, reading)
-    best, comparison = _best(model, sweeps, search.workers, settings)
+    best, comparison = _best(model, sweeps, search, settings)
     if best is None:
         return _no_winner(comparison, kept.record or kept.device or kept.plot, kept.json)
     if search.errors == "bootstrap":
@@ -177,7 +179,7 @@ def _settings(named: Named, weights: Weights, search: Search) -> dict[str, Any]:
 
 
 def _best(
-    model: str, sweeps: list[Any], workers: int, settings: dict[str, Any]
+    model: str, sweeps: list[Any], search: Search, settings: dict[str, Any]
 ) -> "tuple[Fit | None, Comparison | None]":
     """Fit the model, or compare several and fit the one that foretells best."""
     from ....data.measurement import Sweep
@@ -190,7 +192,7 @@ def _best(
             raise InputError(f"{measured.name} holds no current-voltage sweep")
     names = CANDIDATES if model == "auto" else tuple(model.split(","))
     models = [load_model(name) for name in names]
-    with _pool(workers) as pool, bar(f"fitting {model}") as progress:
+    with _pool(search) as pool, bar(f"fitting {model}") as progress:
         if len(models) == 1:
             found = run(models[0], sweeps, executor=pool, progress=progress, **settings)
             return found, None
@@ -285,8 +287,11 @@ def _pairs(items: list[str] | None, count: int, option: str) -> dict[str, tuple[
     return pairs
 
 
-def _pool(workers: int) -> "AbstractContextManager[Executor | None]":
-    """Return processes for the search, or None where one core has to do."""
+def _pool(search: Search) -> "AbstractContextManager[Executor | None]":
+    """Return processes or a cluster for the search, or None where one core has to do."""
+    if search.dask is not None:
+        return executor_at(search.dask)
+    workers = search.workers
     from ....data.processes import process_pool
 
     if workers < 0:

@@ -63,6 +63,7 @@ def compare(
             Terminal(),
             executor,
             asked.characterisation,
+            asked.workers or 1,
         )
     rows = found.summary()
     facts = {

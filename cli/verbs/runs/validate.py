@@ -1,36 +1,137 @@
-"""``memtwin validate RUN``: read test images of a finished run through another engine."""
+"""``memtwin validate RUN``: read test images of a finished run through another engine, or under other
+conditions: noise, faults, wires, converters, age.
+"""
 
-__all__ = ["validate"]
+__all__ = ["After", "Changed", "Conditions", "opened", "validate"]
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ....data.errors import InputError
 from ... import complete
-from ...console import Json, emit
+from ...console import Json, bar, emit, note, picture
+from ...groups import grouped
 from ...job import Dask, Devices, Terminal, executor_at
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from ....training.studies.read import Outcome
+    from ....training.studies.study import Study
+    from ....training.studies.trained import Condition
     from ....training.trainer.validate import Validation
 
+After = Annotated[
+    str, typer.Option(help="Time since the devices were written, such as 90s, 12h, 30d or 1y.")
+]
+Changed = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Read under another effects.*, mapping.* or tile.* key, e.g. effects.read=0.1.",
+    ),
+]
+Recalibrate = Annotated[
+    bool, typer.Option(help="Calibrate digital gains and ADC ranges again, on training images.")
+]
+Images = Annotated[int | None, typer.Option(help="Test images; as configured when absent.")]
+Draws = Annotated[int, typer.Option(help="How often each condition is drawn and read.")]
+Workers = Annotated[
+    int, typer.Option(help="Processes (of ngspice, with that engine); the result is the same.")
+]
+Table = Annotated[Path | None, typer.Option(help="Where to keep the table (CSV).")]
+Plot = Annotated[Path | None, typer.Option(help="Where to draw it.", callback=picture)]
 
+
+@dataclass(frozen=True)
+class Conditions:
+    """Under which a trained network is read."""
+
+    change: Changed = None
+    after: After = "0s"
+    recalibrate: Recalibrate = False
+    draws: Draws = 1
+    workers: Workers = 1
+
+    def condition(self, engine: str | None) -> "Condition":
+        """Return what is asked for."""
+        from ....data.shown.quantities import seconds_of
+        from ....training.runs.config import changes_of
+        from ....training.studies.trained import Condition
+
+        return Condition(
+            changes_of(self.change or ()),
+            engine,
+            seconds_of(self.after, "--after"),
+            self.recalibrate,
+        )
+
+
+@grouped
 def validate(
     run: Annotated[
         Path, typer.Argument(help="Folder of a finished run.", autocompletion=complete.runs)
     ],
-    images: Annotated[
-        int | None, typer.Option(help="Test images; as configured when absent.")
-    ] = None,
+    conditions: Conditions,
+    images: Images = None,
     engine: Annotated[
         str | None,
-        typer.Option(help="Engine, or several with commas between; as configured when absent."),
+        typer.Option(
+            help="Engine; as configured when absent. Several, with commas between, without conditions."
+        ),
     ] = None,
+    sweep: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=A,B,C",
+            help="Values of a key, or of after, to read at; twice for a family of curves.",
+        ),
+    ] = None,
+    hardware: Annotated[
+        bool, typer.Option(help="Tell energy, latency and area per inference, by [hardware].")
+    ] = False,
+    table: Table = None,
+    plot: Plot = None,
     devices: Devices = None,
     dask: Dask = None,
     json: Json = False,
 ) -> None:
-    """Read test images through every tile of every layer in another engine, by default ngspice."""
+    """Read test images through every tile of every layer, by default in ngspice.
+
+    Without conditions, two engines are compared image by image. With conditions or a sweep,
+    accuracies come with 95 % intervals, read noise included.
+    """
+    said = conditions.change or conditions.recalibrate or conditions.after != "0s"
+    if not (said or sweep or hardware) and conditions.draws == 1:
+        if table is not None or plot is not None:
+            raise InputError("--table and --plot belong to a --sweep")
+        _compare(run, images, engine, devices, dask, json)
+        return
+    asked = conditions.condition(engine)
+    with executor_at(dask) as executor, opened(run, asked, images, executor, conditions) as study:
+        if sweep:
+            _sweep(study, asked, conditions, sweep, (table, plot), json)
+            return
+        if table is not None or plot is not None:
+            raise InputError("--table and --plot belong to a --sweep")
+        _one(study, asked, conditions, hardware, json)
+
+
+def _compare(
+    run: Path,
+    images: int | None,
+    engine: str | None,
+    devices: Any,
+    dask: str | None,
+    json: bool,
+) -> None:
+    """Compare engines, one or several, with the one that trained, image by image."""
     import numpy as np
 
     from ....training.runs.overview.summary import VALIDATED
@@ -70,3 +171,104 @@ def _summary(found: "Validation") -> dict[str, Any]:
         **({"devices": found.devices} if found.devices else {}),
         "differing": found.differing.tolist(),
     }
+
+
+@contextmanager
+def opened(
+    run: Path,
+    condition: "Condition",
+    images: int | None,
+    executor: "Executor | None",
+    conditions: Conditions,
+) -> "Iterator[Study]":
+    """Yield the finished run with how it is read: its folder is claimed meanwhile."""
+    from ....training.studies.study import opened_run
+
+    with opened_run(
+        run,
+        engine=condition.engine,
+        images=images,
+        workers=conditions.workers,
+        listener=Terminal(),
+        executor=executor,
+    ) as study:
+        yield study
+
+
+def _sweep(
+    study: "Study",
+    condition: "Condition",
+    conditions: Conditions,
+    wanted: Sequence[str],
+    kept: tuple[Path | None, Path | None],
+    json: bool,
+) -> None:
+    from ....training.studies.sweep import axis_of, draw_sweep, sweep, write_sweep
+
+    axes = [axis_of(text) for text in wanted]
+    with bar("reading under all conditions") as progress:
+        found = sweep(
+            study.trained, axes, condition, draws=conditions.draws, progress=progress, **study.how
+        )
+    stem = "sweep-" + "-".join(axis.key for axis in axes)
+    table, plot = kept
+    table = write_sweep(table or study.folder / f"{stem}.csv", found)
+    plot = plot or study.folder / f"{stem}.png"
+    draw_sweep(found, plot)
+    rows = found.rows()
+    if json:
+        emit({"rows": rows, "table": table, "plot": plot}, as_json=True)
+        return
+    names = [axis.key for axis in axes]
+    lines = {
+        ", ".join(f"{name}={row[name]}" for name in names): _line(outcome)
+        for row, outcome in zip(rows, found.outcomes, strict=True)
+    }
+    emit({**lines, "table": table, "plot": plot}, as_json=False, title=f"sweep of {study.folder}")
+
+
+def _line(outcome: "Outcome") -> str:
+    factor, unit = (1.0, "") if outcome.regression else (100.0, " %")
+    score, (low, high) = factor * outcome.accuracy, outcome.interval
+    text = f"{score:.4g}{unit} (95 %: {factor * low:.4g} to {factor * high:.4g}{unit})"
+    if len(outcome.outputs) == 1:
+        return text
+    return f"{text}, spread {factor * outcome.spread:.3g} over {len(outcome.outputs)} draws"
+
+
+def _one(
+    study: "Study", condition: "Condition", conditions: Conditions, hardware: bool, json: bool
+) -> None:
+    from dataclasses import asdict
+
+    from ....training.studies.read import read_conditions
+    from ....training.studies.trained import Condition
+
+    trained = study.trained
+    before = Condition(engine=condition.engine)
+    wanted = [before] if condition == before else [before, condition]
+    with bar("reading") as progress:
+        first, *rest = read_conditions(
+            trained, wanted, draws=conditions.draws, progress=progress, **study.how
+        )
+    last = rest[-1] if rest else first
+    summary: dict[str, Any] = {
+        "engine": condition.engine or trained.engine,
+        "condition": str(condition),
+        **last.row(),
+        **first.told("accuracy_as_trained", first.accuracy),
+    }
+    if condition.after and not trained.ages(condition):
+        note(
+            "note: no law of these effects changes devices with time (effects.drift,"
+            " effects.relaxation), so that they are as they were"
+        )
+    if hardware:
+        found = trained.footprint(condition)
+        summary |= found.summary()
+        if json:
+            summary["layers"] = [asdict(layer) for layer in found.layers]
+            summary["hardware"] = asdict(found.options)
+        else:
+            note("energy, latency and area follow from figures that are stated, see [hardware]")
+    emit(summary, as_json=json, title=f"validation of {study.folder}")

@@ -1,0 +1,57 @@
+"""``memtwin montecarlo RUN``: the trained levels in many arrays whose devices are drawn anew."""
+
+__all__ = ["montecarlo"]
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ...console import Json, bar, emit
+from ...groups import grouped
+from ...job import Dask, executor_at
+from .validate import After, Changed, Conditions, Images, Plot, Recalibrate, Table, Workers, opened
+
+
+@grouped
+def montecarlo(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    draws: Annotated[int, typer.Option(help="Arrays that are drawn.")] = 20,
+    change: Changed = None,
+    after: After = "0s",
+    recalibrate: Recalibrate = False,
+    workers: Workers = 1,
+    images: Images = None,
+    engine: Annotated[
+        str | None, typer.Option(help="Engine; the one that trained when absent.")
+    ] = None,
+    table: Table = None,
+    plot: Plot = None,
+    dask: Dask = None,
+    json: Json = False,
+) -> None:
+    """Program the trained levels into new arrays, by the run's effects, and read test images in each.
+
+    Every array draws its stuck devices, reach and programming errors anew, by its own seed.
+    """
+    from ....training.studies.montecarlo import draw_montecarlo, write_montecarlo
+    from ....training.studies.montecarlo import montecarlo as run_draws
+
+    conditions = Conditions(change, after, recalibrate, draws, workers)
+    asked = conditions.condition(engine)
+    with executor_at(dask) as executor, opened(run, asked, images, executor, conditions) as study:
+        with bar(f"reading {draws} arrays") as progress:
+            found = run_draws(study.trained, draws, asked, progress=progress, **study.how)
+        table = write_montecarlo(table or study.folder / "montecarlo.csv", found)
+        plot = plot or study.folder / "montecarlo.png"
+        draw_montecarlo(found, plot)
+    summary = {
+        "engine": engine or study.trained.engine,
+        "condition": str(found.drawn.condition),
+        **found.summary(),
+        "table": table,
+        "plot": plot,
+    }
+    if json:
+        summary["scores"] = found.drawn.scores
+    emit(summary, as_json=json, title=f"arrays for {run}")
