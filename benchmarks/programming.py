@@ -36,6 +36,7 @@ from memtwin.circuits.programming.population import Population, spread_from_fit
 from memtwin.circuits.programming.reads import VerifyReads
 from memtwin.circuits.programming.verify import write
 from memtwin.data.dataset import load_data
+from memtwin.data.files import write_figure
 from memtwin.devices.device import Device, Levels, load_device
 from memtwin.devices.models import models
 from memtwin.training.network import mlp
@@ -277,7 +278,7 @@ def draw(path: Path, grid: Levels, predicted: ArrayOutcome, achieved: ArrayOutco
     apart = 1e6 * (achieved.g / predicted.g - 1.0)
     title = "ngspice against vectorised"
     array_map(panels[3], apart, title=title, label="parts per million", signed=True)
-    figure.savefig(path, dpi=150)
+    write_figure(figure, path, dpi=150)
 
 
 ROWS: dict[str, Callable[[], Iterator[Row]]] = {

@@ -34,6 +34,7 @@ from memtwin.circuits.ngspice.installed import features
 from memtwin.circuits.ngspice.netlist import build
 from memtwin.circuits.surrogate.engine import Surrogate
 from memtwin.circuits.surrogate.patterns import FAMILIES, UNSEEN, pattern, vectors
+from memtwin.data.files import write_figure
 from memtwin.data.types import Array
 
 ENGINES = ("surrogate", "line", "alpha-beta", "transfer", "ideal")
@@ -165,7 +166,7 @@ def draw(shown: dict[str, Array], path: Path) -> None:
     names = ("ideal", "alpha-beta", "surrogate", "line")
     error_against_current(left, shown["spice"], {name: shown[name] for name in names})
     error_histogram(right, shown["spice"], shown["surrogate"])
-    figure.savefig(path, dpi=140)
+    write_figure(figure, path, dpi=140)
 
 
 def main() -> int:

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from memtwin.data.catalogue import fetch
+from memtwin.data.files import write_figure
 from memtwin.data.importers.arrays import read_ramps, read_relaxation
 from memtwin.data.importers.readers import read_measurement
 from memtwin.data.measurement import Sweep, Table
@@ -39,9 +40,7 @@ def synthetic() -> Sweep:
 
 
 def save(figure: Figure, name: str) -> None:
-    OUT.mkdir(parents=True, exist_ok=True)
-    figure.savefig(OUT / name, dpi=110)
-    print(OUT / name)
+    print(write_figure(figure, OUT / name, dpi=110))
 
 
 def draw_fit() -> None:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ...data.shown.pictures import GREY, INK, RED
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-INK, SOFT, DEVICE = "#222222", "#8a949e", "#c2452d"
+SOFT, DEVICE = GREY, RED
 
 
 class Line(NamedTuple):

@@ -27,6 +27,7 @@ import numpy as np
 from ...data.files import write_figure
 from ...data.options import check_choice, check_number
 from ...data.records.pack import FLAT, UNSAVED
+from ...data.shown.pictures import figure as page
 from ...data.types import Array
 from ...devices.device import Levels
 from .amplifier import Amplifier
@@ -206,9 +207,7 @@ class Tile(Layout):
         """Draw the tile as a circuit with the value of every kind of element, and write the picture
         to ``path`` if given.
         """
-        from matplotlib.figure import Figure  # no pyplot: nothing global, no display needed
-
-        figure = Figure(figsize=(8.0, 4.4), layout="constrained")
+        figure = page(8.0, 4.4)
         driver, sense = Line(self.r_driver, "driver"), Line(self.r_sense, "sense input")
         schematic(
             figure.subplots(),

@@ -17,13 +17,14 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from ...data.files import caption, write_figure
+from ...data.shown.pictures import BLUE, GREY, INK, RED, beside
 from ...data.shown.quantities import prefix
 from ...data.types import Array
 from .array import ArrayOutcome
 from .table import WriteTable
 from .verify import History
 
-UP, DOWN, LINE, GREY = "#1f6fb4", "#d1495b", "#222222", "#8a8a8a"
+UP, DOWN, LINE = BLUE, RED, INK
 
 
 def staircase(
@@ -50,7 +51,9 @@ def staircase(
     pulses = int(np.count_nonzero(amplitude))
     g = 1e6 * history.g[: pulses + 1, device]
     count = np.arange(pulses + 1)
-    axes.axhspan(1e6 * (target - tolerance), 1e6 * (target + tolerance), color=GREY, alpha=0.25)
+    axes.axhspan(
+        1e6 * (target - tolerance), 1e6 * (target + tolerance), color=GREY, alpha=0.35, lw=0
+    )
     axes.axhline(1e6 * target, color=GREY, lw=0.8)
     axes.step(count, g, where="post", color=LINE, lw=1.2)
     axes.plot(count, g, "o", ms=3, color=LINE)
@@ -111,9 +114,7 @@ def error_histogram(axes: Axes, table: WriteTable) -> Axes:
     for side in (-band, band):
         axes.axvline(side, color=LINE, lw=0.8, ls="--")
     axes.set(xlabel="error after the write [level steps]", ylabel="writes [%]", yscale="log")
-    low, high = axes.get_ylim()
-    axes.set_ylim(low, 12.0 * high)
-    axes.legend(frameon=False, fontsize=8, loc="upper right")
+    beside(axes, 1)
     return axes
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from ...data.chip import PulseMap, WriteLog
 from ...data.errors import InputError
 from ...data.files import write_figure
+from ...data.shown.pictures import BLUE, GREY, INK, RED, beside
 from ...data.types import Array
 from .combinations import combine
 from .landing import EDGES
@@ -83,7 +84,7 @@ def draw_write_log(figure: "Figure", log: WriteLog) -> None:
         there = (log.ln_width >= low) & (log.ln_width < high)
         if there.any():
             shown.append((f"{low:g}–{high:g}", 100.0 * log.success[there].mean(), there.sum()))
-    left.bar([name for name, _, _ in shown], [share for _, share, _ in shown], color="#2a7f9e")
+    left.bar([name for name, _, _ in shown], [share for _, share, _ in shown], color=BLUE)
     left.set_xlabel("width of the band, ln(high/low)")
     left.set_ylabel("writes that ended in it [%]")
     left.tick_params(axis="x", labelrotation=30)
@@ -100,7 +101,7 @@ def draw_write_log(figure: "Figure", log: WriteLog) -> None:
         right.semilogx(cells.t[1:], 0.5e6 * (ends[1] - ends[0]), "o-", ms=3, label=label)
     right.set_xlabel("time after the write [s]")
     right.set_ylabel("spread of the change, 16 to 84 %, half [µS]")
-    right.legend(fontsize=7)
+    beside(right)
 
 
 def save_fit_figure(
@@ -136,12 +137,12 @@ def save_fit_figure(
     ):
         there = np.flatnonzero((data.v_bl == line) & (data.pw == middle))
         there = there[np.argsort(data.v_wl[there])]
-        for name, colour in (("low", "#9aa7b1"), ("median", "#c2452d"), ("high", "#9aa7b1")):
+        for name, colour in (("low", GREY), ("median", RED), ("high", GREY)):
             got, said, noise = (
                 getattr(one, name)[there] for one in (data.measured, told, data.noise)
             )
             axes.errorbar(
-                data.v_wl[there], 1e6 * got, 1e6 * noise, fmt=".", ms=3, lw=0.6, color="#4c5a67"
+                data.v_wl[there], 1e6 * got, 1e6 * noise, fmt=".", ms=3, lw=0.6, color=INK
             )
             axes.plot(data.v_wl[there], 1e6 * said, color=colour, lw=1.2)
         axes.set_title(f"bit line {line:g} V, {1e9 * middle:.0f} ns", fontsize=9)
