@@ -74,6 +74,10 @@ def available() -> bool:
     return find_library() is not None or program_available()
 
 
+PATIENCE = 300
+"""Time that ngspice may take to say what it is, the first start of a fresh installation included [s]."""
+
+
 @functools.cache
 def features() -> Features:
     """Ask the installed ngspice for its version and solvers, in a process of its own.
@@ -119,9 +123,11 @@ def _ask(command: Sequence[str]) -> tuple[str, str]:
                 text=True,
                 cwd=folder,
                 env=environment(),
-                timeout=60,
+                timeout=PATIENCE,
             )
-        except (OSError, subprocess.TimeoutExpired) as error:
+        except subprocess.TimeoutExpired:
+            return "", f"it did not answer within {PATIENCE} s"
+        except OSError as error:
             return "", str(error)
     last = (asked.stderr.strip().splitlines() or [f"exit status {asked.returncode}"])[-1]
     return asked.stdout, last
