@@ -128,9 +128,12 @@ def _response(
     data: list[str], kind: str, reading: Mapping[str, Any], law: str, name: str | None
 ) -> "PulseResponse":
     from ..data.measurement import PulseTrain
+    from ..devices.pulses.published import published_responses
     from ..devices.pulses.response import fit_response, load_response
     from ..devices.pulses.stacked import split_stacked
 
+    if len(data) == 1 and data[0] in published_responses() and not Path(data[0]).exists():
+        return load_response(data[0])
     if len(data) == 1 and data[0].endswith(".h5") and not reading:
         try:
             return load_response(data[0])

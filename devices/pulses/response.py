@@ -18,6 +18,7 @@ from ...data.measurement import PulseTrain
 from ...data.records.store import reading, write_record
 from ...data.types import Array, Progress
 from .laws import PulseLaw
+from .published import published
 from .ramp import PulseFit, find_law, inverse
 from .ramp_spread import LEAST, RampSpread, fit_mean, fit_spread
 from .stacked import split_stacked
@@ -205,13 +206,16 @@ def save_response(response: PulseResponse, path: str | Path) -> Path:
 
 
 def load_response(path: str | Path) -> PulseResponse:
-    """Read what :func:`save_response` wrote.
+    """Read what :func:`save_response` wrote, or a published response by its name.
 
     Raises
     ------
     InputError
         If it is no such record, or a damaged one.
     """
+    if not Path(path).suffix and not Path(path).exists():
+        sides, unit = published(str(path))
+        return PulseResponse(sides.get("up"), sides.get("down"), str(path), unit)
     with reading(path, "pulse-response") as tree:
         up, down = (_side(tree[way]) if way in tree else None for way in ("up", "down"))
         return PulseResponse(up, down, str(tree["name"]), str(tree["unit"]))

@@ -28,6 +28,8 @@ from memtwin.devices.dynamics.switches import simulate_switches
 from memtwin.devices.model import CompactModel
 from memtwin.devices.models import models
 from memtwin.devices.models.mms import pulse_response
+from memtwin.devices.pulses.published import published_responses
+from memtwin.devices.pulses.response import load_response
 from memtwin.devices.works import model_works
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -308,6 +310,25 @@ def volatile() -> Figure:
     return figure
 
 
+def pulses() -> Figure:
+    """Published responses, up and down, with what devices and pulses scatter."""
+    figure = Figure(figsize=(9.5, 3.0), layout="constrained")
+    figure.suptitle(
+        "Published responses to identical pulses: means, and 90 % of ramps", fontsize=10
+    )
+    for axes, name in zip(figure.subplots(1, 4), published_responses(), strict=True):
+        response = load_response(name)
+        scale = 1e6 if response.unit == "S" else 1.0
+        for side, colour in zip(response.sides.values(), (RED, BLUE), strict=False):
+            n = np.linspace(0.0, side.pulses, 60)
+            low, high = side.band(n, 0, np.random.default_rng(0), count=400)
+            axes.fill_between(n, scale * low, scale * high, color=colour, alpha=0.25, lw=0)
+            axes.plot(n, scale * side.mean(n), color=colour, lw=1.2)
+        labelled(axes, "pulses", "conductance " + ("[µS]" if response.unit == "S" else "(share)"))
+        axes.set_title(name, fontsize=9)
+    return figure
+
+
 PICTURES: dict[str, Callable[[], Figure]] = {
     each.__name__: each
     for each in (
@@ -324,6 +345,7 @@ PICTURES: dict[str, Callable[[], Figure]] = {
         memdiode,
         pcm,
         volatile,
+        pulses,
     )
 }
 

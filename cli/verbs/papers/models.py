@@ -84,7 +84,10 @@ def show(model: Name, json: Json = False) -> dict[str, Any]:
 
 
 def cite(
-    model: Annotated[list[str], typer.Argument(help="Models, or devices by name or file.")],
+    model: Annotated[
+        list[str],
+        typer.Argument(help="Models, devices by name or file, or published pulse responses."),
+    ],
     bibtex: Bibtex = False,
     out: Annotated[Path | None, typer.Option(help="Where to write it; without it, stdout.")] = None,
     json: Json = False,
@@ -103,8 +106,11 @@ def _works_of_device(name: str) -> list[tuple[str, str]]:
     from ....data.files import read_toml
     from ....devices.device import load_device
     from ....devices.device_file import shipped_devices
-    from ....devices.works import device_works
+    from ....devices.pulses.published import published_facts, published_responses
+    from ....devices.works import device_works, provenance_works
 
+    if name in published_responses():
+        return list(provenance_works(name, published_facts(name)))
     is_file = name.endswith(".toml") and Path(name).is_file()
     if name in shipped_devices() or (is_file and "model" in read_toml(Path(name))):
         return list(device_works(load_device(name)))

@@ -8,6 +8,7 @@ from typing import Any
 from ....data.catalogue import datasets
 from ....data.literature.references import dois_in
 from ....devices.equations.model_file import parse_model_text
+from ....devices.pulses.published import published_facts, published_responses
 from ....devices.spread.effects import Effects
 from ....devices.works import model_works, provenance_works
 from ..overview.summary import config_of
@@ -34,6 +35,9 @@ def run_works(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     device = record["device"]
     yield from model_works(parse_model_text(device["model"], "the record's model"))
     yield from provenance_works(device["name"], device["provenance"])
+    response = str(config["device"].get("response"))
+    if response in published_responses():
+        yield from provenance_works(response, published_facts(response))
     rule = config["training"].get("rule", "siamese")
     for work in RULES.get(rule, ()):
         yield work, f"update rule {rule}"
