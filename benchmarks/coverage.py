@@ -32,7 +32,7 @@ from memtwin.devices.fitting.loss import Loss
 from memtwin.devices.models import models
 
 NOISE, FOLLOWS = 0.01, 0.8
-POINTS, DRAWS = 121, 120
+POINTS, DRAWS = 201, 100
 T = np.linspace(0.0, 1.0, POINTS)
 V = 1.2 * np.sin(2 * np.pi * T)
 X0 = 0.3
@@ -86,7 +86,7 @@ def coverage_rows(sets: int = 40) -> Iterator[Row]:
             began = time.process_time()
             drawn = found.bootstrap(draws=DRAWS, kind="blocks", seed=seed)
             spent += time.process_time() - began
-            left = max(found.estimate.effective_points - len(found.names), 1.0)
+            left = max(found.estimate.effective_points - len(found.names), 2.0)
             reach = float(student.ppf(0.975, left))
             for name in found.names:
                 if name in found.unidentified:

@@ -31,7 +31,8 @@ _READING: Mapping[str, tuple[Any, Any]] = {
         Annotated[
             list[str] | None,
             typer.Option(
-                help="t=NAME, v=NAME, i=NAME, cycle=NAME, status=NAME of a sweep, g=NAME of ramps, or"
+                help="t=NAME, v=NAME, i=NAME, cycle=NAME, status=NAME of a sweep, v=, w= (width) and g="
+                " of pulses, g=NAME of ramps, or"
                 " positions from 0, with a unit: i=2:uA; repeatable."
             ),
         ],
@@ -83,7 +84,8 @@ _READING: Mapping[str, tuple[Any, Any]] = {
     "r_tester": (_number("Known resistor in series [ohm]."), None),
     "shunt": (_number("Resistor whose voltage, a second channel, is the current [ohm]."), None),
     "area": (_number("Area of the device, for a current density [m²]."), None),
-    "v_read": (_number("Read voltage of pulse ramps [V]."), None),
+    "v_read": (_number("Read voltage of pulses and ramps [V]."), None),
+    "pulse_width": (_number("Width of every pulse, where no column has it [s]."), None),
 }
 """Every option that says how to read: its type and its default."""
 
@@ -210,7 +212,7 @@ def say_reading(path: Path, measurements: Iterable[Any]) -> None:
             note(f"{measurement.name}: {periods:.4g} period{'s' if periods != 1 else ''} counted")
 
 
-_KEYS = ("t", "v", "i", "g", "cycle", "status")
+_KEYS = ("t", "v", "i", "g", "w", "cycle", "status")
 
 
 def _columns(
@@ -238,7 +240,7 @@ def _columns(
             raise InputError(f"--column {item!r}: the ramps before it are in {units[key]}")
     for item in more or []:
         key, _, unit = item.partition("=")
-        if key not in ("t", "v", "i", "g") or not unit:
+        if key not in ("t", "v", "i", "g", "w") or not unit:
             raise InputError(f"--unit {item!r}: expected t=, v=, i= or g= and a unit, as in i=uA")
         if units.setdefault(key, unit) != unit:
             raise InputError(f"--unit {item!r}: {key} is in {units[key]} already")

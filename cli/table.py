@@ -25,6 +25,7 @@ TABLE = {
         Row("simulate", "devices.device:simulate", "Drive a device, and say what it does."),
         Row("models", "papers.models:app", "Compact models, with their papers."),
         Row("export", "devices.device:export", "Print a device for other simulators."),
+        Row("datasheet", "devices.datasheet:datasheet", "Write a fitted device on one page."),
         Row("spread", "devices.spread:app", "Laws of devices that differ, drift and fail."),
         Row(
             "technology",

@@ -121,6 +121,13 @@ class Sweep:
         return digest(self.t, self.v, self.i, self.censored)
 
     @property
+    def pulsed(self) -> bool:
+        """Whether it is a record of pulses: the current is known where it was read, see
+        :mod:`~memtwin.data.importers.pulsed.records`.
+        """
+        return "pulses" in self.meta
+
+    @property
     def kept(self) -> NDArray[np.bool_]:
         """Where the current is the device's own, shape (points,)."""
         return ~self.censored

@@ -1,13 +1,12 @@
-"""Pictures of measurements, fits and devices: matplotlib axes in, the same axes out.
+"""Pictures of measurements and devices: matplotlib axes in, the same axes out.
 
-``fit_page`` and ``ramps_page`` lay the usual ones out on a page; results draw themselves with them
-(``fit.plot("fit.png")``).
+``ramps_page`` and others lay the usual ones out on a page, :mod:`.fit_plots` those of a fit; results draw themselves
+with them (``fit.plot("fit.png")``).
 """
 
 __all__ = [
     "array_spread",
     "correlation",
-    "fit_page",
     "level_curves",
     "profile_likelihood",
     "profile_page",
@@ -48,7 +47,6 @@ if TYPE_CHECKING:
     from .device import Levels
     from .dynamics.simulate import Trace
     from .fitting.errors.profile import Profile
-    from .fitting.result import Fit
     from .pulses.ramp_spread import RampSpread
     from .pulses.response import PulseResponse
 
@@ -292,28 +290,6 @@ def table(axes: "Axes", columns: Table) -> "Axes":
     axes.set_yticks(range(len(names)), [caption(name) for name in names])
     axes.set(xticks=[], xlim=(-0.02, 1.02), title=caption(columns.name[:40]))
     return axes
-
-
-def fit_page(fit: "Fit") -> "Figure":
-    """Draw a fit's first sweep on one page: curves, errors, state, correlation, starts."""
-    figure = _figure(11.0, 7.5)
-    grid = figure.subplots(2, 3)
-    first, curve = fit.sweeps[0], fit.curves[0]
-    sweep_fit(grid[0, 0], first.v, curve.i, measured=(first.v, first.i))
-    good = curve.quality
-    grid[0, 0].set_title(
-        f"{fit.model.name}: {good.nrmse_percent:.2f} %, {good.decades:.3f} decades", pad=22
-    )
-    linear = grid[0, 1]
-    linear.plot(first.v, 1e3 * first.i, ".", ms=3, color=_MEASURED)
-    linear.plot(first.v, 1e3 * curve.i, color=_MODEL, lw=1.3)
-    linear.set(xlabel="voltage [V]", ylabel="current [mA]")
-    linear.grid(alpha=0.25)
-    residuals(grid[0, 2], first, curve.i, floor=fit.loss.floor)
-    state(grid[1, 0], first.t, curve.x, first.v)
-    correlation(grid[1, 1], fit.names, fit.estimate.correlation)
-    starts(grid[1, 2], fit.course.starts)
-    return figure
 
 
 def profile_page(curve: "Profile") -> "Figure":

@@ -33,7 +33,9 @@ from .arrays import (
     read_table,
 )
 from .chip import read_pulse_map, read_write_log
+from .delimited import read_blocks
 from .named import read_named
+from .pulsed.records import is_pulse_record, read_pulse_records
 from .sweeps import read_sweeps
 
 _READ_LOG = {"address": "1", "r": "ohm", "g": "S", "i": "A", "v": "V"}
@@ -43,6 +45,9 @@ _SWEEP_OPTIONS = frozenset(
         *("columns", "units", "sweep_rate", "frequency", "compliance"),
         *("offset", "polarity", "magnitude", "r_tester", "shunt", "sheet", "decimal"),
     }
+)
+_PULSE_OPTIONS = frozenset(
+    ("columns", "units", "v_read", "pulse_width", "polarity", "r_tester", "sheet", "decimal")
 )
 _RAMP_OPTIONS = frozenset(("columns", "units", "v_read", "sheet", "decimal"))
 
@@ -97,7 +102,35 @@ def _ramp_columns(
     }
 
 
+def _pulses(path: Path, meta: Meta, **options: Any) -> list[Measurement]:
+    wrong = sorted(set(options.get("columns", {})) - {"v", "w", "g", "i"})
+    if wrong:
+        raise InputError(f"a record of pulses has columns v, w and g or i, not {wrong[0]}")
+    return list(read_pulse_records(path, meta=meta, **options))
+
+
+def _is_record(path: Path, options: Mapping[str, Any]) -> bool:
+    """Return whether a file that is taken for sweeps speaks of pulses and reads instead."""
+    if set(options) - _PULSE_OPTIONS:
+        return False
+    if options.keys() & {"v_read", "pulse_width"} or "w" in options.get("columns", {}):
+        return True
+    if "columns" in options:
+        return False
+    try:
+        return all(
+            is_pulse_record(block)
+            for block in read_blocks(
+                path, sheet=options.get("sheet"), decimal=options.get("decimal")
+            )
+        )
+    except InputError:
+        return False  # the reader of sweeps says why
+
+
 def _sweeps(path: Path, meta: Meta, **options: Any) -> list[Measurement]:
+    if _is_record(path, options):
+        return _pulses(path, meta, **options)
     wrong = sorted(set(options.get("columns", {})) - {"t", "v", "i", "cycle", "status"})
     if wrong:
         raise InputError(
@@ -171,10 +204,11 @@ def _named(path: Path, meta: Meta, **options: Any) -> list[Measurement]:
     return [read_named(path, meta=meta, **options)]
 
 
-_SWEEP = _Reader(_sweeps, _SWEEP_OPTIONS)
+_SWEEP = _Reader(_sweeps, _SWEEP_OPTIONS | {"v_read", "pulse_width"})
 _KINDS: Mapping[str, _Reader] = {
     **{layout: _table(layout) for layout in LAYOUTS},
     "sweep": _SWEEP,
+    "pulses": _Reader(_pulses, _PULSE_OPTIONS),
     "ramps": _Reader(_ramps, _RAMP_OPTIONS),
     "response": _Reader(_response, _RAMP_OPTIONS),
     "relaxation": _Reader(_relaxation),
@@ -256,8 +290,9 @@ def read_measurement(
     dataset
         Its dataset in the catalogue, if it has one; that also says how to read it.
     kind
-        Else: ``sweep``, ``ramps``, ``response``, ``relaxation``, ``log``, ``pulse_map``, ``write_log``, a table
-        layout, or the name of a registered importer. Default: that of the importer that says that the file is its own,
+        Else: ``sweep``, ``pulses``, ``ramps``, ``response``, ``relaxation``, ``log``, ``pulse_map``,
+        ``write_log``, a table layout, or the name of a registered importer. Default: that of the importer that
+        says that the file is its own, ``pulses`` where its names speak of amplitudes, widths and reads,
         else ``sweep``.
     meta
         Facts to keep with it.

@@ -1,11 +1,12 @@
 """Which model describes a device: the one that predicts sweeps it has not seen."""
 
-__all__ = ["CANDIDATES", "Comparison", "HeldOut", "compare", "fit_best"]
+__all__ = ["CANDIDATES", "Comparison", "HeldOut", "all_models", "compare", "fit_best"]
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, as_completed
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,13 +15,24 @@ from ...data.measurement import Sweep
 from ...data.types import Array, Progress
 from ..equations.model_file import load_model
 from ..model import CompactModel
+from ..models import models
 from .fit import fit
 from .loss import Loss
 from .quality import quality, says_nothing
 from .result import Fit
+from .search import descend
+from .space import make_space, thinned
+from .stages import draw_starts, settle_substeps
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 CANDIDATES = ("yakopcic", "yakopcic2020", "stanford", "mms", "knowm", "vteam", "vteam_exp")
-"""Models that ``auto`` compares unless told otherwise."""
+"""Families of models that a comparison takes unless told otherwise."""
+
+_TRIED, _TRY_STEPS = 16, 15  # starts of a short search, and their steps
+_FAR = 2.5  # times the best score, after a short search
+_LEAST_JUDGED = 5  # models that are fitted in full in any case
 
 
 @dataclass(frozen=True)
@@ -76,12 +88,36 @@ class Comparison:
         Models that could not be fitted, with the reason.
     warning
         Why there is no best one; empty if there is.
+    unseen
+        The sweeps, or parts of them, that were held out.
+    foretold
+        For each model the currents that it foretold of these [A].
+    passed_over
+        Models that a short search left far behind, with by how much.
     """
 
     best: Fit | None
     held_out: Mapping[str, HeldOut]
     failed: Mapping[str, str]
     warning: str = ""
+    unseen: tuple[Sweep, ...] = ()
+    foretold: Mapping[str, tuple[Array, ...]] = field(default_factory=dict)
+    passed_over: Mapping[str, str] = field(default_factory=dict)
+
+    def plot(self, path: str | Path | None = None) -> "Figure":
+        """Draw what every model foretold of the sweeps that it had not seen; ``path`` is where to write it."""
+        from ..fit_plots import comparison_page
+        from ..plots import write
+
+        return write(comparison_page(self), path)
+
+
+def all_models() -> tuple[str, ...]:
+    """Return the names of every registered model that switches, the families of :data:`CANDIDATES` first."""
+    others = (
+        name for name in models if name not in CANDIDATES and models[name].rate_expr is not None
+    )
+    return (*CANDIDATES, *others)
 
 
 def fit_best(
@@ -96,8 +132,8 @@ def fit_best(
     sweeps
         Measurements of one device.
     model
-        A model, its name, or the path of its file; several of them to :func:`compare`; ``auto`` for
-        :data:`CANDIDATES`.
+        A model, its name, or the path of its file; several of them to :func:`compare`; ``auto`` for all that
+        switch, tried by a short search first.
     settings
         Further arguments of :func:`memtwin.devices.fitting.fit.fit`, such as ``starts``, ``fixed``,
         ``seed``.
@@ -110,7 +146,7 @@ def fit_best(
         If no start leads anywhere, or no model describes the device better than a resistor.
     """
     if model == "auto":
-        model = CANDIDATES
+        model, settings = all_models(), {"screen": True, **settings}
     if isinstance(model, str | CompactModel):
         return fit(load_model(model), sweeps, **settings)
     comparison = compare(model, [sweeps] if isinstance(sweeps, Sweep) else sweeps, **settings)
@@ -120,9 +156,10 @@ def fit_best(
 
 
 def compare(
-    models: Sequence[str | CompactModel],
+    candidates: Sequence[str | CompactModel],
     sweeps: Sequence[Sweep],
     *,
+    screen: bool = False,
     executor: Executor | None = None,
     progress: Progress | None = None,
     **settings: Any,
@@ -142,14 +179,17 @@ def compare(
 
     Parameters
     ----------
-    models
+    candidates
         Models; or their names, or paths of their files, as :func:`.model_file.load_model` takes them.
     sweeps
         Measurements of one device.
+    screen
+        Whether models are first tried by a short search, and only those fitted in full that came near the best:
+        for many models.
     executor
         Where models are fitted side by side; default: here, one after the other.
     progress
-        Called with (models done, models).
+        Called with (tasks done, tasks): short searches, full judgements, and the last fit.
     settings
         Further arguments of :func:`memtwin.devices.fitting.fit.fit`.
 
@@ -158,11 +198,11 @@ def compare(
     FitError
         If no model can be fitted.
     """
-    if not models:
+    if not candidates:
         raise InputError("there is no model to compare")
     known = {"x0", *(f"x0_{k + 1}" for k in range(len(sweeps)))}
-    chosen = {model.name: model for model in map(load_model, models)}
-    if len(chosen) < len(models):
+    chosen = {model.name: model for model in map(load_model, candidates)}
+    if len(chosen) < len(candidates):
         raise InputError("two of the models to compare have the same name")
     known.update(*(model.names for model in chosen.values()))
     for key in ("fixed", "bounds", "priors", "start"):
@@ -172,20 +212,19 @@ def compare(
                     f"no model compared has a parameter {name!r}{nearest(name, known)}"
                 )
     folds = _folds(list(sweeps))
-    if executor is None:
-        results = ((name, _judge(model, folds, settings)) for name, model in chosen.items())
-    else:
-        futures = {
-            executor.submit(_judge, model, folds, settings): name for name, model in chosen.items()
-        }
-        results = ((futures[job], job.result()) for job in as_completed(futures))
-    found: dict[str, HeldOut | str] = {}
-    for name, result in results:
-        found[name] = result
-        if progress is not None:
-            progress(len(found), len(chosen) + 1)
+    seen = [sweep for part, _ in folds for sweep in part]
+    rooms = _Tasks(executor, progress, len(chosen) * (2 if screen else 1) + 1)
+    passed_over: dict[str, str] = {}
+    if screen:
+        tried = rooms.all({name: (_try, model, seen, settings) for name, model in chosen.items()})
+        near = _near(tried)
+        passed_over = {name: why for name, why in near.items() if why}
+        chosen = {name: model for name, model in chosen.items() if not near[name]}
+        rooms.skip(len(passed_over))
+    found = rooms.all({name: (_judge, model, folds, settings) for name, model in chosen.items()})
     judged = {name: found[name] for name in chosen}  # in the order given, whoever came first
-    scores = {name: result for name, result in judged.items() if isinstance(result, HeldOut)}
+    scores = {name: result[0] for name, result in judged.items() if not isinstance(result, str)}
+    foretold = {name: result[1] for name, result in judged.items() if not isinstance(result, str)}
     failed = {name: result for name, result in judged.items() if isinstance(result, str)}
     if not scores:
         raise FitError(f"no model could be fitted: {'; '.join(failed.values())}")
@@ -198,9 +237,78 @@ def compare(
         if warning
         else fit(chosen[best], sweeps, executor=executor, **_known(chosen[best], settings))
     )
-    if progress is not None:
-        progress(len(chosen) + 1, len(chosen) + 1)
-    return Comparison(winner, ranked, failed, warning)
+    rooms.step()
+    return Comparison(winner, ranked, failed, warning, tuple(unseen), foretold, passed_over)
+
+
+class _Tasks:
+    """Work of one kind for several models, here or side by side, with one count of what is done."""
+
+    def __init__(self, executor: Executor | None, progress: Progress | None, total: int) -> None:
+        self._executor, self._progress = executor, progress
+        self._done, self._total = 0, total
+
+    def all(self, work: Mapping[str, tuple[Any, ...]]) -> dict[str, Any]:
+        """Return what each call gives, by name, in the order given whoever came first."""
+        found: dict[str, Any] = {}
+        if self._executor is None:
+            for name, (function, *args) in work.items():
+                found[name] = function(*args)
+                self.step()
+            return found
+        jobs = {
+            self._executor.submit(function, *args): name for name, (function, *args) in work.items()
+        }
+        for job in as_completed(jobs):
+            found[jobs[job]] = job.result()
+            self.step()
+        return {name: found[name] for name in work}
+
+    def skip(self, count: int) -> None:
+        """Leave out tasks that need not be done."""
+        self._total -= count
+
+    def step(self) -> None:
+        """Count one task."""
+        self._done += 1
+        if self._progress is not None:
+            self._progress(self._done, self._total)
+
+
+def _try(model: CompactModel, seen: list[Sweep], settings: dict[str, Any]) -> float:
+    """Return the score that a short search on thinned sweeps reaches; infinite where it leads nowhere."""
+    known = _known(model, settings)
+    loss = known.get("loss", "hybrid")
+    loss = Loss(loss) if isinstance(loss, str) else loss
+    shape = {
+        key: known[key] for key in ("fixed", "bounds", "priors", "series", "free") if key in known
+    }
+    try:
+        space = thinned(make_space(model, seen, loss, **shape))
+        rng = np.random.default_rng(known.get("seed", 0))
+        points = draw_starts(space, None, _TRIED, 8 * _TRIED, rng)
+        space = replace(space, substeps=settle_substeps(space, points[:4], 0.05, 8))
+        costs = descend(space.residuals, points, steps=_TRY_STEPS).costs
+        rows = len(space.residuals(points[:1], False)[0])
+    except MemtwinError:
+        return float("inf")
+    return float(np.sqrt(2.0 * costs.min() / rows))
+
+
+def _near(scores: Mapping[str, float]) -> dict[str, str]:
+    """Return for each model why it is passed over, empty where it is not: of many, those far behind the best."""
+    ranked = sorted(scores, key=lambda name: scores[name])
+    best = scores[ranked[0]]
+    reasons = {}
+    for place, name in enumerate(ranked):
+        behind = scores[name] > _FAR * best and place >= _LEAST_JUDGED
+        lost = not np.isfinite(scores[name]) and place > 0
+        reasons[name] = (
+            f"a short search came to {scores[name]:.3g}, the best model's to {best:.3g}"
+            if behind or lost
+            else ""
+        )
+    return {name: reasons[name] for name in scores}
 
 
 def _warning(name: str, best: HeldOut, unseen: list[Sweep], loss: Loss | str) -> str:
@@ -216,16 +324,22 @@ def _warning(name: str, best: HeldOut, unseen: list[Sweep], loss: Loss | str) ->
 
 def _judge(
     model: CompactModel, folds: list[tuple[list[Sweep], list[Sweep]]], settings: dict[str, Any]
-) -> HeldOut | str:
-    """Return a model's errors on what it has not seen, or why it could not be fitted."""
+) -> tuple[HeldOut, tuple[Array, ...]] | str:
+    """Return a model's errors on what it has not seen with the currents that it foretells there, or why it could not be
+    fitted.
+    """
     rows = 0
     totals = np.zeros(5)  # sums of squares: median, NRMSE and decades of it, least, most
     fits = 1
+    foretold: list[Array] = []
     try:
         for seen, unseen in folds:
             fitted = fit(model, seen, **_known(model, settings))
             errors = np.array([_errors(variant, unseen) for variant in fitted.variants])
-            errors = errors[np.argsort(errors[:, 0], kind="stable")]
+            order = np.argsort(errors[:, 0], kind="stable")
+            median = fitted.variants[int(order[len(order) // 2])]
+            foretold += [median.predict(sweep) for sweep in unseen]
+            errors = errors[order]
             totals += [*errors[len(errors) // 2, :3], errors[0, 0], errors[-1, 0]]
             rows += int(errors[0, 3])
             fits = max(fits, len(errors))
@@ -234,7 +348,10 @@ def _judge(
     kept = sum(int(sweep.kept.sum()) for _, unseen in folds for sweep in unseen)
     score, least, most = np.sqrt(totals[[0, 3, 4]] / rows)
     percent, decades = np.sqrt(totals[1:3] / kept)
-    return HeldOut(float(score), float(percent), float(decades), float(least), float(most), fits)
+    held_out = HeldOut(
+        float(score), float(percent), float(decades), float(least), float(most), fits
+    )
+    return held_out, tuple(foretold)
 
 
 def _errors(fitted: Fit, unseen: list[Sweep]) -> Array:
@@ -264,6 +381,10 @@ def _folds(sweeps: list[Sweep]) -> list[tuple[list[Sweep], list[Sweep]]]:
         return [(sweeps[:-held], sweeps[-held:])]
     (sweep,) = sweeps
     middle = len(sweep.v) / 2
+    if sweep.pulsed:
+        cut = 3 * (len(sweep.v) // 6) + 1
+        first, second = (_part(sweep, part) for part in (slice(None, cut), slice(cut - 1, None)))
+        return [([first], [second]), ([second], [first])]
     crossings = np.flatnonzero(np.diff(np.sign(sweep.v)) != 0) + 1
     crossings = crossings[(crossings >= 16) & (crossings <= len(sweep.v) - 16)]
     cut = int(crossings[np.argmin(np.abs(crossings - middle))]) if len(crossings) else int(middle)

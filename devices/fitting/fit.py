@@ -25,10 +25,11 @@ from ...data.errors import FitError, InputError
 from ...data.measurement import Sweep
 from ...data.types import Array, Progress
 from ..model import CompactModel
+from .errors.correlated import correlated, sandwich
 from .loss import Loss
 from .model_response import respond_to
 from .parts import Alternative, Course, Curve, Estimate, Task, alike
-from .quality import effective_points, information, judge, quality, says_nothing, spread_of
+from .quality import information, judge, quality, says_nothing, spread_of
 from .result import Fit
 from .search import Descent, race
 from .space import Prior, Space, make_space, thinned
@@ -50,6 +51,8 @@ _RACERS = 4  # starts that race for each one that descends
 _NEAR = 1.1  # cost, relative to the best, up to which another end is kept
 _MOST_ENDS = 8  # near ends that are looked at
 _APART = 0.01  # relative difference in a parameter that makes two ends two
+_FASTER, _JOINT = 3.0, 2.0
+"""Ratio of durations from which sweeps differ in speed, and NRMSE [%] that one set of parameters should reach."""
 _COARSEST, _FINEST = 8, 64  # integration steps per interval at most: in the search, and after it
 
 
@@ -225,10 +228,19 @@ def _minimum(space: Space, descent: Descent) -> tuple[Space, _Minimum, _Costly, 
     first = int(np.argmin(costs))
     z, message, converged = polish(space, points[first])
     residual, jacobian = (a[..., 0] for a in space.residuals(z[None]))
-    effective = effective_points(space.by_sweep(residual)) + len(space.priors)
     stuck = (z < FACE) | (z > 1.0 - FACE)
+    free = jacobian[~stuck]
+    parts = space.by_sweep(residual), space.slopes_by_sweep(free)
+    found = correlated(*parts)
+    effective = found.points + len(space.priors)
     covariance = np.full((len(z), len(z)), np.nan)
-    covariance[np.ix_(~stuck, ~stuck)], _ = spread_of(jacobian[~stuck], residual, effective)
+    spread, unknown = spread_of(free, residual, effective)
+    known = ~unknown
+    if known.any():
+        priors = free[known][:, len(residual) - len(space.priors) :]
+        slopes = [part[known] for part in parts[1]]
+        spread[np.ix_(known, known)] = sandwich(free[known], slopes, priors, found)
+    covariance[np.ix_(~stuck, ~stuck)] = spread
     minimum = _Minimum(
         z,
         space.values(z),
@@ -285,10 +297,24 @@ def _doubts(space: Space, minimum: _Minimum, curves: tuple[Curve, ...]) -> tuple
     score = float(np.sqrt(2.0 * minimum.cost / len(minimum.residual)))
     percent = max(curve.quality.nrmse_percent for curve in curves)
     if not says_nothing(score, percent, space.sweeps, space.loss):
-        return ()
+        return _together(space, curves)
     return (
         f"{space.sweeps[0].name}: model {space.model.name} describes the sweeps no better than a"
         " resistor does; take another model",
+    )
+
+
+def _together(space: Space, curves: tuple[Curve, ...]) -> tuple[str, ...]:
+    """Say where one set of parameters does not describe loops of very different speed."""
+    loops = [k for k, sweep in enumerate(space.sweeps) if not sweep.pulsed]
+    spans = [float(space.sweeps[k].t[-1] - space.sweeps[k].t[0]) for k in loops]
+    worst = max((curves[k].quality.nrmse_percent for k in loops), default=0.0)
+    if len(loops) < 2 or max(spans) < _FASTER * min(spans) or worst <= _JOINT:
+        return ()
+    return (
+        f"{space.sweeps[0].name}: sweeps of {min(spans):.3g} to {max(spans):.3g} s are described together"
+        f" within {worst:.2g} % only: model {space.model.name} hardly holds over such speeds; fit them one"
+        " by one, or compare models (--model auto)",
     )
 
 

@@ -40,8 +40,12 @@ def guess_ranges(
     v = np.concatenate([sweep.v[sweep.kept] for sweep in sweeps])
     i = np.concatenate([sweep.i[sweep.kept] for sweep in sweeps])
     duration = float(np.median([sweep.t[-1] - sweep.t[0] for sweep in sweeps]))
-    r_s = _series(sweeps)
-    ranges = {row.name: _by_unit(row, v, i, duration) for row in model.parameters}
+    reach = max(float(np.abs(sweep.v).max()) for sweep in sweeps)
+    r_s = _series([sweep for sweep in sweeps if not sweep.pulsed])
+    ranges = {row.name: _by_unit(row, v, i, duration, reach) for row in model.parameters}
+    if not r_s:  # reads of pulses show none: up to that of the best read
+        most = np.abs(v[i != 0.0] / i[i != 0.0]).min(initial=np.inf)
+        r_s = float(most) / 1.3 if np.isfinite(most) and sweeps[0].pulsed else r_s
     ranges[SERIES.name] = (0.0, 1.3 * r_s)
     for sign, suffix in ((1.0, "_p"), (-1.0, "_n")):
         branch = _branches(sign * (v - 0.8 * r_s * i), sign * i)
@@ -126,11 +130,10 @@ def _branches(u: Array, i: Array) -> tuple[Range, Range] | None:
     return edges[0], edges[1]
 
 
-def _by_unit(row: Parameter, v: Array, i: Array, duration: float) -> Range:
+def _by_unit(row: Parameter, v: Array, i: Array, duration: float, reach: float) -> Range:
     """Return a range that the unit and the sweeps' extent suggest; else a decade or the bounds
     about the default.
     """
-    reach = float(np.abs(v).max())
     if row.unit == "V":
         return 0.02 * reach, 0.9 * reach
     if row.unit == "A":
@@ -141,7 +144,7 @@ def _by_unit(row: Parameter, v: Array, i: Array, duration: float) -> Range:
     if row.unit == "1/s":
         return 0.03 / duration, 3e3 / duration
     if row.unit == "ohm":
-        large = np.abs(v) > 0.2 * reach
+        large = np.abs(v) > 0.2 * float(np.abs(v).max())
         with np.errstate(divide="ignore"):
             r = np.abs(v[large] / i[large])
         r = r[np.isfinite(r) & (r > 0.0)]

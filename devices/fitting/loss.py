@@ -119,8 +119,11 @@ def current_floor(sweep: Sweep) -> float:
     """Return the current below which a sweep holds more noise than signal [A].
 
     Ten times the scatter of neighbouring points where the voltage is lowest, but no less than 3e-8
-    of the largest current.
+    of the largest current. Of a record of pulses, a tenth of the smallest current that was read.
     """
+    if sweep.pulsed:
+        read = np.abs(sweep.i[sweep.kept])
+        return max(0.1 * float(np.min(read[read > 0.0], initial=np.inf)), 3e-8 * float(read.max()))
     rest = np.argsort(np.abs(sweep.v[1:-1]), kind="stable")[: max(len(sweep.v) // 20, 5)]
     scatter = float(np.median(np.abs(np.diff(sweep.i, 2))[rest]) / np.sqrt(6.0))
     return max(10.0 * scatter, 3e-8 * float(np.abs(sweep.i).max()))

@@ -79,15 +79,14 @@ class Estimate:
         Free parameters, in the order of ``correlation``.
     stderr
         Standard error of the free ones, initial states too, by name; infinite where the data do not
-        know it. Their scale is the residuals' own, shared by ``effective_points`` instead of all
-        points, since neighbouring residuals are alike where the model's own error dominates.
+        know it. Their scale is the residuals' own, whose correlation from point to point is part of it, see
+        :mod:`~memtwin.devices.fitting.errors.correlated`.
     correlation
         Shape (parameters, parameters); NaN where a standard error is infinite.
     unidentified
         Parameters that the data do not pin down, with the reason.
     effective_points
-        How many independent residuals would know as much as these, see
-        :func:`~memtwin.devices.fitting.quality.effective_points`.
+        How many independent residuals would know as much as these.
     errors
         Where standard errors and correlations come from: ``covariance``, or a bootstrap of cycles or blocks.
     intervals

@@ -2,7 +2,6 @@
 
 __all__ = [
     "Quality",
-    "effective_points",
     "information",
     "judge",
     "quality",
@@ -106,45 +105,6 @@ def information(cost: float, rows: int, parameters: int) -> tuple[float, float]:
     return float(size + 2.0 * parameters), float(size + parameters * np.log(rows))
 
 
-def effective_points(residuals: Sequence[Array]) -> float:
-    """Return how many independent residuals would know as much as these correlated ones.
-
-    That is their number over their integrated autocorrelation time, the sum of the autocorrelation
-    over all lags, cut where Geyer's initial monotone sequence [1]_ ends: adjacent lags are summed
-    in pairs, and the sum goes on while these are positive, none larger than the one before it. The
-    autocorrelation is about zero, not about the mean (a model's error has one), and over all sweeps
-    together. Residuals of one point (``hybrid`` has two) count as one sum.
-
-    Parameters
-    ----------
-    residuals
-        One array per sweep, of shape (residuals of a point, points), in order of time.
-
-    Returns
-    -------
-    float
-        At most the number of residuals, at least 1.
-
-    References
-    ----------
-    .. [1] C. J. Geyer, "Practical Markov Chain Monte Carlo", Statistical Science 7, 473 (1992),
-       section 3.3, doi:10.1214/ss/1177011137.
-    """
-    rows = sum(part.size for part in residuals)
-    square = sum(float((part**2).sum()) for part in residuals)
-    if not square > 0.0 or not np.isfinite(square):
-        return float(rows)
-    longest = max(part.shape[1] for part in residuals)
-    size = 1 << (2 * longest - 1).bit_length()  # zeros behind the points: no lag wraps around
-    power = sum(np.abs(np.fft.rfft(part.sum(0), size)) ** 2 for part in residuals)
-    covariance = np.fft.irfft(power, size)[: longest + longest % 2]
-    pairs = covariance[::2] + covariance[1::2]
-    ends = np.flatnonzero(pairs <= 0.0)
-    kept = np.minimum.accumulate(pairs[: ends[0] if len(ends) else len(pairs)])
-    time = (2.0 * float(kept.sum()) - float(covariance[0])) / square
-    return max(rows / max(time, 1.0), 1.0)
-
-
 def resistor_score(sweeps: Sequence[Sweep], loss: Loss) -> float:
     """Return the root mean square residual of the best single resistor of each sweep: what a model
     has to undercut to say anything about them.
@@ -192,7 +152,7 @@ def spread_of(
     residual
         Shape (rows,); its scatter sets the scale of the errors.
     points
-        How many of the rows are independent, see :func:`effective_points`; default: all.
+        How many of the rows are independent; default: all.
 
     Returns
     -------

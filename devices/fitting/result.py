@@ -161,14 +161,15 @@ class Fit:
         return report.command(self, data, options, model or self.model.name)
 
     def plot(self, path: str | Path | None = None) -> "Figure":
-        """Draw the fit on one page: curves, errors, state, correlations, starts.
+        """Draw the fit on one page: all sweeps, their residuals, states, correlations, starts.
 
         Parameters
         ----------
         path
             Where to write the picture; the suffix names its format.
         """
-        from ..plots import fit_page, write
+        from ..fit_plots import fit_page
+        from ..plots import write
 
         return write(fit_page(self), path)
 
@@ -186,10 +187,11 @@ class Fit:
         # What a programmer of the device must stay within, and what draws the fitted curve again.
         facts["v_min"] = float(min(sweep.v.min() for sweep in self.sweeps))
         facts["v_max"] = float(max(sweep.v.max() for sweep in self.sweeps))
-        facts["t_step"] = float(max(np.median(np.diff(sweep.t)) for sweep in self.sweeps))
-        facts["sweep_rate"] = float(
-            np.median(np.concatenate([np.abs(np.diff(s.v)) / np.diff(s.t) for s in self.sweeps]))
-        )
+        loops = [sweep for sweep in self.sweeps if not sweep.pulsed]
+        if loops:
+            facts["t_step"] = float(max(np.median(np.diff(sweep.t)) for sweep in loops))
+            rates = [np.abs(np.diff(sweep.v)) / np.diff(sweep.t) for sweep in loops]
+            facts["sweep_rate"] = float(np.median(np.concatenate(rates)))
         sides = [
             [float(s.limit[sign * s.v > 0.0].min(initial=np.inf)) for sign in (1.0, -1.0)]
             for s in self.sweeps

@@ -158,6 +158,13 @@ class Space:
             for part, sweep in zip(parts, self.sweeps, strict=True)
         ]
 
+    def slopes_by_sweep(self, jacobian: Array) -> list[Array]:
+        """Return one set's derivatives, shape (parameters, rows), sweep by sweep as :meth:`by_sweep` does, each of
+        shape (parameters, residuals of a point, points).
+        """
+        parts = [self.by_sweep(row) for row in jacobian]
+        return [np.stack([part[k] for part in parts]) for k in range(len(self.sweeps))]
+
     def bound_text(self, k: int, upper: bool) -> str:
         """Say which bound a parameter ended on, and how to widen it."""
         name, low, high = self.names[k], float(self.lower[k]), float(self.upper[k])
@@ -290,7 +297,7 @@ def _x0(k: int) -> str:
 
 
 def _thinned(sweep: Sweep, points: int) -> Sweep:
-    if len(sweep.t) <= 1.5 * points:
+    if len(sweep.t) <= 1.5 * points or sweep.pulsed:
         return sweep
     chosen = np.linspace(0, len(sweep.t) - 1, points).round().astype(int)
     edges = np.flatnonzero(np.diff(sweep.held)) + 1

@@ -35,12 +35,14 @@ def check_sweeps(sweeps: Sequence[Sweep], *, dynamic: bool) -> tuple[str, ...]:
                 f"{sweep.name}: every point is censored; give a higher compliance or range, or"
                 " measure again"
             )
-        if np.ptp(v) == 0.0:
+        if np.ptp(sweep.v) == 0.0:
             raise InputError(f"{sweep.name}: the voltage does not change, there is nothing to fit")
         if np.ptp(i) <= 1e-12 * max(abs(float(i.max())), abs(float(i.min())), 1e-300):
             raise InputError(
                 f"{sweep.name}: the current is constant; check the current column and its unit"
             )
+        if sweep.pulsed:
+            continue
         large = np.abs(i) > 3.0 * current_floor(sweep)
         if large.any() and float(np.mean((v * i)[large] < 0.0)) > _AGAINST:
             raise InputError(

@@ -31,10 +31,10 @@ Data = Annotated[
     ),
 ]
 Kind = Annotated[
-    Literal["sweep", "ramps", "response", "conduction"],
+    Literal["sweep", "pulses", "ramps", "response", "conduction"],
     typer.Option(
-        help="What the files hold: sweeps, conductances by pulse (see data import), or currents that were"
-        " read without switching, for conduction laws."
+        help="What the files hold: sweeps, records of pulses and reads (found out, too), conductances by pulse (see"
+        " data import), or currents that were read without switching, for conduction laws."
     ),
 ]
 Model = Annotated[
@@ -125,10 +125,10 @@ def fit(
 ) -> dict[str, Any]:
     """Fit a compact model to measured sweeps, a pulse law to ramps, or conduction laws to reads."""
     if kind == "conduction":
-        _refuse("conduction laws", {**named.options(), "--levels": ramps.levels})
+        _refuse("conduction laws", {**named.options(), **ramps.written()})
         return fit_conduction(data, reading, conduction, kept, weights.floor, search.seed)
     _refuse("anything but --kind conduction", conduction.options())
-    if kind != "sweep":
+    if kind in ("ramps", "response"):
         belonging = {"--device": kept.device, "--profile": kept.profile, "--floor": weights.floor}
         _refuse("ramps", {**named.options(), **belonging})
         return fit_ramps(data, kind, reading, ramps, kept, search.seed)
@@ -136,8 +136,10 @@ def fit(
     settings = _settings(named, weights, search)
     sweeps, origin = read_files(data, kind, reading)
     best, comparison = _best(model, sweeps, search, settings)
+    if comparison is not None and comparison.held_out and kept.plot is not None:
+        comparison.plot(kept.plot.with_stem(f"{kept.plot.stem}_held_out"))
     if best is None:
-        return _no_winner(comparison, kept.record or kept.device or kept.plot, kept.json)
+        return _no_winner(comparison, kept.record or kept.device, kept.json)
     if search.errors == "bootstrap":
         with bar("drawing measurements that might have been") as progress:
             drawn = best.bootstrap(draws=search.draws, seed=search.seed, progress=progress)
@@ -184,19 +186,24 @@ def _best(
     """Fit the model, or compare several and fit the one that foretells best."""
     from ....data.measurement import Sweep
     from ....devices.equations.model_file import load_model
-    from ....devices.fitting.compare import CANDIDATES, compare
+    from ....devices.fitting.compare import all_models, compare
     from ....devices.fitting.fit import fit as run
 
     for measured in sweeps:
         if not isinstance(measured, Sweep):
             raise InputError(f"{measured.name} holds no current-voltage sweep")
-    names = CANDIDATES if model == "auto" else tuple(model.split(","))
+    names = all_models() if model == "auto" else tuple(model.split(","))
     models = [load_model(name) for name in names]
     with _pool(search) as pool, bar(f"fitting {model}") as progress:
         if len(models) == 1:
             found = run(models[0], sweeps, executor=pool, progress=progress, **settings)
             return found, None
-        comparison = compare(models, sweeps, executor=pool, progress=progress, **settings)
+        screen = model == "auto"
+        comparison = compare(
+            models, sweeps, screen=screen, executor=pool, progress=progress, **settings
+        )
+    for key, reason in comparison.passed_over.items():
+        note(f"{key} was passed over: {reason}")
     for key, reason in comparison.failed.items():
         note(f"warning: {key} could not be fitted: {reason}")
     return comparison.best, comparison

@@ -2,15 +2,16 @@
 
 Two kinds of measurement might have been. Of many cycles, others of the same kind: sweeps are drawn with replacement,
 so that what differs from cycle to cycle is in the errors (``cycles``). Of one sweep, one whose residuals come in
-another order: blocks longer than their correlation are drawn with replacement (``blocks``, a circular block bootstrap:
-Politis and Romano 1992). Each stretch of residuals keeps the size that belongs to its place, as a model's own error is
-large where a device switches, and nowhere else; they are drawn relative to their local scale.
+another order (``blocks``): what is left of them once their correlation from point to point is taken out, see
+:mod:`.correlated`, is drawn with replacement in blocks, and correlated again (a pre-whitened block bootstrap:
+Davison and Hinkley 1997, section 8.2.3). Each stretch of residuals keeps the size that belongs to its place, as a
+model's own error is large where a device switches, and nowhere else; they are drawn relative to their local scale.
 
 All draws descend from the fit at once, side by side as sets of parameters. As a fit bends towards its data, and few
 cycles or few independent residuals do not show their own spread, deviations are widened to those of Student's law.
 
-The length of the blocks follows from the residuals' first autocorrelation, by the rule for an autoregression of first
-order (Andrews 1991, doi:10.2307/2938229), doubled: short blocks leave correlation out, and errors too small.
+The length of the blocks follows from what correlation is left, by the rule for an autoregression of first order
+(Andrews 1991, doi:10.2307/2938229).
 """
 
 __all__ = ["LEAST_CYCLES", "Bootstrap", "bootstrap"]
@@ -20,12 +21,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
+from scipy.signal import lfilter
 from scipy.stats import norm, t
 
 from ....data.errors import FitError, InputError
 from ....data.types import Array, Progress
 from ..search import Descent, Problem, descend
 from ..space import Space, make_space
+from .correlated import Correlated, correlated, whitened
 
 if TYPE_CHECKING:
     from ..result import Fit
@@ -38,6 +41,7 @@ _BATCH = 64  # draws that descend side by side
 _STEPS = 25
 _WINDOW = 0.05  # share of a sweep over which the residuals' local scale is taken
 _FACE = 1e-7
+_FEWEST = 2.0  # degrees of freedom that are taken to be left in any case
 
 
 @dataclass(frozen=True)
@@ -160,10 +164,13 @@ def bootstrap(
         wider = np.sqrt(len(fit.sweeps) / left)
     else:
         parts = space.by_sweep(residual)
-        length = _length(parts) if length is None else max(int(length), 1)
-        weights, shifts = None, _shifts(space, residual, length, draws, rng)
-        left = max(fit.estimate.effective_points - _moving(best), 1.0)
-        wider = np.sqrt(fit.estimate.effective_points / left)
+        jacobian = space.residuals(best[None])[1][:, :, 0]
+        found = correlated(parts, space.slopes_by_sweep(jacobian))
+        if length is None:
+            length = _length([whitened(part, found.rho) for part in parts])
+        weights, shifts = None, _shifts(space, residual, found, max(int(length), 1), draws, rng)
+        left = max(found.points + len(space.priors) - _moving(best), _FEWEST)
+        wider = 1.0
     ends = np.empty((draws, len(best)))
     costs = np.empty(draws)
     for begin in range(0, draws, _BATCH):
@@ -173,15 +180,15 @@ def bootstrap(
             None if weights is None else weights[these],
             None if shifts is None else shifts[these],
         )
-        found = _descended(problem, best, these.stop - begin)
-        ends[these], costs[these] = found.points[:, :-1], found.costs
+        descent = _descended(problem, best, these.stop - begin)
+        ends[these], costs[these] = descent.points[:, :-1], descent.costs
         if progress is not None:
             progress(these.stop, draws)
     sound = np.isfinite(costs)
     if sound.sum() < 20:
         raise FitError(f"{fit.sweeps[0].name}: {int((~sound).sum())} of {draws} draws led nowhere")
     # widened from the normal law's to Student's 95 % where little is independent
-    wider *= float(t.ppf(0.975, left) / norm.ppf(0.975))
+    wider = wider * float(t.ppf(0.975, left) / norm.ppf(0.975))
     z = np.clip(best + wider * (ends[sound] - best), 0.0, 1.0)
     return Bootstrap(
         kind, space.names, space.values(z), space.values(best), length, int((~sound).sum())
@@ -257,18 +264,30 @@ def _rows_per_point(space: Space, rows: int) -> int:
 
 
 def _shifts(
-    space: Space, residual: Array, length: int, draws: int, rng: np.random.Generator
+    space: Space,
+    residual: Array,
+    found: Correlated,
+    length: int,
+    draws: int,
+    rng: np.random.Generator,
 ) -> Array:
     """Return what each draw adds to the residuals, shape (draws, rows): the drawn ones minus those that were."""
     shifts = np.zeros((draws, len(residual)))
     each = _rows_per_point(space, len(residual))
     row = 0
-    for sweep, part in zip(space.sweeps, space.by_sweep(residual), strict=True):
+    parts = space.by_sweep(residual)
+    raw = sum(float((part**2).sum()) for part in parts) / sum(part.shape[1] for part in parts)
+    given_back = float(np.trace(found.covariance)) / raw if raw > 0.0 else 1.0
+    for sweep, part in zip(space.sweeps, parts, strict=True):
         count, inside = int(sweep.counted.sum()), sweep.kept[sweep.counted]
         places = np.flatnonzero(inside)
         scale = np.array([_local(values) for values in part])
-        unit = part / scale
-        drawn = unit[:, _blocks(part.shape[1], length, draws, rng)]  # (each, draws, points)
+        fresh = whitened(part / scale, found.rho)
+        own = float(np.mean(fresh**2)) / (1.0 - found.rho**2)
+        fresh *= np.sqrt(given_back / own) if own > 0.0 else 1.0
+        drawn = fresh[:, _blocks(part.shape[1], length, draws, rng)]  # (each, draws, points)
+        drawn[..., 0] /= np.sqrt(1.0 - found.rho**2)
+        drawn = lfilter([1.0], [1.0, -found.rho], drawn, axis=-1)
         for k in range(each):
             columns = row + k * count + places
             shifts[:, columns] = scale[k] * drawn[k] - part[k]
@@ -304,5 +323,5 @@ def _length(parts: list[Array]) -> int:
     rho = float(np.clip(lagged / max(square, 1e-300), 0.0, 0.97))
     points = float(np.mean([len(values) for values in summed]))
     bent = 4.0 * rho**2 / (1.0 - rho**2) ** 2
-    length = 2.0 * 1.1447 * (bent * points) ** (1.0 / 3.0)
+    length = 1.1447 * (bent * points) ** (1.0 / 3.0)
     return int(np.clip(np.rint(length), 1, max(points // 4, 1)))

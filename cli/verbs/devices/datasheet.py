@@ -1,0 +1,67 @@
+"""``memtwin datasheet``: a fitted device on one page."""
+
+__all__ = ["datasheet"]
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ...console import SEED, Json, emit
+
+Which = Annotated[
+    str, typer.Argument(help="Record of a fit (.h5), a device's file, or a shipped device.")
+]
+Out = Annotated[Path, typer.Argument(help="Where to write the page (.html).")]
+Levels = Annotated[int, typer.Option(help="Levels that it tells of.", min=2)]
+ReadAt = Annotated[float | None, typer.Option("--v-read", help="Read voltage [V].")]
+SpreadFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="How such devices differ: a record of memtwin spread learn --kind parameters."
+    ),
+]
+Name = Annotated[str | None, typer.Option(help="Name of the device.")]
+Seed = Annotated[int, typer.Option(help="Seed of the drawn spread.", **SEED)]
+
+
+def datasheet(
+    device: Which,
+    out: Out,
+    levels: Levels = 8,
+    v_read: ReadAt = None,
+    spread: SpreadFile = None,
+    name: Name = None,
+    seed: Seed = 0,
+    json: Json = False,
+) -> dict[str, Any]:
+    """Write curves, parameters, spread, levels and write costs of a device as one page of HTML."""
+    from ....data.errors import InputError
+    from ....data.files import write_text
+    from ....devices.datasheet.page import datasheet as page
+    from ....devices.device import load_device
+    from ....devices.fitting.result import load_fit
+    from ....devices.levels import V_READ
+    from ....devices.spread.parameters import ParameterSpread
+    from ....devices.spread.record import load_law
+
+    source = load_fit(device) if device.endswith(".h5") else load_device(device)
+    law = None
+    if spread is not None:
+        law = load_law(spread)
+        if not isinstance(law, ParameterSpread):
+            raise InputError(
+                f"{spread} holds no spread of parameters: learn one with memtwin spread learn --kind parameters"
+            )
+    text = page(
+        source,
+        name=name or (Path(device).stem if device.endswith(".h5") else None),
+        levels=levels,
+        v_read=V_READ if v_read is None else v_read,
+        spread=law,
+        seed=seed,
+    )
+    write_text(out, text)
+    summary = {"device": device, "file": out, "bytes": len(text.encode())}
+    emit(summary, as_json=json, title="datasheet")
+    return summary
