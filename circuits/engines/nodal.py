@@ -26,6 +26,12 @@ from .elimination import pattern
 STEPS = 100
 """Newton steps before a solve is given up."""
 
+TOGETHER = 32
+"""Vectors that share a factorisation."""
+
+FALL = 0.1
+"""Factor by which one factorisation for all must bring residuals down at every step, to be kept."""
+
 
 class Nodal:
     """Exact solve of all nodes."""
@@ -167,7 +173,8 @@ class Net:
         return solved
 
     def newton(self, g: Array, x: Array, drive: Array, t: int) -> Array:
-        """Return all potentials, (batch, size), by damped Newton steps from the linear solution.
+        """Return all potentials, (batch, size), by damped Newton steps, from where steps that all
+        vectors share lead.
 
         Parameters
         ----------
@@ -184,21 +191,36 @@ class Net:
         slope = np.zeros(0) if amplifier is None else amplifier.slope(np.zeros(self.inputs.size))
         u: Array = self.factor(g, -g, slope).solve(drive.T).T
 
-        def residual(u: Array, k: int) -> tuple[Array, Array, Array, Array]:
-            b = u[self.b]
-            i, didv, didb = self.tile.cell.law(u[self.w] - b, x, closed, b)
-            r = self.matrix @ u - drive[k]
-            r[self.w] += i
-            r[self.b] -= i
-            by_s = np.zeros(0)
+        def residual(u: Array, drive: Array) -> tuple[Array, Array, Array, Array]:
+            """Return what is left over at all nodes, (..., size), and the derivatives."""
+            b = u[..., self.b]
+            i, didv, didb = self.tile.cell.law(u[..., self.w] - b, x, closed, b)
+            r = (self.matrix @ u.T).T - drive
+            r[..., self.w] += i
+            r[..., self.b] -= i
+            by_s = np.zeros((*u.shape[:-1], self.inputs.size))
             if amplifier is not None:
-                r[self.inputs] += amplifier.current(u[self.inputs])
-                by_s = amplifier.slope(u[self.inputs]).ravel()
+                r[..., self.inputs] += amplifier.current(u[..., self.inputs])
+                by_s[...] = amplifier.slope(u[..., self.inputs]).reshape(by_s.shape)
             return r, didv, didb - didv, by_s
 
+        for first in range(0, len(drive), TOGETHER):
+            part = slice(first, first + TOGETHER)
+            r, by_w, by_b, by_s = residual(u[part], drive[part])
+            factor = self.factor(by_w.mean(axis=0), by_b.mean(axis=0), by_s.mean(axis=0))
+            norm, scale = np.abs(r).max(), max(float(np.abs(drive[part]).max()), 1e-12)
+            while norm > 1e-13 * scale:
+                new = u[part] - factor.solve(np.ascontiguousarray(r.T)).T
+                r = residual(new, drive[part])[0]
+                before, norm = norm, np.abs(r).max()
+                if not norm < before:
+                    break
+                u[part] = new
+                if norm > FALL * before:  # steps of each vector's own are quicker
+                    break
         for k in range(len(drive)):
             scale = max(float(np.abs(drive[k]).max()), 1e-12)
-            r, by_w, by_b, by_s = residual(u[k], k)
+            r, by_w, by_b, by_s = residual(u[k], drive[k])
             for _ in range(STEPS):
                 norm = float(np.abs(r).max())
                 if norm <= 1e-13 * scale:
@@ -207,7 +229,7 @@ class Net:
                 length = 1.0
                 while True:
                     new = u[k] - length * step
-                    r, by_w, by_b, by_s = residual(new, k)
+                    r, by_w, by_b, by_s = residual(new, drive[k])
                     if np.abs(r).max() < norm or length < 1e-4:
                         break
                     length *= 0.5
