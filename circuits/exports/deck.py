@@ -19,6 +19,7 @@ from ...devices.printing.dialects import Dialect
 from ...devices.printing.ngspice import number, static_elements
 from ..array.amplifier import Amplifier
 from ..array.cell import Cell, Selector, Transistor
+from ..array.terminals import plain
 from ..array.tile import Tile
 from ..engine import checked_conductances, checked_voltages
 from ..osdi.cells import CompiledCell
@@ -57,6 +58,7 @@ def hierarchical(tile: Tile, g: ArrayLike, v: ArrayLike, dialect: str = "ngspice
     """
     if dialect not in DIALECTS:
         raise InputError(f"unknown dialect {dialect!r}{nearest(dialect, DIALECTS)}")
+    plain(tile, "a deck of subcircuits")
     g = checked_conductances(tile, g)
     batch = checked_voltages(tile, (), v)
     if len(batch) != 1:
