@@ -165,7 +165,7 @@ def test_a_finished_run_is_an_object(tmp_path, monkeypatch):
     run = mt.run("demo", "here", changes=[*changes, "validation.engine=ideal"])
     assert run.config.training.epochs == 1
     assert run.summary["spice_images"] == 5
-    assert "float accuracy" in str(run)
+    assert "float network" in str(run)
     assert Path("here/report.html").stat().st_size > 10_000
     assert run.report("page.html") == Path("page.html")
     again = mt.load_run("here")
