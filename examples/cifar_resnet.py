@@ -1,7 +1,7 @@
 """A small residual network on CIFAR-10: trained in float, then on devices with 16 levels by the Siamese rule.
 
 pip install "memtwin[torch]"
-python examples/cifar_resnet.py float      # 14 epochs, continues where it was stopped
+python examples/cifar_resnet.py float      # continues where it was stopped, as the next does
 python examples/cifar_resnet.py siamese    # from the float weights, on tiles with noisy devices
 python examples/cifar_resnet.py wires      # test images through the wires of the tiles
 
@@ -11,14 +11,18 @@ network has 253,138 weights, less than a tenth of a per cent of them (normalisat
 
 import argparse
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
+from memtwin.circuits.registry import make_engine
 from memtwin.data.dataset import load_data
+from memtwin.data.errors import InputError
 from memtwin.data.files import replacing
+from memtwin.training.pytorch import Configured, configured
 
 BATCH = 125
 SMOOTHING = 0.1
@@ -151,21 +155,101 @@ def train_float(images: Images, folder: Path, epochs: int, peak: float = 0.15) -
         )
 
 
+def on_tiles(folder: Path) -> Configured:
+    """Put the float network of the folder on tiles: the preset's devices, as ohmic ones, with noise."""
+    if not (folder / "float.pt").exists():
+        raise InputError(f"there are no float weights in {folder}: run the part 'float' first")
+    model = resnet()
+    model.load_state_dict(torch.load(folder / "float.pt")["model"])
+    changes = [
+        "training.engine=ideal",
+        "device.linear=true",
+        "device.levels=16",
+        "effects.read=0.005",
+        "mapping.clip=2.0",
+    ]
+    return configured(model, "balanced", changes=changes)
+
+
+def train_siamese(images: Images, folder: Path, epochs: int, peak: float = 0.02) -> None:
+    """Fine-tune on tiles, the rate falling to zero."""
+    twin = on_tiles(folder)
+    model = twin.model
+    sgd = torch.optim.SGD(model.parameters(), peak, 0.9, weight_decay=5e-4, nesterov=True)
+    optimiser = twin.optimiser(sgd)
+    path, done, seconds = folder / "siamese.pt", 0, 0.0
+    if path.exists():
+        saved = torch.load(path)
+        model.load_state_dict(saved["model"])
+        optimiser.load_state_dict(saved["optimiser"])
+        done, seconds = saved["epochs"], saved["seconds"]
+    loss = nn.CrossEntropyLoss(label_smoothing=SMOOTHING)
+    steps = epochs * max(len(images.labels) // BATCH, 1)
+    step = done * max(len(images.labels) // BATCH, 1)
+    for epoch in range(done, epochs):
+        started = time.process_time()
+        model.train()
+        for x, y in images.batches(1000 + epoch):
+            for group in sgd.param_groups:
+                group["lr"] = peak * (1.0 - step / steps)
+            optimiser.zero_grad()
+            loss(model(x), y).backward()
+            optimiser.step()
+            step += 1
+        right = accuracy(model, images.tests, images.answers)
+        seconds += time.process_time() - started
+        writes = optimiser.ledger.close_epoch().writes
+        keep(
+            path,
+            model=model.state_dict(),
+            optimiser=optimiser.state_dict(),
+            epochs=epoch + 1,
+            seconds=seconds,
+            accuracy=right,
+        )
+        devices = sum(each.writes.size for each in optimiser.ledger.devices)
+        print(
+            f"siamese epoch {epoch + 1}: {100 * right:.2f} % on test images through noisy devices,"
+            f" {writes / devices:.3f} writes per device, {seconds / 60:.1f} CPU minutes so far",
+            flush=True,
+        )
+
+
+def read_through_wires(images: Images, folder: Path, count: int) -> None:
+    """Read test images through the wires of the tiles, by the line solver, and without them."""
+    if not (folder / "siamese.pt").exists():
+        raise InputError(f"there is no twin in {folder}: run the part 'siamese' first")
+    twin = on_tiles(folder)
+    twin.optimiser()
+    twin.model.load_state_dict(torch.load(folder / "siamese.pt")["model"])
+    x, y = images.tests[:count], images.answers[:count]
+    for name in ("ideal", "line"):
+        for layer in twin.model.modules():
+            if hasattr(layer, "matrix"):
+                layer.matrix.use(partial(make_engine, name))
+        print(f"{name}: {100 * accuracy(twin.model, x, y, 20):.2f} % of {count} test images")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("part", choices=("float",))
+    parser.add_argument("part", choices=("float", "siamese", "wires"))
     parser.add_argument("--out", type=Path, default=Path("cifar-resnet"))
-    parser.add_argument("--epochs", type=int, default=14)
+    parser.add_argument("--epochs", type=int, help="14 in float, 3 on tiles when absent")
     parser.add_argument("--train", type=int, help="only so many images to train on")
-    parser.add_argument("--test", type=int, help="only so many to test on")
+    parser.add_argument("--test", type=int, help="only so many to test on; 100 through wires")
     arguments = parser.parse_args()
     torch.manual_seed(0)
     torch.set_num_threads(1)
     arguments.out.mkdir(parents=True, exist_ok=True)
     images = Images(arguments.train, arguments.test)
-    train_float(images, arguments.out, arguments.epochs)
+    if arguments.part == "float":
+        train_float(images, arguments.out, arguments.epochs or 14)
+    elif arguments.part == "siamese":
+        train_siamese(images, arguments.out, arguments.epochs or 3)
+    else:
+        read_through_wires(images, arguments.out, arguments.test or 100)
 
 
 if __name__ == "__main__":

@@ -313,9 +313,17 @@ def write_tolerance(config: RunConfig, levels: Levels) -> float:
 
 
 def write_note(config: RunConfig, levels: Levels) -> str:
-    """Say where verify reads are too noisy for the band that write-verify would have; else nothing."""
-    if config.device.pricing != "write-verify" or config.device.write_table is not None:
+    """Say where verify reads are too noisy for the band that write-verify would have; else nothing.
+
+    Raises
+    ------
+    InputError
+        If the levels can't be told apart at all, or it isn't known between which voltages to write.
+    """
+    ready = config.device.write_table is not None
+    if config.device.pricing != "write-verify" or ready or not levels.device.dynamic:
         return ""
+    limits_of(levels.device, config.device.v_set, config.device.v_reset, key="device")
     band = write_tolerance(config, levels)
     if band <= 0.25:
         return ""
@@ -358,6 +366,11 @@ def chosen_images(images: Dataset, config: RunConfig) -> Dataset:
         raise InputError(
             f"data.train: a test sample has the label {min(missing)}, the first {train} samples to"
             " train on have not: train on more"
+        )
+    if config.training.batch > len(chosen.x_train):
+        raise InputError(
+            f"training.batch: {config.training.batch} samples in a batch, {images.name} has"
+            f" {len(chosen.x_train)} to train on: choose {len(chosen.x_train)} or less"
         )
     if config.training.patience is not None and chosen.x_validation is None:
         raise InputError(

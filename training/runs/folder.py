@@ -144,12 +144,13 @@ class Folder:
                 " choose the engine surrogate or line"
             )
         setup = set_up(config, steps, surrogate=False, executor=executor)
+        note = write_note(config, setup.levels)  # refuses levels that can't be written
         if not (self.path / CONFIG).exists():
             write_text(self.path / CONFIG, config.model_dump_json(indent=2) + "\n")
         with steps.step("write cost", "pulsing the device between levels") as progress:
             table = self.path / "write_table.h5"
             costs = write_costs(config, setup.levels, progress, path=table)
-        if note := write_note(config, setup.levels):
+        if note:
             steps.say(f"warning: {note}")
         if not surrogate:
             return setup, costs
