@@ -259,8 +259,14 @@ def with_state(
     Raises
     ------
     InputError
-        If there is no such law, or the model's state is no share from 0 to 1.
+        If there is no such law, the model's state is no share from 0 to 1, or it moves by what is at an
+        inner node.
     """
+    if model.inner_expr is not None:
+        raise InputError(
+            f"model {model.name}: its state moves by the voltage at its inner node, which another law"
+            " does not have"
+        )
     if model.state_range != (0.0, 1.0):
         raise InputError(
             f"model {model.name}: its state is no share from 0 to 1, which laws could be mixed by"
