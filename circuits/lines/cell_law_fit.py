@@ -136,17 +136,18 @@ def fit_law(sweep: CellSweep, inner: tuple[float, float] | None = None) -> Law:
     """
     best = _fit(sweep, inner, {0: (1,)}, 1 if len(sweep.g) > 1 else 0)
     for plan in _plans(sweep):
-        last = np.inf
+        least, idle = np.inf, 0
         for degree in range(min(DEGREE_MAX, len(sweep.g) - 1) + 1):
             law = _fit(sweep, inner, plan, degree)
             if law.residual_max < 0.7 * best.residual_max:
                 best = law
             if best.residual_max <= TOLERANCE:
                 return best
-            # Once the misfit is that of the powers of u, more powers of g don't help.
-            if degree > 1 and law.residual_max > 0.95 * last:
+            # Once the misfit is that of the powers of u, more powers of g don't help; one more alone may not either.
+            idle = idle + 1 if degree > 1 and law.residual_max > 0.95 * least else 0
+            if idle == 2:
                 break
-            last = law.residual_max
+            least = min(least, law.residual_max)
     if best.residual_max > 0.02:
         raise FitError(
             f"no polynomial follows the cell's current: the best misses it by "

@@ -22,6 +22,7 @@ from ...data.types import Array, Progress
 from ...devices.device import Levels
 from ...devices.pulses.costs import Costs, Read
 from ...devices.pulses.pricing import LevelPricing, uneven_places
+from ...devices.spread.programming import sampled_programming
 from ..many import each
 from .design import fitted_range
 from .fractional_moves import LevelMoves, Moves, make_moves
@@ -135,6 +136,9 @@ class WriteTable:
             vain=None if vain is None else LevelMoves(vain, self.g),
             tolerance=self.recipe.tolerance / self.step,
             places=uneven_places(self.g),
+            left=sampled_programming(
+                self.g, self.error.transpose(1, 0, 2).reshape(self.levels, -1)
+            ),
         )
 
     def summary(self) -> dict[str, Any]:

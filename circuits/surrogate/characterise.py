@@ -34,6 +34,9 @@ from .patterns import vectors as row_voltages
 
 KIND, FORMAT = "characterisation", 2
 
+MARGIN = 0.1
+"""Share of the levels' range by which programming errors go beyond it."""
+
 FITTED, HELD_OUT = ("uniform", "sparse"), ("uniform", "mlp", "binary")
 """Families of the patterns that are fitted, of different density, and of those that judge."""
 
@@ -104,10 +107,13 @@ class CharacteriseOptions:
     """Tile vectors for the judgement, over three other patterns; rounded up too."""
     bipolar: bool = False
     """Whether row voltages of both signs will come."""
+    margin: float = MARGIN
+    """Share of the levels' range by which devices may be beyond its ends and still be read by the law."""
 
     def __post_init__(self) -> None:
         check_number("surrogate", vectors=self.vectors, whole=True, at_least=len(FITTED))
         check_number("surrogate", held_out=self.held_out, whole=True, at_least=len(HELD_OUT))
+        check_number("surrogate", margin=self.margin, at_least=0, at_most=1)
 
 
 def characterise(
@@ -157,7 +163,7 @@ def characterise(
     ends = (-full, full) if bipolar else (-0.2 * full, full)
     spice = Spice(tile, workers=workers, memory=memory, devices=devices)
     sweep, deck = sweep_in_ngspice(
-        tile.cell, _between(levels), (min(ends), max(ends)), compiled=spice.compiled
+        tile.cell, _between(levels, options.margin), (min(ends), max(ends)), compiled=spice.compiled
     )
     decks = {"cells": deck}
     if progress is not None:
@@ -190,14 +196,14 @@ def _shifted(progress: Progress | None, done: int, total: int) -> Progress | Non
     return None if progress is None else lambda k, _: progress(done + k, total)
 
 
-def _between(levels: Levels) -> Array:
-    """Return the levels, as many again between them, and a step beyond both ends where the device
+def _between(levels: Levels, share: float) -> Array:
+    """Return the levels, as many again between them, and a ``share`` of their range beyond both ends where the device
     goes there, since programming has its error.
     """
     low, high = float(levels.g[0]), float(levels.g[-1])
     ends = np.sort(
         levels.device.conductance(np.array(levels.device.model.state_range), levels.v_read)
     )
-    margin = 0.1 * (high - low)
-    low, high = max(low - margin, float(ends[0]), 0.1 * low), min(high + margin, float(ends[1]))
+    margin, least = share * (high - low), (0.1 if share <= MARGIN else 1e-3) * low
+    low, high = max(low - margin, float(ends[0]), least), min(high + margin, float(ends[1]))
     return np.linspace(low, high, max(2 * levels.count, 17))

@@ -14,6 +14,7 @@ _MODULES = {
     "resistor": "static",
     "sinh": "static",
     "sinh_state": "static",
+    "sinh_decay": "static",
     "vteam": "vteam",
     "vteam_asymmetric": "vteam",
     "vteam_kvatinsky": "vteam",

@@ -4,7 +4,16 @@ Everything that counts writes speaks of :class:`Costs`, an array each of pulses,
 seconds; everything that prices them answers :class:`Pricing`.
 """
 
-__all__ = ["CostLaw", "Costs", "Pricing", "Read", "check_levels", "step_over_gentlest", "verified"]
+__all__ = [
+    "CostLaw",
+    "Costs",
+    "Pricing",
+    "Read",
+    "check_levels",
+    "highest",
+    "step_over_gentlest",
+    "verified",
+]
 
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
@@ -147,6 +156,14 @@ def verified(pulses: ArrayLike, energy: ArrayLike, time: ArrayLike) -> Costs:
     pulses = np.asarray(pulses, float)
     up = np.triu(pulses)
     return Costs(pulses, up, pulses + 1.0, np.asarray(energy, float), np.asarray(time, float))
+
+
+def highest(pricing: Pricing, before: Array32, after: Array32, energy: Array) -> Array:
+    """Return the high end of writes that ``pricing`` says take ``energy`` [J], (n,): what its method ``most``
+    returns, where it has one because a bracket is all that is known; else that energy.
+    """
+    most: Callable[[Array32, Array32, Array], Array] | None = getattr(pricing, "most", None)
+    return energy if most is None else most(before, after, energy)
 
 
 def check_levels(pricing: Pricing, levels: int) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...data.errors import InputError
 from ...data.types import Array, Array32
+from ..spread.programming import ProgrammingQuantiles
 from .costs import CostLaw, Costs, Read
 
 
@@ -34,6 +35,11 @@ class LevelPricing:
         Distance from its target at which a device counts as written [mean level steps].
     places
         Where the levels lie [mean level steps], (L,), if not evenly.
+    bracket
+        High end over low end of the energy of a write, reads included, (L, L), where the current of pulses is not
+        known; the prices are the low end.
+    left
+        What these writes leave of their targets, where that was simulated.
     """
 
     table: Costs
@@ -43,6 +49,8 @@ class LevelPricing:
     vain: CostLaw | None = None
     tolerance: float = 0.25
     places: Array | None = None
+    bracket: Array | None = None
+    left: ProgrammingQuantiles | None = None
 
     def __post_init__(self) -> None:
         shape = np.shape(self.table.pulses)
@@ -113,6 +121,15 @@ class LevelPricing:
             end, target = (np.interp(k, levels, places).astype(np.float32) for k in (end, target))
         far: NDArray[np.bool_] = np.abs(target - end) > np.float32(self.tolerance)
         return far
+
+    def most(self, before: Array32, after: Array32, energy: Array) -> Array:
+        """Return the high end of the bracket of writes whose prices say ``energy`` [J], (n,); that itself where it is
+        known.
+        """
+        if self.bracket is None:
+            return energy
+        places = (np.clip(np.rint(k), 0, self.levels - 1).astype(np.intp) for k in (before, after))
+        return np.asarray(energy * self.bracket[tuple(places)])
 
     def _with_reads(self, found: Costs) -> Costs:
         return found._replace(

@@ -5,10 +5,10 @@ One :class:`Effects` serves a training, where its laws act on level after level,
 :meth:`Effects.sample`, which draws what an array of such devices reads at some time.
 """
 
-__all__ = ["Effects", "Laws"]
+__all__ = ["TABLE", "TECHNOLOGY", "Effects", "Laws"]
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, NamedTuple, TypeAlias
 
@@ -21,7 +21,7 @@ from ..cycles.autoregression import CycleLaw
 from .drift import Drift
 from .noise import ReadNoise
 from .pcm import PcmDrift, PcmProgramming, PcmReadNoise
-from .programming import Programming
+from .programming import Programming, ProgrammingQuantiles
 from .reach import Reach
 from .record import law_tree, said, saved
 from .relaxation import Jump, RelaxationQuantiles
@@ -32,10 +32,14 @@ Later: TypeAlias = RelaxationQuantiles | Drift | PcmDrift
 """What changes a device's conductance with its age."""
 
 
+TECHNOLOGY, TABLE = "technology", "table"
+"""What stands for the law of the device's technology, and for what its table of writes says."""
+
+
 class Laws(NamedTuple):
     """The laws that effects stand for; ``None`` for those that are off."""
 
-    programming: Programming | PcmProgramming | CycleLaw
+    programming: Programming | PcmProgramming | CycleLaw | ProgrammingQuantiles
     read: ReadNoise | PcmReadNoise | None
     reach: Reach | None
     relaxation: Jump | RelaxationQuantiles | None
@@ -56,12 +60,13 @@ class Effects:
     of one (:func:`~.record.save_law`); :attr:`laws` are what they stand for.
 
     Numbers are fractions of the conductance range (highest minus lowest level) unless said
-    otherwise; 0 is off.
+    otherwise; 0 is off. ``technology`` stands for the law of the device's technology.
     """
 
-    programming: float | str | Programming | PcmProgramming | CycleLaw = 0.01
+    programming: float | str | Programming | PcmProgramming | CycleLaw | ProgrammingQuantiles = 0.01
     """What write-verify leaves of a target, drawn at every write: standard deviation; as a law of cycles, what
-    writing without verification does, with each device's own past.
+    writing without verification does, with each device's own past;
+    ``table`` for what the table of write-verify left of the cells that it wrote.
     """
     read: float | str | ReadNoise | PcmReadNoise = 0.005
     """Noise of one device in one read: standard deviation."""
@@ -164,9 +169,21 @@ class Effects:
             value = getattr(self, name)
             if isinstance(value, float):
                 found[name] = make(value) if value > 0.0 or name == "programming" else None
+            elif value in (TECHNOLOGY, TABLE):
+                raise InputError(
+                    f"effects.{name}: {value!r} stands for a law of a technology's cells, or of the table"
+                    " of their writes, and there is none here: give a number, a law or a record of one"
+                )
             else:
                 found[name] = saved(name, value, f"effects.{name}")
         return Laws(**found)
+
+    def resolved(self, name: str, laws: Mapping[str, Any]) -> "Effects":
+        """Return the effects with what is called ``name``, :data:`TECHNOLOGY` or :data:`TABLE`, taken from ``laws``, by
+        effect; 0 where that has none.
+        """
+        called = [item.name for item in fields(self) if getattr(self, item.name) == name]
+        return replace(self, **{one: laws.get(one, 0.0) for one in called}) if called else self
 
     def age(self, updates: Any, law: Later) -> Any:
         """Return what ``law`` takes for the age of devices written ``updates`` ago.

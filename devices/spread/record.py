@@ -23,7 +23,7 @@ from .drift import Drift
 from .noise import ReadNoise
 from .parameters import Lognormal, ParameterSpread
 from .pcm import PcmDrift, PcmProgramming, PcmReadNoise
-from .programming import Programming
+from .programming import Programming, ProgrammingQuantiles
 from .pulse import PulseSpread
 from .reach import Reach
 from .relaxation import Jump, RelaxationQuantiles
@@ -39,7 +39,12 @@ Said: TypeAlias = Any
 KIND = "law"
 
 LAWS: Mapping[str, Mapping[str, type[Any]]] = {
-    "programming": {"power": Programming, "pcm": PcmProgramming, "cycles": CycleLaw},
+    "programming": {
+        "power": Programming,
+        "pcm": PcmProgramming,
+        "cycles": CycleLaw,
+        "quantiles": ProgrammingQuantiles,
+    },
     "read": {"power": ReadNoise, "pcm": PcmReadNoise},
     "reach": {"lognormal": Reach},
     "relaxation": {"jump": Jump, "quantiles": RelaxationQuantiles},

@@ -153,7 +153,9 @@ class RelaxationQuantiles:
         return np.asarray(((1 - share) * early + share * late) / size)
 
     def _change(self, z: Array, g: Array, place: Array) -> Array:
-        """Interpolate over z, state and log time; tails go on straight, other ends hold."""
+        """Interpolate over z, state and log time; tails go on straight, other ends hold. Below the
+        lowest state that was learnt the change is as large a share of the conductance as there.
+        """
         z = np.clip(z, -_REACH, _REACH)
         k, late = _cell(place, len(self.t))
         state, up = _cell(np.interp(g, self.g, np.arange(len(self.g))), len(self.g))
@@ -168,7 +170,8 @@ class RelaxationQuantiles:
             return np.asarray(low + along * (high - low))
 
         low = at(state)
-        return np.asarray(low + up * (at(state + 1) - low))
+        change = low + up * (at(state + 1) - low)
+        return np.asarray(change * np.clip(g / self.g[0], 0.0, 1.0))
 
 
 def fit_relaxation(

@@ -24,6 +24,7 @@ from .learn import (
     relaxation_of_logs,
     stuck_cells,
 )
+from .reading import ReadFit, fit_read_law
 from .reset import ResetFit, fit_reset
 from .set_fit import SetFit, fit_set, misses, predict
 from .technology import Technology
@@ -58,6 +59,8 @@ class Fitted:
         By word line, bit line and width, where that was asked for.
     unknown
         What the data can't tell.
+    reading
+        Quality of the read law.
     """
 
     technology: Technology
@@ -65,6 +68,7 @@ class Fitted:
     reset: ResetFit | None
     held_out: tuple[Holdout, ...]
     unknown: tuple[str, ...]
+    reading: ReadFit | None = None
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,10 @@ class Beside:
     """How many were tried."""
     worn: Table | None = None
     """A test like ``cycled``, to many cycles."""
+    reads: Table | None = None
+    """Currents of cells over the voltage of a read."""
+    v_read: float = 0.2
+    """Voltage of the maps' reads [V]."""
 
 
 def fit_technology(
@@ -176,9 +184,14 @@ def fit_technology(
     if worn is not None:
         parts["fading"] = fading(worn)
         sources["fading"] = _source([worn], len(np.unique(worn["address"])))
+    curves = None
+    if beside.reads is not None:
+        curves = fit_read_law(beside.reads, beside.v_read)
+        parts["reading"] = curves.law
+        sources["reading"] = _source([beside.reads], curves.cells)
     technology = Technology(name, **parts, sources=sources, meta=dict(meta or {}))
     tried = hold_out(data) if held_out else ()
-    return Fitted(technology, found, reset, tried, tuple(unknown))
+    return Fitted(technology, found, reset, tried, tuple(unknown), curves)
 
 
 def hold_out(data: Combinations) -> tuple[Holdout, ...]:

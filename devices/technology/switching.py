@@ -11,22 +11,26 @@ rate shifts the logarithm of time, another threshold the word line, so that one 
 curves are traced along the transistor's voltage, from which v_c and g_c follow without solving for them.
 """
 
-__all__ = ["SetLaw", "SetTable", "tabulate"]
+__all__ = ["CellLaw", "ModelLaw", "SetLaw", "SetTable", "tabulate"]
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ...data.errors import InputError
 from ...data.types import Array
+from ..device import Device, load_device
 from .access import AccessTransistor
 
 _MICRO = 1e-6
 _STEP_WL = 0.03  # [V] between the table's word lines, the channel's smoothing
 _NODES = 150  # along a curve
 _U = np.linspace(-2.5, 10.0, 180)  # ln(g_c/µS): 0.08 µS to 22 mS
+_BISECTIONS = 45  # of the voltage on a cell: to 1e-13 of the bit line's
 _TIMES = 200  # logarithmic times of a table
 _BEFORE, _AFTER = (
     16.0,
@@ -71,14 +75,103 @@ class SetLaw:
 
     def inner(self, g: ArrayLike, r_read: ArrayLike | None = None) -> Array:
         """Return ln(g_c/µS) of cells that read g [S]; what reads less than nothing counts as 0.1 µS."""
-        r = self.r_read if r_read is None else np.asarray(r_read, float)
-        inverse = 1.0 / np.maximum(np.asarray(g, float), 0.1 * _MICRO)
-        return np.asarray(-np.log(_MICRO * np.maximum(inverse - r, 0.02 * inverse)))
+        return _inner(g, self.r_read if r_read is None else r_read)
 
     def outer(self, u: ArrayLike, r_read: ArrayLike | None = None) -> Array:
         """Return what cells of ln(g_c/µS) = u read [S]."""
-        r = self.r_read if r_read is None else np.asarray(r_read, float)
-        return np.asarray(1.0 / (np.exp(-np.asarray(u, float)) / _MICRO + r))
+        return _outer(u, self.r_read if r_read is None else r_read)
+
+    def curves(self, v_bl: Array, over: Array) -> tuple[Array, Array]:
+        """Return states, and ln of the time times the rate until each, along the curve of every bit line and word line
+        over the threshold, (lines, gates, nodes) each.
+        """
+        return _curves(self, v_bl, over)
+
+
+@dataclass(frozen=True)
+class ModelLaw:
+    """A dynamic device of any model, behind a transistor.
+
+    Attributes
+    ----------
+    transistor
+        What limits its current.
+    device
+        A shipped device, or the path of a device's file.
+    v_read
+        Voltage at which its conductance is meant [V].
+    area
+        Area relative to the device that its parameters describe.
+    r_read, r_write
+        As of :class:`SetLaw`.
+    """
+
+    transistor: AccessTransistor
+    device: str
+    v_read: float
+    area: float = 1.0
+    r_read: float = 0.0
+    r_write: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse a device that does not move, or grows under a voltage of the other sign."""
+        if not (0.0 < self.v_read < np.inf and self.r_read >= 0.0 and self.r_write >= 0.0):
+            raise InputError("SET law: v_read must be above 0 V, resistances 0 ohm or more")
+        if not self.cell.dynamic:
+            raise InputError(f"SET law: the device {self.device} has no dynamics")
+
+    @property
+    def log10_rate(self) -> float:
+        """The rate is the model's own: times are counted in seconds."""
+        return 0.0
+
+    @cached_property
+    def cell(self) -> Device:
+        """The device."""
+        return load_device(self.device).scaled(self.area)
+
+    def inner(self, g: ArrayLike, r_read: ArrayLike | None = None) -> Array:
+        """As :meth:`SetLaw.inner`."""
+        return _inner(g, self.r_read if r_read is None else r_read)
+
+    def outer(self, u: ArrayLike, r_read: ArrayLike | None = None) -> Array:
+        """As :meth:`SetLaw.outer`."""
+        return _outer(u, self.r_read if r_read is None else r_read)
+
+    def curves(self, v_bl: Array, over: Array) -> tuple[Array, Array]:
+        """As :meth:`SetLaw.curves`."""
+        low, high = self.cell.model.state_range
+        x = low + (high - low) * np.linspace(1e-3, 1.0 - 1e-3, _NODES)
+        u = np.log(np.maximum(self.cell.conductance(x, self.v_read), 1e-12) / _MICRO)
+        v_bl, over = v_bl[..., None], over[..., None]
+        gate = over + self.transistor.v_t
+        below, above = (
+            np.zeros(np.broadcast(v_bl, over, x).shape),
+            np.broadcast_to(v_bl, np.broadcast(v_bl, over, x).shape),
+        )
+        for _ in range(_BISECTIONS):
+            v = 0.5 * (below + above)
+            i = self.cell.current(v, x)
+            more = self.transistor.current(gate, np.maximum(v_bl - v - i * self.r_write, 0.0)) > i
+            below, above = np.where(more, v, below), np.where(more, above, v)
+        speed = self.cell.rate(0.5 * (below + above), x) / np.gradient(x, u)
+        ln_slow = -np.log(np.maximum(speed, 1e-290))
+        states = np.broadcast_to(u, ln_slow.shape)
+        return np.asarray(states), _accumulated(states, ln_slow)
+
+
+CellLaw: TypeAlias = SetLaw | ModelLaw
+"""What a pulse on the word line makes of a cell."""
+
+
+def _inner(g: ArrayLike, r_read: ArrayLike) -> Array:
+    inverse = 1.0 / np.maximum(np.asarray(g, float), 0.1 * _MICRO)
+    own = np.maximum(inverse - np.asarray(r_read, float), 0.02 * inverse)
+    return np.asarray(-np.log(_MICRO * own))
+
+
+def _outer(u: ArrayLike, r_read: ArrayLike) -> Array:
+    return np.asarray(1.0 / (np.exp(-np.asarray(u, float)) / _MICRO + np.asarray(r_read, float)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +194,7 @@ class SetTable:
         State that is reached by then, shape (lines, gates, times).
     """
 
-    law: SetLaw
+    law: CellLaw
     v_bl: Array
     over: Array
     ln_time: Array = field(repr=False)
@@ -147,7 +240,7 @@ class SetTable:
 
 
 def tabulate(
-    law: SetLaw,
+    law: CellLaw,
     v_bl: Iterable[float],
     v_wl: tuple[float, float],
     pw: tuple[float, float],
@@ -172,7 +265,7 @@ def tabulate(
     low, high = (end - law.transistor.v_t for end in v_wl)
     count = int(np.ceil((high - low) / step - 1e-9)) + 2
     over: Array = np.asarray(low + step * np.arange(count), float)
-    u, ln_t = _curves(law, lines[:, None], over[None, :])
+    u, ln_t = law.curves(lines[:, None], over[None, :])
     first, last = (float(np.log(end) + law.log10_rate * np.log(10.0)) for end in pw)
     grid = np.linspace(first - _BEFORE, last + _AFTER, _TIMES)
     shape = u.shape[:2]
@@ -198,6 +291,11 @@ def _curves(law: SetLaw, v_bl: Array, over: Array) -> tuple[Array, Array]:
     u = np.log(np.where(sound, i / np.where(sound, v_c, 1.0), np.nan) / _MICRO)
     x = np.where(sound, v_c, np.nan) / law.v_s
     ln_slow = -(x + np.log1p(-np.exp(-2.0 * x)))  # ln dt/du, times the rate
+    return u, _accumulated(u, ln_slow)
+
+
+def _accumulated(u: Array, ln_slow: Array) -> Array:
+    """Return ln of the time from the first node to each, of the shape of u and of ``ln_slow``, ln dt/du."""
     du, rise = np.diff(u), np.diff(ln_slow)
     # Between nodes ln(dt/du) is taken for linear in u.
     small = np.abs(rise) < 1e-6
@@ -207,7 +305,7 @@ def _curves(law: SetLaw, v_bl: Array, over: Array) -> tuple[Array, Array]:
     total = np.concatenate(
         (np.full_like(piece[..., :1], -np.inf), np.where(begun, piece, -np.inf)), axis=-1
     )
-    return u, np.where(np.isfinite(u), np.logaddexp.accumulate(total, axis=-1), np.nan)
+    return np.where(np.isfinite(u), np.logaddexp.accumulate(total, axis=-1), np.nan)
 
 
 def _interp(at: Array, x: Array, y: Array) -> Array:

@@ -8,6 +8,8 @@ __all__ = [
     "Cycled",
     "Fading",
     "Technology",
+    "Window",
+    "is_technology",
     "load_technology",
     "shipped_technologies",
     "technology_text",
@@ -25,16 +27,20 @@ from ...data.errors import InputError, nearest
 from ...data.files import read_toml, toml_key, toml_value
 from ...data.records.pack import pack, unpack
 from ...data.types import Array
+from ..device import Device
+from ..models import models
 from ..spread.noise import ReadNoise
 from ..spread.relaxation import RelaxationQuantiles
 from ..spread.stuck import Stuck
 from .landing import Landing
 from .population import REACH, Cells, Spreads, set_pulse
+from .reading import ReadLaw
 from .reset import LogNormal, ResetLaw
-from .switching import SetLaw, SetTable, tabulate
+from .switching import CellLaw, ModelLaw, SetLaw, SetTable, tabulate
 
 _LIBRARY = Path(__file__).parent / "library"
 _DIGITS = 7
+_RESET_DROP = 1.5  # [V] across a cell before it is reset; assumed
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,31 @@ class Fading:
         return np.asarray(np.interp(at, np.log10(self.cycles), self.g_set / self.g_set[0]))
 
 
+@dataclass(frozen=True)
+class Window:
+    """How cells are used where nobody says otherwise: a choice.
+
+    Attributes
+    ----------
+    g_min, g_max
+        Conductances between which levels lie [S].
+    v_bl, pw
+        Bit line [V] and width [s] of SET pulses.
+    """
+
+    g_min: float
+    g_max: float
+    v_bl: float = 2.0
+    pw: float = 1e-7
+
+    def __post_init__(self) -> None:
+        """Refuse an empty window."""
+        if not 0.0 < self.g_min < self.g_max < np.inf:
+            raise InputError(
+                f"window: expected 0 < g_min < g_max, got {self.g_min!r} and {self.g_max!r}"
+            )
+
+
 @dataclass(frozen=True, eq=False)
 class Technology:
     """A measured process of cells behind transistors.
@@ -109,6 +140,10 @@ class Technology:
         How often write-verify ends inside of a band.
     fading
         Wear of the levels.
+    reading
+        How the current of a read bends with its voltage.
+    window
+        Where levels lie.
     sources
         Section → ``dataset``, ``files``, ``cells`` and what else is worth knowing of its data.
     meta
@@ -116,7 +151,7 @@ class Technology:
     """
 
     name: str
-    set: SetLaw
+    set: CellLaw
     spreads: Spreads = field(default_factory=Spreads)
     reset: ResetLaw | None = None
     cycled: Cycled | None = None
@@ -125,6 +160,8 @@ class Technology:
     relaxation: RelaxationQuantiles | None = None
     landing: Landing | None = None
     fading: Fading | None = None
+    reading: ReadLaw | None = None
+    window: Window | None = None
     sources: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     meta: Mapping[str, Any] = field(default_factory=dict)
 
@@ -203,6 +240,23 @@ class Technology:
         low, high = g * v_c * power, own * v_c * power
         return np.asarray(low), np.asarray(np.maximum(low, high))
 
+    def reset_energy(self, g: ArrayLike, v_sl: float, pw: float) -> tuple[Array, Array]:
+        """Return a bracket for the energy of RESET pulses on cells that read g [S] before: low and high [J].
+
+        Assumed, since the current was not measured: until it is reset the cell has 1.5 V and conducts as it reads;
+        low where that ends in the middle of the pulse, high where it lasts to its end.
+        """
+        high = np.asarray(g, float) * (_RESET_DROP * v_sl * pw)
+        return 0.5 * high, high
+
+    def device(self) -> Device:
+        """Return what a read meets: the cell with its transistor and lines, of a conductance that pulses set; an ohmic
+        one where no curvature was measured.
+        """
+        if self.reading is None:
+            return Device(self.name, models["resistor"], meta=self.meta)
+        return Device(self.name, models["sinh_decay"], self.reading.parameters, meta=self.meta)
+
     def _cell_voltage(self, g_c: Array, v_wl: ArrayLike, v_bl: ArrayLike) -> Array:
         """Solve for the cell's voltage [V] by bisection, where its and the transistor's currents agree."""
         g_c, v_wl, v_bl = np.broadcast_arrays(g_c, np.asarray(v_wl, float), np.asarray(v_bl, float))
@@ -218,6 +272,16 @@ class Technology:
 def shipped_technologies() -> list[str]:
     """Return the names of the technologies that come with the package."""
     return sorted(path.stem for path in _LIBRARY.glob("*.toml"))
+
+
+def is_technology(name: str | Path) -> bool:
+    """Return whether ``name`` is that of a shipped technology, or the path of a technology's file."""
+    if str(name) in shipped_technologies():
+        return True
+    path = Path(name)
+    if path.suffix != ".toml" or not path.is_file():
+        return False
+    return "transistor" in str(read_toml(path).get("set", ""))
 
 
 def load_technology(name: str | Path) -> Technology:
@@ -238,7 +302,11 @@ def load_technology(name: str | Path) -> Technology:
             )
         raise InputError(f"there is no technology file {path}")
     try:
-        found: Technology = unpack(Technology, _floats(read_toml(path)))
+        tree = _floats(read_toml(path))
+        if isinstance(tree.get("set"), dict):  # files of one law alone do not name it
+            law = ModelLaw if "device" in tree["set"] else SetLaw
+            tree["set"].setdefault("kind", law.__name__.lower())
+        found: Technology = unpack(Technology, tree)
     except InputError as error:
         if str(path) in str(error):
             raise

@@ -16,7 +16,7 @@ from memtwin.devices.spread.effects import Effects, Laws
 from memtwin.devices.spread.noise import ReadNoise
 from memtwin.devices.spread.parameters import Lognormal, ParameterSpread
 from memtwin.devices.spread.pcm import PcmDrift, PcmProgramming, PcmReadNoise
-from memtwin.devices.spread.programming import Programming, fit_programming
+from memtwin.devices.spread.programming import Programming, ProgrammingQuantiles, fit_programming
 from memtwin.devices.spread.pulse import PulseSpread
 from memtwin.devices.spread.reach import Reach
 from memtwin.devices.spread.record import LAWS, law_of, law_tree, load_law, said, save_law
@@ -51,7 +51,12 @@ CYCLES = CycleLaw(
     np.array([[0.8, 0.0], [0.2, 0.9]]),
 )
 EXAMPLES = {
-    "programming": [Programming(0.02, 0.5, 1e-5), PcmProgramming(2e-5), CYCLES],
+    "programming": [
+        Programming(0.02, 0.5, 1e-5),
+        PcmProgramming(2e-5),
+        CYCLES,
+        ProgrammingQuantiles(np.array([1e-5, 1e-4]), 1e-6 * np.array([[-2.0, 0, 1], [-4, 0, 3]])),
+    ],
     "read": [ReadNoise(0.01), PcmReadNoise(t=3.0)],
     "reach": [Reach(0.1)],
     "relaxation": [Jump(0.02), QUANTILES],

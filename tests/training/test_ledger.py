@@ -86,7 +86,7 @@ def test_the_ledger_sums_what_any_pricing_says():
     asked = writes([0, 1, 4], [0, 3, 2], [2, 1, 0], 2)
     cost = ledger.record(0, replace(asked, reads=8))
     # Two devices of row 0 move apart, one of row 1 moves down; all eight are read, two rows at once.
-    assert cost == Cost(3, 2, 3, 1, 6 + 8, 3 * 4 + 8 * 1, 3 * 13 + 8 * 5, 3 * 13 + 2 * 5)
+    assert cost == Cost(3, 2, 3, 1, 6 + 8, 3 * 4 + 8 * 1, 3 * 13 + 8 * 5, 3 * 13 + 2 * 5, 20)
     assert ledger.devices[0].energy.tolist() == [5, 5, 1, 1, 5, 1, 1, 1]
     blind = ledger.estimate(0, replace(asked, blind=0.1))
     assert (blind.reads, blind.energy, blind.time) == (0, 6, 9)

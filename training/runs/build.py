@@ -35,6 +35,7 @@ from ...circuits.programming.fractional_moves import make_vain
 from ...circuits.programming.population import Spread, spread_from_fit
 from ...circuits.programming.recipe import GUARD, Recipe
 from ...circuits.programming.table import load_table, make_table
+from ...circuits.technology.table import CellTable
 from ...data.dataset import Dataset
 from ...data.errors import InputError
 from ...data.types import Array, Progress
@@ -47,7 +48,9 @@ from ...devices.pulses.pricing import LevelPricing
 from ...devices.pulses.response import load_response
 from ...devices.pulses.steps import KINDS, PulseSteps, steps_of_model, steps_of_response
 from ...devices.pulses.trapezoid import Pulse, choose_pulse
+from ...devices.spread.effects import TABLE, TECHNOLOGY
 from ...devices.spread.record import saved
+from ...devices.technology.technology import is_technology, load_technology
 from ...devices.window import Window, choose_window
 from ..layers.digital import AveragePool, MaxPool
 from ..layers.written import written_layers
@@ -55,6 +58,7 @@ from ..network import Network, Residual, lenet, mlp
 from ..trainer.audit import Auditor
 from ..twin.crossbar import Crossbar
 from ..twin.matrix import EngineFactory
+from .chip import TOUCHING, cell_table, measured_laws
 from .config import RunConfig
 
 WIDEST = 0.45
@@ -82,13 +86,34 @@ def window_of(config: RunConfig) -> Window:
 
 def levels_of(config: RunConfig) -> Levels:
     """Return the levels of the configured device, see :func:`window_of`."""
-    wanted, window = config.device, window_of(config)
+    wanted = config.device
+    if is_technology(wanted.name):
+        return _cell_levels(config)
+    window = window_of(config)
     return window.device.levels(
         wanted.levels,
         wanted.v_read,
         g_min=window.g_min,
         g_max=window.g_max,
         spacing=wanted.spacing,
+    )
+
+
+def _cell_levels(config: RunConfig) -> Levels:
+    wanted = config.device
+    if wanted.area is not None:
+        raise InputError(
+            f"device.area: cells of the technology {wanted.name} have the size that they were measured at"
+        )
+    g_max = wanted.g_max
+    g_min = wanted.g_min or (g_max and g_max / (wanted.on_off or 10.0))
+    if g_min is None or g_max is None:
+        raise InputError(
+            f"device: the technology {wanted.name} says nothing of a window of levels: give g_min and g_max"
+        )
+    device = load_technology(wanted.name).device()
+    return device.levels(
+        wanted.levels, wanted.v_read, g_min=g_min, g_max=g_max, spacing=wanted.spacing
     )
 
 
@@ -139,7 +164,10 @@ def crossbar_of(config: RunConfig) -> Crossbar:
     """Return what the matrices of the run's twin sit on."""
     tile = tile_of(config)
     assert tile.levels is not None
-    return Crossbar(tile, config.effects, config.mapping, pulses_of(config, tile.levels))
+    effects, name = config.effects, config.device.name
+    if is_technology(name):
+        effects = effects.resolved(TECHNOLOGY, measured_laws(load_technology(name), tile.levels))
+    return Crossbar(tile, effects, config.mapping, pulses_of(config, tile.levels))
 
 
 def pulses_of(config: RunConfig, levels: Levels) -> PulseSteps | None:
@@ -196,6 +224,8 @@ def write_costs(
         If the device's dynamics don't allow such a price.
     """
     wanted = config.device.pricing
+    if is_technology(config.device.name) and wanted == "write-verify":
+        return _cell_table(config, levels, progress, path).pricing()
     if wanted == "nominal":
         return nominal_pricing(levels.count, g_levels=levels.g)
     if not levels.device.dynamic:
@@ -267,6 +297,21 @@ def _ready_table(config: RunConfig, levels: Levels, kept: str | Path | None) -> 
     return table.pricing(make_vain(levels, table.recipe))
 
 
+def _cell_table(
+    config: RunConfig, levels: Levels, progress: Progress | None, path: str | Path | None
+) -> CellTable:
+    wanted = config.device
+    return cell_table(
+        load_technology(wanted.name),
+        levels,
+        wanted.tolerance or TOUCHING,
+        wanted.way,
+        seed=config.seed,
+        path=path,
+        progress=progress,
+    )
+
+
 def write_spread(config: RunConfig, device: Device) -> Spread:
     """Return how the run's devices differ where they are written."""
     wanted = config.device
@@ -290,6 +335,10 @@ def write_tolerance(config: RunConfig, levels: Levels) -> float:
     What it leaves is about uniform in the band, so that the band follows from the programming error
     that training reckons with, however many levels there are; it ends at a quarter step.
     """
+    if config.device.tolerance is not None:
+        return config.device.tolerance
+    if config.effects.programming == TABLE:
+        return 0.25
     span = float(levels.g[-1] - levels.g[0])
     law = config.effects.laws.programming
     share = law.share(span)
@@ -320,8 +369,12 @@ def write_note(config: RunConfig, levels: Levels) -> str:
     InputError
         If the levels can't be told apart at all, or it isn't known between which voltages to write.
     """
-    ready = config.device.write_table is not None
-    if config.device.pricing != "write-verify" or ready or not levels.device.dynamic:
+    wanted = config.device
+    if wanted.pricing != "write-verify" or wanted.write_table is not None:
+        return ""
+    if is_technology(wanted.name):  # whose bands are as wide as they are
+        return ""
+    if not levels.device.dynamic:
         return ""
     limits_of(levels.device, config.device.v_set, config.device.v_reset, key="device")
     band = write_tolerance(config, levels)

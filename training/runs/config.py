@@ -48,6 +48,7 @@ from ...circuits.array.tile import Layout
 from ...circuits.osdi.choice import Devices
 from ...circuits.registry import ENGINES
 from ...circuits.surrogate.characterise import CharacteriseOptions
+from ...circuits.technology.recipe import Way
 from ...data.errors import InputError, nearest
 from ...data.files import parse_toml, read_toml
 from ...data.options import check_number, check_registered
@@ -62,6 +63,7 @@ from ..studies.options import HardwareOptions
 from ..trainer.audit import AuditOptions
 from ..trainer.options import TrainOptions
 from ..twin.crossbar import MappingOptions
+from .chip import stated_technology
 from .sections import DataSection, NetworkSection
 
 FITTED = ("surrogate", "line")
@@ -115,7 +117,9 @@ class DeviceConfig(_Section):
     """The device in every cell, and the conductance levels that it is programmed to."""
 
     name: str = "nbsto_32um"
-    """A device of the library, the path of a device file (TOML), or ``resistor``."""
+    """A device of the library, the path of a device file (TOML), or ``resistor``; or a technology,
+    shipped or the path of its file, whose window, read voltage and laws then are what is left open.
+    """
     area: PositiveFloat | None = None
     """Area, in areas of the fitted device; when absent such that the device reaches ``g_max``."""
     g_max: PositiveFloat | None = None
@@ -149,6 +153,13 @@ class DeviceConfig(_Section):
     """How devices differ in their model's parameters; the standard errors of the device's fit when
     absent.
     """
+    tolerance: float | None = Field(None, gt=0, le=1)
+    """Half width of the band of write-verify, in steps between levels; when absent half a step for a
+    technology, else what follows from ``effects.programming``."""
+    way: Way = "seeded"
+    """How cells of a technology are written, see :class:`.recipe.RampRecipe`."""
+    drivers: PositiveInt = 32
+    """Cells that can be written at the same time: what a run says of times besides the serial one."""
     linear: bool = False
     """Read as ohmic devices of the same conductances; writes keep the device's own dynamics."""
     pricing: Literal["write-verify", "open loop", "nominal"] = "write-verify"
@@ -169,7 +180,8 @@ class DeviceConfig(_Section):
     said.
     """
     endurance: PositiveFloat = 1e6
-    """Writes that a device is taken to survive. Assumed: a sweep does not show it."""
+    """Writes that a device is taken to survive. Assumed: a sweep does not show it. When absent for a
+    technology whose wear was measured, those by which its levels after SET have lost one step."""
 
 
 @dataclass(frozen=True)
@@ -246,6 +258,14 @@ class RunConfig(_Section):
     audit: AuditOptions = AuditOptions()
     validation: ValidationSection = ValidationSection()
     hardware: HardwareOptions = HardwareOptions()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_technology(cls, tree: Any) -> Any:
+        """State what a technology says where the configuration leaves it open."""
+        named = tree.get("device", {}) if isinstance(tree, Mapping) else {}
+        name = named.get("name") if isinstance(named, Mapping) else None
+        return stated_technology(tree, name) if isinstance(name, str) else tree
 
     @model_validator(mode="after")
     def _possible(self) -> "RunConfig":

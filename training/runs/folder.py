@@ -150,6 +150,7 @@ class Folder:
         with steps.step("write cost", "pulsing the device between levels") as progress:
             table = self.path / "write_table.h5"
             costs = write_costs(config, setup.levels, progress, path=table)
+        setup = setup.priced(costs)
         if note:
             steps.say(f"warning: {note}")
         if not surrogate:

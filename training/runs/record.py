@@ -40,7 +40,7 @@ from ...data.types import Array
 from ...devices.device import Device, Levels
 from ...devices.pulses.costs import step_over_gentlest
 from ...devices.pulses.pricing import LevelPricing
-from ...devices.spread.effects import Laws
+from ...devices.spread.effects import Effects, Laws
 from ...devices.spread.record import law_tree, load_law
 from ..layers.weighted import Conv2d, Dense
 from ..network import Layer, Network, Residual
@@ -155,19 +155,23 @@ def levels_tree(levels: Levels, cell: Cell) -> dict[str, Any]:
     }
 
 
-def laws_tree(config: RunConfig) -> dict[str, Any]:
-    """Return the laws that the configuration names by their files, since these may change."""
-    said = {
-        "effects": (config.effects, Laws._fields),
-        "device": (config.device, ("c2c", "verify_noise", "d2d")),
-    }
+def laws_tree(config: RunConfig, effects: Effects | None = None) -> dict[str, Any]:
+    """Return the laws that the configuration names by their files, or as those of a technology and of a table of
+    writes, since these may change; ``effects`` are the run's, with what such names stand for.
+    """
+    device, found = config.device, (config.effects if effects is None else effects)
     tree = {
-        section: {
-            name: law_tree(load_law(getattr(part, name)))
-            for name in names
-            if isinstance(getattr(part, name), str)
-        }
-        for section, (part, names) in said.items()
+        "effects": {
+            name: law_tree(law)
+            for name in Laws._fields
+            if isinstance(getattr(config.effects, name), str)
+            and (law := getattr(found.laws, name)) is not None
+        },
+        "device": {
+            name: law_tree(load_law(getattr(device, name)))
+            for name in ("c2c", "verify_noise", "d2d")
+            if isinstance(getattr(device, name), str)
+        },
     }
     return {section: laws for section, laws in tree.items() if laws}
 
@@ -182,6 +186,8 @@ def pricing_tree(pricing: LevelPricing) -> dict[str, Any]:
         "source": pricing.source,
         "tolerance": pricing.tolerance,
     }
+    if pricing.bracket is not None:
+        tree["energy_bracket"] = pricing.bracket
     if isfinite(ratio := step_over_gentlest(pricing)):
         tree[STEP] = ratio
     for name, law in (("moves", pricing.between), ("vain", pricing.vain)):

@@ -22,7 +22,7 @@ from ...devices.pulses.pricing import LevelPricing
 from ..losses import score_text
 from ..trainer.audit import AuditRecord
 from ..trainer.loop import train_float
-from ..trainer.results import TrainResult
+from ..trainer.results import EpochRecord, TrainResult
 from ..trainer.validate import Validation, validate
 from ..twin.twin import MemristorTwin
 from .build import VALIDATED, engines_of
@@ -48,7 +48,7 @@ from .record import (
     wear_tree,
 )
 from .setup import Setup
-from .wording import epoch_text, validation_text
+from .wording import cost_text, epoch_text, validation_text
 
 
 def run(
@@ -212,7 +212,7 @@ class _Job:
             "wear": wear_tree(result, self.config.device.endurance),
             "validation": pack(validation),
         }
-        if laws := laws_tree(self.config):
+        if laws := laws_tree(self.config, setup.crossbar.effects):
             record["laws"] = laws
         record["summary"] = summarise(record)
         write_record(self.folder.path / "run.h5", KIND, record, format=FORMAT)
@@ -262,12 +262,15 @@ class _Job:
                 costs,
                 say=self.steps.say,
                 on_batch=progress,
-                on_epoch=lambda epoch: self.steps.say(
-                    epoch_text(epoch, regression=setup.images.regression)
-                ),
+                on_epoch=lambda epoch: self._say(epoch, regression=setup.images.regression),
                 checkpoint=self.folder.path / "checkpoint.h5",
             )
         return twin, result
+
+    def _say(self, epoch: EpochRecord, *, regression: bool) -> None:
+        self.steps.say(epoch_text(epoch, regression=regression))
+        if epoch.epoch == 1:
+            self.steps.say(cost_text(epoch, self.config.device.drivers))
 
     def _validate(self, setup: Setup, twin: MemristorTwin, result: TrainResult) -> Validation:
         config, wanted = self.config, self.config.validation

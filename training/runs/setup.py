@@ -3,7 +3,8 @@
 Running, training alone, comparing and benchmarking all build here, from a configuration::
 
     setup = set_up(load_config("balanced"), characterisation="characterisation.h5")
-    result = setup.train(setup.twin(), write_costs(setup.config, setup.levels))
+    costs = write_costs(setup.config, setup.levels)
+    result = setup.train(setup.priced(costs).twin(), costs)
 """
 
 __all__ = ["Setup", "characterised", "fitted", "set_up"]
@@ -32,6 +33,8 @@ from ...data.records.store import pack
 from ...data.types import Progress
 from ...devices.device import Levels
 from ...devices.pulses.costs import Pricing
+from ...devices.pulses.pricing import LevelPricing
+from ...devices.spread.effects import TABLE
 from ..network import Network
 from ..pretrained import Pretrained, load_weights
 from ..trainer.audit import Auditor
@@ -130,6 +133,26 @@ class Setup:
         config = self.config.model_copy(update={"training": training})
         crossbar = replace(self.crossbar, pulses=pulses_of(config, self.levels))
         return replace(self, config=config, crossbar=crossbar)
+
+    def priced(self, costs: LevelPricing) -> "Setup":
+        """Return the same setup with what the writes that ``costs`` are of leave of their targets, where
+        ``effects.programming`` is that.
+
+        Raises
+        ------
+        InputError
+            If it is, and nobody has simulated these writes.
+        """
+        effects = self.crossbar.effects
+        if effects.programming != TABLE:
+            return self
+        if costs.left is None:
+            raise InputError(
+                f"effects.programming: 'table' needs device.pricing = 'write-verify', not"
+                f" {self.config.device.pricing!r}"
+            )
+        effects = effects.resolved(TABLE, {"programming": costs.left})
+        return replace(self, crossbar=replace(self.crossbar, effects=effects))
 
     def twin(self) -> MemristorTwin:
         """Return a new memristor twin that is read through the training engine."""

@@ -2,6 +2,7 @@
 
 __all__ = [
     "audit_text",
+    "cost_text",
     "data_text",
     "device_text",
     "epoch_text",
@@ -13,11 +14,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...data.dataset import Dataset
+from ...data.shown.quantities import quantity
 from ...devices.device import Levels
 from ..losses import score_text
 from ..trainer.audit import AuditOptions, AuditRecord
 from ..trainer.results import EpochRecord
 from ..trainer.validate import AGREED, Validation
+from ..twin.cost import Cost
 
 SCALED = {
     "none": "as they are",
@@ -63,6 +66,25 @@ def epoch_text(epoch: EpochRecord, *, regression: bool = False) -> str:
     return (
         f"epoch {epoch.epoch}: {score_text(epoch.test_accuracy, regression=regression)}, {int(row['writes']):,} writes"
         f" ({row['writes_removed_percent']:.2f} % fewer than closed loop), {epoch.seconds:.1f} s"
+    )
+
+
+def cost_text(epoch: EpochRecord, drivers: int) -> str:
+    """Say what an epoch's writes cost, and those of the basic closed loop: a bracket of joules where that is what is
+    known, seconds one write after the other and by so many drivers.
+    """
+
+    def said(cost: Cost) -> str:
+        joule = quantity(cost.energy, "J", 2)
+        if cost.energy_high > 1.001 * cost.energy:
+            joule += f" to {quantity(cost.energy_high, 'J', 2)}"
+        return (
+            f"{joule}, {quantity(cost.time, 's', 2)} one after the other, {quantity(cost.time / drivers, 's', 2)} with"
+            f" {drivers} drivers"
+        )
+
+    return (
+        f"writes of epoch {epoch.epoch}: {said(epoch.cost)}; closed loop: {said(epoch.closed_loop)}"
     )
 
 

@@ -51,6 +51,9 @@ class TrainOptions(SiameseOptions):
     calls for."""
     patience: int | None = None
     """Epochs without a better score on the part to validate on after which training ends early."""
+    reverify: float | None = None
+    """Seconds after which devices are read again that were written, and written anew where they have left their
+    band meanwhile; these reads and writes count. Needs a relaxation that reckons in seconds."""
     calibration: int = 100
     """Training images on which the digital gains are calibrated before every epoch."""
 
@@ -65,6 +68,7 @@ class TrainOptions(SiameseOptions):
             at_least=1,
         )
         check_number("training", patience=self.patience, whole=True, optional=True, at_least=1)
+        check_number("training", reverify=self.reverify, optional=True, above=0)
         if self.loss != "auto":
             loss_of(self.loss, regression=False)
         check_number(

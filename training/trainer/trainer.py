@@ -118,6 +118,9 @@ class Trainer:
             self.initial = self.initial + self.ledger.estimate(k, writes)
             measured = twin.matrices[k].write(writes, rng)
             update.verify(writes, measured, self.ledger.failed(k, writes))
+            if options.reverify is not None:
+                again = self._reverified(k, writes, rng)
+                self.initial = self.initial + self.ledger.estimate(k, again)
 
     def run_epoch(self, on_batch: Progress | None = None) -> EpochRecord:
         """Train one epoch and test; ``on_batch(done, total)`` is called after every batch."""
@@ -173,6 +176,8 @@ class Trainer:
         self._check(loss / len(x), epoch)
         seconds = time.perf_counter() - started
         closed = closed.times(total / sampled)
+        for matrix in self.twin.matrices:
+            matrix.age(self._updates_done)
         result = EpochRecord(
             epoch=epoch + 1,
             learning_rate=rate,
@@ -284,6 +289,19 @@ class Trainer:
         self.ledger.record(k, writes)
         measured = self.twin.matrices[k].write(writes, rng, now=self._updates_done)
         self.updates[k].verify(writes, measured, self.ledger.failed(k, writes))
+        if self.options.reverify is not None and writes.blind is None and len(writes):
+            self.ledger.record(k, self._reverified(k, writes, rng))
+
+    def _reverified(self, k: int, writes: Writes, rng: np.random.Generator) -> Writes:
+        """Read the devices of ``writes`` again and write anew what has left its band; return that."""
+        assert self.options.reverify is not None
+        return self.twin.matrices[k].reverify(
+            writes,
+            rng,
+            seconds=self.options.reverify,
+            missed=self.ledger.pricing.missed,
+            now=self._updates_done,
+        )
 
     def _audited(self, records: list[AuditRecord]) -> None:
         fallback = None if self.auditor is None else self.auditor.fallback
@@ -395,6 +413,8 @@ def _identity(twin: MemristorTwin, images: Dataset, options: TrainOptions, seed:
     }
     if options.loss != "auto":
         settings["loss"] = options.loss
+    if options.reverify is None:
+        del settings["reverify"]  # trainings of before did not know it
     return digest(
         repr(twin.network),
         pack(twin.tile),

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from ...devices.pulses.costs import Costs, Read
 
+UNSAVED = ("pulses_up", "energy_high")
+"""Sums that no share removed is told of."""
+
 
 def removed_percent(done: float, basic: float) -> float:
     """Return by how many percent ``done`` is below ``basic``; 0 where there was nothing to remove."""
@@ -30,11 +33,13 @@ class Cost:
     reads: float = 0.0
     """Verify reads, of one device each."""
     energy: float = 0.0
-    """Pulses and verify reads [J]."""
+    """Pulses and verify reads [J]; the low end where a bracket is all that is known."""
     time: float = 0.0
     """One device after the other [s]."""
     row_time: float = 0.0
     """One row after the other [s]."""
+    energy_high: float = 0.0
+    """High end of the bracket of ``energy`` [J]; the same where that is known."""
 
     def __add__(self, other: "Cost") -> "Cost":
         return Cost(*(a + b for a, b in zip(self.values(), other.values(), strict=True)))
@@ -50,7 +55,7 @@ class Cost:
     def removed(self, other: "Cost") -> dict[str, float]:
         """Return by how many percent this cost is below ``other``, per field, pulses as a whole."""
         mine, theirs = asdict(self), asdict(other)
-        return {key: removed_percent(mine[key], theirs[key]) for key in mine if key != "pulses_up"}
+        return {key: removed_percent(mine[key], theirs[key]) for key in mine if key not in UNSAVED}
 
 
 class DeviceCosts:

@@ -19,7 +19,7 @@ from ...devices.cycles.autoregression import CycleLaw
 from ...devices.pulses.steps import PulseSteps
 from ...devices.spread.effects import Effects
 from ...devices.spread.pcm import PcmProgramming
-from ...devices.spread.programming import Programming
+from ...devices.spread.programming import Programming, ProgrammingQuantiles
 from ...devices.spread.relaxation import Jump, RelaxationQuantiles
 from ..rules.quantise import Quantiser
 
@@ -87,6 +87,8 @@ class Devices:
                 f"effects.relaxation: the law was learnt from cells of up to"
                 f" {relaxation.g_limit[1]:.3g} S, the highest level is {high:.3g} S"
             )
+        self._quantiles = relaxation if isinstance(relaxation, RelaxationQuantiles) else None
+        self._sampled = isinstance(laws.programming, ProgrammingQuantiles)
         self._later = laws.later
         for law in self._later:
             effects.age(0, law)  # says what is missing before anything is trained
@@ -173,6 +175,28 @@ class Devices:
         share = self._pulses.apply(self.steps(index) / top, pulses, self._kind[index], rng)
         return self._put(index, share * top, rng, now)
 
+    def missing(self, index: NDArray[np.int64], level: Array32, seconds: float) -> Array32:
+        """Return how far the devices at ``index`` are from ``level``, ``seconds`` after they were written, (n,) [mean
+        steps]; 0 for those that no write moves.
+
+        Raises
+        ------
+        InputError
+            If nothing says what devices do in so many seconds.
+        """
+        if self._quantiles is None:
+            raise InputError(
+                "training.reverify: devices are read again after some seconds, but effects.relaxation has no"
+                " law that reckons in seconds: learn one, or name a technology as the device"
+            )
+        off = (
+            self.quantiser.steps(level)
+            - (self._after(index, 1, seconds=seconds) - self.low) / self.step
+        )
+        if self._stuck is not None:
+            off = np.where(self._stuck[index], np.float32(0.0), off)
+        return np.asarray(off, np.float32)
+
     def levels(self, index: NDArray[np.int64]) -> Array32:
         """Return the present, fractional levels of the devices at ``index``."""
         return self.quantiser.code(self.steps(index))
@@ -206,10 +230,13 @@ class Devices:
 
     def _draw(
         self,
-        law: Programming | PcmProgramming | CycleLaw | Jump,
+        law: Programming | PcmProgramming | CycleLaw | ProgrammingQuantiles | Jump,
         steps: Array32,
         rng: np.random.Generator,
     ) -> Array32:
+        if isinstance(law, ProgrammingQuantiles):
+            g = self.low + steps * self.step
+            return ((law.sample(g, rng) - g) / self.step).astype(np.float32)
         z = rng.standard_normal(steps.size, np.float32)
         share = law.share(self.span)
         if share is not None:
@@ -221,6 +248,8 @@ class Devices:
         self, index: NDArray[np.int64], reached: Array32, rng: np.random.Generator, now: int
     ) -> Array32:
         bottom, top = np.float32(0.0), np.float32(self.top)
+        if self._sampled:  # bands reach beyond the outer levels
+            bottom, top = -self.low / self.step, np.float32(np.inf)
         reached = np.clip(reached, bottom, top if self._reach is None else self._reach[index])
         held = reached
         if self._jump is not None:
@@ -236,7 +265,27 @@ class Devices:
             self._fresh[index], self._written_at[index] = g, now
         if self._luck is not None:
             self._luck[:, index] = rng.standard_normal((len(self._luck), len(index)), np.float32)
+        if self._quantiles is not None:
+            # Reads meet the device an update after it was written, not before.
+            self._flat[index] = self._after(index, 1)
         return self.quantiser.code(reached)
+
+    def _after(
+        self, index: NDArray[np.int64], updates: Any, *, seconds: float | None = None
+    ) -> Array32:
+        """Return what the devices at ``index`` have some updates, or ``seconds``, after their last write [S]."""
+        assert self._fresh is not None
+        held, drawn = self._fresh[index], 0
+        for law in self._later:
+            luck: ArrayLike = ()
+            if self._luck is not None:
+                luck = self._luck[drawn : drawn + law.lucks, index]
+            drawn += law.lucks
+            age = self.effects.age(updates, law) if seconds is None or not law.timed else seconds
+            held = law.later(held, age, luck)
+        if self._stuck is not None:
+            held = np.where(self._stuck[index], self._flat[index], held)
+        return np.asarray(held, np.float32)
 
     def _wear_out(self, index: NDArray[np.int64]) -> None:
         """Count one write of each of the devices; those past their life stay where they are."""
@@ -251,7 +300,11 @@ class Devices:
         if self._fresh is None or self._written_at is None:
             return False
         updates = now - self._written_at
-        self._grow_old(lambda law: self.effects.age(updates, law))
+        # The next read of what has relaxed is an update after its write, not before.
+        soon = np.maximum(updates, 1)
+        self._grow_old(
+            lambda law: self.effects.age(soon if law is self._quantiles else updates, law)
+        )
         return True
 
     def wait(self, seconds: float) -> None:

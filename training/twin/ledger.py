@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...data.types import Array32
-from ...devices.pulses.costs import Costs, Pricing
+from ...devices.pulses.costs import Costs, Pricing, highest
 from ..rules.rule import Writes
 from .cost import Cost, DeviceCosts
 from .devices import Devices
@@ -123,6 +123,9 @@ class Ledger:
             writes=float(len(writes)),
             weights=float(writes.weights),
             row_time=row_time,
+            energy_high=float(
+                highest(self.pricing, writes.before, writes.level, each.energy).sum()
+            ),
             **sums,
         )
 
@@ -132,6 +135,7 @@ class Ledger:
         return Cost(
             reads=float(reads),
             energy=reads * read.energy,
+            energy_high=reads * read.energy,
             time=reads * read.time,
             row_time=self._used_rows[matrix] * read.time,
         )

@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...circuits.array.cell import Cell
 from ...circuits.array.tile import Tile
@@ -29,6 +30,9 @@ from .crossbar import Crossbar
 from .devices import Devices
 from .drive import Drive
 from .placement import Placement
+
+Missed: TypeAlias = Callable[[Array32, Array32], NDArray[np.bool_]]
+"""Where devices that are at one level don't count as written to another."""
 
 EngineFactory: TypeAlias = Callable[[Tile], Engine]
 """Makes the engine of one matrix, for a tile no larger than the twin's."""
@@ -153,6 +157,28 @@ class MappedMatrix:
             weight = writes.device >> 1
             self._held.reshape(-1)[weight] = self._pairs(weight)
         return found
+
+    def reverify(
+        self,
+        writes: Writes,
+        rng: np.random.Generator,
+        *,
+        seconds: float,
+        missed: Missed,
+        now: int = 0,
+    ) -> Writes:
+        """Read devices again ``seconds`` after their ``writes`` and write those anew that have left their band, as
+        ``missed(end, target)`` says of levels; return these writes, with the reads.
+        """
+        places = self.placement.places[writes.device]
+        off = self.devices.missing(places, writes.level, seconds)
+        quantiser, top = self.devices.quantiser, np.float32(self.devices.top)
+        end = quantiser.code(quantiser.steps(writes.level) - off)
+        out = np.flatnonzero(missed(end, writes.level) & (off != 0.0))
+        before = np.clip(end[out], np.float32(0.0), top)
+        again = Writes(writes.device[out], before, writes.level[out], 0, reads=len(writes))
+        self.write(again, rng, now=now)
+        return again
 
     def levels(self) -> Array32:
         """Return the present, fractional level of every device in the order of

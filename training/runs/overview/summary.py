@@ -53,6 +53,7 @@ CHECKED = (
 
 UNITS = {
     "energy": "joule",
+    "energy_high": "joule",
     "time": "seconds",
     "row_time": "seconds",
     "read_energy": "joule",

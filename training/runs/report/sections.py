@@ -171,6 +171,7 @@ LEDGER = (
     ("pulses_up", "of these, towards higher conductances", ""),
     ("reads", "verify reads", ""),
     ("energy", "write energy", "J"),
+    ("energy_high", "write energy, high end where only a bracket is known", "J"),
     ("time", "write time, device by device", "s"),
     ("row_time", "write time, the devices of a row together", "s"),
 )

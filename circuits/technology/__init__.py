@@ -1,0 +1,1 @@
+"""Cells of a technology under write-verify, and in ngspice."""

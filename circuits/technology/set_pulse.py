@@ -1,0 +1,83 @@
+"""A SET pulse on one cell of a technology in ngspice: transistor, line resistance and a filament that grows.
+
+Nodes: ``bl`` bit line, ``n`` between cell and write resistance, ``d`` drain, ``wl`` word line, ``u`` the cell's state
+ln(g_c/1 µS) as a voltage. The rate of the filament passes 1e30/s at full voltage, where no simulator follows: it is
+limited to 1e10/s, which a cell has long been slower than when its pulse ends.
+"""
+
+__all__ = ["set_deck", "set_in_ngspice"]
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ...data.types import Array
+from ...devices.printing.ngspice import number
+from ...devices.technology.switching import SetLaw
+from ..ngspice.job import Job, Step
+from ..ngspice.pool import call
+
+FASTEST = 1e10
+"""Rate that the filament's is limited to [1/s]."""
+
+_CAPACITANCE = 1e-9  # [F] whose voltage is the state
+_EDGE = 0.01  # of a pulse, up and down
+_POINTS = 400
+_SECONDS = 120.0  # that ngspice may take
+
+
+def set_deck(law: SetLaw, g: float, v_wl: float, v_bl: float, pw: float) -> str:
+    """Return the deck of a pulse on the word line.
+
+    Parameters
+    ----------
+    law
+        The cell and its transistor.
+    g
+        What the cell reads before [S].
+    v_wl, v_bl, pw
+        Word line and bit line [V], and width of the pulse [s].
+    """
+    t, edge = law.transistor, _EDGE * pw
+    n = number
+    opened = f"((v(wl)-{n(t.v_t)}+{n(t.eta)}*v(d))/{n(t.smooth)})"
+    over = f"{n(t.smooth)}*({opened} > 40 ? {opened} : ln(1+exp({opened})))"
+    x = f"max(v(bl,n),1e-9)/{n(law.v_s)}"
+    slower = f"({n(np.log(FASTEST) - np.log(10.0) * law.log10_rate)}-{x}-ln(1-exp(-2*{x})))"
+    rate = f"{n(FASTEST)}/(1+exp(min({slower},500)))"
+    lines = [
+        f"SET pulse of {n(pw)} s, word line {n(v_wl)} V, bit line {n(v_bl)} V",
+        f"vbl bl 0 {n(v_bl)}",
+        f"vwl wl 0 pwl(0 0 {n(edge)} {n(v_wl)} {n(edge + pw)} {n(v_wl)} {n(2 * edge + pw)} 0)",
+        "bcell bl n i=1e-6*exp(v(u))*v(bl,n)",
+        f"rw n d {n(max(law.r_write, 1e-3))}",
+        f"bover over 0 v={over}",
+        "bspan span 0 v=min(v(d),v(over))",
+        f"bt d 0 i={n(t.k)}/(1+{n(t.theta)}*v(over))*v(span)*(v(over)-0.5*v(span))",
+        f"bu 0 u i={n(_CAPACITANCE)}*{rate}",
+        f"cu u 0 {n(_CAPACITANCE)} ic={n(float(law.inner(g)))}",
+        ".end",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def set_in_ngspice(
+    law: SetLaw, pulses: Sequence[tuple[float, float, float, float]], *, seconds: float = _SECONDS
+) -> Array:
+    """Return what cells read after SET pulses [S], (pulses,), each ``(g, v_wl, v_bl, pw)`` as of :func:`set_deck`.
+
+    Raises
+    ------
+    NonConvergence
+        If ngspice gives one up.
+    EngineMissing
+        If there is no ngspice.
+    """
+    found = []
+    for g, v_wl, v_bl, pw in pulses:
+        end = (1.0 + 2.0 * _EDGE) * pw
+        analysis = f"tran {number(end / _POINTS)} {number(end)} uic"
+        ladder = ("reltol=1e-4 abstol=1e-12 vntol=1e-7", "reltol=1e-3 method=gear")
+        job = Job(set_deck(law, g, v_wl, v_bl, pw), (Step(analysis, ("v(u)",)),), ladder)
+        found.append(float(law.outer(call(job, seconds).values[0][-1, 0])))
+    return np.array(found)

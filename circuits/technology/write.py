@@ -1,0 +1,217 @@
+"""Write-verify on many cells of a technology at once: who is pulsed how, until it reads inside of its band."""
+
+__all__ = ["Tables", "Written", "write"]
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ...data.errors import InputError
+from ...data.types import Array
+from ...devices.technology.population import Cells, shifted
+from ...devices.technology.switching import SetTable
+from ...devices.technology.technology import Technology
+from .recipe import RampRecipe
+
+_START = 6e-6  # [S] that the median cell is SET from, where nothing is known of RESETs
+
+
+class Written(NamedTuple):
+    """What writes came to, (cells,) each."""
+
+    g: Array
+    """True conductance in the end, without the noise of a read [S]."""
+    reached: NDArray[np.bool_]
+    """Whether the last verify read was in the band."""
+    sets: Array
+    resets: Array
+    reads: Array
+    energy: Array
+    """Of pulses and verify reads, the low end of its bracket [J]."""
+    energy_high: Array
+    read_energy: Array
+    """Share of the verify reads in both [J]."""
+    time: Array
+    """Of pulses and verify reads [s]."""
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What a recipe needs of a technology, worked out once.
+
+    Attributes
+    ----------
+    technology, recipe
+        Whose cells, and how they are written.
+    """
+
+    technology: Technology
+    recipe: RampRecipe
+
+    @cached_property
+    def set(self) -> SetTable:
+        """The SET law at the ramp's lines."""
+        recipe = self.recipe
+        width = (recipe.pw, recipe.pw)
+        if recipe.line == "word":
+            return self.technology.table([recipe.other], (recipe.start, recipe.stop), width)
+        return self.technology.table(recipe.rungs, (recipe.other, recipe.other), width)
+
+    @cached_property
+    def nominal(self) -> Array:
+        """What the median cell reads after one pulse at every rung [S], rising."""
+        cells = Cells(np.zeros((4, len(self.recipe.rungs))))
+        erased = _START if self.technology.cycled is None else self.technology.cycled.level.g
+        rung = np.arange(len(self.recipe.rungs))
+        g = self.pulse(cells, np.full(len(rung), erased), rung, None)
+        return np.asarray(np.maximum.accumulate(g))
+
+    def seed(self, target: Array) -> NDArray[np.intp]:
+        """Return the rungs that seeded ramps to targets [S] begin at."""
+        reach = np.interp(target, self.nominal, self.recipe.rungs) - self.recipe.lead
+        rung = np.floor((reach - self.recipe.start) / self.recipe.step + 1e-9)
+        return np.asarray(np.clip(rung, 0, len(self.recipe.rungs) - 1), np.intp)
+
+    def pulse(
+        self, cells: Cells, g: Array, rung: NDArray[np.intp], rng: np.random.Generator | None
+    ) -> Array:
+        """Return what cells that read g [S] read after the SET pulse of a rung; without ``rng`` nothing differs from
+        pulse to pulse.
+        """
+        spreads = self.technology.spreads
+        z = np.sqrt(spreads.device_share) * cells.z
+        if rng is not None:
+            z = z + np.sqrt(1.0 - spreads.device_share) * rng.standard_normal(z.shape)
+        word = self.recipe.line == "word"
+        volt = self.recipe.rungs[rung] if word else np.full(len(g), self.recipe.other)
+        line: ArrayLike = 0 if word else rung
+        return shifted(self.set, spreads.sizes, z, line, g, volt, np.log(self.recipe.pw))
+
+    def energy(self, g: Array, rung: NDArray[np.intp]) -> tuple[Array, Array]:
+        """Return the bracket of the energy of SET pulses that end at g [J]."""
+        volt, recipe = self.recipe.rungs[rung], self.recipe
+        if recipe.line == "word":
+            return self.technology.energy(g, volt, recipe.other, recipe.pw)
+        return self.technology.energy(g, recipe.other, volt, recipe.pw)
+
+
+def write(
+    tables: Tables,
+    cells: Cells,
+    g: ArrayLike,
+    target: ArrayLike,
+    rng: np.random.Generator,
+    *,
+    resets_max: ArrayLike | None = None,
+) -> Written:
+    """Write cells to their targets.
+
+    Parameters
+    ----------
+    tables
+        Technology and recipe.
+    cells
+        Which of the population they are.
+    g
+        Conductances before [S], (cells,) or a number.
+    target
+        Middles of the bands [S], (cells,) or a number.
+    rng
+        Draws what differs from pulse to pulse, RESETs, and the noise of reads.
+    resets_max
+        RESET pulses after which a cell is given up, where that differs from band to band, (cells,).
+
+    Raises
+    ------
+    InputError
+        If the technology says nothing of the RESETs that the recipe needs.
+    """
+    technology, recipe = tables.technology, tables.recipe
+    if technology.cycled is None:
+        raise InputError(
+            f"the technology {technology.name} says nothing of RESETs of cycled cells, which write-verify"
+            " needs: fit it with --cycled"
+        )
+    if recipe.way == "ping-pong" and technology.reset is None:
+        raise InputError(
+            f"the technology {technology.name} has no RESET law, which ping-pong needs: fit it to a"
+            " map of RESETs, or choose another way"
+        )
+    count = cells.z.shape[1]
+    g = np.array(np.broadcast_to(np.asarray(g, float), (count,)))
+    target = np.broadcast_to(np.asarray(target, float), (count,))
+    caps = np.broadcast_to(recipe.resets_max if resets_max is None else resets_max, (count,))
+    last = len(recipe.rungs) - 1
+    begin = np.zeros(count, np.intp) if recipe.way == "ramp" else tables.seed(target)
+    rung, stays, ramp = begin.copy(), np.zeros(count, np.intp), np.zeros(count, np.intp)
+    sets, resets, reads = (np.zeros(count) for _ in range(3))
+    low, high, reading = (np.zeros(count) for _ in range(3))
+    reached = np.zeros(count, bool)
+
+    def reset(on: NDArray[np.intp], v_sl: Array | float) -> None:
+        bracket = _reset(technology, recipe, g, on, v_sl, rng)
+        low[on] += bracket[0]
+        high[on] += bracket[1]
+        resets[on] += 1.0
+        rung[on], stays[on] = begin[on], 0
+
+    if recipe.erase_first:
+        reset(np.arange(count), technology.cycled.v_sl)
+    on = np.arange(count)
+    while on.size:
+        read = g[on] + recipe.verify_noise * rng.standard_normal(on.size)
+        reads[on] += 1.0
+        reading[on] += recipe.v_read**2 * g[on] * recipe.read_time
+        off = read - target[on]
+        inside = np.abs(off) <= recipe.tolerance
+        reached[on[inside]] = True
+        up, down = on[off < -recipe.tolerance], on[off > recipe.tolerance]
+        up, down = up[stays[up] < recipe.patience], down[resets[down] < caps[down]]
+        if up.size:
+            g[up] = tables.pulse(Cells(cells.z[:, up]), g[up], rung[up], rng)
+            bracket = tables.energy(g[up], rung[up])
+            low[up] += bracket[0]
+            high[up] += bracket[1]
+            sets[up] += 1.0
+            stays[up] += rung[up] == last
+            rung[up] = np.minimum(rung[up] + 1, last)
+            ramp[up] = 0
+        if down.size and recipe.way == "ping-pong":
+            top = technology.cycled.v_sl
+            reset(down, np.minimum(recipe.sl_start + recipe.sl_step * ramp[down], top))
+            ramp[down] += 1
+        elif down.size:
+            reset(down, technology.cycled.v_sl)
+        on = np.sort(np.concatenate((up, down)))
+    cycled = technology.cycled
+    time = sets * recipe.pw + resets * cycled.pw + reads * recipe.read_time
+    return Written(
+        g, reached, sets, resets, reads, low + reading, high + reading, reading, np.asarray(time)
+    )
+
+
+def _reset(
+    technology: Technology,
+    recipe: RampRecipe,
+    g: Array,
+    on: NDArray[np.intp],
+    v_sl: Array | float,
+    rng: np.random.Generator,
+) -> tuple[Array, Array]:
+    """Reset the cells ``on`` in place; return the bracket of that energy [J]."""
+    cycled, law = technology.cycled, technology.reset
+    assert cycled is not None
+    bracket = technology.reset_energy(g[on], cycled.v_sl, cycled.pw)
+    if recipe.way == "ping-pong" and law is not None:
+        done = rng.random(on.size) < law.probability(g[on], cycled.v_wl, v_sl, cycled.pw)
+        done |= np.asarray(v_sl) >= cycled.v_sl
+        gain = law.gain(cycled.v_wl, v_sl, cycled.pw)
+    else:
+        done, gain = np.ones(on.size, bool), np.zeros(on.size)
+    done &= rng.random(on.size) >= cycled.failed
+    left = np.minimum(cycled.level.sample(on.size, rng), g[on])
+    g[on] = np.where(done, left, g[on] + gain)
+    return bracket
