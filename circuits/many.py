@@ -35,6 +35,8 @@ def each(
 
     Parameters
     ----------
+    pieces
+        What is worked on, one after the other or at once.
     work
         A function of a module; it and the pieces have to be picklable where they go elsewhere.
     workers

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from .console import SEED
+from .console import SEED, note
 
 if TYPE_CHECKING:
     from ..training.runs.config import RunConfig
@@ -75,10 +75,16 @@ class Source:
     seed: Annotated[int | None, typer.Option(help="Seed of all that is drawn.", **SEED)] = None
 
     def read(self, *given: Mapping[str, Any]) -> "RunConfig":
-        """Return the configuration with the keys in ``given``, where they are not ``None``."""
+        """Return the configuration with the keys in ``given``, where they are not ``None``; say where
+        the levels that it asks for end before.
+        """
+        from ..training.runs.build import window_of
         from ..training.runs.config import load_config
 
         keys = {"seed": self.seed}
         for part in given:
             keys |= part
-        return load_config(self.config, self.change or (), keys)
+        config = load_config(self.config, self.change or (), keys)
+        if reason := window_of(config).note:
+            note(f"warning: {reason}")
+        return config

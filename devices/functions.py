@@ -168,12 +168,14 @@ def _power(u: Array, a: Array) -> Array:
 
 
 def _limexp(u: Array) -> Array:
+    u = np.asarray(u, float)  # a whole number where a printed law has folded its argument
     if np.max(u, initial=-np.inf) <= LIMIT:
         return np.asarray(np.exp(u))
     return np.asarray(np.exp(np.minimum(u, LIMIT)) * (1.0 + np.maximum(u - LIMIT, 0.0)))
 
 
 def _limsinh(u: Array) -> Array:
+    u = np.asarray(u, float)
     if np.max(np.abs(u), initial=0.0) <= LIMIT:
         return np.asarray(np.sinh(u))
     inside = np.clip(u, -LIMIT, LIMIT)

@@ -60,6 +60,17 @@ class Noded:
     def once(self, v: Array, x: Array, *args: Any, start: Array) -> Any:
         """Evaluate one quantity after one step of Newton's method from ``start``: what the last bits of
         the stages between two known states are not worth.
+
+        Parameters
+        ----------
+        v
+            Voltages over the device [V].
+        x
+            States.
+        args
+            Parameters in the model's order.
+        start
+            Potentials of the node to begin at [V].
         """
         side = _side_of(v)
         ((quantity, _),) = self.wanted
@@ -72,6 +83,17 @@ class Noded:
 
     def node(self, v: Array, x: Array, *args: Any, start: Array | None = None) -> Array:
         """Return W [V], of the shape that all arguments broadcast to.
+
+        Parameters
+        ----------
+        v
+            Voltages over the device [V].
+        x
+            States.
+        args
+            Parameters in the model's order.
+        start
+            Potentials to begin at [V]; from 0 V by default.
 
         Raises
         ------

@@ -46,6 +46,10 @@ def choose_window(
 
     Parameters
     ----------
+    device
+        The device at its own area.
+    v_read
+        Voltage at which conductances are meant [V].
     area
         In areas of the device; when absent such that it has ``g_max`` in its highest state in use.
     g_max, g_min

@@ -135,6 +135,15 @@ def fields_of(
 def checked_held(tile: Tile, v: Array, held: ArrayLike | None) -> Array:
     """Return the potentials at which the bit lines are held [V], (..., batch, cols), for checked row
     voltages ``v``, (..., batch, rows): ``held`` broadcast, or 0 V; or say what is wrong with it.
+
+    Parameters
+    ----------
+    tile
+        The array.
+    v
+        Checked row voltages [V], (..., batch, rows).
+    held
+        What was asked for [V], or ``None``.
     """
     shape = (*v.shape[:-1], tile.cols)
     if held is None:

@@ -118,7 +118,17 @@ class Terminals:
                 )
 
     def row(self, name: str, default: float, count: int) -> Array:
-        """Return one resistance per line of what is called ``name`` [ohm], (count,)."""
+        """Return one resistance per line of what is called ``name`` [ohm], (count,).
+
+        Parameters
+        ----------
+        name
+            One of the fields with resistances.
+        default
+            Where nothing is given [ohm].
+        count
+            Number of lines.
+        """
         value = getattr(self, name)
         return np.broadcast_to(np.asarray(default if value is None else value, float), (count,))
 

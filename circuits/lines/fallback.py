@@ -67,6 +67,17 @@ class LastResort:
         """Return the potentials of word and bit lines [V], (batch, rows, cols), of such a tile whose
         bit lines are held at ``held`` [V], (batch, cols).
 
+        Parameters
+        ----------
+        g
+            Conductances of the tile [S], (rows, cols).
+        v
+            Row voltages [V], (batch, rows).
+        held
+            Potentials of the bit lines' far ends [V], (batch, cols).
+        failure
+            Why the line solver gave up, which is raised where nothing else helps.
+
         Raises
         ------
         NonConvergence

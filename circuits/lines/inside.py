@@ -47,6 +47,8 @@ def inside(
 
     Parameters
     ----------
+    tile
+        The array.
     g, states
         Conductances [S] and states of the devices, (rows, cols).
     v

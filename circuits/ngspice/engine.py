@@ -203,6 +203,15 @@ class SpiceArray(Programmed[Spice]):
     ) -> Fields:
         """Return potentials and currents everywhere for ``v`` [V], in the shapes of a read, the bit
         lines at the potentials ``held`` [V], (..., batch, cols), or 0 V.
+
+        Parameters
+        ----------
+        v
+            Row voltages [V], (..., batch, rows).
+        held
+            Potentials of the bit lines [V], (..., batch, cols); 0 V by default.
+        progress
+            Called with vectors done and their number.
         """
         batch = checked_voltages(self.tile, self.stack, v)
         at_cols = checked_held(self.tile, batch, held)

@@ -61,6 +61,8 @@ def limits_of(
 
     Parameters
     ----------
+    device
+        The device.
     v_set, v_reset
         Largest SET and RESET voltage [V], where they are given.
     key

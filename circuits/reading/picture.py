@@ -26,6 +26,10 @@ def draw_read(
 
     Parameters
     ----------
+    found
+        What was read.
+    path
+        Where to write the picture; nowhere if ``None``.
     vector
         Which of the batch, counted from 0; the one with the largest drop when left out.
 

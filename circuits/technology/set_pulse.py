@@ -66,6 +66,15 @@ def set_in_ngspice(
 ) -> Array:
     """Return what cells read after SET pulses [S], (pulses,), each ``(g, v_wl, v_bl, pw)`` as of :func:`set_deck`.
 
+    Parameters
+    ----------
+    law
+        The cell with its transistor.
+    pulses
+        Conductance before [S], word- and bit-line voltage [V] and width [s] of each.
+    seconds
+        What one transient may take before it is given up.
+
     Raises
     ------
     NonConvergence

@@ -80,6 +80,17 @@ class Tables:
     ) -> Array:
         """Return what cells that read g [S] read after the SET pulse of a rung; without ``rng`` nothing differs from
         pulse to pulse.
+
+        Parameters
+        ----------
+        cells
+            The cells, each with its own deviations.
+        g
+            Conductances read before [S], (cells,).
+        rung
+            Rung of the ramp for each, (cells,).
+        rng
+            Draws what differs from pulse to pulse.
         """
         spreads = self.technology.spreads
         z = np.sqrt(spreads.device_share) * cells.z

@@ -93,7 +93,17 @@ class Vacask:
         return VacaskArray(self, g)
 
     def sweep(self, g: Array, v: Array, crew: Crew) -> Array:
-        """Return the currents [A], (batch, cols), of one tile (rows, cols) for one chunk."""
+        """Return the currents [A], (batch, cols), of one tile (rows, cols) for one chunk.
+
+        Parameters
+        ----------
+        g
+            Conductances [S], (rows, cols).
+        v
+            Row voltages [V], (batch, rows).
+        crew
+            The processes that run the simulator.
+        """
         tile = self.tile
         with scratch() as folder:
             made: list[Path] = []

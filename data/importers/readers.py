@@ -113,9 +113,9 @@ def _is_record(path: Path, options: Mapping[str, Any]) -> bool:
     """Return whether a file that is taken for sweeps speaks of pulses and reads instead."""
     if set(options) - _PULSE_OPTIONS:
         return False
-    if options.keys() & {"v_read", "pulse_width"} or "w" in options.get("columns", {}):
+    if "pulse_width" in options or "w" in options.get("columns", {}):
         return True
-    if "columns" in options:
+    if "columns" in options and "v_read" not in options:
         return False
     try:
         return all(
@@ -131,6 +131,7 @@ def _is_record(path: Path, options: Mapping[str, Any]) -> bool:
 def _sweeps(path: Path, meta: Meta, **options: Any) -> list[Measurement]:
     if _is_record(path, options):
         return _pulses(path, meta, **options)
+    _refuse_options(path, options, _SWEEP_OPTIONS, "a current-voltage sweep")
     wrong = sorted(set(options.get("columns", {})) - {"t", "v", "i", "cycle", "status"})
     if wrong:
         raise InputError(

@@ -82,7 +82,17 @@ class ConductionFit:
     def device(
         self, name: str, temperature: float = REFERENCE, meta: Mapping[str, Any] | None = None
     ) -> Device:
-        """Return a device that reads by this law, in the state 1."""
+        """Return a device that reads by this law, in the state 1.
+
+        Parameters
+        ----------
+        name
+            Of the device.
+        temperature
+            Ambient temperature [K].
+        meta
+            Provenance that its file will have.
+        """
         values = {**self.parameters, TEMPERATURE.name: temperature}
         facts = {"x0": [1.0], **(meta or {})}
         return Device(
@@ -317,6 +327,8 @@ def compare_laws(
 
     Parameters
     ----------
+    progress
+        Called with laws that are done and their number.
     points
         What was read.
     laws

@@ -130,7 +130,15 @@ class CycleLaw:
         return Cells(self, count, rng)
 
     def draw(self, cells: int, cycles: int, rng: np.random.Generator) -> Array32:
-        """Draw the features of so many cycles of each of so many cells, shape (cycles, cells, d)."""
+        """Draw the features of so many cycles of each of so many cells, shape (cycles, cells, d).
+
+        Parameters
+        ----------
+        cells, cycles
+            How many; cells are independent of each other.
+        rng
+            Draws them.
+        """
         drawn = self.cells(cells, rng)
         return np.stack([drawn.cycle(rng).T for _ in range(cycles)])
 
@@ -215,7 +223,17 @@ class CycleLaw:
         return np.asarray(np.exp(self.centre[d:]) * y.std(1))
 
     def sample(self, g: ArrayLike, rng: np.random.Generator, span: float | None = None) -> Array:
-        """Draw what cells have after a write to g [S], each a cell of its own."""
+        """Draw what cells have after a write to g [S], each a cell of its own.
+
+        Parameters
+        ----------
+        g
+            Targets [S], any shape.
+        rng
+            Draws the cycles.
+        span
+            Range of the levels [S], which this law does not need.
+        """
         del span
         g = np.asarray(g, float)
         drawn = self.cells(g.size, rng).cycle(rng).astype(float)

@@ -47,7 +47,17 @@ class BoundedWalk:
             raise InputError(f"a walk's step is a share of its range, 0 to 1, got {self.step}")
 
     def start(self, device: Device, count: int, rng: np.random.Generator) -> dict[str, Array]:
-        """Draw the parameters of ``count`` devices, each (count,)."""
+        """Draw the parameters of ``count`` devices, each (count,).
+
+        Parameters
+        ----------
+        device
+            Its parameters are what the bounds are relative to.
+        count
+            Number of devices.
+        rng
+            Draws them.
+        """
         found = {}
         for name, (low, high) in self.bounds.items():
             device.model.parameter(name)
@@ -57,7 +67,17 @@ class BoundedWalk:
     def next(
         self, device: Device, parameters: Mapping[str, Array], rng: np.random.Generator
     ) -> dict[str, Array]:
-        """Return the parameters a cycle later; a step beyond a bound is reflected at it."""
+        """Return the parameters a cycle later; a step beyond a bound is reflected at it.
+
+        Parameters
+        ----------
+        device
+            As of :meth:`start`.
+        parameters
+            Those of this cycle, (count,) each.
+        rng
+            Draws the steps.
+        """
         found = {}
         for name, values in parameters.items():
             low, high = (device.parameters[name] * share for share in self.bounds[name])

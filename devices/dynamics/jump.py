@@ -151,6 +151,17 @@ def crossed(terminal: Terminal, v: Array, x: Array, step: Array) -> Array:
 
     ∫ dx/F is summed by Boole's rule, with a cubic through ln F, between nodes of a grid that is drawn
     again about where each state ends, and is read off where the time has passed.
+
+    Parameters
+    ----------
+    terminal
+        The devices' model and parameters.
+    v
+        Voltages [V], (devices,).
+    x
+        States before, (devices,).
+    step
+        Times [s], (devices,).
     """
     low, high = terminal.bounds
     at_start = terminal.rate(v, x)

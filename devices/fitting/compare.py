@@ -156,7 +156,7 @@ def fit_best(
 
 
 def compare(
-    candidates: Sequence[str | CompactModel],
+    models: Sequence[str | CompactModel],
     sweeps: Sequence[Sweep],
     *,
     screen: bool = False,
@@ -179,7 +179,7 @@ def compare(
 
     Parameters
     ----------
-    candidates
+    models
         Models; or their names, or paths of their files, as :func:`.model_file.load_model` takes them.
     sweeps
         Measurements of one device.
@@ -198,11 +198,11 @@ def compare(
     FitError
         If no model can be fitted.
     """
-    if not candidates:
+    if not models:
         raise InputError("there is no model to compare")
     known = {"x0", *(f"x0_{k + 1}" for k in range(len(sweeps)))}
-    chosen = {model.name: model for model in map(load_model, candidates)}
-    if len(chosen) < len(candidates):
+    chosen = {model.name: model for model in map(load_model, models)}
+    if len(chosen) < len(models):
         raise InputError("two of the models to compare have the same name")
     known.update(*(model.names for model in chosen.values()))
     for key in ("fixed", "bounds", "priors", "start"):

@@ -19,10 +19,6 @@ is turned, so that positive V sets.
 W is the voltage over the contact, the potential of the model's inner node: the current is the one at
 which the contact, at the temperature that this current makes, carries what the resistances let through.
 Kinks (where phi reaches 0, and where the contact is flat) are rounded over ``smooth`` [V].
-
-``jart_explicit`` has the current without an inner node, in the closed form that was fitted to the
-published set by Ntinas et al. (IEEE TCAS-II 69, 2473, 2022, doi:10.1109/TCSII.2022.3160304); it holds for
-that set only.
 """
 
 __all__ = ["declare"]

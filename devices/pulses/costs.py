@@ -161,6 +161,15 @@ def verified(pulses: ArrayLike, energy: ArrayLike, time: ArrayLike) -> Costs:
 def highest(pricing: Pricing, before: Array32, after: Array32, energy: Array) -> Array:
     """Return the high end of writes that ``pricing`` says take ``energy`` [J], (n,): what its method ``most``
     returns, where it has one because a bracket is all that is known; else that energy.
+
+    Parameters
+    ----------
+    pricing
+        What writes cost.
+    before, after
+        Levels of the writes, (n,).
+    energy
+        What it says of them [J], (n,).
     """
     most: Callable[[Array32, Array32, Array], Array] | None = getattr(pricing, "most", None)
     return energy if most is None else most(before, after, energy)

@@ -125,6 +125,13 @@ class LevelPricing:
     def most(self, before: Array32, after: Array32, energy: Array) -> Array:
         """Return the high end of the bracket of writes whose prices say ``energy`` [J], (n,); that itself where it is
         known.
+
+        Parameters
+        ----------
+        before, after
+            Levels of the writes, (n,).
+        energy
+            Their price [J], (n,).
         """
         if self.bracket is None:
             return energy

@@ -3,14 +3,16 @@
 __all__ = ["PulseFit", "find_law", "fit_ramp", "inverse", "noise_floor"]
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import lmfit
 import numpy as np
-from scipy.signal import savgol_filter
 
 from ...data.errors import FitError, InputError, nearest
 from ...data.types import Array
 from .laws import LAWS, PulseLaw
+
+if TYPE_CHECKING:
+    import lmfit
 
 _FEW = 12  # pulses below which a ramp has no shape to fit
 
@@ -59,6 +61,8 @@ def fit_ramp(g: Array, law: str | PulseLaw = "exponential") -> PulseFit:
     FitError
         If no start converges.
     """
+    import lmfit
+
     law = find_law(law)
     g = np.asarray(g, float)
     if len(g) < _FEW or not np.isfinite(g).all():
@@ -78,7 +82,7 @@ def fit_ramp(g: Array, law: str | PulseLaw = "exponential") -> PulseFit:
                 name, value=float(np.clip(value, low + margin, high - margin)), min=low, max=high
             )
 
-        def residual(at: lmfit.Parameters) -> Array:
+        def residual(at: "lmfit.Parameters") -> Array:
             return (law.curve(n, np.array([at[x].value for x in law.names]), pulses) - g) / span
 
         result = lmfit.minimize(residual, parameters, method="leastsq", max_nfev=400)
@@ -106,6 +110,8 @@ def noise_floor(g: Array) -> float:
     The course is a local parabola over a tenth of the ramp; the degrees of freedom it takes are
     given back.
     """
+    from scipy.signal import savgol_filter
+
     window = max(len(g) // 10 | 1, 5)
     smooth = savgol_filter(g, window, 2)
     # the weight that a local parabola gives its own middle point

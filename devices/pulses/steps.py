@@ -94,6 +94,10 @@ class PulseSteps:
 
         Parameters
         ----------
+        share
+            Where the devices are, 0 to 1 of the range, (n,).
+        pulses
+            Numbers of pulses, (n,); above 0 those that raise the conductance.
         which
             The device among those of the table, (n,).
         rng
@@ -141,6 +145,15 @@ def steps_of_response(response: PulseResponse, *, count: int = KINDS, seed: int 
     course is parted by how it grows with the pulses between two reads: what adds up is the pulses',
     the rest that of the reads.
 
+    Parameters
+    ----------
+    response
+        Fitted ramps of both directions.
+    count
+        Number of devices.
+    seed
+        Of the draws from the response's spread.
+
     Raises
     ------
     InputError
@@ -182,6 +195,10 @@ def steps_of_model(
 
     Parameters
     ----------
+    levels
+        Range and device.
+    pulses
+        How many pass the range, where the pulses are chosen here.
     parameters
         Parameters that differ between devices, (devices,) each; one device where there are none.
     c2c

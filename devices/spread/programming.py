@@ -55,7 +55,17 @@ class ProgrammingQuantiles:
         )
 
     def sample(self, g: ArrayLike, rng: np.random.Generator, span: float | None = None) -> Array:
-        """Draw what writes leave of targets g [S], any shape; never below 0."""
+        """Draw what writes leave of targets g [S], any shape; never below 0.
+
+        Parameters
+        ----------
+        g
+            Targets [S], any shape.
+        rng
+            Draws the errors.
+        span
+            Range of the levels [S], which this law does not need.
+        """
         g = np.asarray(g, float)
         last = self.error.shape[1] - 1
         knot = rng.random(g.shape) * last
@@ -77,6 +87,15 @@ class ProgrammingQuantiles:
 def sampled_programming(g: ArrayLike, error: ArrayLike, knots: int = 129) -> ProgrammingQuantiles:
     """Return the law of errors [S] that were left of targets g [S], (targets,), samples of shape
     (targets, samples).
+
+    Parameters
+    ----------
+    g
+        Targets [S], (targets,).
+    error
+        Samples of what was left of them [S], (targets, samples).
+    knots
+        Number of quantiles that are kept.
     """
     share = np.linspace(0.0, 1.0, knots)
     return ProgrammingQuantiles(

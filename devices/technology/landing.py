@@ -18,7 +18,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import minimize_scalar
 
 from ...data.chip import WriteLog
 from ...data.errors import InputError
@@ -175,6 +174,8 @@ def _middle(log: WriteLog) -> Array:
 
 def _chances(inside: Array, good: NDArray[np.bool_], rounds: int) -> float:
     """Return the likeliest number of landings per round; 1 where it hardly matters."""
+    from scipy.optimize import minimize_scalar
+
     trials = np.log1p(-np.minimum(inside, 1.0 - 1e-12)) * rounds
 
     def cost(x: float) -> float:

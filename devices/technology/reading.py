@@ -12,7 +12,6 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import least_squares
 
 from ...data.errors import InputError
 from ...data.measurement import Table
@@ -106,6 +105,8 @@ def fit_read_law(measured: Table, v_read: float) -> ReadFit:
         If cells were read at different voltages, not at 0 V or not at ``v_read``, or if fewer than two
         groups of conductance have five cells.
     """
+    from scipy.optimize import least_squares
+
     missing = {"address", "v", "i"} - set(measured.columns)
     if missing:
         raise InputError(f"{measured.name}: reads need columns address, v and i, {missing} missing")

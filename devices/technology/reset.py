@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import least_squares, minimize
 from scipy.special import expit
 
 from ...data.chip import PulseMap
@@ -208,6 +207,8 @@ def fit_reset(measured: PulseMap, *, below: float = 60e-6) -> ResetFit:
     InputError
         If fewer than twenty cells were reset, or not reset.
     """
+    from scipy.optimize import minimize
+
     wanted = measured.reset & (measured.g_before > below)
     ended = measured.g_after[wanted] < below
     if min(ended.sum(), (~ended).sum()) < _FEW:
@@ -293,6 +294,8 @@ def _compared(kept: PulseMap, done: np.ndarray, law: ResetLaw) -> tuple[float, f
 
 def _fit_rise(kept: PulseMap, done: np.ndarray, v_ref: float) -> tuple[dict[str, Any], float]:
     """Return the rise's parameters, and by how much they miss the medians [S]."""
+    from scipy.optimize import least_squares
+
     still = kept.only(~done)
     keys, which = _groups(still)
     order = np.argsort(which, kind="stable")

@@ -245,6 +245,15 @@ class Technology:
 
         Assumed, since the current was not measured: until it is reset the cell has 1.5 V and conducts as it reads;
         low where that ends in the middle of the pulse, high where it lasts to its end.
+
+        Parameters
+        ----------
+        g
+            Conductances read before [S].
+        v_sl
+            Amplitude on the source line [V].
+        pw
+            Pulse width [s].
         """
         high = np.asarray(g, float) * (_RESET_DROP * v_sl * pw)
         return 0.5 * high, high

@@ -41,6 +41,10 @@ def export(
 
     Parameters
     ----------
+    twin
+        The trained twin.
+    folder
+        Where to write; must not exist.
     data
         What it was trained on, for the scaling of inputs and the names of outputs.
     scales

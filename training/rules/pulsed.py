@@ -118,7 +118,17 @@ class Pulsed:
     def verify(
         self, writes: Writes, measured: Array32, failed: NDArray[np.bool_] | None = None
     ) -> None:
-        """Ignore it: pulses are not read."""
+        """Ignore it: pulses are not read.
+
+        Parameters
+        ----------
+        writes
+            The writes.
+        measured
+            Levels that were reached, (n,).
+        failed
+            Devices that were given up, (n,).
+        """
 
     def column_scale(self) -> Array32 | None:
         """Return ``None``: nothing is scaled."""

@@ -90,6 +90,16 @@ def cell_table(
 
     Parameters
     ----------
+    technology
+        The process.
+    levels
+        The levels.
+    seed
+        Of the cells that are drawn.
+    path
+        Record of the table; none is kept if ``None``.
+    progress
+        Called with pairs done and their number.
     tolerance
         Half width of the band [level steps], of the narrowest step.
     way

@@ -326,6 +326,17 @@ def load_bench(
     """Read the configuration of a tile at hand from a preset or file, or none, as
     :func:`load_config` does; what it leaves open is the ``shape`` of the tile, and a device, which
     is a resistor.
+
+    Parameters
+    ----------
+    source
+        Preset or TOML file; ``None`` for neither.
+    shape
+        (rows, cols) where the configuration leaves them open.
+    changes
+        ``KEY=VALUE``, as of ``--set``.
+    given
+        Keys with values, which come last.
     """
     tree, where = ({}, "tile") if source is None else _read(source)
     for change in changes:

@@ -91,6 +91,23 @@ class Run:
         """Read test images under other conditions, such as ``["effects.read=0.1"]``, some time
         ``after`` the devices were written (``"30d"``, or seconds).
 
+        Parameters
+        ----------
+        changes
+            ``KEY=VALUE`` of the configuration's effects, tile, mapping or device.
+        after
+            Age of the devices: seconds, or with a unit.
+        recalibrate
+            Whether digital gains are calibrated anew then.
+        engine
+            What tiles are read through; the one that trained by default.
+        draws
+            How often the images are read, with other noise.
+        images
+            Number of test images; those of the run's validation by default.
+        workers
+            Processes.
+
         Raises
         ------
         InputError
@@ -113,6 +130,13 @@ class Run:
     ) -> Sweep:
         """Read test images at all values of one axis or two, such as ``"effects.read=0,0.01,0.1"`` or
         ``"after=1h,1d,30d"``; all else as in :meth:`study`.
+
+        Parameters
+        ----------
+        axes
+            ``KEY=VALUE,VALUE,…``, one or two.
+        changes, after, recalibrate, engine, draws, images, workers
+            As of :meth:`study`.
         """
         condition = _condition(changes, after, recalibrate, engine)
         with opened_run(self.path.parent, engine=engine, images=images, workers=workers) as opened:
@@ -132,6 +156,13 @@ class Run:
     ) -> MonteCarlo:
         """Program the trained levels into ``draws`` arrays of new devices, and read test images in
         each; all else as in :meth:`study`.
+
+        Parameters
+        ----------
+        draws
+            Number of arrays.
+        changes, after, recalibrate, engine, images, workers
+            As of :meth:`study`.
         """
         condition = _condition(changes, after, recalibrate, engine)
         with opened_run(self.path.parent, engine=engine, images=images, workers=workers) as opened:

@@ -82,6 +82,15 @@ def footprint(twin: MemristorTwin, x: Array32, options: HardwareOptions | None =
 
     The power of the array is that of a sample of vectors, by the line solver through all tiles and
     wires (nodal analysis where there are amplifiers).
+
+    Parameters
+    ----------
+    twin
+        The trained twin.
+    x
+        Images, (n, ...).
+    options
+        What converters, lines and cells take; as stated there by default.
     """
     options = options or HardwareOptions()
     taken: list[list[Array32]] = [[] for _ in twin.matrices]

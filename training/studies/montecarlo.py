@@ -63,6 +63,17 @@ def montecarlo(
     Every draw has its own stuck devices, reach and programming errors, by the effects of the run
     and the condition, and its own read noise.
 
+    Parameters
+    ----------
+    trained
+        The trained network with its images.
+    draws
+        Number of arrays.
+    condition
+        What differs from the run; nothing by default.
+    **options
+        As of :func:`.read.read_conditions`.
+
     Raises
     ------
     InputError

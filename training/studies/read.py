@@ -120,6 +120,10 @@ def read_conditions(
 
     Parameters
     ----------
+    trained
+        The trained network with its images.
+    conditions
+        What differs from the run, one after the other.
     draws
         How often each is read, with other noise, and other devices where these are drawn.
     workers, executor, progress

@@ -58,6 +58,8 @@ def opened_run(
 
     Parameters
     ----------
+    listener
+        Hears of the steps.
     run
         Folder of the run.
     engine

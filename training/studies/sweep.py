@@ -79,6 +79,17 @@ def sweep(
     """Read a trained network at all values of ``axes``; all else is as ``condition`` says, and
     ``options`` are those of :func:`.read.read_conditions`.
 
+    Parameters
+    ----------
+    trained
+        The trained network with its images.
+    axes
+        One or two, each a key with its values.
+    condition
+        What differs from the run besides; nothing by default.
+    **options
+        As of :func:`.read.read_conditions`.
+
     Raises
     ------
     InputError

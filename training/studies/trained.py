@@ -221,5 +221,15 @@ class Trained:
 def with_change(
     changes: Sequence[tuple[str, Any]], key: str, value: Any
 ) -> tuple[tuple[str, Any], ...]:
-    """Return ``changes`` with ``key`` at ``value``."""
+    """Return ``changes`` with ``key`` at ``value``.
+
+    Parameters
+    ----------
+    changes
+        Keys with values.
+    key
+        The key that changes.
+    value
+        What it becomes.
+    """
     return (*((name, held) for name, held in changes if name != key), (key, value))

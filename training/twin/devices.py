@@ -168,6 +168,17 @@ class Devices:
     ) -> Array32:
         """Give ``pulses``, down below 0, to the devices at ``index``, each of which moves in its own
         steps; return the levels that are reached, (n,).
+
+        Parameters
+        ----------
+        index
+            Places of the devices, flattened, (n,).
+        pulses
+            Numbers of pulses, (n,).
+        rng
+            Draws what differs from pulse to pulse.
+        now
+            Update in which it happens.
         """
         if self._pulses is None or self._kind is None:
             raise InputError("these devices have no response to pulses: Crossbar(..., pulses=...)")
@@ -178,6 +189,15 @@ class Devices:
     def missing(self, index: NDArray[np.int64], level: Array32, seconds: float) -> Array32:
         """Return how far the devices at ``index`` are from ``level``, ``seconds`` after they were written, (n,) [mean
         steps]; 0 for those that no write moves.
+
+        Parameters
+        ----------
+        index
+            Places of the devices, flattened, (n,).
+        level
+            Levels they were written to, (n,).
+        seconds
+            Since then [s].
 
         Raises
         ------
@@ -337,6 +357,17 @@ class Devices:
         """Hold what devices of another such array held, of its :meth:`state`: the levels nearest to
         it, programmed into the devices at ``index`` here (``anew``), or the very conductances, but
         for devices that are stuck here.
+
+        Parameters
+        ----------
+        index
+            Places of the devices, flattened, (n,).
+        state
+            Of the other array, as :meth:`state` gives it.
+        rng
+            Draws programming errors.
+        anew
+            Whether devices are programmed, or hold what those held.
         """
         g = np.asarray(state["g"], np.float32).reshape(-1)
         if anew:

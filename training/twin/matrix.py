@@ -169,6 +169,19 @@ class MappedMatrix:
     ) -> Writes:
         """Read devices again ``seconds`` after their ``writes`` and write those anew that have left their band, as
         ``missed(end, target)`` says of levels; return these writes, with the reads.
+
+        Parameters
+        ----------
+        writes
+            What was written.
+        rng
+            Draws the errors of the new writes.
+        seconds
+            After which devices are read again [s].
+        missed
+            Says which levels, (n,), are out of the band of their targets, (n,).
+        now
+            Update in which it happens.
         """
         places = self.placement.places[writes.device]
         off = self.devices.missing(places, writes.level, seconds)
@@ -368,6 +381,17 @@ class MappedMatrix:
         """Hold the weights of another such matrix, of its :meth:`state`, ``seconds`` after they were
         written: in the array that it had, or programmed ``anew`` into this one. Gains and ADC ranges
         are those of then, where the mapping is.
+
+        Parameters
+        ----------
+        state
+            Of the other matrix, as :meth:`state` gives it.
+        rng
+            Draws programming errors.
+        anew
+            Whether devices are programmed, or hold what those held.
+        seconds
+            Since they were written [s].
         """
         self.clip = float(state["clip"])
         gain = np.asarray(state["gain"], np.float32)

@@ -53,11 +53,6 @@ def netlist(
     g = drawn(tile, settings.seed) if conductances is None else read_table(conductances)
     v = np.full((1, tile.rows), tile.cell.v_read) if voltages is None else read_table(voltages)
     summary: dict[str, Any] = {"deck": str(out), "rows": tile.rows, "cols": tile.cols}
-    if conductances is None:  # what was drawn belongs to the deck
-        drawn_to = out.with_suffix(".conductances.csv")
-        lines = (",".join(map(repr, row)) for row in np.asarray(g).tolist())
-        write_text(drawn_to, "\n".join([*lines, ""]))
-        summary["conductances"] = str(drawn_to)
     if dialect is not None:
         write_text(out, hierarchical(tile, g, v, dialect))
         if dialect == "spectre" and not tile.cell.linear:
@@ -74,6 +69,11 @@ def netlist(
             "sensed": list(deck.sense),
             "siemens_per_sensed_volt": deck.gains,
         }
+    if conductances is None:  # what was drawn belongs to the deck
+        drawn_to = out.with_suffix(".conductances.csv")
+        lines = (",".join(map(repr, row)) for row in np.asarray(g).tolist())
+        write_text(drawn_to, "\n".join([*lines, ""]))
+        summary["conductances"] = str(drawn_to)
     used = tile.cell.device
     if used.caveat:
         note(f"warning: device {used.name}: {used.caveat}")

@@ -83,7 +83,8 @@ def profile(
     name
         A free parameter of it, ``x0_1`` and the like among them.
     span
-        Range to try; default: four standard errors, or a factor of ten, about the value.
+        Range to try; default: four standard errors, or a factor of ten, about the value, and up to
+        sixteen where the interval is wider than that.
     points
         How many values.
     confidence
@@ -114,13 +115,6 @@ def profile(
     column = space.names.index(name)
     best = np.array([values[n] for n in space.names])
     value, log = best[column], bool(space.log[column])
-    low, high = span or _span(value, fit.stderr[name], log)
-    low, high = max(low, space.lower[column]), min(high, space.upper[column])
-    if not low < high:
-        raise InputError(f"the span of {name} is {low:g} to {high:g}, expected a rising pair")
-    grid = np.geomspace(low, high, points) if log else np.linspace(low, high, points)
-    starts = np.tile(best, (points, 1))
-    starts[:, column] = grid
 
     def held(z: Array, differentiate: bool) -> tuple[Array, Array]:
         residual, slopes = space.residuals(z, differentiate)
@@ -128,19 +122,30 @@ def profile(
             slopes[column] = 0.0  # no slope, no step
         return residual, slopes
 
-    costs = descend(held, space.points(starts), steps=steps).costs
     centre = space.residuals(space.points(best)[None], False)[0]
-    lowest = min(0.5 * float((centre**2).sum()), float(costs.min()))
-    noise = 2.0 * lowest / max(fit.estimate.effective_points - len(best), 1.0)
-    limit = lowest + 0.5 * noise * float(chi2.ppf(confidence, 1))
-    return Profile(name, grid, costs, limit, _interval(grid, costs, limit), confidence)
+    for errors in (4.0, 8.0, 16.0):
+        low, high = span or _span(value, fit.stderr[name], errors, log)
+        low, high = max(low, space.lower[column]), min(high, space.upper[column])
+        if not low < high:
+            raise InputError(f"the span of {name} is {low:g} to {high:g}, expected a rising pair")
+        grid = np.geomspace(low, high, points) if log else np.linspace(low, high, points)
+        starts = np.tile(best, (points, 1))
+        starts[:, column] = grid
+        costs = descend(held, space.points(starts), steps=steps).costs
+        lowest = min(0.5 * float((centre**2).sum()), float(costs.min()))
+        noise = 2.0 * lowest / max(fit.estimate.effective_points - len(best), 1.0)
+        limit = lowest + 0.5 * noise * float(chi2.ppf(confidence, 1))
+        interval = _interval(grid, costs, limit)
+        if span is not None or np.isfinite(interval).all() or not np.isfinite(fit.stderr[name]):
+            break
+    return Profile(name, grid, costs, limit, interval, confidence)
 
 
-def _span(value: float, error: float, log: bool) -> tuple[float, float]:
+def _span(value: float, error: float, errors: float, log: bool) -> tuple[float, float]:
     if log:
-        factor = np.exp(min(4.0 * error / value, np.log(10.0))) if np.isfinite(error) else 10.0
+        factor = np.exp(min(errors * error / value, np.log(10.0))) if np.isfinite(error) else 10.0
         return float(value / factor), float(value * factor)
-    width = 4.0 * error if np.isfinite(error) else max(abs(value), 1.0)
+    width = errors * error if np.isfinite(error) else max(abs(value), 1.0)
     return value - width, value + width
 
 

@@ -176,10 +176,8 @@ def test_the_verbs_make_and_draw_a_table(tmp_path):
         (["nbsto_32um", "--v-set", "3"], "beyond the -2 to 1 V"),
         (["nbsto_32um", "--v-reset", "1"], "enclose 0 V"),
         (["nbsto_32um", "--tolerance", "0.01"], "drowns in the read noise"),
-        (["nbsto_32um", "--area", "1", "--g-max", "1"], "can't have a conductance"),
         (["nbsto_32um", "--d2d", "v_n"], "PARAMETER=SIGMA"),
         (["nbsto_32um", "--d2d", "vn=0.1"], "did you mean 'v_n'"),
-        (["yakopcic_oblea"], "--v-set"),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_code_2(args, said, tmp_path):
@@ -207,6 +205,13 @@ def test_a_tile_is_written_from_the_command_line(engine, tmp_path):
     assert kept["g"] == pytest.approx(np.loadtxt(targets, delimiter=","), abs=3e-10)
     assert kept["facts"]["engine"] == engine
     assert (tmp_path / "tile.png").is_file()
+
+
+def test_levels_that_end_where_the_device_does_are_said(tmp_path):
+    args = ["nbsto_32um", "--area", "1", "--g-max", "1", "--samples", 1, "--levels", 4]
+    result = cli("table", *args, "--out", tmp_path / "t.h5")
+    assert result.exit_code == 0, result.output
+    assert "levels end where device nbsto_32um does" in " ".join(result.stderr.split())
 
 
 def test_a_wrong_target_is_named_by_its_place(tmp_path):

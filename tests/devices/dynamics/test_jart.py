@@ -100,7 +100,7 @@ def test_current_and_rate_are_the_published_ones(v: float, x: float) -> None:
 @pytest.mark.parametrize("v", [0.5, 0.8, 1.1])
 def test_set_takes_as_long_as_the_published_equations_say(v: float) -> None:
     """Nine decades of time; at constant voltage it is the integral of dN over dN/dt."""
-    n = P["n_min"] * np.exp(SPAN * np.linspace(0.01, 0.5, 50))
+    n = P["n_min"] * np.exp(SPAN * np.linspace(0.01, 0.5, 400))
     times = np.trapezoid([1.0 / concentration_rate(-v, each) for each in n], n)
     t = np.concatenate([[0.0], times * np.geomspace(0.5, 2.0, 60)])
     trace = load_device("jart_bengel2020").simulate(t, np.full(t.size, v), 0.01, rtol=1e-5)

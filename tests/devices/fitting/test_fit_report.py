@@ -8,7 +8,7 @@ from memtwin.devices.device import Device
 from memtwin.devices.models import models
 from memtwin.devices.printing.ngspice import subcircuit
 from memtwin.training.runs.record import device_tree
-from memtwin.training.runs.report import passages
+from memtwin.training.runs.report import sections
 from memtwin.training.runs.wording import device_text
 
 DEVICE = Device(
@@ -21,22 +21,31 @@ DEVICE = Device(
 )
 
 
-def test_a_report_tells_fixed_from_unidentified(tmp_path):
+def shown(record, monkeypatch):
+    """Return what a report says of the device: the rows of its parameters, and its caveat."""
+    monkeypatch.setattr(sections, "draw", lambda name, panel: None)
+    section = sections.DeviceSection.of(record)
+    return {row[0]: row[1:] for row in section.parameters.rows}, section.caveat
+
+
+def test_a_report_tells_fixed_from_unidentified(tmp_path, monkeypatch):
     write_record(tmp_path / "run.h5", "run", {"device": device_tree(DEVICE)})
     record = read_record(tmp_path / "run.h5", "run") | {"levels": {"v_read": 0.1}}
-    said = passages.device(record)
-    assert "k_set = 0.3 (unidentified)" in said
-    assert "k_set: the data do not depend on it" in said
-    assert "r_on = 1000 ± 2.5," in said
-    assert "± 0.1 (unidentified)" in said
-    assert "r_s = 0 (fixed)" in said
-    assert "did not converge" in said
+    rows, caveat = shown(record, monkeypatch)
+    assert rows["k_set"][0] == "0.3 (unidentified)"
+    assert "the data do not depend on it" in rows["k_set"][2]
+    assert rows["r_on"][:2] == ("1000 ± 2.5", "ohm")
+    assert "± 0.1 (unidentified)" in rows["v_set"][0]
+    assert rows["r_s"][0] == "0 (fixed)"
+    assert "did not converge" in caveat
 
 
-def test_a_report_of_an_older_record_is_written():
+def test_a_report_of_an_older_record_is_written(monkeypatch):
     tree = {key: value for key, value in device_tree(DEVICE).items() if key != "unidentified"}
     del tree["caveat"]
-    assert "k_set = 0.3" in passages.device({"device": tree, "levels": {"v_read": 0.1}})
+    rows, caveat = shown({"device": tree, "levels": {"v_read": 0.1}}, monkeypatch)
+    assert rows["k_set"][0].startswith("0.3")
+    assert not caveat
 
 
 def test_an_unconverged_device_says_so_wherever_it_is_shown():

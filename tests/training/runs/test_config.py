@@ -11,6 +11,8 @@ import pytest
 from memtwin.circuits.array.amplifier import Amplifier
 from memtwin.circuits.array.cell import ACCESS as ACCESS_KINDS
 from memtwin.circuits.array.cell import Cell, Selector, Transistor
+from memtwin.circuits.array.parasitics import Parasitics
+from memtwin.circuits.array.terminals import Terminals
 from memtwin.circuits.array.tile import Layout, Tile
 from memtwin.circuits.engines.ideal import Ideal
 from memtwin.cli.job import Preset
@@ -143,7 +145,11 @@ ACCESS = {
     Selector: ("selector", {"v_threshold": 0.2, "width": 0.02, "g_on": 1e-3, "g_off": 1e-9}),
 }
 AMPLIFIER = {"r_feedback": 2e3, "gain": 1e3, "v_max": 0.8}
-ELSEWHERE = {Tile: {"cell", "amplifier", "levels"}, Cell: {"device", "v_read", "access"}}
+PARASITICS = {"pitch": 2e-6, "coupling": 0.3, "rise": 2e-10}
+TERMINALS = {"r_row": 90.0, "open_cols": (3,)}
+ELSEWHERE = {
+    Tile: {"cell", "amplifier", "levels", "parasitics", "terminals"}, Cell: {"device", "v_read", "access"},
+}  # fmt: skip
 """Fields that are no plain key of ``[tile]``: parts with keys of their own, and ``[device]``'s."""
 
 
@@ -168,12 +174,16 @@ def test_every_field_of_a_tile_is_reached(tmp_path):
     assert {item.name for item in fields(Tile)} == OTHER.keys() | ELSEWHERE[Tile]
     assert {item.name for item in fields(Amplifier)} == AMPLIFIER.keys()
     text = f"[tile]\n{table(OTHER)}[tile.amplifier]\n{table(AMPLIFIER)}"
+    text += f"[tile.parasitics]\n{table(PARASITICS)}"
     _, tile = read_tile(tmp_path, text + "[device]\nv_read = 0.04\nlinear = true\n")
     assert tile == Tile(**OTHER, cell=Cell.resistor(0.04), amplifier=Amplifier(**AMPLIFIER))
+    assert tile.parasitics == Parasitics(**PARASITICS)  # no part of what makes tiles equal
     _, plain = read_tile(tmp_path, "[tile]\nrows = 64\ncols = 64\n")
     assert differ(replace(tile, levels=None), replace(plain, levels=None)) == (
-        {item.name for item in fields(Tile)} - {"levels"}
+        {item.name for item in fields(Tile)} - {"levels", "terminals"}
     )
+    text = f"[tile.terminals]\n{table(TERMINALS | {'open_cols': [3]})}"
+    assert read_tile(tmp_path, text)[1].terminals == Terminals(**TERMINALS)
     assert plain == Tile(64, 64, cell=plain.cell)
 
 

@@ -13,6 +13,7 @@ from memtwin.circuits.surrogate.engine import Surrogate
 from memtwin.data.dataset import load_data
 from memtwin.data.errors import InputError
 from memtwin.devices.pulses.nominal import nominal_pricing
+from memtwin.devices.pulses.steps import PulseSteps
 from memtwin.devices.spread.drift import Drift
 from memtwin.devices.spread.effects import Effects
 from memtwin.devices.spread.noise import ReadNoise
@@ -82,7 +83,8 @@ def digits():
 def trainer(digits, engine, effects, options=OPTIONS, mapping=None):
     levels = Cell.sinh(5.0, v_read=0.2).levels(np.linspace(5e-6, 50e-6, 16))
     tile = Tile(32, 12, r_row=20.0, levels=levels)
-    crossbar = Crossbar(tile, effects, mapping or MappingOptions(clip=5.0))
+    pulses = PulseSteps(*2 * [np.linspace(0.05, 0.01, 9)[None]], c2c=0.1)
+    crossbar = Crossbar(tile, effects, mapping or MappingOptions(clip=5.0), pulses=pulses)
     twin = build_twin(mlp(64, 6, 10), crossbar, ENGINES[engine], seed=SEED)
     # A surrogate of its own, whose reads depend on what it held before.
     auditor = Auditor(AuditOptions(every=2, engine="surrogate", bar_percent=100.0, fallback="none"))
