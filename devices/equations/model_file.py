@@ -27,7 +27,6 @@ from typing import Any
 
 from ...data.errors import InputError, nearest
 from ...data.files import parse_toml, read_toml, toml_key, toml_value, write_text
-from ..conduction.laws import with_state
 from ..model import SERIES, CompactModel, Parameter, symbols
 from ..models import models
 
@@ -83,6 +82,8 @@ def load_model(source: str | Path | CompactModel, *, folder: str | Path = ".") -
         return source
     text, mixed, laws = str(source).partition("+")
     if mixed:
+        from ..conduction.laws import with_state  # with sympy, which most devices don't need
+
         lrs, _, hrs = laws.partition("/")
         return with_state(load_model(text, folder=folder), lrs, hrs or None)
     if not text.endswith(".toml"):

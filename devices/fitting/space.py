@@ -163,7 +163,11 @@ class Space:
         shape (parameters, residuals of a point, points).
         """
         parts = [self.by_sweep(row) for row in jacobian]
-        return [np.stack([part[k] for part in parts]) for k in range(len(self.sweeps))]
+        shapes = [part.shape for part in self.by_sweep(np.zeros(jacobian.shape[1]))]
+        return [
+            np.array([part[k] for part in parts]).reshape(-1, *shape)
+            for k, shape in enumerate(shapes)
+        ]
 
     def bound_text(self, k: int, upper: bool) -> str:
         """Say which bound a parameter ended on, and how to widen it."""

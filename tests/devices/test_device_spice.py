@@ -192,7 +192,9 @@ def test_frozen_devices_read_the_same(name: str) -> None:
     """Static lines, with the state as a number and as a parameter, and the series resistance."""
     device = Device("d", models[name], {"r_s": 200.0}, area=0.5)
     x = 0.4 if np.isfinite(device.model.state_range[1]) else 3e-4
-    v = np.linspace(-0.6, 0.6, 13)
+    # From 0 V outwards: where a contact has several solutions, the one that begins there holds.
+    v = np.linspace(0.0, 0.6, 7)
+    v = np.concatenate([v, -v])
     lines = [
         "static",
         ".options reltol=1e-9 abstol=1e-18 vntol=1e-12",
@@ -203,8 +205,9 @@ def test_frozen_devices_read_the_same(name: str) -> None:
         *spice.static_elements(device, "2", "b", "0", "{x}", guarded=True),
         ".end",
     ]
-    step = Step("dc v1 -0.6 0.6 0.1", ("i(v1)", "e2#branch"))
-    one, two = -call(Job("\n".join(lines), (step,))).values[0].T
+    steps = [Step(f"dc v1 0 {way}0.6 {way}0.1", ("i(v1)", "e2#branch")) for way in ("", "-")]
+    found = call(Job("\n".join(lines), tuple(steps))).values
+    one, two = -np.concatenate([part.T for part in found], axis=1)
     expected = device.current(v, x)
     np.testing.assert_allclose(one, expected, rtol=1e-7, atol=1e-9 * np.abs(expected).max())
     np.testing.assert_allclose(two, expected, rtol=1e-7, atol=1e-9 * np.abs(expected).max())

@@ -26,6 +26,7 @@ def test_a_script_is_cut_into_cells():
     ]
 
 
+@pytest.mark.slow  # building the site runs each of them
 @pytest.mark.spice
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_scripts_run_and_show_something(path):

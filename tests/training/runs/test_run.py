@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from memtwin.circuits.surrogate.characterise import load_characterisation
 from memtwin.cli.main import app
 from memtwin.data.errors import InputError, MemtwinError
 from memtwin.data.records.store import digest, write_record
+from memtwin.devices.device import load_device
 from memtwin.training.runs import run as experiment
 from memtwin.training.runs.config import load_config
 from memtwin.training.runs.folder import new_folder
@@ -351,9 +353,8 @@ SINH = 'name = "plain"\nmodel = "sinh"\narea = 1.0\n[parameters]\nb = 2.0\n[meta
             "device plain has no dynamics (sinh), so that pulses on it have no price: choose 'nominal'",
         ),
         (
-            ["device.name=yakopcic_miao"],
-            "yakopcic_miao does not say on which voltages it was fitted, between which write-verify"
-            " stays: choose 'open loop'",
+            ["device.name=bare.toml"],
+            "device bare does not say at which voltages it was fitted to",
         ),
         (["effects.stuck=2"], "effects: stuck must be from 0 to 1, got 2.0"),
         (["mapping.drive=bits"], "inputs driven bit by bit need dac_bits, such as 8"),
@@ -368,6 +369,7 @@ def test_what_cannot_be_trained_is_one_sentence(tmp_path, monkeypatch, changes, 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
     Path("plain.toml").write_text(SINH)
+    replace(load_device("yakopcic_miao"), name="bare", meta={}).save("bare.toml")
     given = [word for change in changes for word in ("--set", change)]
     done = CliRunner().invoke(app, ["train", "demo", *given, "--out", "r"])
     assert done.exit_code == 2, done.output
