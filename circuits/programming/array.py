@@ -257,7 +257,7 @@ def replay(
     steps
         The steps whose pulses are applied.
     edge
-        Rise and fall time [s].
+        Rise and fall time, each, as a share of the width.
     """
     x = np.array(x, float)
     for step in steps:

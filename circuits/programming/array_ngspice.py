@@ -131,17 +131,17 @@ class WriteSpice:
         Parameters
         ----------
         x
-            States of the cells, in the shape of ``g`` [0..1].
+            States before, (rows, cols).
         row
             Row that is written.
         amplitude
-            Height of the pulse [V].
+            Voltage for each of its cells [V], (cols,); 0: not written.
         width
-            Width of the pulse [s].
+            Length of the flat part [s].
         edge
-            Rise and fall time [s].
+            Rise and fall time, each, as a share of the width.
         pace
-            Largest step of the integration [s].
+            Factor of each device's speed during this pulse, (rows, cols).
 
         Raises
         ------

@@ -116,17 +116,17 @@ class WriteArray:
         Parameters
         ----------
         x
-            States of the cells, in the shape of ``g`` [0..1].
+            States before, (rows, cols).
         row
             Row that is written.
         amplitude
-            Height of the pulse [V].
+            Voltage for each of its cells [V], (cols,); 0: not written.
         width
-            Width of the pulse [s].
+            Length of the flat part [s].
         edge
-            Rise and fall time [s].
+            Rise and fall time, each, as a share of the width.
         pace
-            Largest step of the integration [s].
+            Factor of each device's speed during this pulse, (rows, cols).
         """
         lines = bias(self.scheme, self.tile.shape, row, amplitude)
         # Cells whose transistors are off carry no current and stay as they are.
@@ -183,11 +183,11 @@ class Network:
         Parameters
         ----------
         rows
-            Number of word lines.
+            Driver voltages of the word lines [V], (rows,).
         cols
-            Number of bit lines.
+            Driver voltages of the bit lines [V], (cols,).
         x
-            States of the cells, in the shape of ``g`` [0..1].
+            States of the cells whose gates are open, (cells,).
         """
         net = self._net
         supply = net.injected(rows[None])[0]

@@ -27,8 +27,9 @@ from scipy.stats import norm, t
 from ....data.errors import FitError, InputError
 from ....data.types import Array, Progress
 from ..search import Descent, Problem, descend
-from ..space import Space, make_space
+from ..space import Space
 from .correlated import Correlated, correlated, whitened
+from .space import space_of
 
 if TYPE_CHECKING:
     from ..result import Fit
@@ -154,7 +155,8 @@ def bootstrap(
         raise InputError(
             f"{fit.sweeps[0].name}: there is one sweep, cycles can't be drawn from it; take blocks"
         )
-    space, best = _space(fit)
+    space, fitted = space_of(fit)
+    best = space.points(fitted)
     rng = np.random.default_rng(seed)
     residual = space.residuals(best[None], False)[0][:, 0]
     if kind == "cycles":
@@ -193,24 +195,6 @@ def bootstrap(
     return Bootstrap(
         kind, space.names, space.values(z), space.values(best), length, int((~sound).sum())
     )
-
-
-def _space(fit: "Fit") -> tuple[Space, Array]:
-    """Return the space in which a fit was made, and where it ended."""
-    free = [n for n in fit.names if n in fit.model.names]
-    values = fit.estimate.values
-    space = make_space(
-        fit.model,
-        fit.sweeps,
-        fit.loss,
-        fixed={n: v for n, v in values.items() if n not in fit.names},
-        free=free,
-        series="r_s" in free,
-        bounds=dict(fit.task.bounds),
-        priors=dict(fit.task.priors),
-    )
-    space = replace(space, substeps=fit.course.substeps)
-    return space, space.points(np.array([values[n] for n in space.names]))
 
 
 def _moving(z: Array) -> int:

@@ -4,7 +4,7 @@ value.
 
 __all__ = ["Profile", "profile"]
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from scipy.stats import chi2
 from ....data.errors import InputError, nearest
 from ....data.types import Array
 from ..search import descend
-from ..space import make_space
+from .space import space_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -99,21 +99,8 @@ def profile(
     """
     if name not in fit.names:
         raise InputError(f"{name!r} is not free in this fit{nearest(name, fit.names)}")
-    free = [n for n in fit.names if n in fit.model.names]
-    values = fit.estimate.values
-    space = make_space(
-        fit.model,
-        fit.sweeps,
-        fit.loss,
-        fixed={n: v for n, v in values.items() if n not in fit.names},
-        free=free,
-        series="r_s" in free,
-        bounds=dict(fit.task.bounds),
-        priors=dict(fit.task.priors),
-    )
-    space = replace(space, substeps=fit.course.substeps)
+    space, best = space_of(fit)
     column = space.names.index(name)
-    best = np.array([values[n] for n in space.names])
     value, log = best[column], bool(space.log[column])
 
     def held(z: Array, differentiate: bool) -> tuple[Array, Array]:
