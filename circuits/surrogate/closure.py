@@ -141,7 +141,7 @@ def close(
     point
         Where the cells operate.
     expansion
-        Taylor terms of the cells about the point of expansion.
+        Where the nonlinear part is collocated.
     residual
         What the exact linear matrix adds to the closure's.
     """
@@ -213,7 +213,7 @@ def apply(closure: Closure, expansion: Expansion, v: Any, xp: Any) -> Any:
     closure
         The wires, in closed form.
     expansion
-        Taylor terms of the cells about the point of expansion.
+        Where the nonlinear part is collocated.
     v
         Row voltages, (..., batch, rows), in units of the full swing.
     xp
@@ -253,7 +253,7 @@ def read_and_slopes(
     closure
         The wires, in closed form.
     expansion
-        Taylor terms of the cells about the point of expansion.
+        Where the nonlinear part is collocated.
     v
         Row voltages, (..., batch, rows), in units of the full swing.
     d

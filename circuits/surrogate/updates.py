@@ -110,7 +110,7 @@ def update(
     law
         Polynomials that follow the cell.
     expansion
-        Taylor terms of the cells about the point of expansion.
+        Where the nonlinear part is collocated.
     xp
         The module of array functions: numpy, or one that does as it does.
     array

@@ -79,7 +79,7 @@ class Deviation:
         rng
             What random numbers are drawn from.
         span
-            Lowest and highest conductance that a device can have [S].
+            Highest less lowest level [S], for laws that are relative to it.
         """
         g = np.asarray(g, float)
         z = rng.standard_normal(g.shape)

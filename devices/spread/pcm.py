@@ -49,7 +49,7 @@ class PcmProgramming:
         rng
             What random numbers are drawn from.
         span
-            Lowest and highest conductance that a device can have [S].
+            Highest less lowest level [S], for laws that are relative to it.
         """
         g = np.asarray(g, float)
         return np.maximum(g + self.sigma(g, span) * rng.standard_normal(g.shape), 0.0)
@@ -152,7 +152,7 @@ class PcmReadNoise:
         rng
             What random numbers are drawn from.
         span
-            Lowest and highest conductance that a device can have [S].
+            Highest less lowest level [S], for laws that are relative to it.
         """
         g = np.asarray(g, float)
         return np.asarray(g + self.sigma(g, span) * rng.standard_normal(g.shape))

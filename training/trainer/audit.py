@@ -120,9 +120,9 @@ class Auditor:
         rng
             What random numbers are drawn from.
         epoch
-            The epoch, counted from 1.
+            The epoch, counted from 0.
         batch
-            Samples per batch.
+            The batch within it, counted from 0.
         """
         k = int(rng.integers(len(twin.matrices)))
         matrix, a = twin.matrices[k], inputs[k]

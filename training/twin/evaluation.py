@@ -38,7 +38,7 @@ def predict(
     rng
         What random numbers are drawn from.
     scales
-        Factors of the columns of every matrix, where conductances drift.
+        Digital factors of the columns, a matrix each; ``None`` for none.
     progress
         Called with how much is done, and of how much.
     """
@@ -73,7 +73,7 @@ def evaluate(
     rng
         What random numbers are drawn from.
     scales
-        Factors of the columns of every matrix, where conductances drift.
+        Digital factors of the columns, a matrix each; ``None`` for none.
     progress
         Called with how much is done, and of how much.
     """

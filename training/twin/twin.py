@@ -93,7 +93,7 @@ class MemristorTwin:
         rng
             What random numbers are drawn from.
         scales
-            Factors of the columns of every matrix, where conductances drift.
+            Digital factors of the columns, a matrix each; ``None`` for none.
         draw
             Given while training: draws what drops out.
         """
