@@ -79,6 +79,26 @@ def test_the_state_is_folded_into_constants():
     assert frozen_law(Cell.sinh(2.0, 0.2).device, "v(p,n)").factor == "sinh((2.0*v(p,n)))"
 
 
+def pythonic(text):
+    """C's ``(condition ? a : b)`` in Python's words."""
+
+    def reach(at, step, ends):
+        # Where the group around `at` ends, or a sign of `ends` stands in it.
+        depth = 0
+        while depth or text[at] not in ends:
+            depth += step * ((text[at] == "(") - (text[at] == ")"))
+            at += step
+        return at
+
+    while "?" in text:
+        mark = text.rindex("?")
+        start, colon = reach(mark - 1, -1, "("), reach(mark + 1, 1, ":")
+        end = reach(colon + 1, 1, ")")
+        condition, a, b = text[start + 1 : mark], text[mark + 1 : colon], text[colon + 1 : end]
+        text = f"{text[: start + 1]}({a}) if ({condition}) else ({b}){text[end:]}"
+    return text
+
+
 @pytest.mark.parametrize(
     "name",
     [n for n in models if models[n].state_range[1] == 1.0 and models[n].inner_expr is None],
@@ -90,15 +110,7 @@ def test_a_folded_law_is_the_device_law(name):
     scope = {key: getattr(np, key) for key in ("sinh", "cosh", "exp", "tanh", "sqrt", "abs")}
     scope |= {"ln": np.log, "max": max, "min": min, "v": lambda *nodes: v, "p": 0, "n": 0}
     for row, truth in zip(law.constants(x), device.current(v, x), strict=True):
-        # C's ternary, spelled as Python's.
-        text = (law.text % tuple(row.tolist())).replace("v(p,n)", f"({v!r})")
-        while "?" in text:
-            text = re.sub(
-                r"\(([^()?]*(?:\([^()]*\)[^()?]*)*) \? (.+?) : (.+?)\)",
-                r"(\2 if \1 else \3)",
-                text,
-                count=1,
-            )
+        text = pythonic((law.text % tuple(row.tolist())).replace("v(p,n)", f"({v!r})"))
         assert eval(text, {"__builtins__": {}}, scope) == pytest.approx(truth, rel=1e-9)
 
 
