@@ -178,7 +178,7 @@ def test_two_columns_alike_are_not_chosen_from(tmp_path):
     np.testing.assert_allclose(read_sweep(path, columns={"i": 3}, offset="none").i, CURRENT)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(st.data())
 def test_a_damaged_file_is_read_or_refused(tmp_path, data):
     text = data.draw(dialects())
