@@ -139,7 +139,7 @@ def test_recipes_that_cannot_be_made_are_refused():
     frozen = Device("f", models["yakopcic"], {"A_p": 1e-300, "v_p": 5.0, "smooth": 1e-3})
     with pytest.raises(InputError, match="no dynamics"):
         design_recipe(static, limits=limits)
-    with pytest.raises(InputError, match="give the limits"):
+    with pytest.raises(InputError, match="does not say at which voltages"):
         design_recipe(LEVELS)
     with pytest.raises(InputError, match="enclose 0 V"):
         design_recipe(LEVELS, limits=VoltageRange(0.5, 1.5, "test"))
