@@ -20,7 +20,7 @@ import lmfit
 import numpy as np
 from numpy.typing import NDArray
 
-from ...data.errors import InputError
+from ...data.errors import InputError, NonConvergence
 from ...data.types import Array, Progress
 from ..model import CompactModel
 from .guess import guess_ranges
@@ -272,6 +272,9 @@ def _leastsq(space: Space, z: Array) -> tuple[Array, str]:
 
     def both(values: lmfit.Parameters) -> tuple[Array, Array]:
         point = np.array([[values[name].value for name in space.names]])
+        if not np.isfinite(point).all():
+            # MINPACK's own steps, where slopes of some parameters are lost in rounding.
+            raise FloatingPointError("its step was not a number")
         if point.tobytes() not in known:
             known.clear()
             residual, slopes = space.residuals(point)
@@ -281,13 +284,16 @@ def _leastsq(space: Space, z: Array) -> tuple[Array, str]:
     minimizer = lmfit.Minimizer(
         lambda values: both(values)[0], parameters, nan_policy="raise", calc_covar=False
     )
-    result = minimizer.leastsq(
-        Dfun=lambda values: both(values)[1][moving],
-        col_deriv=1,
-        ftol=_FLAT,
-        xtol=_FLAT,
-        max_nfev=_EVALUATIONS,
-    )
+    try:
+        result = minimizer.leastsq(
+            Dfun=lambda values: both(values)[1][moving],
+            col_deriv=1,
+            ftol=_FLAT,
+            xtol=_FLAT,
+            max_nfev=_EVALUATIONS,
+        )
+    except (FloatingPointError, NonConvergence) as error:
+        return z, f"lmfit did not improve on the search ({error})"
     end = np.array([result.params[name].value for name in space.names])
     if not np.isfinite(result.chisqr) or result.chisqr > 2.0 * float(_costs(space, z[None])[0]):
         return z, f"lmfit did not improve on the search ({result.message})"

@@ -76,6 +76,8 @@ def test_switches_turn_by_chance_and_by_seed():
                 "knowm_nugent",
                 "--sweep",
                 "0.4,-0.4",
+                "--sweep-rate",
+                4,
                 "--switches",
                 500,
                 "--seed",

@@ -56,7 +56,7 @@ def through_ngspice(
 
 
 @pytest.mark.spice
-@pytest.mark.parametrize("limit", [1e-4, 5e-4])
+@pytest.mark.parametrize("limit", [pytest.param(1e-4, marks=pytest.mark.slow), 5e-4])
 @pytest.mark.parametrize("name", ["yakopcic", "yakopcic r_s", "vteam", "vteam_exp", "stanford"])
 def test_ngspice_gives_the_same_current_under_a_limit(name: str, limit: float) -> None:
     device = DEVICES[name]
@@ -135,7 +135,7 @@ def test_a_netlist_refuses_it_too(limit) -> None:
         spice.limiter(positive=limit)
 
 
-@pytest.mark.parametrize("limit", [1e-4, 5e-4])
+@pytest.mark.parametrize("limit", [pytest.param(1e-4, marks=pytest.mark.slow), 5e-4])
 @pytest.mark.parametrize("name", ["yakopcic", "yakopcic r_s", "vteam", "vteam_exp", "stanford"])
 def test_what_a_fit_computes_is_what_a_simulation_does(name: str, limit: float) -> None:
     """The states after a SET that jumps within one interval, and their slopes by every parameter."""

@@ -146,6 +146,7 @@ def test_in_a_process_of_ones_own(tmp_path):
         stored_config(tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_from_an_installed_package(tmp_path):
     """Entry points let the command line take them, and go on with their runs."""
     (tmp_path / "own.py").write_text(MODULE)

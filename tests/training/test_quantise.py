@@ -191,7 +191,7 @@ def digits():
     return load_data("digits")
 
 
-@pytest.mark.parametrize("engine", [Ideal, LineSolver])
+@pytest.mark.parametrize("engine", [Ideal, pytest.param(LineSolver, marks=pytest.mark.slow)])
 def test_uneven_levels_train_as_well(digits, engine):
     costs = nominal_pricing(16)
     noise = np.linspace(1.0, 5.0, 40)  # deviations that grow with the conductance, as many do

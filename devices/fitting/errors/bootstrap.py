@@ -21,14 +21,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
-from scipy.signal import lfilter
-from scipy.stats import norm, t
+from scipy.special import ndtri, stdtrit
 
 from ....data.errors import FitError, InputError
 from ....data.types import Array, Progress
 from ..search import Descent, Problem, descend
 from ..space import Space
-from .correlated import Correlated, correlated, whitened
+from .correlated import Correlated, autoregression, correlated, whitened
 from .space import space_of
 
 if TYPE_CHECKING:
@@ -190,7 +189,7 @@ def bootstrap(
     if sound.sum() < 20:
         raise FitError(f"{fit.sweeps[0].name}: {int((~sound).sum())} of {draws} draws led nowhere")
     # widened from the normal law's to Student's 95 % where little is independent
-    wider = wider * float(t.ppf(0.975, left) / norm.ppf(0.975))
+    wider = wider * float(stdtrit(left, 0.975) / ndtri(0.975))
     z = np.clip(best + wider * (ends[sound] - best), 0.0, 1.0)
     return Bootstrap(
         kind, space.names, space.values(z), space.values(best), length, int((~sound).sum())
@@ -271,7 +270,7 @@ def _shifts(
         fresh *= np.sqrt(given_back / own) if own > 0.0 else 1.0
         drawn = fresh[:, _blocks(part.shape[1], length, draws, rng)]  # (each, draws, points)
         drawn[..., 0] /= np.sqrt(1.0 - found.rho**2)
-        drawn = lfilter([1.0], [1.0, -found.rho], drawn, axis=-1)
+        drawn = autoregression(drawn, found.rho)
         for k in range(each):
             columns = row + k * count + places
             shifts[:, columns] = scale[k] * drawn[k] - part[k]

@@ -11,13 +11,12 @@ A fit minimises the plain sum of squares all the same; its covariance is then (J
 that ``hybrid`` has of one point come from one error: V has their covariance, too.
 """
 
-__all__ = ["Correlated", "correlated", "sandwich", "whitened"]
+__all__ = ["Correlated", "autoregression", "correlated", "sandwich", "whitened"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.signal import lfilter
 
 from ....data.types import Array
 
@@ -134,6 +133,14 @@ def sandwich(jacobian: Array, jacobians: Sequence[Array], rest: Array, found: Co
 
 def _coloured(values: Array, rho: float) -> Array:
     """Return R x along the last axis, R the correlation matrix of an autoregression."""
-    forth = lfilter([1.0], [1.0, -rho], values, axis=-1)
-    back = lfilter([1.0], [1.0, -rho], values[..., ::-1], axis=-1)[..., ::-1]
+    forth = autoregression(values, rho)
+    back = autoregression(values[..., ::-1], rho)[..., ::-1]
     return np.asarray(forth + back - values)
+
+
+def autoregression(values: Array, rho: float) -> Array:
+    """Return y along the last axis, y[n] = rho y[n - 1] + values[n] from y = 0 on."""
+    # Loaded when it is needed: it takes half a second, and a device is loaded without it.
+    from scipy.signal import lfilter
+
+    return np.asarray(lfilter([1.0], [1.0, -rho], values, axis=-1))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.special import chdtri
 
 from ....data.errors import InputError, nearest
 from ....data.types import Array
@@ -121,7 +121,7 @@ def profile(
         costs = descend(held, space.points(starts), steps=steps).costs
         lowest = min(0.5 * float((centre**2).sum()), float(costs.min()))
         noise = 2.0 * lowest / max(fit.estimate.effective_points - len(best), 1.0)
-        limit = lowest + 0.5 * noise * float(chi2.ppf(confidence, 1))
+        limit = lowest + 0.5 * noise * float(chdtri(1, 1.0 - confidence))
         interval = _interval(grid, costs, limit)
         if span is not None or np.isfinite(interval).all() or not np.isfinite(fit.stderr[name]):
             break

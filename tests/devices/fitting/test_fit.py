@@ -335,6 +335,7 @@ def test_profiles_agree_with_standard_errors_where_the_cost_is_a_parabola():
         profile(fitted, "A_p")
 
 
+@pytest.mark.slow
 def test_auto_chooses_the_model_that_predicts(clean):
     other = make_sweep(name="held out", x0=0.5, noise=0.002, points=81)
     settings = {"fixed": SHAPE, "starts": 6, "candidates": 24, "steps": 20}

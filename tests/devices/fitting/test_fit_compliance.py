@@ -83,6 +83,7 @@ def test_a_censored_point_counts_on_one_side_only(kind) -> None:
         assert np.abs(residual[~held]).max() < 1e-9
 
 
+@pytest.mark.slow
 def test_a_pair_of_limits_gives_the_parameters_and_the_resistance_of_another() -> None:
     """Joint over two limits; the LRS under a third one, that no sweep had, is foretold."""
     found = fitted([measured(1e-4, seed=1), measured(4e-4, seed=2)])

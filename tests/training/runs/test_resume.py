@@ -144,8 +144,19 @@ def test_with_laws_from_files_that_must_not_change(digits, tmp_path):
         load_checkpoint(file, trainer(digits, "ideal", replace(effects)))
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("effects", EFFECTS)
+@pytest.mark.parametrize(
+    ("effects", "engine"),
+    [
+        # By default each effect on one engine, and each engine with all effects.
+        pytest.param(
+            effects,
+            engine,
+            marks=() if effects == "all" or engine == "surrogate" else pytest.mark.slow,
+        )
+        for effects in EFFECTS
+        for engine in ENGINES
+    ],
+)
 def test_with_any_effect_and_engine(digits, tmp_path, effects, engine):
     assert_resumes(lambda: trainer(digits, engine, EFFECTS[effects]), tmp_path / "run.h5")
 

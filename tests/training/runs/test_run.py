@@ -230,7 +230,9 @@ def straight(tmp_path_factory):
 
 
 @pytest.mark.spice
-@pytest.mark.parametrize("way", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "way", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_an_interrupted_run_is_resumed_to_the_same_record(way, straight, tmp_path):
     folder = tmp_path / "stopped"
     words = ["run", "demo", *settings("training.epochs=40"), "--out", str(folder)]
