@@ -96,8 +96,10 @@ def closed_loops(
             (aimed > 0.0) | (target > 0.0),
             aimed != target,
         )
+        # Priced once: the others are parts of the first.
+        each = ledger.price(k, _writes(chosen[0], start, target))
         total = total + ClosedLoops(
-            *(ledger.estimate(k, _writes(mask, start, target)) for mask in chosen)
+            *(ledger.estimate(k, _writes(mask, start, target), each.at(mask)) for mask in chosen)
         )
     return total
 

@@ -49,7 +49,7 @@ class Ledger:
 
     def record(self, matrix: int, writes: Writes) -> Cost:
         """Count the writes of one update of one matrix."""
-        each = self._each(matrix, writes)
+        each = self.price(matrix, writes)
         cost = self._sum(matrix, writes, each)
         self.devices[matrix].add(writes.device, each)
         if writes.reads:
@@ -57,9 +57,19 @@ class Ledger:
         self.epoch = self.epoch + cost
         return cost
 
-    def estimate(self, matrix: int, writes: Writes) -> Cost:
-        """Return the cost of the writes of one update of one matrix without counting it."""
-        return self._sum(matrix, writes, self._each(matrix, writes))
+    def estimate(self, matrix: int, writes: Writes, each: Costs | None = None) -> Cost:
+        """Return the cost of the writes of one update of one matrix without counting it.
+
+        Parameters
+        ----------
+        matrix
+            Which matrix, counted from 0.
+        writes
+            Its writes.
+        each
+            What each of them costs, as :meth:`price` says it, where that is known already.
+        """
+        return self._sum(matrix, writes, self.price(matrix, writes) if each is None else each)
 
     def failed(self, matrix: int, writes: Writes) -> NDArray[np.bool_] | None:
         """Return which of the ``writes`` the controller gives up, (n,); ``None`` where all devices
@@ -78,7 +88,8 @@ class Ledger:
         place = self.placements[matrix].places[writes.device]
         return array.attainable(place, writes.before), array.attainable(place, writes.level)
 
-    def _each(self, matrix: int, writes: Writes) -> Costs:
+    def price(self, matrix: int, writes: Writes) -> Costs:
+        """Return what each of the writes of one update of one matrix costs, (n,)."""
         if writes.pulses is not None:
             return self._pulsed(writes.pulses)
         each = self.pricing.of(writes.before, writes.level, verify=writes.blind is None)
