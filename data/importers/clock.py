@@ -16,6 +16,17 @@ _CLOCK = re.compile(
 )
 _DATE = re.compile(r"(\d{1,4})([-/.])(\d{1,2})\2(\d{1,4})")
 _DAY = 86400.0
+_MONTHS = {"jan": 1, "feb": 2, "fév": 2, "mar": 3, "mär": 3, "apr": 4, "avr": 4, "may": 5, "mai": 5}
+_MONTHS |= {"jun": 6, "jul": 7, "aug": 8, "aoû": 8, "sep": 9, "oct": 10, "okt": 10, "nov": 11}
+_MONTHS |= {"dec": 12, "dez": 12, "déc": 12}
+_WEEKDAY = re.compile(r"^(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?,?\s+", re.IGNORECASE)
+_NAMED = (  # where year, month and day stand
+    re.compile(r"(?P<m>[^\W\d]{3,9})\.?\s+(?P<d>\d{1,2})\s+(?P<rest>[\d:.,]+)\s+(?P<y>\d{4})"),
+    re.compile(r"(?P<m>[^\W\d]{3,9})\.?\s+(?P<d>\d{1,2}),?\s+(?P<y>\d{4})(?P<rest>.*)"),
+    re.compile(r"(?P<d>\d{1,2})[\s./-]*(?P<m>[^\W\d]{3,9})\.?[\s./-]*(?P<y>\d{4}|\d{2})(?P<rest>\D.*|)"),
+)  # fmt: skip
+_COMPACT = re.compile(r"(\d{4})(\d\d)(\d\d)[T_\s-]+(\d\d):?(\d\d):?(\d\d)(.*)")
+_DASHED = re.compile(r"(\d{4}-\d\d-\d\d)[T_\s-]+(\d\d)-(\d\d)-(\d\d)(.*)")
 
 
 def seconds(stamps: list[str], where: str) -> Array:
@@ -30,7 +41,8 @@ def seconds(stamps: list[str], where: str) -> Array:
     InputError
         If one can't be read, or days and months can't be told apart where the day changes.
     """
-    parts = [re.split(r"[T\s]+", stamp.strip(), maxsplit=1) for stamp in stamps]
+    stamps = [_usual(stamp.strip()) for stamp in stamps]
+    parts = [re.split(r"[T\s]+", stamp, maxsplit=1) for stamp in stamps]
     dated = all(_DATE.fullmatch(part[0]) for part in parts)
     days = _days([part[0] for part in parts], where) if dated else np.zeros(len(parts))
     clocks = [
@@ -44,6 +56,23 @@ def seconds(stamps: list[str], where: str) -> Array:
         days = np.concatenate([[0.0], np.cumsum(np.diff(found) < -0.5 * _DAY)])
     found = found + days * _DAY
     return np.asarray(found - found[0]) if len(found) else found
+
+
+def _usual(stamp: str) -> str:
+    """Return a stamp whose month is a name, or that has no marks, as ``2026-11-26 10:00:00.25``."""
+    stamp = _WEEKDAY.sub("", stamp)
+    for pattern in _NAMED:
+        found = pattern.fullmatch(stamp)
+        month = _MONTHS.get(found["m"].lower()[:3]) if found else None
+        if found and month:
+            year = found["y"] if len(found["y"]) == 4 else f"20{found['y']}"
+            return f"{year}-{month:02}-{found['d']} {found['rest'].strip(' ,T_')}".strip()
+    for pattern in (_COMPACT, _DASHED):
+        found = pattern.fullmatch(stamp)
+        if found:
+            *day, hour, minute, second, rest = found.groups()
+            return f"{'-'.join(day)} {hour}:{minute}:{second}{rest}"
+    return stamp
 
 
 def _clock(clock: str, stamp: str, where: str) -> float:

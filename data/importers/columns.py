@@ -77,7 +77,18 @@ def find_column(block: Block, quantity: str, *, magnitude: bool = False) -> list
                 f" (--column {_KEY[quantity]}={equal[0]})"
             )
         return group
-    return _by_unit(block, quantity)
+    return _by_unit(block, quantity) or _of_drain(block, quantity)
+
+
+def _of_drain(block: Block, quantity: str) -> list[int]:
+    """Return the column of a transistor's drain, ``VD`` or ``ID``, where both are there: alone, an
+    ``ID`` may be a name.
+    """
+    names = [heading.plain for heading in block.headings]
+    for pair in (("vd", "id"), ("vds", "ids")):
+        if all(names.count(name) == 1 for name in pair) and quantity in ("voltage", "current"):
+            return [names.index(pair[quantity == "current"])]
+    return []
 
 
 def _by_unit(block: Block, quantity: str) -> list[int]:

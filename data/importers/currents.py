@@ -90,6 +90,8 @@ def read_current(
     if scale:
         return (10.0 if scale == "log10" else np.e) ** values * unit.factor, f"{scale} of {words}"
     values = values * unit.factor
+    if magnitude and quantity == "current":
+        words = f"magnitude of the {words}, with the sign of the voltage"
     if quantity == "density":
         if area is None:
             raise InputError(

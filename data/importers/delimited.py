@@ -80,7 +80,7 @@ class Block:
             row, column = min(broken)
             raise InputError(
                 f"{self.source}, line {self.lines[row]}, column {column + 1}: expected a number, got"
-                f" {self.text[row, column]!r}"
+                f" {self.text[row, column]!r}: leave out the line, or name another column (--column)"
             )
         return self.values[:, wanted]
 

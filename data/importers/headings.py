@@ -27,7 +27,7 @@ SI = {
 """Quantity -> its SI unit; a quantity that is not here, such as ``count``, has none."""
 
 _WORDS = {
-    "time": "t time timestamp timestamps datetime zeit temps tiempo tempo время 时间 時間 시간",
+    "time": "t time elapsed timestamp timestamps datetime zeit temps tiempo tempo время 时间 時間 시간",
     "voltage": "v u voltage vapp vm vmem bias spannung tension tensione tensão voltaje tensión"
     " napięcie напряжение 电压 電圧 電壓 전압",
     "current": "i current im imem strom courant corriente corrente prąd ток 电流 電流 전류",
@@ -69,7 +69,6 @@ _FILLERS = {
         "smu",
         "value",
         "values",
-        "elapsed",
         "stamp",
         "relative",
         "rel",
@@ -86,7 +85,10 @@ _CYCLIC = frozenset({"cycle", "count"})  # a cycle's number
 _MAGNITUDE = {"abs", "absolute", "magnitude", "betrag"}
 _BRACKETS = re.compile(r"\(([^()]*)\)|\[([^\[\]]*)\]|\{([^{}]*)\}")
 _FORMULA = re.compile(r"[*^=+×·²³]|^\s*[-−]")
-_LETTERED = re.compile(r"(?:ch|chan|channel|smu|input|port|probe)[\s_]*[A-D]", re.IGNORECASE)
+_LETTERED = re.compile(
+    r"(?:ch|chan|channel|smu|input|port|probe)[\s_]*[A-D]|C\d", re.IGNORECASE
+)  # channels
+_KEYS = {"time": "t", "voltage": "v", "conductance": "g", "width": "w"}  # of --unit
 _LOG = re.compile(r"(log[\s_]?10|lg|log|ln)[\s_]*(?=[^\w\s]|[\s_]|[iI]\b)(.+)", re.IGNORECASE)
 _ABS = re.compile(r"\babs\s*\(([^()]*)\)", re.IGNORECASE)
 _GLUED_TERMINAL = re.compile(
@@ -173,18 +175,20 @@ class Heading:
             raise InputError(
                 f"{where}: {self.unclear!r} can't be the unit here, expected {si} with a prefix,"
                 f" such as m{si}: rename the column, or give its unit"
+                f" (--unit {_KEYS.get(quantity, 'i')}={'A/cm2' if si == DENSITY else 'm' + si})"
             )
         if self.unit is not None and self.unit.si != si:
             raise InputError(
                 f"{where}: {self.unit.si!r} can't be the unit here, expected {si}, as of a"
-                f" {quantity}: take another column"
+                f" {quantity}: take another column (--column {_KEYS.get(quantity, 'i')}=NAME)"
             )
         if given is not None:
             return si_factor(given, si, where)
         if self.quantity not in (None, quantity):
             raise InputError(
                 f"{where}: by its name this is a {self.quantity}, not a {quantity}: take another"
-                " column, or give the unit as well if it is one"
+                " column, or give the unit as well if it is one (--unit"
+                f" {_KEYS.get(quantity, 'i')}=m{si})"
             )
         return 1.0 if self.unit is None else self.unit.factor
 
@@ -285,8 +289,9 @@ def _words(name: str) -> tuple[str | None, frozenset[str], bool, tuple[int, int]
     named = [word for word in words if word not in _FILLERS]
     mentions = frozenset(_QUANTITY[word] for word in named if word in _QUANTITY)
     exact = len(mentions) == 1 and all(word in _QUANTITY for word in named)
-    inside = (word for word in _QUANTITY if len(word) > 3 and word in plain)  # pulsewidth
-    mentions |= {_QUANTITY[word] for word in inside}
+    if not exact:
+        inside = (word for word in _QUANTITY if len(word) > 3 and word in plain)  # pulsewidth
+        mentions |= {_QUANTITY[word] for word in inside}
     if "cycle" in mentions and (numbers or "sweep" in named):
         mentions = mentions - {"cycle"} or mentions  # V of cycle 2
         exact = len(mentions) == 1 and all(word in _QUANTITY for word in named)

@@ -72,6 +72,8 @@ _NO_MEGA = ("V", "A", "s", "S")
 _ALIKE = str.maketrans({"µ": "u", "μ": "u", "\N{OHM SIGN}": "Ω", "ω": "Ω", "\xa0": " "})
 
 
+_POWER = re.compile(r"(?:10\^?|1[eE])\(?([-+\u2212]?\d+|⁻?[⁰¹²³⁴-⁹]+)\)?[·*x×]?(\D.*)")
+_RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻\u2212", "0123456789--")
 _LENGTHS = {"m": 1.0, "cm": 1e-2, "mm": 1e-3, "um": 1e-6, "nm": 1e-9}
 _PER_AREA = re.compile(
     r"(.*A)(?:[/*·.]?(cm|mm|um|nm|m))(?:\^?\(?[-\u2212]?2\)?|⁻?²)", re.IGNORECASE
@@ -88,9 +90,15 @@ def parse_unit(text: str) -> Unit | None:
     word = re.sub(r"\s+|\.$", "", plain_symbols(text))
     if word in _WHOLE:
         return _WHOLE[word]
+    power = _POWER.fullmatch(word)
+    if power:
+        of = parse_unit(power.group(2))
+        exponent = int(power.group(1).translate(_RAISED))
+        return None if of is None or abs(exponent) > 15 else Unit(of.si, of.factor * 10.0**exponent)
     per_area = _PER_AREA.fullmatch(word)
     if per_area:
-        current = parse_unit(per_area.group(1))
+        # megaamperes are no device's current, but a density
+        current = Unit("A", 1e6) if per_area.group(1) == "MA" else parse_unit(per_area.group(1))
         length = _LENGTHS.get(per_area.group(2))
         if current is None or current.si != "A" or length is None:
             return None

@@ -271,6 +271,21 @@ INSTRUMENTS = {
     "a summary below": ["t,V,I", *table(",", ".", T, V, CURRENT), "", "Summary", "Vset,0.3", "Vreset,-0.4"],
     "chinese": ["时间(s),电压(V),电流(A)", *table(",", ".", T, V, CURRENT)],
     "source measure": ["Time (s),Source Voltage (V),Measured Current (A)", *table(",", ".", T, V, CURRENT)],
+    "labview remark": [*lvm(".", "One"), "X_Value\tVoltage\tCurrent\tComment",
+                       table("\t", ".", T, V, CURRENT)[0] + "\tbegin",
+                       *table("\t", ".", T, V, CURRENT)[1:]],
+    "4200 settings below": ["Time,AnodeV,AnodeI", *table(",", ".", T, V, CURRENT),
+                            "", "Test Name,sweep", "Compliance,0.1,0.1"],
+    "units above": ["s,V,mA", "Time,Voltage,Current", *table(",", ".", T, V, 1e3 * CURRENT)],
+    "trailing separators": ["t,V,I,,", *(line + ",," for line in table(",", ".", T, V, CURRENT))],
+    "drain": ["TIME\tVD\tID", *table("\t", ".", T, V, CURRENT)],
+    "french": ["Temps (s);Tension (V);Courant (mA)", *table(";", ",", T, V, 1e3 * CURRENT)],
+    "power of ten": ["t (s),V (10^-3 V),I (10⁻⁶ A)", *table(",", ".", T, 1e3 * V, 1e6 * CURRENT)],
+    "elapsed": ["Elapsed,V,I",
+                *(f"0:00:{t:012.9f},{line}" for t, line in zip(T, table(",", ".", V, CURRENT), strict=True))],
+    "many words": ["Index,Reading (A),Unit,Digits,Math,Group,Origin,Value (V),Unit,Output,Sense,Seconds",
+                   *(f"{k},{i:.9e},Amp DC,4.5,F,F,Main,{v:.9e},Volt DC,T,2W,{t:.9e}"
+                     for k, (t, v, i) in enumerate(zip(T, V, CURRENT, strict=True)))],
     "compliance column": ["t,V,I,Compliance (A)", *table(",", ".", T, V, CURRENT, np.full(201, 0.1))],
 }  # fmt: skip
 
@@ -282,6 +297,28 @@ def test_instruments(tmp_path, name):
     (sweep,) = read(path)
     same(sweep)
     assert not sweep.censored.any()
+
+
+@pytest.mark.parametrize("encoding", ["gb18030", "big5", "utf-32"])
+def test_eastern_names_without_units(tmp_path, encoding):
+    path, names = tmp_path / "x.csv", ("時間,電壓,電流" if encoding == "big5" else "时间,电压,电流")
+    path.write_bytes("\n".join([names, *table(",", ".", T, V, CURRENT)]).encode(encoding))
+    same(read(path)[0])
+
+
+@pytest.mark.parametrize("word", ["-nan(ind)", "1.#QNAN", "-1.#IND", "OVERFLOW", "+9.9E37", "---"])
+def test_what_is_no_reading_is_censored(tmp_path, word):
+    path, lines = tmp_path / "x.csv", table(",", ".", T, V, CURRENT)
+    lines[77] = f"{T[77]:.9e},{V[77]:.9e},{word}"
+    path.write_text("\n".join(["t,V,I", *lines]))
+    assert np.flatnonzero(read(path)[0].censored).tolist() == [77]
+
+
+def test_numbers_with_their_units_are_refused(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("t,V,I\n" + "\n".join(f"{k} s,0.{k} V,{k} mA" for k in range(9)))
+    with pytest.raises(InputError, match=r"'0 s' in line 2: .*--unit"):
+        read(path)
 
 
 def test_a_2400_is_read_as_it_says(tmp_path):
@@ -303,6 +340,7 @@ SCOPES = {
     "tektronix": [*TEK, "TIME,CH1,CH2", *table(",", ".", T, V, 50 * CURRENT)],
     "infiniivision": ["x-axis,1,2", "second,Volt,Volt", *table(",", ".", T, V, 50 * CURRENT)],
     "picoscope": ["Time,Channel A,Channel B", "(ms),(V),(mV)", "", *table(",", ".", 1e3 * T, V, 5e4 * CURRENT)],
+    "rto": ["Time in s,C1 in V,C2 in V", *table(",", ".", T, V, 50 * CURRENT)],
     "rigol": ["X,CH1,CH2,Start,Increment,", "Sequence,Volt,Volt,0.000000e+00,1.000000e-04",
               *(f"{k},{line},," for k, line in enumerate(table(",", ".", V, 50 * CURRENT)))],
 }  # fmt: skip
@@ -411,6 +449,11 @@ CLOCKS = {
     "american": "%m/%d/%Y %I:%M:%S.%f %p",
     "clock": "%H:%M:%S.%f",
     "half day": "%I:%M:%S.%f %p",
+    "month": "%d-%b-%Y %H:%M:%S.%f",
+    "weekday": "%a %b %d %H:%M:%S.%f %Y",
+    "compact": "%Y%m%dT%H%M%S.%f",
+    "file name": "%Y-%m-%d_%H-%M-%S.%f",
+    "two digits": "%d.%m.%y %H:%M:%S.%f",
 }
 
 

@@ -26,6 +26,9 @@ MISSING = frozenset(
 )
 """What stands, in small letters, where nothing was measured."""
 
+_NOTHING = re.compile(
+    r"[+-]?(?:1\.#(?:QNAN|SNAN|IND|INF)\w*|nan(?:\([^()]*\))?|inf(?:inity)?)", re.IGNORECASE
+)  # as C's libraries print what is no number
 _SPREADSHEET_ERROR = re.compile(r"#(?:REF|N/A|VALUE|DIV/0|NAME|NULL|NUM)[!?]?", re.IGNORECASE)
 _COMMENT = re.compile(r"(?:[#%!]|//)\s*")
 _MINUS = str.maketrans({"\u2212": "-", "\u2013": "-", "\u2012": "-", "\ufe63": "-", "\uff0d": "-"})
@@ -37,6 +40,8 @@ _PLAIN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}", re.ASCII)
 _FORTRAN = re.compile(r"([+-]?[\d.,]+)[dD]([+-]?\d+)", re.ASCII)
 _SEPARATORS = ("\t", ";", ",", "|", None)
+_RUN_ON = re.compile(r"[-+\d.,eE]+(?:[;|\t, ]+[-+\d.,eE]+)+")  # numbers that were not cut apart
+_EASTERN = ("电压", "电流", "電圧", "電壓", "電流", "전압", "전류")  # voltage, current
 _SAMPLE = 400  # lines that separators are tried on
 
 
@@ -74,6 +79,8 @@ def decode(raw: bytes, where: str) -> str:
 
 
 def _encoding(raw: bytes) -> str:
+    if raw[:4] in (b"\xff\xfe\0\0", b"\0\0\xfe\xff"):
+        return "utf-32"
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return "utf-16"
     # without a mark, every other byte of plain text in UTF-16 is zero
@@ -84,6 +91,10 @@ def _encoding(raw: bytes) -> str:
     try:
         raw.decode("utf-8-sig")
     except UnicodeDecodeError:
+        for encoding in ("gb18030", "shift_jis", "big5", "euc_kr"):
+            text = raw.decode(encoding, errors="replace")
+            if any(word in text for word in _EASTERN):
+                return encoding
         return "cp1252" if b"\0" not in raw[:4096] else "latin-1"  # as µ is exported
     return "utf-8-sig"
 
@@ -106,11 +117,11 @@ def split_rows(text: str, left_out: frozenset[str] = frozenset()) -> list[Row]:
         Row(number, [word for word in _split(text, separator) if word not in left_out], comment)
         for number, text, comment in lines
     ]
-    widths = Counter(len(row.words) for row in rows if not row.comment)
-    usual = widths.most_common(1)[0][0] if widths else 0
-    if usual > 1 and all(not row.words[-1] for row in rows if len(row.words) == usual):
-        # some exports end every line with a separator
+    usual = _usual(rows)
+    while usual > 1 and all(not row.words[-1] for row in rows if len(row.words) == usual):
+        # some exports end every line with separators
         rows = [replace(row, words=row.words[:-1]) if not row.words[-1] else row for row in rows]
+        usual = _usual(rows)
     if separator is None:
         # names of several words stand apart by more than one blank
         for k, (row, (_, text, _)) in enumerate(zip(rows, lines, strict=True)):
@@ -120,8 +131,15 @@ def split_rows(text: str, left_out: frozenset[str] = frozenset()) -> list[Row]:
     return rows
 
 
+def _usual(rows: list[Row]) -> int:
+    widths = Counter(len(row.words) for row in rows if not row.comment and row.words)
+    return widths.most_common(1)[0][0] if widths else 0
+
+
 def _separator(lines: list[str]) -> str | None:
-    """Return the separator that gives most numbers and fewest words, None for blanks."""
+    """Return the separator that gives most numbers and fewest words, None for blanks; of those that
+    give a table, where there are any.
+    """
     sample = lines[:: max(len(lines) // _SAMPLE, 1)]
 
     def score(separator: str | None) -> int:
@@ -137,7 +155,27 @@ def _separator(lines: list[str]) -> str | None:
         for separator in _SEPARATORS
         if separator is None or any(separator in line for line in sample)
     ]
-    return max(there, key=score)
+    tables = [one for one in there if one is not None and _gives_table(sample, one)]
+    return max(tables or there, key=score)
+
+
+def _gives_table(lines: list[str], separator: str) -> bool:
+    """Return whether most lines with a digit have one number of fields, several of them numbers, and
+    none of them several numbers in one.
+    """
+    digits = sum(any(map(str.isdigit, line)) for line in lines)
+    rows = [_split(line, separator) for line in lines]
+    rows = [words for words in rows if sum(map(_looks_like_number, words)) > 1]
+    widths = Counter(map(len, rows)).most_common(1)
+    if not widths or widths[0][1] < 0.5 * digits:
+        return False
+    words = [word.translate(_MINUS) for row in rows if len(row) == widths[0][0] for word in row]
+    return not any(_RUN_ON.fullmatch(word) and not _is_grouped(word) for word in words)
+
+
+def _is_grouped(word: str) -> bool:
+    found = _MARKED.fullmatch(word)
+    return found is not None and any(_number(found.group(2), mark) is not None for mark in ",.")
 
 
 def _looks_like_number(word: str) -> bool:
@@ -274,7 +312,10 @@ def is_number(word: str) -> bool:
 def is_missing(word: str) -> bool:
     """Return whether a field says that there is no number, or one beyond any."""
     return (
-        word.lower() in MISSING or is_spreadsheet_error(word) or _PLAIN.fullmatch(word) is not None
+        word.lower() in MISSING
+        or is_spreadsheet_error(word)
+        or _NOTHING.fullmatch(word) is not None
+        or _PLAIN.fullmatch(word) is not None
     ) and not is_number(word)
 
 

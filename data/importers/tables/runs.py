@@ -5,6 +5,7 @@
 
 __all__ = ["Run", "find_runs"]
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -69,8 +70,8 @@ def find_runs(rows: list[Row], place: str) -> list[Run]:
     wordy = _wordy_columns(data)
     width = _usual_width(data, wordy)
     if not width:
-        raise InputError(f"{place} holds no row of numbers")
-    runs = _merged(_cut(rows, width, wordy, place), width, place)
+        raise InputError(f"{place} holds no row of numbers{_units_within(data)}")
+    runs = _merged(_cut(rows, width, wordy, place), width, 0 in wordy, place)
     for run in runs:
         run.names, run.units = _header(run.above, width)
         run.rows = [_fitted(row, width, place) for row in _trimmed(run.rows)]
@@ -107,8 +108,10 @@ def _cut(rows: list[Row], width: int, wordy: frozenset[int], place: str) -> list
     return runs
 
 
-def _merged(runs: list[Run], width: int, place: str) -> list[Run]:
-    """Return the runs, those under a header alone where they are too short to be sweeps."""
+def _merged(runs: list[Run], width: int, wordy: bool, place: str) -> list[Run]:
+    """Return the runs, those under a header alone where they are too short to be sweeps; settings
+    below the numbers, such as ``Compliance,0.1,0.1``, are left out unless the first column is ``wordy``.
+    """
     if all(len(run.rows) >= _SHORTEST for run in runs):
         return runs
     merged: list[Run] = []
@@ -117,8 +120,13 @@ def _merged(runs: list[Run], width: int, place: str) -> list[Run]:
             merged.append(run)
             continue
         words = [row for row in run.above if not row.comment]
+        if words and not wordy and all(is_word(row.words[0]) for row in run.rows):
+            continue
         if words:
-            raise InputError(f"{place}, line {words[0].line}: words between the rows of numbers")
+            raise InputError(
+                f"{place}, line {words[0].line}: words between the rows of numbers: leave the line out,"
+                " or begin it with #"
+            )
         merged[-1].rows += run.rows
     return merged
 
@@ -169,6 +177,9 @@ def _header(above: list[Row], width: int) -> tuple[list[str], list[str]]:
     for below, over in pairwise(near):
         if _is_units(below) and _knows(over):
             return over, ["" if word.lower() in _NO_UNIT else word for word in below]
+    for below, over in pairwise(near):
+        if _is_units(over) and _knows(below) and not any(parse_heading(one).unit for one in below):
+            return below, ["" if word.lower() in _NO_UNIT else word for word in over]
     names = next((words for words in near if _knows(words)), near[0])
     return names, nothing
 
@@ -201,6 +212,19 @@ def _without_footer(rows: list[Row]) -> list[Row]:
     while rows and is_word(rows[-1].words[0]):
         rows = rows[:-1]
     return rows
+
+
+def _units_within(rows: list[Row]) -> str:
+    """Return a hint where fields are numbers with their unit, such as ``0.1 mA``."""
+    for row in rows:
+        for word in row.words:
+            found = re.fullmatch(r"([-+\d.,eE]+)\s*([^\W\d]+)", word)
+            if found and is_number(found.group(1)) and parse_unit(found.group(2)):
+                return (
+                    f", but {word!r} in line {row.line}: write the numbers without their units, and"
+                    " the unit into the heading or behind --unit"
+                )
+    return ""
 
 
 def _is_units(words: list[str]) -> bool:

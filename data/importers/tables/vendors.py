@@ -57,13 +57,15 @@ def _labview(rows: list[Row]) -> list[Row]:
     """LabVIEW: units stand in ``Y_Unit_Label``; a file without x has ``X0`` and ``Delta_X``."""
     found: list[Row] = []
     facts: dict[str, list[str]] = {}
-    inside, count, without = False, 0, False
+    inside, count, without, width = False, 0, False, 0
     for row in rows:
         key, *rest = row.words or [""]
         if key == "X_Value" or (inside and key == "" and "Comment" in rest and not count):
             labels = facts.get("Y_Unit_Label", [])
             without = facts.get("X_Columns", [""])[0].lower() in ("no", "none")
             names = row.words if row.words[0] else ["X_Value", *rest]
+            names = names[: names.index("Comment")] if "Comment" in names else names
+            width = len(names)
             found.append(replace(row, words=names))
             if any(labels):
                 # a channel's label stands above it, beside or behind its x
@@ -71,9 +73,7 @@ def _labview(rows: list[Row]) -> list[Row]:
                 ys = iter(labels)
                 each = sum(xs) > 1
                 units = ["s" if x else next(ys, "") for x in xs] if each else ["s", *labels]
-                units = [("" if word.startswith("Comment") else unit)
-                         for word, unit in zip(names, [*units, *[""] * len(names)], strict=False)]  # fmt: skip
-                found.append(replace(row, words=units))
+                found.append(replace(row, words=[*units, *[""] * width][:width]))
             inside, count = True, 0
         elif inside and (is_number(key) or (key == "" and any(map(is_number, rest)))):
             if without or not key:
@@ -81,7 +81,7 @@ def _labview(rows: list[Row]) -> list[Row]:
                     all(is_number((facts.get(name) or [""])[0]) for name in ("X0", "Delta_X"))
                 ) else (0.0, float("nan"))  # fmt: skip
                 row = replace(row, words=[repr(x0 + count * step), *rest])
-            found.append(row)
+            found.append(replace(row, words=row.words[:width]))  # a remark may stand behind
             count += 1
         else:
             inside = False
