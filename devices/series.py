@@ -277,39 +277,54 @@ class Terminal:
         self._u, self._tangent = u, (by_v, by_x)
         return f, f_x + f_v * u_x, f_v * u_v
 
-    def walk(self, v: float, x: Array) -> tuple[Array, Array, Array]:
-        """Return u [V], dx/dt [1/s] and its slope by x at a voltage that all devices share, and that
-        is near the last one.
+    def walk(self, v: Array | float, x: Array) -> tuple[Array, Array, Array]:
+        """Return u [V], dx/dt [1/s] and its slope by x at a voltage near the last one: one for all
+        devices, or one for each.
 
         Newton's method runs on all quantities at once, so that its last step corrects the rate too.
         """
-        law, r_s = self._everything, self.r_s
+        law = self._everything
         if not self.series:
             u = np.full(len(x), v)
             _, _, _, rate, _, slope = self._at(law, u, x)
             return u, rate, slope
-        if self.limit is not None:
-            rate, slope, _ = self.rate_and_slopes(np.full(len(x), v), x)
-            assert self._u is not None
-            return self._u, rate, slope
-        low, high = min(v, 0.0), max(v, 0.0)
+        low, high = np.minimum(v, 0.0), np.maximum(v, 0.0)
         guess = self._guess(v, x)
         u = np.full(len(x), v) if guess is None else np.minimum(np.maximum(guess, low), high)
+        near = _SETTLED * np.abs(v) + 1e-12
         for _ in range(_WALK_STEPS):
             i, i_v, i_x, rate, r_v, r_x = self._at(law, u, x)
-            gain = 1.0 / (1.0 + r_s * i_v)
-            move = (v - u - r_s * i) * gain
+            move, ohms = self._newton(v, u, i, i_v)
             following = np.minimum(np.maximum(u + move, low), high)
             move = following - u
             u = following
-            if np.abs(move).max() <= _SETTLED * abs(v) + 1e-12:
+            if (np.abs(move) <= near).all():
                 break
         else:
-            u = self.fresh().solve(np.full(len(x), v), x).u
+            inner = self.fresh().solve(np.full(len(x), v), x)
+            u, ohms, move = inner.u, inner.ohms, np.zeros(len(x))
             i, i_v, i_x, rate, r_v, r_x = self._at(law, u, x)
-            gain, move = 1.0 / (1.0 + r_s * i_v), np.zeros(len(x))
+        gain = 1.0 / (1.0 + ohms * i_v)
+        by_x = -ohms * i_x * gain
+        self.ohms = ohms
         self._u, self._tangent = u, ((np.asarray(v, float), gain),)
-        return u, rate + r_v * move, r_x - r_v * gain * r_s * i_x
+        if self.limit is not None:  # at the limit it is the state that moves the voltage
+            self._tangent = ((np.full(len(x), v), gain), (x.copy(), by_x))
+        return u, rate + r_v * move, r_x + r_v * by_x
+
+    def _newton(self, v: Array | float, u: Array, i: Array, slope: Array) -> tuple[Array, Array]:
+        """Return Newton's step of u [V] to where the series resistance, or the limit, lets it be, and
+        the resistance that this means.
+        """
+        move = (v - u - self.r_s * i) / (1.0 + self.r_s * slope)
+        if self.limit is None:
+            return move, self.r_s
+        sign = np.where(np.asarray(v) < 0.0, -1.0, 1.0)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            below = self.limit - sign * i
+            to_limit = np.where(slope > 0.0, below / slope, np.copysign(np.inf, below))
+        held = to_limit < sign * move
+        return np.where(held, sign * to_limit, move), np.where(held, _OPEN, self.r_s)
 
     @cached_property
     def _current(self) -> "Numeric":

@@ -41,7 +41,7 @@ class Jump:
     sets: NDArray[np.intp]
     end: Array
     terminal: Terminal
-    v: float
+    v: Array
     nodes: Array
     rate: Array
 
@@ -82,9 +82,9 @@ def _by_logarithms(first: Array, last: Array, width: Array) -> tuple[Array, Arra
 
 
 def cross(
-    terminal: Terminal, interval: int, sets: NDArray[np.intp], v: float, x: Array, step: float
+    terminal: Terminal, interval: int, sets: NDArray[np.intp], x: Array, v: Array, step: Array
 ) -> Jump:
-    """Follow states x, (sets,), for a time [s] at a voltage, wherever their rates lead.
+    """Follow states x for a time [s] at a voltage, wherever their rates lead.
 
     Parameters
     ----------
@@ -94,12 +94,12 @@ def cross(
         Place of the interval in the waveform.
     sets
         Which parameter sets are followed.
-    v
-        The voltage that stands [V].
     x
         States at the beginning, (sets,).
+    v
+        The voltages that stand [V], (sets,).
     step
-        How long [s].
+        How long [s], (sets,).
     """
     low, high = terminal.bounds
     terminal = terminal.limited(terminal.limit)
@@ -129,7 +129,7 @@ def cross(
     return Jump(interval, sets, reached, terminal, v, nodes, rate)
 
 
-def _inverse(passed: Array, nodes: Array, speed: Array, step: float | Array) -> Array:
+def _inverse(passed: Array, nodes: Array, speed: Array, step: Array) -> Array:
     """Return the states at which ``step`` has passed, within each piece by its own law."""
     k = np.minimum((passed <= step).sum(0) - 1, len(passed) - 2)
     of = np.arange(nodes.shape[1])

@@ -285,12 +285,11 @@ def _estimate(space: Space, minimum: _Minimum, alternatives: Array) -> Estimate:
 
 def _curves(space: Space, values: Array) -> tuple[Curve, ...]:
     p, x0 = space.split(values[None])
-    curves = []
-    for sweep, start in zip(space.sweeps, x0, strict=True):
-        answer = respond_to(sweep, space.model, p, start, substeps=space.substeps)
-        i = answer.i[:, 0]
-        curves.append(Curve(i, answer.x[:, 0], quality(i, sweep, space.loss)))
-    return tuple(curves)
+    answers = respond_to(space.sweeps, space.model, p, x0, substeps=space.substeps)
+    return tuple(
+        Curve(answer.i[:, 0], answer.x[:, 0], quality(answer.i[:, 0], sweep, space.loss))
+        for sweep, answer in zip(space.sweeps, answers, strict=True)
+    )
 
 
 def _doubts(space: Space, minimum: _Minimum, curves: tuple[Curve, ...]) -> tuple[str, ...]:

@@ -76,7 +76,8 @@ def respond(
     model
         The model; without dynamics its state stays at x0.
     t, v
-        Time [s] and voltage [V], linear in between, shape (points,).
+        Time [s] and voltage [V], linear in between, shape (points,), or (points, sets) where each set
+        has its own.
     p
         Every parameter of the model, each of shape (sets,).
     x0
@@ -86,38 +87,30 @@ def respond(
     substeps
         Integration steps per measured interval.
     limit
-        Largest current of the source at every sample [A], shape (points,), the lower of two holding
-        between them; infinite where there is none.
+        Largest current of the source at every sample [A], in the shape of ``v``, the lower of two
+        holding between them; infinite where there is none.
     """
     if substeps > 1:
-        knots = np.arange(len(t))
-        fine = np.linspace(0.0, len(t) - 1.0, substeps * (len(t) - 1) + 1)
-        if limit is not None:
-            near = np.rint(fine).astype(int)
-            between = np.minimum(
-                limit[np.floor(fine).astype(int)], limit[np.ceil(fine).astype(int)]
-            )
-            limit = np.where(np.abs(fine - near) < 1e-9, limit[near], between)
         answer = respond(
             model,
-            np.interp(fine, knots, t),
-            np.interp(fine, knots, v),
+            _finer(t, substeps),
+            _finer(v, substeps),
             p,
             x0,
             wanted=wanted,
-            limit=limit,
+            limit=None if limit is None else _finer_limit(limit, substeps),
         )
         return Response(answer.i[::substeps], answer.x[::substeps], answer.slopes[:, ::substeps])
     terminal = Terminal(model, [p[name] for name in model.names], tolerance=_SOLVED)
     if limit is not None:
-        terminal = terminal.limited(limit[:, None])
+        terminal = terminal.limited(_by_set(limit))
     if model.rate_expr is None:
         x = np.repeat(x0[None], len(t), 0)
         walk = None
     else:
         walk = _walk(terminal.limited(None), t, v, x0, limit)
         x = walk.x
-    inner = terminal.solve(np.repeat(v[:, None], x.shape[1], 1), x)
+    inner = terminal.solve(np.broadcast_to(_by_set(v), x.shape).copy(), x)
     if not wanted:
         return Response(inner.i, x, np.empty((0, *inner.i.shape)))
     moves = _sensitivity(model, t, terminal, x, walk, wanted)
@@ -125,42 +118,86 @@ def respond(
 
 
 def respond_to(
-    sweep: Sweep,
+    sweeps: Sequence[Sweep],
     model: CompactModel,
     p: Mapping[str, Array],
-    x0: Array,
+    x0: Sequence[Array],
     *,
     wanted: Sequence[str] = (),
     substeps: int = 1,
-) -> Response:
-    """Drive S parameter sets as a sweep did: through the tester's resistor, by a source with its limit.
+) -> list[Response]:
+    """Drive S parameter sets as each sweep did: through its tester's resistor, by a source with its
+    limit. All sweeps are walked through together; a shorter one stands still at its end.
 
     Parameters
     ----------
-    sweep
-        The measured sweep.
+    sweeps
+        The measured sweeps.
     model
         The compact model.
     p
         Parameters by name, (sets,) each.
     x0
-        States at the start, (sets,).
+        States at the start of each sweep, (sets,).
     wanted
         Parameters to differentiate by.
     substeps
-        Integration steps per interval of the sweep.
+        Integration steps per interval of the sweeps.
     """
-    tester = float(sweep.meta.get("r_tester", 0.0))
-    return respond(
+    if len(sweeps) > 1:
+        t, v, limit = (
+            _side_by_side([getattr(sweep, name) for sweep in sweeps], len(x0[0]))
+            for name in ("t", "v", "limit")
+        )
+    else:
+        t, v, limit = sweeps[0].t, sweeps[0].v, sweeps[0].limit
+    testers = [float(sweep.meta.get("r_tester", 0.0)) for sweep in sweeps]
+    every = {name: np.tile(value, len(sweeps)) for name, value in p.items()}
+    every[SERIES.name] = every[SERIES.name] + np.repeat(testers, len(x0[0]))
+    answer = respond(
         model,
-        sweep.t,
-        sweep.v,
-        {**p, SERIES.name: p[SERIES.name] + tester} if tester else p,
-        x0,
+        t,
+        v,
+        every,
+        np.concatenate(list(x0)),
         wanted=wanted,
         substeps=substeps,
-        limit=sweep.limit if np.isfinite(sweep.limit).any() else None,
+        limit=limit if np.isfinite(limit).any() else None,
     )
+    found, first = [], 0
+    for sweep, start in zip(sweeps, x0, strict=True):
+        its = (slice(len(sweep.t)), slice(first, first + len(start)))
+        slopes = answer.slopes[:, its[0], its[1]] if wanted else np.empty((0, *answer.i[its].shape))
+        found.append(Response(answer.i[its], answer.x[its], slopes))
+        first += len(start)
+    return found
+
+
+def _side_by_side(columns: Sequence[Array], sets: int) -> Array:
+    """Return columns beside each other, ``sets`` times each, the shorter ones with their last value
+    to the end.
+    """
+    longest = max(map(len, columns))
+    even = [np.pad(column, (0, longest - len(column)), "edge") for column in columns]
+    return np.repeat(np.stack(even, 1), sets, 1)
+
+
+def _by_set(values: Array) -> Array:
+    return values if values.ndim > 1 else values[:, None]
+
+
+def _finer(values: Array, substeps: int) -> Array:
+    """Return values at ``substeps`` equal steps in every interval, linear in between."""
+    share = (np.arange(substeps) / substeps).reshape(-1, *[1] * (values.ndim - 1))
+    within = values[:-1, None] + share * np.diff(values, axis=0)[:, None]
+    return np.concatenate([within.reshape(-1, *values.shape[1:]), values[-1:]])
+
+
+def _finer_limit(limit: Array, substeps: int) -> Array:
+    """Return the limit at these steps: between two samples the lower of both."""
+    between = np.repeat(np.minimum(limit[1:], limit[:-1]), substeps, 0)
+    between[::substeps] = limit[:-1]
+    return np.concatenate([between, limit[-1:]])
 
 
 @dataclass(frozen=True)
@@ -181,13 +218,14 @@ def _walk(terminal: Terminal, t: Array, v: Array, x0: Array, limit: Array | None
     x[0] = np.clip(x0, low, high)
     inner = np.empty((len(t) - 1, len(x0)))
     ohms = np.broadcast_to(terminal.r_s, inner.shape)
-    middles, steps = 0.5 * (v[1:] + v[:-1]), np.diff(t)
-    between = None
+    middles, steps = 0.5 * (v[1:] + v[:-1]), np.diff(t, axis=0)
     jumps: list[Jump] = []
+    between = np.full(len(t) - 1, np.inf)
     if limit is not None:
         between, ohms = np.minimum(limit[1:], limit[:-1]), ohms.copy()
+    limited = np.asarray(np.isfinite(_by_set(between)).any(1))
     for k, (middle, step) in enumerate(zip(middles, steps, strict=True)):
-        most = None if between is None or np.isinf(between[k]) else between[k]
+        most = between[k] if limited[k] else None
         if (most is None) != (terminal.limit is None):
             terminal = terminal.limited(most)
         elif most is not None:
@@ -200,10 +238,12 @@ def _walk(terminal: Terminal, t: Array, v: Array, x0: Array, limit: Array | None
             ohms[k] = terminal.ohms
             far = np.abs(x[k + 1] - x[k])
             bent = (np.abs(stretch) > _BENT) | (far > _SHARE * np.abs(x[k]))
-            (leaps,) = np.nonzero((far > LEAP) | ((far > _STRIDE) & bent))
-            if len(leaps):
-                jumps.append(cross(terminal.only(leaps), k, leaps, middle, x[k, leaps], step))
-                x[k + 1, leaps] = jumps[-1].end
+            leaps = (far > LEAP) | ((far > _STRIDE) & bent)
+            (sets,) = np.nonzero(leaps & np.isfinite(most))
+            if len(sets):
+                each = (np.broadcast_to(value, far.shape)[sets] for value in (middle, step))
+                jumps.append(cross(terminal.only(sets), k, sets, x[k, sets], *each))
+                x[k + 1, sets] = jumps[-1].end
     return _Walk(x, inner, ohms, tuple(jumps))
 
 
@@ -223,7 +263,7 @@ def _sensitivity(
         moves[:] = moves[:, :1]
         return moves
     args, ohms = terminal.args, walk.ohms
-    step = np.diff(t)[:, None]
+    step = _by_set(np.diff(t, axis=0))
     # half the step on: there the coefficients are of second order
     half = 0.5 * (x[1:] + x[:-1])
     law = model.compiled_many(("current", ""), ("current", "V"), ("current", "X"))

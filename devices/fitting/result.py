@@ -286,7 +286,8 @@ class Fit:
         if x0 is None:
             x0 = _best_state(self.model, p, sweep, self.loss)
         start = np.array([x0])
-        return respond_to(sweep, self.model, p, start, substeps=self.course.substeps).i[:, 0]
+        (answer,) = respond_to([sweep], self.model, p, [start], substeps=self.course.substeps)
+        return answer.i[:, 0]
 
 
 def _best_state(model: CompactModel, p: dict[str, Array], sweep: Sweep, loss: Loss) -> float:
@@ -299,7 +300,8 @@ def _best_state(model: CompactModel, p: dict[str, Array], sweep: Sweep, loss: Lo
     for _ in range(3):
         x0 = low + (high - low) * scan
         sets = {name: np.repeat(value, len(x0)) for name, value in p.items()}
-        residual, _ = loss.residuals(respond_to(sweep, model, sets, x0).i, sweep)
+        (answer,) = respond_to([sweep], model, sets, [x0])
+        residual, _ = loss.residuals(answer.i, sweep)
         best = int(np.argmin((residual**2).sum(0)))
         scan = np.linspace(scan[max(best - 1, 0)], scan[min(best + 1, len(scan) - 1)], 21)
     return float(x0[best])

@@ -113,25 +113,25 @@ class Space:
         """
         p, starts = self.split(self.values(z))
         scale = self.slopes(z).T  # (parameters, sets)
+        shared = [name for name in self.names if not name.startswith("x0_")]
+        wanted = [*shared, *(["x0"] if len(shared) < len(self.names) else [])]
+        answers = respond_to(
+            self.sweeps,
+            self.model,
+            p,
+            starts,
+            wanted=wanted if differentiate else (),
+            substeps=self.substeps,
+        )
         parts, slopes = [], []
-        for k, (sweep, x0) in enumerate(zip(self.sweeps, starts, strict=True)):
-            wanted = [n for n in self.names if not n.startswith("x0_")]
-            own = _x0(k) in self.names
-            answer = respond_to(
-                sweep,
-                self.model,
-                p,
-                x0,
-                wanted=[*wanted, *(["x0"] if own else [])] if differentiate else (),
-                substeps=self.substeps,
-            )
+        for k, (sweep, answer) in enumerate(zip(self.sweeps, answers, strict=True)):
             residual, slope = self.loss.residuals(answer.i, sweep)
             parts.append(residual)
             if differentiate:
                 by = np.zeros((len(self.names), *residual.shape))
-                rows = [self.names.index(name) for name in wanted]
-                rows += [self.names.index(_x0(k))] if own else []
-                kept = answer.slopes[:, sweep.counted]
+                own = [_x0(k)] if _x0(k) in self.names else []
+                rows = [self.names.index(name) for name in (*shared, *own)]
+                kept = answer.slopes[: len(rows), sweep.counted]
                 repeat = len(residual) // kept.shape[1]  # hybrid stacks two rows per point
                 by[rows] = np.tile(kept, (1, repeat, 1)) * slope
                 slopes.append(by * scale[:, None, :])
