@@ -24,7 +24,9 @@ TABLE = {
         Row("fit", "devices.fit:fit", "Fit a compact model to sweeps, or a pulse law to ramps."),
         Row("simulate", "devices.device:simulate", "Drive a device, and say what it does."),
         Row("models", "papers.models:app", "Compact models, with their papers."),
-        Row("export", "devices.device:export", "Print a device for other simulators."),
+        Row(
+            "export", "devices.device:export", "Print a device for simulators, a network for numpy."
+        ),
         Row("datasheet", "devices.datasheet:datasheet", "Write a fitted device on one page."),
         Row("spread", "devices.spread:app", "Laws of devices that differ, drift and fail."),
         Row(

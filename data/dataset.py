@@ -100,6 +100,8 @@ class Dataset:
         What was done to inputs as they were found, and what the outputs stand for.
     digest
         Hash of what it holds; ``""`` for a set of the catalogue, which its name tells.
+    notes
+        What was read otherwise than it stands there, a sentence each.
     """
 
     name: str
@@ -113,6 +115,7 @@ class Dataset:
     scaling: Scaling = field(default_factory=lambda: Scaling.of(np.zeros((1, 1)), "none"))
     targets: Targets = field(default_factory=Targets)
     digest: str = ""
+    notes: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse samples and labels that do not belong together."""
@@ -262,9 +265,12 @@ def load_data(thing: Any, *, progress: Progress | None = None, **options: Any) -
 def _read(path: Path, options: DataOptions) -> Raw:
     endings = [ending.lower() for ending in path.suffixes]
     if path.is_dir():
-        if any("idx" in each.name and each.is_file() for each in path.iterdir()):
-            return read_idx_folder(path)
-        return read_pictures(path, options.shape)
+        try:
+            if any("idx" in each.name and each.is_file() for each in path.iterdir()):
+                return read_idx_folder(path)
+            return read_pictures(path, options.shape)
+        except OSError as error:
+            raise InputError(f"can't read {path}: {error.strerror or error}") from error
     if not path.is_file():
         bare = len(path.parts) == 1 and not endings
         hint = nearest(str(path), IMAGE_SETS) if bare else ""
@@ -294,6 +300,8 @@ def _prepared(raw: Raw, options: DataOptions, *, known: bool = False) -> Dataset
     where, (x, y) = "data" if raw.name == "data" else f"data: {raw.name}", raw.train
     if len(x) < 2 or y.size == 0:
         raise InputError(f"{where} holds {len(x)} samples, expected at least 2")
+    raw, notes = _one_column(raw, options)
+    (x, y) = raw.train
     if not known and x.dtype.kind == "f" and not np.isfinite(x).all():
         place = np.argwhere(~np.isfinite(x))[0]
         raise InputError(
@@ -329,7 +337,26 @@ def _prepared(raw: Raw, options: DataOptions, *, known: bool = False) -> Dataset
         scaling=scaling,
         targets=targets,
         digest="" if known and options.validation_share == 0.0 else digest(*everything),
+        notes=(*raw.notes, *notes),
     )
+
+
+def _one_column(raw: Raw, options: DataOptions) -> tuple[Raw, list[str]]:
+    """Return labels that are one column per class, a single 1 in every row, as numbers of the classes."""
+    parts = {part: getattr(raw, part) for part in ("train", "validation", "test")}
+    labels = [held[1] for held in parts.values() if held is not None]
+    single = all(y.ndim == 2 and y.dtype.kind in "biuf" and y.shape[1] > 1 for y in labels) and all(
+        bool(np.all((y == 0) | (y == 1)) and np.all(y.sum(axis=1) == 1)) for y in labels
+    )
+    if not single or options.task == "regression":
+        return raw, []
+    read = {
+        part: None if held is None else (held[0], held[1].argmax(axis=1))
+        for part, held in parts.items()
+    }
+    count = labels[0].shape[1]
+    said = f"labels are {count} columns with a single 1 in every row: read as {count} classes"
+    return replace(raw, **read), [said]
 
 
 def _shape(found: tuple[int, ...], wanted: Sequence[int] | None, where: str) -> tuple[int, ...]:

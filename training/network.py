@@ -18,7 +18,7 @@ from ..data.errors import InputError
 from ..data.types import Array32
 from .layers.digital import AveragePool, Dropout, Flatten, MaxPool, Relu, Sigmoid, Tanh
 from .layers.norm import BatchNorm
-from .layers.weighted import Conv2d, Dense, Shape
+from .layers.weighted import Conv2d, Dense, Placing, Shape
 
 Product: TypeAlias = Callable[[int, Array32], Array32]
 """``product(k, a)``: multiply (n, rows) inputs by the k-th matrix, giving (n, cols)."""
@@ -195,6 +195,16 @@ class Network:
         return tuple(
             (layer.fan_in(shape) + 1, layer.output(shape)[-1] // layer.groups)
             for layer, shape in walk(self.layers, self.shape)
+            if isinstance(layer, Weighted)
+            for _ in range(layer.groups)
+        )
+
+    @property
+    def placings(self) -> tuple[Placing, ...]:
+        """Where the weights of every matrix are, as its layer says."""
+        return tuple(
+            layer.placing
+            for layer, _ in walk(self.layers, self.shape)
             if isinstance(layer, Weighted)
             for _ in range(layer.groups)
         )

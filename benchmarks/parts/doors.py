@@ -93,10 +93,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("parts", nargs="*", choices=(*PARTS, []), default=list(PARTS))
+    parser.add_argument("part", nargs="?", choices=PARTS, help="both when absent")
     add_options(parser)
     options = parser.parse_args()
-    rows = (row for part in options.parts for row in PARTS[part]())
+    parts = PARTS if options.part is None else [options.part]
+    rows = (row for part in parts for row in PARTS[part]())
     return publish(rows, "doors", options)
 
 

@@ -30,6 +30,8 @@ class Raw:
     test: tuple[Values, Values] | None = None
     names: tuple[str, ...] = ()
     """Names of the classes, where labels are numbers that count them."""
+    notes: tuple[str, ...] = ()
+    """What was read otherwise than it stands there, a sentence each."""
 
 
 def of_pair(x: Any, y: Any, where: str) -> tuple[Values, Values]:
@@ -55,11 +57,13 @@ def of_pair(x: Any, y: Any, where: str) -> tuple[Values, Values]:
         raise InputError(f"{where}: samples differ in their shapes: {error}") from error
     if samples.dtype.kind not in "biuf":
         raise InputError(f"{where}: samples hold {samples.dtype}, expected numbers")
+    if labels.dtype.kind == "S":
+        labels = np.char.decode(labels, "utf-8", "replace")
     if labels.dtype.kind == "O":
         labels = np.asarray([str(one) for one in labels.ravel()]).reshape(labels.shape)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
-    if samples.ndim < 2 or not samples[:1].size or labels.ndim not in (1, 2):
+    if samples.ndim < 2 or 0 in samples.shape[1:] or labels.ndim not in (1, 2):
         raise InputError(
             f"{where}: expected samples (n, features) or images (n, height, width[, channels]) and"
             f" labels (n,), got {samples.shape} and {labels.shape}"

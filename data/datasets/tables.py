@@ -1,11 +1,18 @@
-"""Tables of numbers with a column to predict: CSV in its dialects."""
+"""Tables of numbers with a column to predict: CSV in its dialects.
+
+Fields stand between tabs, semicolons, commas or blanks; where not between commas, numbers may have
+decimal commas. Text is UTF-8, UTF-16 if the file says so, or else Windows-1252, as spreadsheets write it.
+"""
 
 __all__ = ["read_table"]
 
+import codecs
 import csv
 import gzip
 import warnings
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
@@ -20,11 +27,14 @@ LABELS = ("label", "labels", "class", "target", "y", "species")
 
 Column = str | int
 
+LARGEST = float(np.finfo(np.float32).max)
+"""Numbers are single precision."""
+
 
 def read_table(
     path: Path, label: Column | Sequence[Column] | None = None, leave_out: Sequence[Column] = ()
 ) -> Raw:
-    """Read a CSV file, gzipped or not: separated by commas, semicolons or tabs, with a header or
+    """Read a table, gzipped or not: fields between commas, semicolons, tabs or blanks, with a header or
     without.
 
     Parameters
@@ -42,34 +52,34 @@ def read_table(
     InputError
         If there is no such column, a field is no number, or is missing: with line and column.
     """
-    first, separator = _beginning(path)
-    width = len(first)
-    header = not any(map(_is_number, first))
-    names = [name.strip() for name in first] if header else [str(k) for k in range(width)]
-    labels = _label_columns(path, names, label, header)
+    table = _opened(path)
+    names, width = table.names, len(table.names)
+    labels = _label_columns(path, names, label, table.header)
     out = {_place(path, names, one, "data.leave_out") for one in leave_out} | set(labels)
     features = [k for k in range(width) if k not in out]
     if not features:
         raise InputError(f"{path} has no column beside the label: there is nothing to learn from")
-    x = _columns(path, separator, header, features, np.float32)
+    x = table.columns(features, np.float32)
     if x is not None and not len(x):
         raise InputError(f"{path} holds no samples")
     if x is None or not np.isfinite(x).all():
-        raise _wrong(path, separator, header, names, features)
-    y = _columns(path, separator, header, labels, np.dtype("U64"))
+        raise _wrong(table, features)
+    y = table.columns(labels, np.dtype("U64"))
     if y is None:
-        raise _wrong(path, separator, header, names, features)
+        raise _wrong(table, features)
     if "" in (words := np.char.strip(y)):
         row, column = np.argwhere(words == "")[0]
         raise InputError(
             f"{path}: sample {row + 1} has no {names[labels[column]]!r}: labels must not be missing"
         )
-    return Raw(path.name, of_pair(x, _labels(path, words, labels, names), str(path)))
+    pair = of_pair(x, _labels(table, words, labels), str(path))
+    return Raw(path.name, pair, notes=table.notes)
 
 
-def _labels(path: Path, words: Values, columns: Sequence[int], names: Sequence[str]) -> Values:
+def _labels(table: "_Table", words: Values, columns: Sequence[int]) -> Values:
+    path, names = table.path, table.names
     try:
-        numbers: Values = words.astype(float)
+        numbers: Values = (np.char.replace(words, ",", ".") if table.comma else words).astype(float)
     except ValueError as error:
         if len(columns) > 1:
             raise InputError(
@@ -86,71 +96,156 @@ def _labels(path: Path, words: Values, columns: Sequence[int], names: Sequence[s
     return numbers
 
 
-def _open(path: Path) -> IO[str]:
+@dataclass(frozen=True)
+class _Table:
+    """A file of rows, and how it is written."""
+
+    path: Path
+    encoding: str
+    zipped: bool
+    separator: str
+    """Between fields; a blank stands for any number of them."""
+    header: bool
+    names: tuple[str, ...]
+    comma: bool
+    """Whether numbers have decimal commas."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is not as in most files."""
+        found = {
+            "its text is in Windows-1252": self.encoding == "cp1252",
+            "its text is in UTF-16": self.encoding == "utf-16",
+            "its numbers have decimal commas": self.comma,
+            "its fields stand between blanks": self.separator == " ",
+        }
+        return tuple(f"{self.path.name}: {said}" for said, so in found.items() if so)
+
+    def open(self) -> IO[str]:
+        """Open it as text."""
+        return _open(self.path, self.encoding, zipped=self.zipped)
+
+    def columns(self, columns: Sequence[int], kind: Any) -> Values | None:
+        """Return some columns, (rows, columns), or ``None`` where they can't be read so."""
+        number = np.dtype(kind).kind == "f"
+        try:
+            with self.open() as file, warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # of a file without rows
+                return np.loadtxt(
+                    (line.replace(",", ".") for line in file) if self.comma and number else file,
+                    dtype=kind,
+                    delimiter=None if self.separator == " " else self.separator,
+                    comments=None,
+                    quotechar='"',
+                    skiprows=int(self.header),
+                    usecols=columns,
+                    ndmin=2,
+                )
+        except (ValueError, EOFError, OSError, zlib.error):
+            return None
+
+    def rows(self) -> "Iterator[tuple[int, list[str]]]":
+        """Yield the number of the line and the fields of every row but the header."""
+        with self.open() as file:
+            reader = csv.reader(file, delimiter=self.separator, skipinitialspace=True)
+            for row in reader:
+                row = [word for word in row if word] if self.separator == " " else row
+                if row and not (self.header and reader.line_num == 1):
+                    yield reader.line_num, row
+
+    def number(self, word: str) -> float | None:
+        """Return the number that a field says, or ``None``."""
+        try:
+            return float(word.replace(",", ".") if self.comma else word)
+        except ValueError:
+            return None
+
+
+def _open(path: Path, encoding: str, *, zipped: bool) -> IO[str]:
+    if zipped:
+        return gzip.open(path, "rt", encoding=encoding, newline="")
+    return path.open(encoding=encoding, newline="")
+
+
+def _encoding(path: Path) -> tuple[str, bool]:
+    """Return how a file's text is encoded, and whether it is gzipped."""
+    with path.open("rb") as file:
+        zipped = file.read(2) == b"\x1f\x8b"
+    with gzip.open(path, "rb") if zipped else path.open("rb") as raw:
+        start = raw.read(2)
+        if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            return "utf-16", zipped
+        decoder, piece = codecs.getincrementaldecoder("utf-8")(), start
+        try:
+            while piece:
+                if b"\0" in piece:
+                    raise InputError(f"{path} is no text: it holds bytes of value 0")
+                decoder.decode(piece)
+                piece = raw.read(1 << 20)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            return "cp1252", zipped
+    return "utf-8-sig", zipped
+
+
+def _opened(path: Path) -> _Table:
+    """Look at the first lines of a table, and tell how it is written."""
     try:
-        with path.open("rb") as file:
-            zipped = file.read(2) == b"\x1f\x8b"
-        if zipped:
-            return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-        return path.open(encoding="utf-8-sig", newline="")
+        encoding, zipped = _encoding(path)
+        with _open(path, encoding, zipped=zipped) as file:
+            lines = [line for line in islice(file, 20) if line.strip()]
     except OSError as error:
         raise InputError(f"can't read {path}: {error.strerror or error}") from error
-
-
-def _beginning(path: Path) -> tuple[list[str], str]:
-    """Return the first row, and what separates its fields."""
-    try:
-        with _open(path) as file:
-            lines = [line for line in islice(file, 20) if line.strip()]
-    except (OSError, UnicodeDecodeError, EOFError) as error:
+    except (UnicodeDecodeError, EOFError, zlib.error) as error:
         raise InputError(f"{path} is no text: {error}") from error
     if not lines:
         raise InputError(f"{path} is empty")
-    separator = max((",", ";", "\t"), key=lambda one: min(line.count(one) for line in lines))
-    return next(csv.reader(lines[:1], delimiter=separator)), separator
-
-
-def _columns(
-    path: Path, separator: str, header: bool, columns: Sequence[int], kind: Any
-) -> Values | None:
     try:
-        with _open(path) as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of a file without rows
-            return np.loadtxt(
-                file,
-                dtype=kind,
-                delimiter=separator,
-                comments=None,
-                quotechar='"',
-                skiprows=int(header),
-                usecols=columns,
-                ndmin=2,
-            )
-    except (ValueError, EOFError, OSError):
-        return None
+        return _told(path, encoding, zipped, lines)
+    except csv.Error as error:
+        raise InputError(f"{path} is no table: {error}") from error
 
 
-def _wrong(
-    path: Path, separator: str, header: bool, names: Sequence[str], features: Sequence[int]
-) -> InputError:
+def _told(path: Path, encoding: str, zipped: bool, lines: list[str]) -> _Table:
+    def fields(line: str, separator: str) -> list[str]:
+        if separator == " ":
+            return line.split()
+        return next(csv.reader([line], delimiter=separator))
+
+    # A comma may be that of a decimal number, where tabs or semicolons part the fields.
+    counts = {one: [len(fields(line, one)) for line in lines] for one in ("\t", ";", ",", " ")}
+    likely = [one for one, found in counts.items() if min(found) > 1]
+    separator = next((one for one in likely if len(set(counts[one])) == 1), (likely or [","])[0])
+    first, *others = (fields(line, separator) for line in lines)
+    comma = separator != "," and any(
+        _is_number(word.replace(",", ".")) and not _is_number(word)
+        for row in (others or [first])
+        for word in row
+    )
+    header = not any(_is_number(word.replace(",", ".") if comma else word) for word in first)
+    names = tuple(name.strip() for name in first) if header else tuple(map(str, range(len(first))))
+    return _Table(path, encoding, zipped, separator, header, names, comma)
+
+
+def _wrong(table: _Table, features: Sequence[int]) -> InputError:
     """Return what is wrong with a table, and where."""
-    with _open(path) as file:
-        rows = csv.reader(file, delimiter=separator)
-        for row in rows:
-            if not row or (header and rows.line_num == 1):
-                continue
+    path, names = table.path, table.names
+    try:
+        for line, row in table.rows():
             if len(row) != len(names):
                 return InputError(
-                    f"{path}, line {rows.line_num}: {len(row)} fields, the first row has {len(names)}"
+                    f"{path}, line {line}: {len(row)} fields, the first row has {len(names)}"
                 )
             for k in features:
-                word = row[k].strip()
-                if not _is_number(word) or not np.isfinite(float(word)):
+                word, number = row[k].strip(), table.number(row[k].strip())
+                if number is None or not abs(number) < LARGEST:
                     what = f"got {word!r}" if word else "the field is empty"
                     return InputError(
-                        f"{path}, line {rows.line_num}, column {names[k]!r}: expected a number,"
+                        f"{path}, line {line}, column {names[k]!r}: expected a number,"
                         f" {what} (data.leave_out leaves a column out)"
                     )
+    except (csv.Error, OSError, EOFError, ValueError, zlib.error) as error:
+        return InputError(f"can't read {path} to its end: {error}")
     return InputError(f"{path} is no table of numbers")
 
 

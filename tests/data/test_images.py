@@ -1,5 +1,7 @@
 import gzip
 import struct
+from dataclasses import replace
+from hashlib import sha256
 
 import numpy as np
 import pytest
@@ -123,3 +125,40 @@ def test_image_set_refuses_what_does_not_belong_together():
         Dataset("bad", x + np.float32(np.nan), y, x, y, (2, 2))
     with pytest.raises(InputError, match="labels must be 0 or more"):
         Dataset("bad", x, y, x, y - 1, (2, 2))
+
+
+def test_fashion_mnist_is_read_by_its_files_and_their_hashes(tmp_path, monkeypatch, rng):
+    """Files of one's own under the published names: refused where the catalogue's hashes are asked for,
+    read where the folder is named, and by the catalogue's reader once it knows their hashes.
+    """
+    found = catalogue.find_dataset("fashion-mnist")
+    assert len(found.files) == 4
+    home = tmp_path / found.folder
+    home.mkdir()
+    arrays = {}
+    for part, count in (("train", 40), ("t10k", 20)):
+        images = rng.integers(0, 256, (count, 28, 28), dtype=np.uint8)
+        labels = np.arange(count, dtype=np.uint8) % 10
+        for name, array in (("images-idx3", images), ("labels-idx1", labels)):
+            arrays[f"{part}-{name}-ubyte.gz"] = array
+            path = home / f"{part}-{name}-ubyte.gz"
+            path.write_bytes(gzip.compress(idx(array)))
+    assert set(arrays) == set(found.files)
+    monkeypatch.setenv("MEMTWIN_DATA", str(tmp_path))
+    with pytest.raises(InputError, match="is not the file that dataset fashion-mnist means"):
+        load_data("fashion-mnist")
+    folder = load_data(home)
+    hashes = {name: sha256((home / name).read_bytes()).hexdigest() for name in arrays}
+    known = {**catalogue.datasets(), found.name: replace(found, files=hashes)}
+    monkeypatch.setattr(catalogue, "datasets", lambda: known)
+    named = load_data("fashion-mnist")
+    for data in (folder, named):
+        assert (data.shape, data.classes) == ((28, 28), 10)
+        np.testing.assert_array_equal(
+            data.x_test, arrays["t10k-images-idx3-ubyte.gz"].reshape(20, 784) / np.float32(255)
+        )
+        np.testing.assert_array_equal(data.y_test, arrays["t10k-labels-idx1-ubyte.gz"])
+    assert named.targets.names[0] == "T-shirt"
+    (home / "t10k-labels-idx1-ubyte.gz").unlink()
+    with pytest.raises(InputError, match="but no labels to go with it"):
+        load_data(home)

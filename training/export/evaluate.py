@@ -5,7 +5,8 @@
 
 ``weights.npz`` beside this file holds the conductances of every matrix [S], as they sit on its tiles:
 ``g0``, ``g1``, ... of shape (row blocks, column blocks, tile rows, tile columns), where neighbouring
-columns are the plus and the minus device of a weight. ``network.json`` says the rest: layers, read
+columns are the plus and the minus device of a weight; ``w0``, ... are weights of digital layers, the bias
+in the last row. ``network.json`` says the rest: layers, read
 voltage, weight per ampere, gains, converters, and how inputs are scaled. Devices are taken as ohmic, and
 wires as without resistance.
 """
@@ -96,7 +97,10 @@ class Network:
     def _product(self, a: Any) -> Any:
         """Return what the tiles of the next matrix make of vectors (n, rows)."""
         k, self._matrix = self._matrix, self._matrix + 1
-        facts, g = self.facts["matrices"][k], self.arrays[f"g{k}"]
+        facts = self.facts["matrices"][k]
+        if facts.get("digital"):
+            return (a @ self.arrays[f"w{k}"]).astype(np.float32)
+        g = self.arrays[f"g{k}"]
         x = a[:, : facts["rows"]]
         scale = np.abs(x).max(axis=1, keepdims=True)
         scale[scale <= 0.0] = 1.0

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
 from dataclasses import fields
 from importlib.resources import files
 from pathlib import Path
@@ -17,7 +16,6 @@ import numpy as np
 from ...circuits.engines.ideal import Ideal
 from ...data.dataset import Dataset
 from ...data.errors import InputError, MemtwinError
-from ...data.types import Array32
 from ..layers.written import KINDS
 from ..network import Residual
 from ..twin.matrix import MappedMatrix
@@ -26,13 +24,7 @@ from ..twin.twin import MemristorTwin
 FORMAT = 1
 
 
-def export(
-    twin: MemristorTwin,
-    data: Dataset,
-    folder: str | Path,
-    *,
-    scales: Sequence[Array32 | None] | None = None,
-) -> Path:
+def export(twin: MemristorTwin, data: Dataset, folder: str | Path) -> Path:
     """Write what ``twin`` holds now to a new ``folder``: ``weights.npz`` (conductances [S], gains),
     ``network.json`` and ``evaluate.py``, which needs numpy alone; return the folder.
 
@@ -47,8 +39,6 @@ def export(
         Where to write; must not exist.
     data
         What it was trained on, for the scaling of inputs and the names of outputs.
-    scales
-        Digital factors of the columns, a matrix each.
 
     Raises
     ------
@@ -66,13 +56,18 @@ def export(
     }
     if data.targets.mean is not None and data.targets.deviation is not None:
         arrays |= {"target_mean": data.targets.mean, "target_deviation": data.targets.deviation}
-    for k, matrix in enumerate(twin.matrices):
+    matrices: dict[int, dict[str, Any]] = {}
+    for place, (k, matrix) in enumerate(zip(twin.mapped, twin.matrices, strict=True)):
+        matrices[k] = _facts(matrix)
         arrays[f"g{k}"] = matrix.devices.g
         arrays[f"gain{k}"] = matrix.gain if _ohmic(matrix) else np.ones((), np.float32)
         if matrix.bias is not None:
             arrays[f"bias{k}"] = matrix.bias
-        if scales is not None and (scale := scales[k]) is not None:
+        if twin.scales is not None and (scale := twin.scales[place]) is not None:
             arrays[f"scale{k}"] = scale
+    for k, w in twin.digital.items():
+        matrices[k] = {"digital": True, "rows": w.shape[0], "cols": w.shape[1]}
+        arrays[f"w{k}"] = w
     arrays |= {f"norm{k}": norm for k, norm in enumerate(twin.norms)}
     facts = {
         "format": FORMAT,
@@ -81,7 +76,7 @@ def export(
         "scaling": "input_",
         "names": list(data.targets.names),
         "layers": [_written(layer) for layer in twin.network.layers],
-        "matrices": [_facts(matrix) for matrix in twin.matrices],
+        "matrices": [matrices[k] for k in range(len(matrices))],
     }
     code = files(__package__).joinpath("evaluate.py").read_text(encoding="utf-8")
     try:
@@ -112,6 +107,7 @@ def _facts(matrix: MappedMatrix) -> dict[str, Any]:
         "cols": matrix.placement.cols,
         "v_read": float(matrix.v_read),
         "weight_per_ampere": float(matrix.clip / (matrix.v_read * levels.span)),
+        "levels": levels.quantiser.levels,
         "g_min": float(levels.low),
         "g_max": float(levels.low) + levels.span,
         "signed": matrix.drive.signed,
@@ -128,4 +124,6 @@ def _written(layer: Any) -> dict[str, Any]:
     name = next((name for name, kind in KINDS.items() if type(layer) is kind), None)
     if name is None:
         raise InputError(f"the layer {layer} has no name by which it could be written")
-    return {"kind": name} | {item.name: getattr(layer, item.name) for item in fields(layer)}
+    options = {item.name: getattr(layer, item.name) for item in fields(layer)}
+    options.pop("placing", None)  # what it says is in the arrays
+    return {"kind": name} | options

@@ -3,10 +3,10 @@ matrix (rows, cols), the last row of which is the bias, fed with ones; a convolu
 per group.
 """
 
-__all__ = ["Conv2d", "Dense", "Shape"]
+__all__ = ["Conv2d", "Dense", "Placing", "Shape"]
 
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import dataclass, fields
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -18,13 +18,84 @@ Shape: TypeAlias = tuple[int, ...]
 
 
 @dataclass(frozen=True)
+class Placing:
+    """Where the weights of one layer are, as far as that is not where those of all others are."""
+
+    digital: bool = False
+    """Numbers beside the arrays instead of devices: exact, and without device writes."""
+    levels: int | None = None
+    """Conductance levels of its devices, spread over those that the device has."""
+    clip: float | None = None
+    """Largest weight, in standard deviations of the layer's initial weights."""
+    tile: int | tuple[int, int] | None = None
+    """Lines of its largest tile, as many rows as columns, or (rows, columns)."""
+
+    def __post_init__(self) -> None:
+        """Refuse what can't be, or says nothing."""
+        if isinstance(self.tile, list):
+            object.__setattr__(self, "tile", tuple(self.tile))
+        if not isinstance(self.digital, bool):
+            raise InputError(f"digital must be true or false, got {self.digital!r}")
+        said = [item.name for item in fields(self) if item.name != "digital" and self.value(item)]
+        if self.digital and said:
+            raise InputError(f"a digital layer has no devices: leave {said[0]} out")
+        check_number("layer", levels=self.levels, whole=True, optional=True, at_least=2)
+        check_number("layer", clip=self.clip, optional=True, above=0)
+        if self.tile is not None:
+            rows, cols = self.lines
+            check_number("layer", **{"tile's rows": rows}, whole=True, at_least=1)
+            check_number("layer", **{"tile's columns": cols}, whole=True, at_least=2)
+            if cols % 2:
+                raise InputError(
+                    f"tile: columns must be even, for differential column pairs, got {cols}"
+                )
+
+    def value(self, item: Any) -> Any:
+        """Return what a field holds, where that is not its default."""
+        held = getattr(self, item.name)
+        return None if held == item.default else held
+
+    @property
+    def lines(self) -> tuple[Any, Any]:
+        """Rows and columns of the largest tile, where that is said."""
+        if isinstance(self.tile, tuple):
+            if len(self.tile) != 2:
+                raise InputError(f"tile: expected lines, or [rows, columns], got {list(self.tile)}")
+            return self.tile
+        return self.tile, self.tile
+
+    def __str__(self) -> str:
+        """Say what is said: ``levels=4, tile=32``."""
+        return ", ".join(
+            f"{item.name}={self.value(item)}"
+            for item in fields(self)
+            if self.value(item) is not None
+        )
+
+
+COMMON = Placing()
+
+
+def _said(layer: Any) -> str:
+    """Return a layer as its class would be called; where it is placed as all others, that is not said."""
+    options = [f"{f.name}={getattr(layer, f.name)!r}" for f in fields(layer) if f.name != "placing"]
+    options += [str(layer.placing)] if layer.placing != COMMON else []
+    return f"{type(layer).__name__}({', '.join(options)})"
+
+
+@dataclass(frozen=True)
 class Dense:
     """Fully connected layer."""
 
     outputs: int
+    placing: Placing = COMMON
+    """Where its weights are."""
 
     def __post_init__(self) -> None:
         check_number("dense", outputs=self.outputs, whole=True, at_least=1)
+
+    def __repr__(self) -> str:
+        return _said(self)
 
     @property
     def groups(self) -> int:
@@ -61,6 +132,8 @@ class Conv2d:
     groups: int = 1
     """Parts of the channels, each of which sees its own; as many as there are inputs: depthwise. Every
     group is a matrix of its own."""
+    placing: Placing = COMMON
+    """Where its weights are."""
 
     def __post_init__(self) -> None:
         check_number(
@@ -73,6 +146,9 @@ class Conv2d:
             at_least=1,
         )
         check_number("conv", padding=self.padding, whole=True, at_least=0)
+
+    def __repr__(self) -> str:
+        return _said(self)
 
     def output(self, shape: Shape) -> Shape:
         """Return the shape of one output for one input of ``shape``."""

@@ -1,5 +1,6 @@
 """Layers as a configuration writes them: ``"conv 8 5"``, ``"conv 8 3 padding=1"``, or a table
-``{kind = "conv", channels = 8, kernel = 5}``.
+``{kind = "conv", channels = 8, kernel = 5}``, ``{layer = "conv 8 5", levels = 4}``. Layers with weights
+also take the options of :class:`.weighted.Placing`.
 """
 
 __all__ = ["KINDS", "written_layers"]
@@ -11,7 +12,7 @@ from typing import Any
 from ...data.errors import InputError, nearest
 from .digital import AveragePool, Dropout, Flatten, MaxPool, Relu, Sigmoid, Tanh
 from .norm import BatchNorm
-from .weighted import Conv2d, Dense
+from .weighted import Conv2d, Dense, Placing
 
 KINDS: dict[str, Any] = {
     "dense": Dense,
@@ -61,12 +62,11 @@ def written_layers(
 
 
 def _layer(written: Any, residual: Any, where: str) -> Any:
-    if isinstance(written, Mapping):
-        options = dict(written)
-        kind, words = str(options.pop("kind", "")), []
-    elif isinstance(written, str) and written.split():
-        kind, *words = written.split()
-        options = {}
+    options = dict(written) if isinstance(written, Mapping) else {"layer": written}
+    if "kind" in options and "layer" not in options:
+        kind, words = str(options.pop("kind")), []
+    elif isinstance(text := options.pop("layer", None), str) and text.split():
+        kind, *words = text.split()
     else:
         raise InputError(
             f"{where}: expected a text such as 'conv 8 5', or a table, got {written!r}"
@@ -81,7 +81,8 @@ def _layer(written: Any, residual: Any, where: str) -> Any:
     if kind not in KINDS:
         raise InputError(f"{where}: there is no layer {kind!r}{nearest(kind, [*KINDS, NESTED])}")
     made = KINDS[kind]
-    names = [item.name for item in fields(made)]
+    names = [item.name for item in fields(made) if item.name != "placing"]
+    places = [item.name for item in fields(Placing)] if made in (Dense, Conv2d) else []
     plain = [word for word in words if "=" not in word]
     if len(plain) > len(names):
         raise InputError(
@@ -92,12 +93,13 @@ def _layer(written: Any, residual: Any, where: str) -> Any:
         if "=" in word:
             name, _, value = word.partition("=")
             options[name] = _number(value)
-    if unknown := [name for name in options if name not in names]:
+    if unknown := [name for name in options if name not in (*names, *places)]:
         raise InputError(
-            f"{where}: {kind} has no option {unknown[0]!r}{nearest(unknown[0], names)}"
+            f"{where}: {kind} has no option {unknown[0]!r}{nearest(unknown[0], [*names, *places])}"
         )
+    placing = {name: options.pop(name) for name in places if name in options}
     try:
-        return made(**options)
+        return made(**options, **({"placing": Placing(**placing)} if placing else {}))
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
     except TypeError:
@@ -105,6 +107,8 @@ def _layer(written: Any, residual: Any, where: str) -> Any:
 
 
 def _number(word: str) -> Any:
+    if word in ("true", "false"):
+        return word == "true"
     for kind in (int, float):
         try:
             return kind(word)

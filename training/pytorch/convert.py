@@ -15,6 +15,7 @@ from ..seeds import generator
 from ..twin.crossbar import Crossbar
 from ..twin.matrix import EngineFactory, MappedMatrix
 from .attention import SplitAttention, call_layers_one_by_one, split_attention
+from .grouped import split_groups
 from .layers import TileLayer, TwinConv2d, TwinLinear, array_of
 
 TWINS: dict[type[nn.Module], type[TileLayer]] = {nn.Linear: TwinLinear, nn.Conv2d: TwinConv2d}
@@ -64,8 +65,8 @@ def convert(
     digital: Sequence[str] = (),
     say: Callable[[str], None] | None = print,
 ) -> nn.Module:
-    """Return a copy of ``model`` whose linear layers, two-dimensional convolutions and attention
-    projections sit on tiles; what stays digital, and why, is said.
+    """Return a copy of ``model`` whose linear layers, two-dimensional convolutions (of those in groups
+    every group) and attention projections sit on tiles; what stays digital, and why, is said.
 
     Parameters
     ----------
@@ -98,8 +99,12 @@ def convert(
             )
     model = copy.deepcopy(model)
     for name, layer in list(model.named_modules()):
-        if _splits(layer) and not _within(name, digital):
+        if _within(name, digital):
+            continue
+        if _splits(layer):
             split_attention(layer)
+        elif isinstance(layer, nn.Conv2d) and layer.groups > 1 and not _why_digital(layer):
+            split_groups(layer)
     fixed = generator(seed, "devices")
     chosen = [
         (name, layer)
@@ -199,8 +204,6 @@ def _obstacle(layer: nn.Module, kind: type[nn.Module]) -> str:
     weight = layer._parameters["weight"]
     if weight is None or not weight.is_floating_point() or not weight.numel():
         return "its weights are not real numbers"
-    if getattr(layer, "groups", 1) != 1:
-        return "a grouped convolution, whose groups are small matrices of their own"
     return ""
 
 

@@ -21,6 +21,7 @@ __all__ = [
     "write_tolerance",
 ]
 
+import os
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -60,6 +61,10 @@ from ..twin.crossbar import Crossbar
 from ..twin.matrix import EngineFactory
 from .chip import TOUCHING, cell_table, measured_laws
 from .config import RunConfig
+
+BYTES_PER_WEIGHT = 150
+"""What a weight takes in training: two devices with their sums in the ledger, float weight, gradient
+and optimiser [byte]."""
 
 WIDEST = 0.45
 """Widest band of write-verify [level steps], where reads are noisy."""
@@ -434,7 +439,33 @@ def chosen_images(images: Dataset, config: RunConfig) -> Dataset:
 
 
 def network_of(config: RunConfig, images: Dataset) -> Network:
-    """Return the run's network, of the size that ``images`` need."""
+    """Return the run's network, of the size that ``images`` need.
+
+    Raises
+    ------
+    InputError
+        If layers and data don't fit each other, or there is no memory for so many weights.
+    """
+    network = _network(config, images)
+    needed, there = BYTES_PER_WEIGHT * network.weights, memory()
+    if needed > there:
+        raise InputError(
+            f"network: {network.weights:,} weights take about {needed / 1e9:.0f} GB to train, this machine has"
+            f" {there / 1e9:.0f} GB: choose smaller layers, or fewer inputs than {images.x_train.shape[1]:,}"
+            " (data.leave_out, data.shape)"
+        )
+    return network
+
+
+def memory() -> float:
+    """Return the memory of this machine [byte]; infinite where it doesn't say."""
+    try:
+        return float(os.sysconf("SC_PHYS_PAGES")) * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return float("inf")
+
+
+def _network(config: RunConfig, images: Dataset) -> Network:
     pixels, wanted = images.x_train.shape[1], config.network
     if wanted.layers:
         shape = images.shape if len(images.shape) != 2 else (*images.shape, 1)

@@ -67,15 +67,26 @@ class Run:
 
         return write_picture(self.record, Path(path))
 
-    def validate(self, engine: str | None = None, images: int | None = None) -> Validation:
+    def validate(
+        self, engine: str | None = None, images: int | None = None, workers: int | None = None
+    ) -> Validation:
         """Read test images through ``engine``, by default as the run was configured.
+
+        Parameters
+        ----------
+        engine
+            What tiles are read through.
+        images
+            Number of test images.
+        workers
+            Processes, of ngspice with that engine.
 
         Raises
         ------
         InputError
             If the run's folder is gone, or there is no such engine.
         """
-        return validate_run(self.path.parent, engine=engine, images=images)
+        return validate_run(self.path.parent, engine=engine, images=images, workers=workers)
 
     def study(
         self,
@@ -172,6 +183,19 @@ class Run:
         """Return energy, latency and area of one inference, by the figures of ``[hardware]``."""
         with opened_run(self.path.parent) as opened:
             return opened.trained.footprint(Condition(changes_of(changes)))
+
+    def export(self, folder: str | Path) -> Path:
+        """Write conductances, gains and code that evaluates them with numpy alone to a new ``folder``;
+        return it. See :func:`.export.folder.export`.
+
+        Raises
+        ------
+        InputError
+            If the run's folder is gone, or there is something at ``folder``.
+        """
+        from ..export.stored import export_run
+
+        return export_run(self.path, folder)
 
     def __repr__(self) -> str:
         figures = self.record["summary"]

@@ -9,7 +9,9 @@ __all__ = [
     "audits_tree",
     "data_tree",
     "device_tree",
+    "digital_tree",
     "epochs_tree",
+    "inference_tree",
     "laws_tree",
     "layers_tree",
     "levels_tree",
@@ -23,6 +25,7 @@ __all__ = [
 
 import platform
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -42,8 +45,9 @@ from ...devices.pulses.costs import step_over_gentlest
 from ...devices.pulses.pricing import LevelPricing
 from ...devices.spread.effects import Effects, Laws
 from ...devices.spread.record import law_tree, load_law
-from ..layers.weighted import Conv2d, Dense
+from ..layers.weighted import COMMON, Conv2d, Dense, Placing
 from ..network import Layer, Network, Residual
+from ..studies.hardware import Footprint, LayerFootprint
 from ..trainer.audit import AuditRecord
 from ..trainer.results import EpochRecord, TrainResult
 from ..twin.twin import MemristorTwin
@@ -115,7 +119,9 @@ def data_tree(data: Dataset) -> dict[str, Any]:
 
 
 def network_name(network: Network) -> str:
-    """Return input and layers in a few characters: ``784-100-10``, ``28x28x1-5x5c6-5x5c16-84-10``."""
+    """Return input and layers in a few characters: ``784-100-10``, ``28x28x1-5x5c6-5x5c16-84-10``; what a
+    layer says of its own place in brackets, as in ``784-100-10[digital]``.
+    """
     parts = ["x".join(map(str, network.shape))]
     return "-".join([*parts, *_names(network.layers)])
 
@@ -124,11 +130,17 @@ def _names(layers: Sequence[Layer]) -> Iterator[str]:
     for layer in layers:
         if isinstance(layer, Conv2d):
             groups = f"g{layer.groups}" if layer.groups > 1 else ""
-            yield f"{layer.kernel}x{layer.kernel}c{layer.channels}{groups}"
+            yield f"{layer.kernel}x{layer.kernel}c{layer.channels}{groups}{_placed(layer.placing)}"
         elif isinstance(layer, Dense):
-            yield str(layer.outputs)
+            yield f"{layer.outputs}{_placed(layer.placing)}"
         elif isinstance(layer, Residual):
             yield f"({'-'.join(_names(layer.layers))})"
+
+
+def _placed(placing: Placing) -> str:
+    if placing == COMMON:
+        return ""
+    return "[digital]" if placing.digital else f"[{placing}]"
 
 
 def device_tree(device: Device) -> dict[str, Any]:
@@ -220,23 +232,44 @@ def audits_tree(records: Sequence[AuditRecord]) -> dict[str, Any]:
 
 
 def layers_tree(twin: MemristorTwin, result: TrainResult) -> dict[str, Any]:
-    """Return conductances [S], sums of the ledger, float weights, largest weight (``clip``) and
-    calibrated digital ``gain`` of every layer, and the range of its ADCs [A]: what its outputs
-    follow from.
+    """Return conductances [S], sums of the ledger, float weights, largest weight (``clip``), number of
+    ``levels``, size of its ``tile`` and calibrated digital ``gain`` of every layer on devices, and the
+    range of its ADCs [A]: what its outputs follow from. See :func:`digital_tree` for the others.
 
     Devices are laid out as (inputs, 2 × outputs); the first programming of each is not counted.
     """
     ledger, tree = result.ledger, {}
     sums = {name: ledger.maps(name) for name in vars(ledger.devices[0])}
-    for k, (matrix, weights) in enumerate(zip(twin.matrices, result.weights, strict=True)):
+    weights = twin.on_devices(result.weights)
+    for k, (number, matrix) in enumerate(zip(twin.mapped, twin.matrices, strict=True)):
         place = matrix.placement
         stacks = {"g": matrix.devices.g} | {name: maps[k] for name, maps in sums.items()}
-        tree[f"layer_{k + 1}"] = {
+        tree[f"layer_{number + 1}"] = {
             name: _laid_out(stack, place.rows, 2 * place.cols) for name, stack in stacks.items()
-        } | {"weights": weights, "clip": float(matrix.clip), "gain": matrix.gain}
+        } | {
+            "weights": weights[k],
+            "clip": float(matrix.clip),
+            "levels": matrix.devices.quantiser.levels,
+            "tile": np.array(matrix.tile.shape),
+            "gain": matrix.gain,
+        }
         if matrix.adc is not None:
-            tree[f"layer_{k + 1}"]["adc_full_scale"] = matrix.adc.i_max
+            tree[f"layer_{number + 1}"]["adc_full_scale"] = matrix.adc.i_max
     return tree
+
+
+def digital_tree(twin: MemristorTwin) -> dict[str, Any]:
+    """Return the ``weights`` (inputs + 1, outputs) of every digital layer, the bias row last."""
+    return {f"layer_{number + 1}": {"weights": w} for number, w in twin.digital.items()}
+
+
+def inference_tree(found: Footprint) -> dict[str, Any]:
+    """Return what one inference takes: the sums, one array (matrices,) per figure, and the figures
+    that it follows from.
+    """
+    names = [item.name for item in fields(LayerFootprint)]
+    layers = {name: np.array([getattr(one, name) for one in found.layers]) for name in names}
+    return {"total": found.summary(), "layers": layers, "hardware": pack(found.options)}
 
 
 def wear_tree(result: TrainResult, endurance: float) -> dict[str, Any]:

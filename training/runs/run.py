@@ -20,6 +20,7 @@ from ...data.records.store import pack, write_record
 from ...devices.pulses.costs import Pricing
 from ...devices.pulses.pricing import LevelPricing
 from ..losses import score_text
+from ..studies.hardware import FOOTPRINTS, Footprint, footprint
 from ..trainer.audit import AuditRecord
 from ..trainer.loop import train_float
 from ..trainer.results import EpochRecord, TrainResult
@@ -37,7 +38,9 @@ from .record import (
     audits_tree,
     data_tree,
     device_tree,
+    digital_tree,
     epochs_tree,
+    inference_tree,
     laws_tree,
     layers_tree,
     levels_tree,
@@ -48,7 +51,7 @@ from .record import (
     wear_tree,
 )
 from .setup import Setup
-from .wording import cost_text, epoch_text, validation_text
+from .wording import cost_text, epoch_text, network_text, validation_text
 
 
 def run(
@@ -121,6 +124,7 @@ def validate_run(
     engine: str | None = None,
     images: int | None = None,
     devices: Devices | None = None,
+    workers: int | None = None,
     listener: Listener | None = None,
     executor: Executor | None = None,
 ) -> Validation:
@@ -138,6 +142,9 @@ def validate_run(
         Samples to read; as configured when absent.
     devices
         How devices stand in ngspice's decks; as configured when absent.
+    workers
+        Processes, of ngspice with that engine; when absent as configured for ngspice, else one. The
+        result is the same.
     listener
         Hears of the job's steps.
     executor
@@ -153,10 +160,16 @@ def validate_run(
         "engine": engine or config.validation.engine,
         "images": images or config.validation.images,
     }
-    tree = config.model_dump() | {"validation": changes, "devices": devices or config.devices}
+    if workers is not None and workers < 1:
+        raise InputError(f"workers must be at least 1, got {workers}")
+    tree = config.model_dump() | {
+        "validation": changes,
+        "devices": devices or config.devices,
+        "workers": workers or config.workers,
+    }
     settings = parse_config(tree, "validate")
     with claimed(folder) as path:
-        return _Job(settings, path, listener, executor).validate()
+        return _Job(settings, path, listener, executor).validate(workers or 1)
 
 
 def trained_by(config: RunConfig, audits: Sequence[AuditRecord]) -> str:
@@ -209,9 +222,12 @@ class _Job:
             "epochs": epochs_tree(result.records, float_accuracy),
             "audits": audits_tree(result.audits),
             "layers": layers_tree(twin, result),
+            "inference": inference_tree(self._footprint(setup, twin)),
             "wear": wear_tree(result, self.config.device.endurance),
             "validation": pack(validation),
         }
+        if twin.digital:
+            record["digital"] = digital_tree(twin)
         if laws := laws_tree(self.config, setup.crossbar.effects):
             record["laws"] = laws
         record["summary"] = summarise(record)
@@ -223,11 +239,11 @@ class _Job:
         self.folder.check(self.config)
         return self._train(*self._start())[1]
 
-    def validate(self) -> Validation:
+    def validate(self, workers: int) -> Validation:
         """Validate a run that has been trained; everything else is taken from its folder."""
         setup, costs = self._start()
         twin, result = self._train(setup, costs)
-        return self._validate(setup, twin, result)
+        return self._validate(setup, twin, result, workers)
 
     def _start(self) -> tuple[Setup, LevelPricing]:
         return self.folder.start(
@@ -252,10 +268,7 @@ class _Job:
 
     def _train(self, setup: Setup, costs: Pricing) -> tuple[MemristorTwin, TrainResult]:
         twin = setup.twin()
-        self.steps.say(
-            f"network: {network_name(setup.network)}, {twin.devices:,} devices on {twin.tiles} tiles"
-            f" of {setup.tile.rows}×{setup.tile.cols}"
-        )
+        self.steps.say(network_text(network_name(setup.network), twin))
         with self.steps.step("training", "training the memristor twin") as progress:
             result = setup.train(
                 twin,
@@ -272,7 +285,13 @@ class _Job:
         if epoch.epoch == 1:
             self.steps.say(cost_text(epoch, self.config.device.drivers))
 
-    def _validate(self, setup: Setup, twin: MemristorTwin, result: TrainResult) -> Validation:
+    def _footprint(self, setup: Setup, twin: MemristorTwin) -> Footprint:
+        with self.steps.step("inference", "energy, latency and area of an inference"):
+            return footprint(twin, setup.images.x_test[:FOOTPRINTS], self.config.hardware)
+
+    def _validate(
+        self, setup: Setup, twin: MemristorTwin, result: TrainResult, workers: int = 1
+    ) -> Validation:
         config, wanted = self.config, self.config.validation
         count = wanted.images or min(VALIDATED, len(setup.images.x_test))
         title = f"reading {count} images in {wanted.engine}"
@@ -285,6 +304,8 @@ class _Job:
                 reference=setup.engine(trained_by(config, result.audits)),
                 seed=config.seed,
                 path=self.folder.path / f"validation-{wanted.engine}.h5",
+                workers=workers,
+                executor=self.executor,
                 progress=progress,
             )
         self.steps.say(validation_text(found))

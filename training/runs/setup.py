@@ -246,6 +246,8 @@ def set_up(
         images = chosen_images(found, config)
     if config.data.path is not None:
         steps.say(data_text(images))
+        for note in images.notes:
+            steps.say(f"note: {note}")
     network = network_of(config, images)
     crossbar = crossbar_of(config)
     steps.say(device_text(crossbar.levels))

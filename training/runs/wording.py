@@ -6,6 +6,7 @@ __all__ = [
     "data_text",
     "device_text",
     "epoch_text",
+    "network_text",
     "surrogate_text",
     "validation_text",
 ]
@@ -21,6 +22,7 @@ from ..trainer.audit import AuditOptions, AuditRecord
 from ..trainer.results import EpochRecord
 from ..trainer.validate import AGREED, Validation
 from ..twin.cost import Cost
+from ..twin.twin import MemristorTwin
 
 SCALED = {
     "none": "as they are",
@@ -49,6 +51,16 @@ def device_text(levels: Levels) -> str:
         f" one, {levels.count} levels from {1e6 * levels.g[0]:.3g} to {1e6 * levels.g[-1]:.3g} µS at"
         f" {levels.v_read:g} V" + (f"; {device.caveat}" if device.caveat else "")
     )
+
+
+def network_text(name: str, twin: MemristorTwin) -> str:
+    """Say how large the network is, and what of it is not on devices."""
+    tile = twin.tile
+    text = f"network: {name}, {twin.devices:,} devices on {twin.tiles} tiles of up to {tile.rows}×{tile.cols}"
+    if not twin.digital:
+        return text.replace(" of up to ", " of ")
+    count = sum(w.size for w in twin.digital.values())
+    return f"{text}; {count:,} weights are digital: they take no device writes, and no energy is told of them"
 
 
 def surrogate_text(check: Mapping[str, Any]) -> str:

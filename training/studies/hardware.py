@@ -6,7 +6,7 @@ deliver lasts for the read time. Converters and layout are stated figures. Digit
 pools, memory) is not counted.
 """
 
-__all__ = ["Footprint", "LayerFootprint", "footprint"]
+__all__ = ["FOOTPRINTS", "Footprint", "LayerFootprint", "footprint"]
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +19,9 @@ from ...data.types import Array32
 from ..twin.matrix import MappedMatrix
 from ..twin.twin import MemristorTwin
 from .options import ISAAC_BITS, HardwareOptions
+
+FOOTPRINTS = 20
+"""Images over which a footprint is a mean."""
 
 SAMPLED = 16
 """Vectors of each matrix whose power is computed."""
@@ -95,11 +98,11 @@ def footprint(twin: MemristorTwin, x: Array32, options: HardwareOptions | None =
     options = options or HardwareOptions()
     taken: list[list[Array32]] = [[] for _ in twin.matrices]
 
-    def product(k: int, a: Array32) -> Array32:
+    def multiply(k: int, a: Array32) -> Array32:
         taken[k].append(a)
         return twin.matrices[k].multiply(a, None)
 
-    twin.network.forward(x, product, twin.norms)
+    twin.network.forward(x, twin.product(multiply), twin.norms)
     layers = tuple(
         _layer(matrix, np.concatenate(a), len(x), options)
         for matrix, a in zip(twin.matrices, taken, strict=True)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from ...data.errors import InputError
 from ...data.files import parse_toml, write_figure, write_text
 from ...data.shown.quantities import seconds_of
+from ...data.types import Progress
+from .hardware import Footprint
 from .read import Outcome, read_conditions
 from .trained import Condition, Trained, with_change
 
@@ -41,14 +43,28 @@ class Sweep:
 
     axes: tuple[Axis, ...]
     outcomes: tuple[Outcome, ...]
+    footprints: tuple[Footprint, ...] = ()
+    """What one inference takes at each point, where it was asked for."""
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one row of figures per point."""
         points = product(*(axis.values for axis in self.axes))
-        return [
+        rows = [
             dict(zip((axis.key for axis in self.axes), point, strict=True)) | outcome.row()
             for point, outcome in zip(points, self.outcomes, strict=True)
         ]
+        for row, found in zip(rows, self.footprints, strict=False):
+            row |= found.summary()
+        return rows
+
+    def with_footprints(self, trained: Trained, progress: Progress | None = None) -> "Sweep":
+        """Return it with energy, latency and area of one inference at every point."""
+        found = []
+        for outcome in self.outcomes:
+            found.append(trained.footprint(outcome.condition))
+            if progress is not None:
+                progress(len(found), len(self.outcomes))
+        return replace(self, footprints=tuple(found))
 
 
 def axis_of(text: str) -> Axis:

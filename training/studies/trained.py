@@ -5,7 +5,7 @@ changed.
 __all__ = ["CHANGEABLE", "Condition", "Trained", "condition_of", "with_change"]
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -22,7 +22,7 @@ from ..runs.setup import Setup
 from ..seeds import generator
 from ..twin.matrix import EngineFactory
 from ..twin.twin import MemristorTwin
-from .hardware import Footprint, footprint
+from .hardware import FOOTPRINTS, Footprint, footprint
 
 CHANGEABLE = (
     "effects.",
@@ -39,9 +39,6 @@ CHANGEABLE = (
     "tile.wire_",
 )
 """Keys of a configuration that may be others in a study than in the training, by how they begin."""
-
-FOOTPRINTS = 20
-"""Images over which a footprint is a mean."""
 
 WRITTEN = ("programming", "reach", "wear")
 """Effects that act when devices are written: other ones need an array that is programmed anew."""
@@ -156,12 +153,15 @@ class Trained:
         crossbar = crossbar_of(config)
         same_tile = digest(pack(crossbar.tile)) == digest(pack(self.setup.tile))
         rng = generator(config.seed, "studying", draw)
-        twin = MemristorTwin(self.setup.network, crossbar, self._engine(condition, same_tile), rng)
         anew = condition.anew or self.written(condition)
+        if not anew and not any(key.startswith("effects.stuck") for key, _ in condition.changes):
+            # The faults of the training are in what its devices hold.
+            effects = replace(crossbar.effects, stuck=0.0, stuck_high=0.0)
+            crossbar = replace(crossbar, effects=effects)
+        twin = MemristorTwin(self.setup.network, crossbar, self._engine(condition, same_tile), rng)
         for k, matrix in enumerate(twin.matrices):
             matrix.deploy(self.state[str(k)], rng, anew=anew, seconds=condition.after)
-        for k, norm in enumerate(twin.norms):
-            norm[...] = self.state["norms"][str(k)]
+        twin.restore_digital(self.state)
         if condition.recalibrate or crossbar.mapping != self.setup.crossbar.mapping:
             meant = [self.state[str(k)]["devices"]["g"] for k in range(len(twin.matrices))]
             twin.calibrate(self.calibration, meant)

@@ -116,7 +116,7 @@ class Auditor:
         twin
             The memristor twin.
         inputs
-            Inputs of every matrix, (n, rows) each.
+            Inputs of every matrix on tiles, (n, rows) each.
         rng
             What random numbers are drawn from.
         epoch
@@ -136,7 +136,7 @@ class Auditor:
         record = AuditRecord(
             epoch + 1,
             batch + 1,
-            k + 1,
+            twin.mapped[k] + 1,
             block,
             matrix.engine.name,
             len(chosen),

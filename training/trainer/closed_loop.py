@@ -86,7 +86,7 @@ def closed_loops(
         scale = np.float32(devices.top / matrix.clip)
         aims = [np.stack(pair(w[:rows].ravel() * scale), axis=-1).ravel() for w in (old, new)]
         start = aims[0] + devices.programming_error(aims[0], rng)
-        np.clip(start, 0.0, twin.levels - 1, out=start)
+        np.clip(start, 0.0, np.float32(devices.top), out=start)
         levels = [devices.quantiser.code(steps) for steps in (start, *aims)]
         if spare_failed:
             levels = [devices.attainable(matrix.placement.places, level) for level in levels]

@@ -10,6 +10,7 @@ __all__ = ["Trainer", "batches", "check_images"]
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, fields
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -91,8 +92,15 @@ class Trainer:
             [matrix.placement for matrix in twin.matrices],
             costs,
             [matrix.devices for matrix in twin.matrices],
+            twin.crossbar.quantiser,
         )
         start = weights or twin.network.initial(generator(seed, "weights"))
+        for number, w in twin.digital.items():
+            w[...] = start[number]
+        self._digital = {
+            number: make_optimiser(options.optimiser, w.shape, options.momentum)
+            for number, w in twin.digital.items()
+        }
         self._drawing = generator(seed, "rule")
         self.updates = [
             start_rule(
@@ -107,7 +115,7 @@ class Trainer:
                 ),
                 options.of_rule,
             )
-            for w, matrix in zip(start, twin.matrices, strict=True)
+            for w, matrix in zip(twin.on_devices(start), twin.matrices, strict=True)
         ]
         self._updates_done = 0
         rng = generator(seed, "programming", 0)
@@ -148,20 +156,22 @@ class Trainer:
         stride = max(1, total // SAMPLES)
         loss, learning, closed, sampled = 0.0, 0, ClosedLoops(), 0
         for b, chosen in enumerate(batches(order, options.batch)):
-            outputs, tape = self.twin.forward(x[chosen], noise, self._scales(), dropping)
+            self.twin.scales = self._scales()
+            outputs, tape = self.twin.forward(x[chosen], noise, dropping)
             batch_loss, error = self.loss(outputs, y[chosen])
             if not np.isfinite(batch_loss):
                 self._check(batch_loss, epoch)
             loss += batch_loss * len(chosen)
             weights = [update.weights for update in self.updates]
-            gradients, by_norms = self.twin.network.gradients(
-                tape, error, self._backward_weights(), self._adjoint
+            everything, by_norms = self.twin.network.gradients(
+                tape, error, self.twin.whole(self._backward_weights()), self._adjoint
             )
+            gradients = self.twin.on_devices(everything)
             learning += self._learning(gradients)
             sample = b % stride == stride // 2
             before = [w.copy() for w in weights] if sample else []
             if self.auditor is not None and self.auditor.due(epoch * total + b):
-                inputs = self.twin.network.inputs(tape)
+                inputs = self.twin.on_devices(self.twin.network.inputs(tape))
                 record = self.auditor.audit(self.twin, inputs, auditing, epoch=epoch, batch=b)
                 self._audited([record])
             self._update(gradients, rate, writing)
@@ -169,6 +179,8 @@ class Trainer:
                 self.twin.norms, self._norms, by_norms, strict=True
             ):
                 norm[:2] -= optimiser.move(gradient, rate)
+            for number, optimiser in self._digital.items():
+                self.twin.digital[number] -= optimiser.move(everything[number], rate)
             if sample:
                 closed, sampled = closed + self._closed_loops(before, sampling), sampled + 1
             if on_batch is not None:
@@ -199,23 +211,22 @@ class Trainer:
         included.
         """
         rng = generator(self.seed, "testing", len(self.records) + 1)
-        return evaluate(
-            self.twin, self.images.x_test, self.images.y_test, rng, scales=self._scales()
-        )
+        self.twin.scales = self._scales()
+        return evaluate(self.twin, self.images.x_test, self.images.y_test, rng)
 
     def _validate(self) -> float | None:
         x, y = self.images.x_validation, self.images.y_validation
         if x is None or y is None:
             return None
         rng = generator(self.seed, "validating", len(self.records) + 1)
-        return evaluate(self.twin, x, y, rng, scales=self._scales())
+        return evaluate(self.twin, x, y, rng)
 
     def result(self) -> TrainResult:
         """Return the outcome so far."""
         return TrainResult(
             tuple(self.records),
             self.ledger,
-            [update.weights for update in self.updates],
+            self.twin.whole([update.weights for update in self.updates]),
             [update.codes for update in self.updates],
             tuple(self.audits),
             len(self.images.x_test),
@@ -224,16 +235,19 @@ class Trainer:
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint must keep; to be taken between epochs."""
-        return {
+        state = {
             "updates_done": self._updates_done,
             "twin": self.twin.state(),
             "ledger": self.ledger.state(),
             "updates": {str(k): update.state() for k, update in enumerate(self.updates)},
-        } | (
-            {"norms": {str(k): norm.state() for k, norm in enumerate(self._norms)}}
-            if self._norms
-            else {}
-        )
+        }
+        for name, optimisers in (
+            ("norms", dict(enumerate(self._norms))),
+            ("digital", self._digital),
+        ):
+            if optimisers:
+                state[name] = {str(k): one.state() for k, one in optimisers.items()}
+        return state
 
     def restore(
         self, state: dict[str, Any], records: list[EpochRecord], audits: list[AuditRecord]
@@ -256,6 +270,8 @@ class Trainer:
             update.restore(state["updates"][str(k)])
         for k, norm in enumerate(self._norms):
             norm.restore(state["norms"][str(k)])
+        for number, optimiser in self._digital.items():
+            optimiser.restore(state["digital"][str(number)])
         self.records = list(records)
         self.audits = []
         self._audited(audits)
@@ -264,7 +280,7 @@ class Trainer:
     def _adjoint(self) -> Adjoint | None:
         if self.options.gradients == "float":
             return None
-        return lambda k, a, error: self.twin.matrices[k].adjoint(a, error)
+        return self.twin.adjoint
 
     def _backward_weights(self) -> list[Array32]:
         return [
@@ -299,7 +315,7 @@ class Trainer:
             writes,
             rng,
             seconds=self.options.reverify,
-            missed=self.ledger.pricing.missed,
+            missed=partial(self.ledger.missed, k),
             now=self._updates_done,
         )
 
@@ -344,6 +360,7 @@ class Trainer:
         ]
         finite = [bool(np.isfinite(update.weights).all()) for update in self.updates]
         worst = int(np.argmax(shares)) if all(finite) else finite.index(False)
+        number = self.twin.mapped[worst] + 1
         if np.isfinite(loss) and all(finite):
             outputs = self.twin.network.shapes[-1][0]
             # Of even outputs for cross-entropy, of outputs of 0 for squares.
@@ -351,9 +368,9 @@ class Trainer:
             chance = float(np.log(outputs)) if self.loss is cross_entropy else 0.5 * targets
             if loss < chance or shares[worst] < DIVERGED:
                 return
-            state = f"{100 * shares[worst]:.0f} % of matrix {worst + 1} at its largest weight"
+            state = f"{100 * shares[worst]:.0f} % of matrix {number} at its largest weight"
         else:
-            state = f"numbers in matrix {worst + 1} or its outputs that are not finite"
+            state = f"numbers in matrix {number} or its outputs that are not finite"
         raise MemtwinError(
             f"training diverged in epoch {epoch + 1}, with a loss of {loss:.3g} and {state}:"
             f" lower the learning rate of {self.options.learning_rate:g}"

@@ -7,6 +7,7 @@ the seed: the first n of it are a fair sample of the test set, and a validation 
 
 __all__ = ["AGREED", "Validation", "score_interval", "validate", "wilson"]
 
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -14,10 +15,11 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from ...circuits.many import each
 from ...data.dataset import Dataset
 from ...data.errors import InputError
 from ...data.records.store import digest, pack, reading, write_record
-from ...data.types import Array, Progress
+from ...data.types import Array, Array32, Progress
 from ..losses import score_of
 from ..twin.evaluation import predict
 from ..twin.matrix import EngineFactory
@@ -119,6 +121,8 @@ def validate(
     seed: int = 0,
     path: str | Path | None = None,
     chunk: int = 50,
+    workers: int = 1,
+    executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> Validation:
     """Read ``count`` test images through ``engine`` and through ``reference``.
@@ -134,6 +138,9 @@ def validate(
         finds it there goes on from it, and extends it where ``count`` is larger.
     chunk
         Images read at a time.
+    workers, executor
+        Processes, or where to work instead, see :func:`~memtwin.circuits.many.each`; for engines that
+        bring no processes of their own. The result is the same.
     images
         The data set.
     count
@@ -169,14 +176,40 @@ def validate(
             *([images.digest] if images.digest else []),
         )
         outputs = _read_so_far(path, identity, images.classes)
-        while len(outputs) < count:
-            part = indices[len(outputs) : len(outputs) + chunk]
-            if progress is not None:
-                progress(len(outputs), count)
-                _watch(twin, progress, len(outputs), len(part), count)
-            outputs = np.concatenate([outputs, predict(twin, images.x_test[part])])
+        parts = [
+            images.x_test[indices[at : min(at + chunk, count)]]
+            for at in range(len(outputs), count, chunk)
+        ]
+
+        def keep() -> None:
             if path is not None:
                 write_record(path, KIND, {"identity": identity, "outputs": outputs})
+
+        if isinstance(twin.matrices[0].engine, Watched):
+            for x in parts:
+                if progress is not None:
+                    progress(len(outputs), count)
+                    _watch(twin, progress, len(outputs), len(x), count)
+                outputs = np.concatenate([outputs, predict(twin, x)])
+                keep()
+        else:
+            start, found = len(outputs), dict[int, Array32]()
+
+            def took(place: int, read: Array32) -> None:
+                nonlocal outputs
+                found[place] = read
+                if progress is not None:
+                    progress(start + sum(map(len, found.values())), count)
+                reached = next(k for k in range(len(found) + 1) if k not in found)
+                row = [outputs[:start], *(found[k] for k in range(reached))]
+                if sum(map(len, row)) > len(outputs):  # those before it are all there
+                    outputs = np.concatenate(row)
+                    keep()
+
+            if progress is not None:
+                progress(start, count)
+            pieces = [(twin, x) for x in parts]
+            each(_read, pieces, workers=workers, executor=executor, done=took)
     finally:
         twin.use(reference)
     if progress is not None:
@@ -190,6 +223,14 @@ def validate(
         np.asarray(predict(twin, images.x_test[indices]), float),
         devices,
     )
+
+
+def _read(piece: tuple[MemristorTwin, Array32]) -> Array32:
+    """Return the outputs for one part of the images, by engines that have read nothing before."""
+    twin, x = piece
+    for matrix in twin.matrices:
+        matrix.renew()
+    return predict(twin, x)
 
 
 def _watch(twin: MemristorTwin, progress: Progress, done: int, part: int, count: int) -> None:

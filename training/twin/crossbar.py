@@ -4,9 +4,12 @@ digital around them.
 
 __all__ = ["Crossbar", "MappingOptions"]
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias, get_args
 
+import numpy as np
+
+from ...circuits.array.cell import Cell
 from ...circuits.array.terminals import plain
 from ...circuits.array.tile import Tile
 from ...data.errors import InputError
@@ -14,7 +17,8 @@ from ...data.options import check_choice, check_number
 from ...devices.device import Levels
 from ...devices.pulses.steps import PulseSteps
 from ...devices.spread.effects import Effects
-from ..rules.quantise import QUANTISERS
+from ..layers.weighted import COMMON, Placing
+from ..rules.quantise import QUANTISERS, Quantiser, make_quantiser
 from .drive import Signed
 
 Bias: TypeAlias = Literal["device", "digital"]
@@ -110,3 +114,41 @@ class Crossbar:
         """Levels of the tile's devices."""
         assert self.tile.levels is not None
         return self.tile.levels
+
+    @property
+    def quantiser(self) -> Quantiser:
+        """Where these levels lie in their range."""
+        return make_quantiser(self.mapping.quantiser, np.asarray(self.levels.g, float))
+
+    def of(self, placing: Placing) -> "Crossbar":
+        """Return what the matrices of one layer sit on: this, but for what its ``placing`` says.
+
+        Raises
+        ------
+        InputError
+            If it asks for more levels than the device has, or for larger tiles.
+        """
+        if placing == COMMON:
+            return self
+        tile, mapping, levels = self.tile, self.mapping, self.levels
+        if placing.levels is not None and placing.levels != levels.count:
+            if placing.levels > levels.count:
+                raise InputError(
+                    f"a layer with {placing.levels} levels: the devices have {levels.count}, which is"
+                    " what writes are priced and verified for; raise device.levels and give other"
+                    " layers fewer"
+                )
+            chosen = np.linspace(0, levels.count - 1, placing.levels)
+            g = np.interp(chosen, np.arange(levels.count), levels.g)
+            tile = replace(tile, levels=Cell.of(levels).levels(g))
+        if placing.tile is not None:
+            rows, cols = placing.lines
+            if rows > tile.rows or cols > tile.cols:
+                raise InputError(
+                    f"a layer on tiles of {rows} × {cols}: the largest, by tile.rows and tile.cols, is"
+                    f" {tile.rows} × {tile.cols}"
+                )
+            tile = replace(tile, rows=rows, cols=cols)
+        if placing.clip is not None:
+            mapping = replace(mapping, clip=placing.clip)
+        return replace(self, tile=tile, mapping=mapping)

@@ -23,7 +23,6 @@ def predict(
     x: Array32,
     rng: np.random.Generator | None = None,
     *,
-    scales: list[Array32 | None] | None = None,
     progress: Progress | None = None,
 ) -> Array32:
     """Return the outputs (n, classes) of the twin for images ``x`` (n, ...), with read noise if
@@ -37,14 +36,12 @@ def predict(
         Images, (n, ...).
     rng
         What random numbers are drawn from.
-    scales
-        Digital factors of the columns, a matrix each; ``None`` for none.
     progress
         Called with how much is done, and of how much.
     """
     outputs, done = [], 0
     for part in parts(x):
-        outputs.append(twin.forward(part, rng, scales)[0])
+        outputs.append(twin.forward(part, rng)[0])
         done += len(part)
         if progress is not None:
             progress(done, len(x))
@@ -57,7 +54,6 @@ def evaluate(
     labels: NDArray[Any],
     rng: np.random.Generator | None = None,
     *,
-    scales: list[Array32 | None] | None = None,
     progress: Progress | None = None,
 ) -> float:
     """Return the share of images that the twin classifies right, or R² for numbers (n, targets).
@@ -72,12 +68,10 @@ def evaluate(
         Classes, (n,), or targets, (n, targets).
     rng
         What random numbers are drawn from.
-    scales
-        Digital factors of the columns, a matrix each; ``None`` for none.
     progress
         Called with how much is done, and of how much.
     """
-    return score_of(predict(twin, x, rng, scales=scales, progress=progress), labels)
+    return score_of(predict(twin, x, rng, progress=progress), labels)
 
 
 def parts(x: Array32) -> Iterator[Array32]:

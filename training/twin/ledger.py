@@ -13,24 +13,43 @@ __all__ = ["Ledger"]
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...data.types import Array32
 from ...devices.pulses.costs import Costs, Pricing, highest
+from ..rules.quantise import Quantiser
 from ..rules.rule import Writes
 from .cost import Cost, DeviceCosts
 from .devices import Devices
 from .placement import Placement
+
+SAME = np.float32(1e-4)
+"""Distance between levels up to which they are the same."""
+
+
+class Ruler(NamedTuple):
+    """Two sets of levels over the same conductances."""
+
+    own: Quantiser
+    other: Quantiser
+
+    def priced(self, level: Array32) -> Array32:
+        """Return which of the other levels, fractional, lie where ``level`` of the own ones do, (n,)."""
+        share = self.own.steps(level) / np.float32(self.own.levels - 1)
+        found = self.other.code(share * np.float32(self.other.levels - 1))
+        whole = np.rint(found)
+        return np.where(np.abs(found - whole) < SAME, whole, found).astype(np.float32)
 
 
 class Ledger:
     """Sums up the writes of all matrices: per device over the whole run, in total per epoch.
 
     Writes that their device can't follow cost what the controller spends until it gives up, where
-    the ``arrays`` of devices are known.
+    the ``arrays`` of devices are known. Writes between fewer levels than ``pricing`` has cost what
+    those between the same conductances do; ``quantiser`` says where its levels lie.
     """
 
     def __init__(
@@ -38,9 +57,16 @@ class Ledger:
         placements: Sequence[Placement],
         pricing: Pricing,
         arrays: Sequence[Devices] | None = None,
+        quantiser: Quantiser | None = None,
     ) -> None:
         self.placements, self.pricing = placements, pricing
         self._arrays = [array if array.limited else None for array in arrays or ()]
+        self._rulers = [
+            None
+            if quantiser is None or array.quantiser.levels == quantiser.levels
+            else Ruler(array.quantiser, quantiser)
+            for array in arrays or ()
+        ]
         self.devices = [DeviceCosts(p.places.size) for p in placements]
         self.epoch = Cost()
         self._rows = [p.places // p.tile_cols for p in placements]
@@ -76,7 +102,27 @@ class Ledger:
         follow or nobody looks.
         """
         ends = self._ends(matrix, writes)
-        return None if ends is None else self.pricing.missed(ends[1], writes.level)
+        return None if ends is None else self.missed(matrix, ends[1], writes.level)
+
+    def missed(self, matrix: int, end: Array32, target: Array32) -> NDArray[np.bool_]:
+        """Return where devices of one matrix that come to level ``end`` don't count as written to
+        ``target``.
+
+        Parameters
+        ----------
+        matrix
+            Which matrix.
+        end
+            Levels that are reached, (n,).
+        target
+            Levels that were asked for, (n,).
+        """
+        return self.pricing.missed(self._priced(matrix, end), self._priced(matrix, target))
+
+    def _priced(self, matrix: int, level: Array32) -> Array32:
+        """Return levels of one matrix's devices as levels of the pricing."""
+        ruler = self._rulers[matrix] if self._rulers else None
+        return level if ruler is None else ruler.priced(level)
 
     def _ends(self, matrix: int, writes: Writes) -> tuple[Array32, Array32] | None:
         """Return the levels at which the devices of verified ``writes`` really start and end, (n,)
@@ -92,13 +138,14 @@ class Ledger:
         """Return what each of the writes of one update of one matrix costs, (n,)."""
         if writes.pulses is not None:
             return self._pulsed(writes.pulses)
-        each = self.pricing.of(writes.before, writes.level, verify=writes.blind is None)
+        before, level = (self._priced(matrix, one) for one in (writes.before, writes.level))
+        each = self.pricing.of(before, level, verify=writes.blind is None)
         ends = self._ends(matrix, writes)
         if ends is None:
             return each
-        start, end = ends
-        odd = np.flatnonzero((start != writes.before) | (end != writes.level))
-        found = self.pricing.of_limited(start[odd], end[odd], writes.level[odd])
+        start, end = (self._priced(matrix, one) for one in ends)
+        odd = np.flatnonzero((start != before) | (end != level))
+        found = self.pricing.of_limited(start[odd], end[odd], level[odd])
         for sums, limited in zip(each, found, strict=True):
             sums[odd] = limited
         return each
@@ -129,14 +176,13 @@ class Ledger:
         np.maximum.at(slowest, key, each.time)
         row_time = float(slowest.sum())
         slowest[key] = 0.0
+        before, level = (self._priced(matrix, one) for one in (writes.before, writes.level))
         sums = {name: float(values.sum()) for name, values in each._asdict().items()}
         return Cost(
             writes=float(len(writes)),
             weights=float(writes.weights),
             row_time=row_time,
-            energy_high=float(
-                highest(self.pricing, writes.before, writes.level, each.energy).sum()
-            ),
+            energy_high=float(highest(self.pricing, before, level, each.energy).sum()),
             **sums,
         )
 

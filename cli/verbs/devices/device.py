@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ....data.errors import InputError
+from ... import complete
 from ...console import SEED, Json, emit, finite, note, picture
 from ...groups import grouped
 
@@ -139,16 +140,26 @@ def simulate(
 
 
 def export(
-    device: Which,
+    device: Annotated[
+        str,
+        typer.Argument(
+            help="A device: shipped, a TOML file, or a fit's record (.h5); or the folder of a finished run.",
+            autocompletion=complete.devices,
+        ),
+    ],
     out: Annotated[
-        Path | None, typer.Argument(help="Where to write it; without it, stdout.")
+        Path | None,
+        typer.Argument(
+            help="Where to write it; without it, stdout. For a run a new folder, NAME-numpy here when absent."
+        ),
     ] = None,
     to: Annotated[
-        Literal["ngspice", "verilog-a", "ltspice", "xyce", "toml", "json"],
+        Literal["ngspice", "verilog-a", "ltspice", "xyce", "toml", "json", "numpy"] | None,
         typer.Option(
-            help="A subcircuit of a simulator, a module with its parameters, or memtwin's own file."
+            help="A subcircuit of a simulator (ngspice when absent), a module with its parameters, or memtwin's"
+            " own file; a run's network goes to numpy.",
         ),
-    ] = "ngspice",
+    ] = None,
     name: Annotated[
         str, typer.Option(help="Name of the subcircuit, module or device.")
     ] = "memristor",
@@ -163,7 +174,14 @@ def export(
     area: Area = 1.0,
     json: Json = False,
 ) -> dict[str, Any]:
-    """Print a device for other simulators, or as a device file."""
+    """Print a device for other simulators, or as a device file; write a run's network for numpy alone."""
+    if Path(device).is_dir() or Path(device).name == "run.h5":
+        return _run_exported(Path(device), out, to, json)
+    if to == "numpy":
+        raise InputError(
+            f"--to numpy writes the network of a finished run, {device!r} is no run's folder"
+        )
+    to = to or "ngspice"
     chosen = _load(device).scaled(area)
     text = chosen.export(out, to=to, name=name, x0=x0, state=state)
     if chosen.caveat:
@@ -174,6 +192,20 @@ def export(
     else:
         typer.echo(text, nl=False)
     return {**summary, "text": text}
+
+
+def _run_exported(run: Path, out: Path | None, to: str | None, json: bool) -> dict[str, Any]:
+    """Write a run's network as a folder."""
+    from ....training.export.stored import export_run
+
+    if to not in (None, "numpy"):
+        raise InputError(f"--to {to} is for devices: a run's network goes to numpy")
+    name = (run.parent if run.suffix else run).resolve().name
+    folder = export_run(run, out or Path(f"{name}-numpy"))
+    files = sorted(path.name for path in folder.iterdir())
+    summary = {"run": str(run), "format": "numpy", "folder": str(folder), "files": files}
+    emit(summary, as_json=json, title="exported")
+    return summary
 
 
 def _load(name: str) -> "Device":

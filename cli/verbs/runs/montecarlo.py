@@ -20,7 +20,7 @@ def montecarlo(
     change: Changed = None,
     after: After = "0s",
     recalibrate: Recalibrate = False,
-    workers: Workers = 1,
+    workers: Workers = None,
     images: Images = None,
     engine: Annotated[
         str | None, typer.Option(help="Engine; the one that trained when absent.")

@@ -43,7 +43,8 @@ Recalibrate = Annotated[
 Images = Annotated[int | None, typer.Option(help="Test images; as configured when absent.")]
 Draws = Annotated[int, typer.Option(help="How often each condition is drawn and read.")]
 Workers = Annotated[
-    int, typer.Option(help="Processes (of ngspice, with that engine); the result is the same.")
+    int | None,
+    typer.Option(help="Processes (of ngspice, with that engine); the result is the same.", min=1),
 ]
 Table = Annotated[Path | None, typer.Option(help="Where to keep the table (CSV).")]
 Plot = Annotated[Path | None, typer.Option(help="Where to draw it.", callback=picture)]
@@ -57,7 +58,7 @@ class Conditions:
     after: After = "0s"
     recalibrate: Recalibrate = False
     draws: Draws = 1
-    workers: Workers = 1
+    workers: Workers = None
 
     def condition(self, engine: str | None) -> "Condition":
         """Return what is asked for."""
@@ -111,12 +112,12 @@ def validate(
     if not (said or sweep or hardware) and conditions.draws == 1:
         if table is not None or plot is not None:
             raise InputError("--table and --plot belong to a --sweep")
-        _compare(run, images, engine, devices, dask, json)
+        _compare(run, images, engine, (devices, conditions.workers), dask, json)
         return
     asked = conditions.condition(engine)
     with executor_at(dask) as executor, opened(run, asked, images, executor, conditions) as study:
         if sweep:
-            _sweep(study, asked, conditions, sweep, (table, plot), json)
+            _sweep(study, asked, conditions, sweep, (table, plot), json, hardware=hardware)
             return
         if table is not None or plot is not None:
             raise InputError("--table and --plot belong to a --sweep")
@@ -127,7 +128,7 @@ def _compare(
     run: Path,
     images: int | None,
     engine: str | None,
-    devices: Any,
+    how: tuple[Any, int | None],
     dask: str | None,
     json: bool,
 ) -> None:
@@ -144,7 +145,8 @@ def _compare(
                 run,
                 engine=name,
                 images=images,
-                devices=devices,
+                devices=how[0],
+                workers=how[1],
                 listener=Terminal(),
                 executor=executor,
             )
@@ -188,7 +190,7 @@ def opened(
         run,
         engine=condition.engine,
         images=images,
-        workers=conditions.workers,
+        workers=conditions.workers or 1,
         listener=Terminal(),
         executor=executor,
     ) as study:
@@ -202,6 +204,8 @@ def _sweep(
     wanted: Sequence[str],
     kept: tuple[Path | None, Path | None],
     json: bool,
+    *,
+    hardware: bool,
 ) -> None:
     from ....training.studies.sweep import axis_of, draw_sweep, sweep, write_sweep
 
@@ -210,6 +214,9 @@ def _sweep(
         found = sweep(
             study.trained, axes, condition, draws=conditions.draws, progress=progress, **study.how
         )
+    if hardware:
+        with bar("energy, latency and area") as progress:
+            found = found.with_footprints(study.trained, progress)
     stem = "sweep-" + "-".join(axis.key for axis in axes)
     table, plot = kept
     table = write_sweep(table or study.folder / f"{stem}.csv", found)

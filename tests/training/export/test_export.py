@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from memtwin.training.layers.written import written_layers
 from memtwin.training.network import Network, Residual
 from memtwin.training.twin.crossbar import MappingOptions
 
+Evaluated = Callable[[Path, np.ndarray], np.ndarray]
 TILE = Tile(16, 12, levels=Cell.resistor(0.2).levels(np.linspace(5e-6, 50e-6, 16)))
 RNG = np.random.default_rng(0)
 KIND = np.arange(120) % 3
@@ -34,22 +36,6 @@ LAYERS = [
 ]
 
 
-def evaluated(folder: Path, x: np.ndarray) -> np.ndarray:
-    """What the folder's own code says, in a process that has numpy and no memtwin."""
-    np.save(folder.parent / "x.npy", x)
-    code = "import sys; sys.path[:0] = [sys.argv.pop(1)]; import numpy, runpy;"
-    code += "sys.modules['memtwin'] = None; runpy.run_path(sys.argv.pop(1), run_name='__main__')"
-    site = str(Path(np.__file__).parents[1])
-    arguments = [str(folder / "evaluate.py"), "x.npy", "y.npy"]
-    subprocess.run(
-        [sys.executable, "-I", "-S", "-c", code, site, *arguments],
-        cwd=folder.parent,
-        check=True,
-        timeout=120,
-    )
-    return np.load(folder.parent / "y.npy")
-
-
 @pytest.mark.parametrize(
     "mapping",
     [
@@ -60,7 +46,9 @@ def evaluated(folder: Path, x: np.ndarray) -> np.ndarray:
     ],
     ids=["analog", "converters", "bits", "offset"],
 )
-def test_the_folder_says_what_the_twin_says(tmp_path: Path, mapping: MappingOptions) -> None:
+def test_the_folder_says_what_the_twin_says(
+    tmp_path: Path, mapping: MappingOptions, evaluated: Evaluated
+) -> None:
     network = Network(written_layers(LAYERS, Residual), (8, 8, 2))
     twin = mt.Twin(network, TILE, engine="ideal", mapping=mapping)
     twin.fit(IMAGES * 7.0 + 3.0, np.array(["ash", "elm", "oak"])[KIND], epochs=2, batch=10)

@@ -72,9 +72,9 @@ def test_the_table_names_every_layer_that_has_parameters():
     twin, optimiser = twin_of(Zoo(), digital=["kept"], say=said.append)
     rows = {row.layer: row for row in layer_table(twin)}
     on_tiles = {"fc", "conv", *(f"attention.{part}_proj" for part in ("q", "k", "v", "out"))}
+    on_tiles |= {f"grouped.parts.{k}" for k in range(2)}
     assert {name for name, row in rows.items() if not row.digital} == on_tiles
     for name, words in {
-        "grouped": "grouped",
         "lstm": "recurrent",
         "cell": "recurrent",
         "line": "other than Conv2d",
@@ -100,12 +100,23 @@ def test_the_table_names_every_layer_that_has_parameters():
     assert (rows["conv"].rows, rows["conv"].cols, rows["conv"].tiles) == (19, 3, 2)
 
 
-def test_a_grouped_convolution_stays_what_it_was():
+@pytest.mark.parametrize("digital", [[], ["1"]])
+def test_a_grouped_convolution_does_what_it_did(digital):
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Conv2d(2, 4, 3), nn.Conv2d(4, 4, 3, groups=4), nn.Conv2d(4, 2, 3))
-    twin, _ = twin_of(model)
+    middle = nn.Conv2d(4, 8, 3, stride=2, padding=1, dilation=1, groups=4)
+    model = nn.Sequential(nn.Conv2d(2, 4, 3), middle, nn.Conv2d(8, 2, 3))
+    twin, optimiser = twin_of(model, digital=digital)
     x = torch.rand(2, 2, 9, 9)
-    torch.testing.assert_close(twin(x), model(x), atol=0.01, rtol=0.0)
+    torch.testing.assert_close(twin(x), model(x), atol=0.02, rtol=0.0)
+    assert len(optimiser.layers) == (2 if digital else 6)
+    twin(x).sum().backward()
+    optimiser.step()
+    if not digital:
+        assert [tuple(part.weight.grad.shape) for part in twin[1].parts] == [(2, 1, 3, 3)] * 4
+        again, _ = twin_of(model)
+        again.load_state_dict(twin.state_dict())
+        with pytest.raises(InputError, match="in groups: expected images"):
+            twin[1](torch.rand(1, 3, 9, 9))
 
 
 def test_layers_that_are_shared_stay_shared_and_hooks_stay():

@@ -4,6 +4,7 @@ anything is written.
 
 import json
 from contextlib import nullcontext
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -128,23 +129,20 @@ def test_weights_to_start_from(table, tmp_path):
         np.testing.assert_allclose(found.weights[0][:-1], file["a.weight"].T, atol=1e-6)
 
 
-def test_seven_lines_are_enough(table, tmp_path):
-    text = f"""
-[data]
-path = "{table}"
-[training]
-batch = 10
-epochs = 4
-[device]
-levels = 16
-"""
+def test_five_lines_are_enough_from_an_archive_to_a_report(tmp_path):
+    rng = np.random.default_rng(0)
+    y = np.arange(60) % 2
+    np.savez(tmp_path / "own.npz", x=rng.normal(size=(60, 5)) + 3.0 * y[:, None], y=y)
+    page = (Path(__file__).parents[3] / "docs" / "own-data.md").read_text(encoding="utf-8")
+    text = page.split('file.write("""', 1)[1].split('"""', 1)[0]  # as the documentation has it
+    assert 0 < len([line for line in text.splitlines() if line.strip()]) <= 8
     path = tmp_path / "own.toml"
-    path.write_text(text)
-    assert len(text.strip().splitlines()) <= 8
-    found = load_config(
-        path, ["training.engine=ideal", "validation.engine=nodal", "validation.images=4"]
-    )
-    assert run(found, tmp_path / "run")["summary"]["memristor_accuracy_percent"] > 80
+    path.write_text(text.replace("own.csv", str(tmp_path / "own.npz")))
+    quick = ["training.engine=ideal", "validation.engine=nodal", "validation.images=4"]
+    run(load_config(path, quick), tmp_path / "run")
+    done = load_run(tmp_path / "run")
+    assert done.summary["memristor_accuracy_percent"] > 80
+    assert done.report().stat().st_size > 10_000
 
 
 @pytest.mark.parametrize(

@@ -289,12 +289,14 @@ class ArraySection(Section):
     """Conductances and writes of every device, layer by layer."""
 
     name, title = "array", "The array after training"
+    table: Rows
     figures: tuple[Figure, ...]
 
     @classmethod
     def of(cls, record: Record) -> Self:
         """Return it."""
         return cls(
+            _layers(record),
             tuple(
                 draw(
                     f"{'conductances' if what == 'g' else 'writes'}-{layer.replace('_', '-')}",
@@ -302,8 +304,94 @@ class ArraySection(Section):
                 )
                 for layer in record["layers"]
                 for what in ("g", "writes")
+            ),
+        )
+
+
+def _layers(record: Record) -> Rows:
+    """Return where the weights of every matrix are; those of digital layers come last."""
+    config, rows = config_of(record), []
+    for name, layer in record["layers"].items():
+        outputs = layer["g"].shape[1] // 2
+        size = layer.get("tile", [config["tile"]["rows"], config["tile"]["cols"]])
+        rows.append(
+            (
+                name.replace("_", " "),
+                f"{layer['g'].shape[0]} × {outputs}",
+                f"{layer['g'].size:,}",
+                f"{size[0]} × {size[1]}",
+                str(layer.get("levels", config["device"]["levels"])),
+                f"{layer['clip']:.4g}",
+                f"{int(layer['writes'].sum()):,}",
             )
         )
+    for name, layer in record.get("digital", {}).items():
+        inputs, outputs = layer["weights"].shape
+        largest = f"{abs(layer['weights']).max():.4g}"
+        rows.append(
+            (name.replace("_", " "), f"{inputs} × {outputs}", "digital", "–", "–", largest, "none")
+        )
+    head = ("", "weights", "devices", "tile", "levels", "largest weight", "device writes")
+    return Rows(head, rows)
+
+
+@dataclass(frozen=True)
+class InferenceSection(Section):
+    """What one inference takes, by figures that are stated."""
+
+    name, title = "inference", "One inference"
+    text: str
+    table: Rows
+
+    @classmethod
+    def of(cls, record: Record) -> Self | None:
+        """Return it, where the record is not older."""
+        if "inference" not in record:
+            return None
+        part = record["inference"]
+        total, layers, stated = part["total"], part["layers"], part["hardware"]
+        figures = ("array_energy", "dac_energy", "adc_energy", "latency", "area")
+        units = ("J", "J", "J", "s", "m²")
+        numbers = list(record["layers"])
+        rows = [
+            (
+                numbers[k].replace("_", " "),
+                f"{layers['tiles'][k]:,}",
+                f"{layers['reads'][k]:,.4g}",
+                *(
+                    _amount(float(layers[name][k]), unit)
+                    for name, unit in zip(figures, units, strict=True)
+                ),
+            )
+            for k in range(len(layers["tiles"]))
+        ]
+        sums = (float(layers[name].sum()) for name in figures)
+        rows.append(
+            (
+                "all",
+                f"{int(total['tiles']):,}",
+                "",
+                *(_amount(value, unit) for value, unit in zip(sums, units, strict=True)),
+            )
+        )
+        text = (
+            f"Energy of the array: sample vectors through all wires, for"
+            f" {quantity(stated['read_time'], 's')} per read. All else follows from figures that are stated in"
+            f" [hardware]: {quantity(stated['adc_energy'], 'J')} and {quantity(stated['adc_time'], 's')} per"
+            f" conversion of an 8-bit ADC, {stated['adcs_per_tile']} of them per tile,"
+            f" {quantity(stated['dac_energy'], 'J')} per row and read of a DAC, lines"
+            f" {quantity(stated['wire_pitch'], 'm')} apart. Matrices work one after the other; digital work (sums,"
+            " gains, pools, memory, digital layers) is not counted."
+        )
+        head = ("", "tiles", "reads", "array", "DACs", "ADCs", "latency", "area")
+        return cls(text, Rows(head, rows))
+
+
+def _amount(value: float, unit: str) -> str:
+    """Return a figure with its unit, areas in square millimetres or micrometres."""
+    if unit != "m²":
+        return quantity(value, unit)
+    return f"{1e6 * value:.4g} mm²" if value >= 1e-9 else f"{1e12 * value:.4g} µm²"
 
 
 @dataclass(frozen=True)
@@ -402,6 +490,7 @@ SECTIONS: tuple[type[Section], ...] = (
     TrainingSection,
     AuditSection,
     ArraySection,
+    InferenceSection,
     WearSection,
     ValidationSection,
     ConfigurationSection,
