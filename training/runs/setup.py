@@ -250,6 +250,7 @@ def set_up(
             steps.say(f"note: {note}")
     network = network_of(config, images)
     crossbar = crossbar_of(config)
+    crossbar.parts(network.placings)  # refuses layers that ask for what there is not
     steps.say(device_text(crossbar.levels))
     if note := window_of(config).note:
         steps.say(f"warning: {note}")

@@ -4,6 +4,7 @@ digital around them.
 
 __all__ = ["Crossbar", "MappingOptions"]
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias, get_args
 
@@ -120,14 +121,21 @@ class Crossbar:
         """Where these levels lie in their range."""
         return make_quantiser(self.mapping.quantiser, np.asarray(self.levels.g, float))
 
-    def of(self, placing: Placing) -> "Crossbar":
-        """Return what the matrices of one layer sit on: this, but for what its ``placing`` says.
+    def parts(self, placings: Sequence[Placing]) -> list["Crossbar | None"]:
+        """Return what every matrix sits on: this, but for what its placing says; ``None`` for digital
+        ones.
 
         Raises
         ------
         InputError
-            If it asks for more levels than the device has, or for larger tiles.
+            If one asks for more levels than the device has, or for larger tiles, or all are digital.
         """
+        found = [None if placing.digital else self._part(placing) for placing in placings]
+        if all(part is None for part in found):
+            raise InputError("network.layers: all layers are digital, there is nothing on devices")
+        return found
+
+    def _part(self, placing: Placing) -> "Crossbar":
         if placing == COMMON:
             return self
         tile, mapping, levels = self.tile, self.mapping, self.levels

@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ...circuits.array.tile import Tile
-from ...data.errors import InputError
 from ...data.types import Array32
 from ...devices.spread.effects import Effects
 from ..network import Network, Product, Tape
@@ -56,24 +55,21 @@ class MemristorTwin:
         """Float matrices that a training starts from; ``None`` for new ones from its seed."""
         self.scales: list[Array32 | None] | None = None
         """Digital factors of the columns, one of ``matrices`` each; ``None`` for none."""
-        placings = network.placings
-        self.mapped = tuple(k for k, placing in enumerate(placings) if not placing.digital)
+        parts, shapes = crossbar.parts(network.placings), network.matrices
+        self.mapped = tuple(number for number, part in enumerate(parts) if part is not None)
         """Which of the network's matrices sit on tiles: those of ``matrices``, in their order."""
         self.digital: dict[int, Array32] = {
-            k: np.zeros(network.matrices[k], np.float32)
-            for k, placing in enumerate(placings)
-            if placing.digital
+            number: np.zeros(shapes[number], np.float32)
+            for number, part in enumerate(parts)
+            if part is None
         }
         """Weights of the network's other matrices, (rows, cols), by their number."""
-        if not self.mapped:
-            raise InputError("network.layers: all layers are digital, there is nothing on devices")
         self._places = {number: k for k, number in enumerate(self.mapped)}
-        self.matrices = []
-        for number in self.mapped:
-            part = crossbar.of(placings[number])
-            clip = part.mapping.clip * network.deviations[number]
-            shape = network.matrices[number]
-            self.matrices.append(MappedMatrix(shape, part, engine, rng, clip=clip))
+        self.matrices = [
+            MappedMatrix(shape, part, engine, rng, clip=part.mapping.clip * deviation)
+            for part, shape, deviation in zip(parts, shapes, network.deviations, strict=True)
+            if part is not None
+        ]
 
     @property
     def tile(self) -> Tile:

@@ -160,6 +160,8 @@ def test_five_lines_are_enough_from_an_archive_to_a_report(tmp_path):
         (['network.layers=["dense 8"]'], "8 outputs, own.csv has 3 classes: end with 'dense 3'"),
         (["network.kind=lenet", "network.hidden=[100]"], "a lenet takes square grey images"),
         (["training.patience=2"], "no part to validate on: set data.validation_share"),
+        (['network.layers=[{layer = "dense 3", levels = 64}]'], "64 levels: the devices have 16"),
+        (['network.layers=["dense 3 digital=true"]'], "all layers are digital"),
         (["training.loss=hinge"], "there is no 'hinge'"),
         (["data.name=minst"], "minst"),
         (["network.weights=w.npz"], "there is no file of weights"),
