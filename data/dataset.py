@@ -350,7 +350,7 @@ def _one_column(raw: Raw, options: DataOptions) -> tuple[Raw, list[str]]:
     )
     if not single or options.task == "regression":
         return raw, []
-    read = {
+    read: dict[str, Any] = {
         part: None if held is None else (held[0], held[1].argmax(axis=1))
         for part, held in parts.items()
     }

@@ -193,17 +193,18 @@ def validate(
                 outputs = np.concatenate([outputs, predict(twin, x)])
                 keep()
         else:
-            start, found = len(outputs), dict[int, Array32]()
+            start, before = len(outputs), outputs
+            found: dict[int, Array32] = {}
 
             def took(place: int, read: Array32) -> None:
                 nonlocal outputs
                 found[place] = read
                 if progress is not None:
-                    progress(start + sum(map(len, found.values())), count)
+                    progress(start + sum(len(one) for one in found.values()), count)
                 reached = next(k for k in range(len(found) + 1) if k not in found)
-                row = [outputs[:start], *(found[k] for k in range(reached))]
-                if sum(map(len, row)) > len(outputs):  # those before it are all there
-                    outputs = np.concatenate(row)
+                so_far = np.concatenate([before, *(found[k] for k in range(reached))])
+                if len(so_far) > len(outputs):  # those before it are all there
+                    outputs = so_far
                     keep()
 
             if progress is not None:
