@@ -438,7 +438,7 @@ def test_a_run_takes_ones_own_model_and_engine_and_names_what_is_missing_later(
         changes = ["device.name=own.toml", "training.engine=plain", "validation.engine=ideal"]
         small = ["training.batch=20", "images.train=40", "images.test=20", "network.hidden=[4]", "validation.images=4"]
         tile = ["tile.rows=16", "tile.cols=16", "training.epochs=1", "device.levels=3"]
-        run(load_config("demo", [*changes, *small, *tile]), "run")
+        run(load_config("nbsto", [*changes, *small, *tile]), "run")
         """,
     )
     (folder / "own.toml").unlink()

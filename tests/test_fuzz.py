@@ -224,7 +224,7 @@ def test_device_files_and_configurations(tmp_path, seed):
     rng = np.random.default_rng([4, seed])
     device = load_device("nbsto_32um").save(tmp_path / "d.toml").read_bytes()
     config = b'seed = 3\n[tile]\nrows = 16\n[network]\nhidden = [8, 9]\n[device]\nname = "x"\n'
-    stored = load_config("demo").model_dump_json().encode()
+    stored = load_config("nbsto").model_dump_json().encode()
     path, folder = tmp_path / "m.toml", tmp_path / "run"
     folder.mkdir()
     for _ in range(150):

@@ -25,9 +25,9 @@ SMALL = [
 @pytest.mark.spice
 def test_configurations_share_a_characterisation(tmp_path):
     path = tmp_path / "shared.h5"
-    first = set_up(load_config("demo", SMALL), characterisation=path)
+    first = set_up(load_config("nbsto", SMALL), characterisation=path)
     written = path.stat().st_mtime_ns
-    other = load_config("demo", [*SMALL, "device.levels=4", "seed=3", "training.clip=6.0"])
+    other = load_config("nbsto", [*SMALL, "device.levels=4", "seed=3", "training.clip=6.0"])
     second = set_up(other, characterisation=path)
     assert path.stat().st_mtime_ns == written
     np.testing.assert_array_equal(first.check["predicted"], second.check["predicted"])
@@ -38,11 +38,11 @@ def test_configurations_share_a_characterisation(tmp_path):
     assert result.accuracy > 0.2
     for change, word in (("tile.r_row=3.0", "r_row"), ("device.on_off=20.0", "range")):
         with pytest.raises(InputError, match=f"differs from the configured one in .*{word}"):
-            set_up(load_config("demo", [*SMALL, change]), characterisation=path)
+            set_up(load_config("nbsto", [*SMALL, change]), characterisation=path)
 
 
 def test_without_a_surrogate_there_are_the_engines_that_need_none():
-    config = load_config("demo", [*SMALL, "training.engine=ideal", "device.linear=true"])
+    config = load_config("nbsto", [*SMALL, "training.engine=ideal", "device.linear=true"])
     setup = set_up(config, surrogate=False)
     assert setup.tile.cell.linear
     twin = setup.seeded(2).twin()

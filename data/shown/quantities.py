@@ -57,10 +57,18 @@ def percent(value: float) -> str:
     return f"{places} %"
 
 
-def duration(seconds: float) -> str:
-    """Return a time: with a prefix below two minutes, then in minutes, hours or days."""
+def duration(seconds: float, digits: int = 4) -> str:
+    """Return a time: with a prefix below two minutes, then in minutes, hours or days.
+
+    Parameters
+    ----------
+    seconds
+        The time [s].
+    digits
+        Significant digits of a time below two minutes.
+    """
     if not math.isfinite(seconds) or abs(seconds) < 120.0:
-        return quantity(seconds, "s")
+        return quantity(seconds, "s", digits)
     minutes = round(seconds / 60.0)
     if minutes < 120:
         return f"{minutes} min"

@@ -89,7 +89,7 @@ def reasons_of(record):
 def test_a_run_owes_model_device_rule_data_and_engines():
     device, changes = load_device("nbsto_32um"), [*SMALL, "training.rule=eapu", "data.name=mnist"]
     record = {
-        "config": load_config("demo", changes).model_dump_json(),
+        "config": load_config("nbsto", changes).model_dump_json(),
         "versions": {"memtwin": "0", "ngspice": "44", "devices": "compiled"},
         "device": device_tree(device),
     }

@@ -124,7 +124,7 @@ def test_measurements_of_another_kind_get_one_sentence(kind, sentence, tmp_path)
 
 def trained(*changes):
     """Return a trainer of the demo after one short epoch through ideal wires."""
-    config = load_config("demo", ["training.epochs=1", "device.levels=16", *changes])
+    config = load_config("nbsto", ["training.epochs=1", "device.levels=16", *changes])
     images = load_data("digits")
     few = {name: getattr(images, name)[:200] for name in ("x_train", "y_train", "x_test", "y_test")}
     images = replace(images, **few)
@@ -144,7 +144,7 @@ def test_a_training_whose_effects_come_from_files(tmp_path, rng):
     plain, _ = trained("device.g_max=12e-6")
     assert trainer.records[0].train_loss != plain.records[0].train_loss
     assert set(laws_tree(config)["effects"]) == {"relaxation", "read"}
-    assert laws_tree(load_config("demo")) == {}
+    assert laws_tree(load_config("nbsto")) == {}
     matrix = trainer.twin.matrices[0]
     devices, places = matrix.devices, matrix.placement.places
     matrix.age(trainer._updates_done)

@@ -200,7 +200,7 @@ def test_runs_are_listed_with_how_far_they_have_come(home, tmp_path):
     assert done.returncode == 0
     assert "finished" in done.stdout
     assert f"{found['memristor_accuracy_percent']:.2f} %" in done.stdout
-    config = load_config("demo", QUICK)
+    config = load_config("nbsto", QUICK)
     for name in ("begun", "halfway"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.json").write_text(config.model_dump_json())

@@ -263,7 +263,7 @@ def test_tables_and_paths_of_a_configuration(tmp_path, monkeypatch):
     # Noisy verify reads tell no narrower band: the guard on either side of the highest level.
     least = 2.0 * GUARD * float(noise.sigma(levels.g[-1:])[0]) / levels.step
     assert write_tolerance(config, levels) == pytest.approx(least, rel=1e-3)
-    changed = load_config("demo", ["effects.programming.kind=pcm"])
+    changed = load_config("nbsto", ["effects.programming.kind=pcm"])
     assert changed.effects.laws.programming == PcmProgramming()
 
 
@@ -287,11 +287,11 @@ def test_what_is_no_law_gets_one_sentence(change, sentence):
     if ".kind" in change or "scael" in change:
         changes = [change, *([] if "kind" in change else ["effects.read.scale=0.1"])]
     with pytest.raises(InputError, match=sentence):
-        load_config("demo", changes)
+        load_config("nbsto", changes)
 
 
 def test_a_missing_law_is_named_before_anything_is_made():
-    config = load_config("demo", ["effects.read=nowhere.h5"])
+    config = load_config("nbsto", ["effects.read=nowhere.h5"])
     with pytest.raises(InputError, match=r"effects.read: there is no law record at nowhere.h5"):
         write_tolerance(config, levels_of(config))
 
@@ -335,7 +335,7 @@ def test_a_law_on_disk_is_the_law(tmp_path):
 def test_a_table_of_writes_by_another_law_is_refused(tmp_path):
     noise = save_law(ReadNoise(0.002, 0.9, 1e-5), tmp_path / "noise.h5")
     changes = [f"device.verify_noise={noise}", "device.levels=3", "device.c2c=0.0"]
-    config = load_config("demo", changes)
+    config = load_config("nbsto", changes)
     levels, path = levels_of(config), tmp_path / "write_table.h5"
     made = write_costs(config, levels, path=path)
     again = write_costs(config, levels, path=path)

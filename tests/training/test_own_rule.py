@@ -208,7 +208,7 @@ def test_a_rule_that_draws_resumes_bit_for_bit(own, tmp_path):
 
 def test_options_come_from_the_configuration(own):
     def chosen(*changes):
-        return load_config("demo", ["training.rule=lazy", *changes]).training.of_rule
+        return load_config("nbsto", ["training.rule=lazy", *changes]).training.of_rule
 
     assert chosen() == own.LazyOptions()
     assert chosen("training.rule_options.share=0.7", "training.hysteresis=0.2") == own.LazyOptions(

@@ -42,12 +42,12 @@ OPTIONS = TrainOptions(epochs=2, batch=20, decay=0.9)
 
 @pytest.fixture(scope="module")
 def levels():
-    return levels_of(load_config("demo"))
+    return levels_of(load_config("nbsto"))
 
 
 @pytest.fixture(scope="module")
 def costs(levels):
-    return write_costs(load_config("demo"), levels)
+    return write_costs(load_config("nbsto"), levels)
 
 
 class Stuck(Population):
@@ -250,7 +250,7 @@ def test_a_device_out_of_reach_is_written_up_to_its_reach_and_down_again(digits,
 
 def test_the_option_is_in_the_configuration():
     for rule in ("closed loop", "siamese"):
-        config = load_config("demo", [f"training.rule={rule}", "training.spare_failed=false"])
+        config = load_config("nbsto", [f"training.rule={rule}", "training.spare_failed=false"])
         assert not config.training.of_rule.spare_failed
 
 

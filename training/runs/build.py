@@ -76,6 +76,8 @@ FINEST = 0.02
 def window_of(config: RunConfig) -> Window:
     """Return the configured device at its area, and the ends of its levels."""
     wanted = config.device
+    if is_technology(wanted.name):
+        return _cell_window(config)
     ratio = wanted.on_off
     if ratio is None and wanted.g_min is None and wanted.response not in (None, "model"):
         ratio = steps_of_response(load_response(str(wanted.response)), count=1).on_off
@@ -92,8 +94,6 @@ def window_of(config: RunConfig) -> Window:
 def levels_of(config: RunConfig) -> Levels:
     """Return the levels of the configured device, see :func:`window_of`."""
     wanted = config.device
-    if is_technology(wanted.name):
-        return _cell_levels(config)
     window = window_of(config)
     return window.device.levels(
         wanted.levels,
@@ -104,7 +104,8 @@ def levels_of(config: RunConfig) -> Levels:
     )
 
 
-def _cell_levels(config: RunConfig) -> Levels:
+def _cell_window(config: RunConfig) -> Window:
+    """Return what a read meets of a technology's cells, and the ends of their levels."""
     wanted = config.device
     if wanted.area is not None:
         raise InputError(
@@ -116,16 +117,16 @@ def _cell_levels(config: RunConfig) -> Levels:
         raise InputError(
             f"device: the technology {wanted.name} says nothing of a window of levels: give g_min and g_max"
         )
-    device = load_technology(wanted.name).device()
-    return device.levels(
-        wanted.levels, wanted.v_read, g_min=g_min, g_max=g_max, spacing=wanted.spacing
-    )
+    return Window(device_of(config), g_min, g_max)
 
 
 def device_of(config: RunConfig) -> Device:
     """Return the configured device as its file has it, at the configured temperature."""
     name, temperature = config.device.name, config.device.temperature
-    device = Device(name, models[name]) if name == "resistor" else load_device(name)
+    if is_technology(name):
+        device = load_technology(name).device()
+    else:
+        device = Device(name, models[name]) if name == "resistor" else load_device(name)
     return device if temperature is None else device.at(temperature)
 
 

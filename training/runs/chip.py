@@ -1,6 +1,6 @@
 """A technology as the device of a run: what it leaves open in a configuration, its levels, its writes."""
 
-__all__ = ["TOUCHING", "cell_table", "measured_laws", "stated_technology"]
+__all__ = ["TOUCHING", "cell_table", "measured_laws", "recipe_of_cells", "stated_technology"]
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,7 +20,7 @@ from ...devices.spread.wear import WRITES_PER_CYCLE
 from ...devices.technology.technology import Technology, is_technology, load_technology
 
 SECONDS = 1.0
-"""From update to update, where nobody says."""
+"""From update to update, and from a write to the read that looks whether it holds, where nobody says."""
 
 TOUCHING = 0.5
 """Half width of a band [level steps]: neighbouring levels touch."""
@@ -33,7 +33,9 @@ def stated_technology(tree: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     if not is_technology(name):
         return tree
     technology = load_technology(name)
-    device, effects = (dict(tree.get(key) or {}) for key in ("device", "effects"))
+    device, effects, training = (
+        dict(tree.get(key) or {}) for key in ("device", "effects", "training")
+    )
     if technology.reading is not None:
         device.setdefault("v_read", technology.reading.v_read)
     if technology.window is not None:
@@ -52,8 +54,10 @@ def stated_technology(tree: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     for law in _LAWS:
         if getattr(technology, law) is not None:
             effects.setdefault(law, TECHNOLOGY)
-    stated = {**tree, "device": device, "effects": effects}
+    stated = {**tree, "device": device, "effects": effects, "training": training}
     if technology.relaxation is not None:
+        if effects["relaxation"] == TECHNOLOGY:
+            training.setdefault("reverify", SECONDS)
         effects.setdefault("seconds", SECONDS)
         if technology.window is not None:
             beyond = technology.relaxation.g_limit[1] - technology.window.g_max
@@ -74,6 +78,27 @@ def measured_laws(technology: Technology, levels: Levels) -> dict[str, Any]:
         high = stuck.g_high or float(levels.g[-1])
         found["stuck"] = replace(stuck, g_high=min(high, float(levels.g[-1])))
     return found
+
+
+def recipe_of_cells(
+    technology: Technology, levels: Levels, tolerance: float, way: Way
+) -> RampRecipe:
+    """Return how cells are written to ``levels``, at the bit line and with the pulses of the technology's window.
+
+    Parameters
+    ----------
+    technology
+        The process.
+    levels
+        The levels.
+    tolerance
+        Half width of the band [level steps], of the narrowest step.
+    way
+        How cells are written.
+    """
+    recipe = RampRecipe(tolerance * float(np.diff(levels.g).min()), way=way, v_read=levels.v_read)
+    window = technology.window
+    return recipe if window is None else replace(recipe, other=window.v_bl, pw=window.pw)
 
 
 def cell_table(
@@ -118,10 +143,7 @@ def cell_table(
                 " changed, or choose another folder"
             )
         return table
-    window = technology.window
-    recipe = RampRecipe(tolerance * float(np.diff(levels.g).min()), way=way, v_read=levels.v_read)
-    if window is not None:
-        recipe = replace(recipe, other=window.v_bl, pw=window.pw)
+    recipe = recipe_of_cells(technology, levels, tolerance, way)
     table = make_cell_table(technology, levels, recipe, seed=seed, progress=progress)
     if path is not None:
         table.save(path)

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...data.dataset import Dataset
-from ...data.shown.quantities import quantity
+from ...data.shown.quantities import duration, quantity
 from ...devices.device import Levels
 from ..losses import score_text
 from ..trainer.audit import AuditOptions, AuditRecord
@@ -87,11 +87,11 @@ def cost_text(epoch: EpochRecord, drivers: int) -> str:
     """
 
     def said(cost: Cost) -> str:
-        joule = quantity(cost.energy, "J", 2)
+        joule = quantity(cost.energy, "J", 3)
         if cost.energy_high > 1.001 * cost.energy:
-            joule += f" to {quantity(cost.energy_high, 'J', 2)}"
+            joule += f" to {quantity(cost.energy_high, 'J', 3)}"
         return (
-            f"{joule}, {quantity(cost.time, 's', 2)} one after the other, {quantity(cost.time / drivers, 's', 2)} with"
+            f"{joule}, {duration(cost.time, 3)} one after the other, {duration(cost.time / drivers, 3)} with"
             f" {drivers} drivers"
         )
 

@@ -53,7 +53,8 @@ class TrainOptions(SiameseOptions):
     """Epochs without a better score on the part to validate on after which training ends early."""
     reverify: float | None = None
     """Seconds after which devices are read again that were written, and written anew where they have left their
-    band meanwhile; these reads and writes count. Needs a relaxation that reckons in seconds."""
+    band meanwhile; these reads and writes count. Needs a relaxation that reckons in seconds. When absent 1 s for
+    a technology whose relaxation was measured, else not at all, as with 0."""
     calibration: int = 100
     """Training images on which the digital gains are calibrated before every epoch."""
 
@@ -68,7 +69,7 @@ class TrainOptions(SiameseOptions):
             at_least=1,
         )
         check_number("training", patience=self.patience, whole=True, optional=True, at_least=1)
-        check_number("training", reverify=self.reverify, optional=True, above=0)
+        check_number("training", reverify=self.reverify, optional=True, at_least=0)
         if self.loss != "auto":
             loss_of(self.loss, regression=False)
         check_number(

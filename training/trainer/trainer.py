@@ -126,7 +126,7 @@ class Trainer:
             self.initial = self.initial + self.ledger.estimate(k, writes)
             measured = twin.matrices[k].write(writes, rng)
             update.verify(writes, measured, self.ledger.failed(k, writes))
-            if options.reverify is not None:
+            if options.reverify:
                 again = self._reverified(k, writes, rng)
                 self.initial = self.initial + self.ledger.estimate(k, again)
 
@@ -305,7 +305,7 @@ class Trainer:
         self.ledger.record(k, writes)
         measured = self.twin.matrices[k].write(writes, rng, now=self._updates_done)
         self.updates[k].verify(writes, measured, self.ledger.failed(k, writes))
-        if self.options.reverify is not None and writes.blind is None and len(writes):
+        if self.options.reverify and writes.blind is None and len(writes):
             self.ledger.record(k, self._reverified(k, writes, rng))
 
     def _reverified(self, k: int, writes: Writes, rng: np.random.Generator) -> Writes:
@@ -430,7 +430,7 @@ def _identity(twin: MemristorTwin, images: Dataset, options: TrainOptions, seed:
     }
     if options.loss != "auto":
         settings["loss"] = options.loss
-    if options.reverify is None:
+    if not options.reverify:
         del settings["reverify"]  # trainings of before did not know it
     return digest(
         repr(twin.network),

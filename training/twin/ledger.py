@@ -194,7 +194,7 @@ class Ledger:
             energy=reads * read.energy,
             energy_high=reads * read.energy,
             time=reads * read.time,
-            row_time=self._used_rows[matrix] * read.time,
+            row_time=min(self._used_rows[matrix], reads) * read.time,
         )
 
     def close_epoch(self) -> Cost:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ....circuits.programming.design import VoltageRange
     from ....circuits.programming.recipe import Recipe
     from ....devices.device import Device, Levels
+    from ....training.runs.config import RunConfig
 
 Chosen = Annotated[
     str | None,
@@ -166,12 +167,17 @@ def table(
     dask: Dask = None,
     json: Json = False,
 ) -> dict[str, Any]:
-    """Find what writes cost: pulses, energy, time and error from every level to every other."""
+    """Find what writes cost: pulses, energy, time and error from every level to every other, of a device or a
+    technology.
+    """
     from ....circuits.programming.schemes import half_select
     from ....circuits.programming.table import make_table
+    from ....devices.technology.technology import is_technology
     from ....training.runs.build import levels_of, write_spread
 
     settings = source.read({"device.name": device}, cell.given(), spreads.given())
+    if is_technology(settings.device.name):
+        return _cells(settings, writing, samples, out, plot, json=json)
     levels, wanted = levels_of(settings), settings.device
     spread = write_spread(settings, levels.device)
     known = "standard errors of the fit" if wanted.d2d is None else "as configured"
@@ -201,6 +207,45 @@ def table(
         from ....circuits.programming.plots import save_table_figure
 
         summary["plot"] = str(save_table_figure(made, plot))
+    emit(summary, as_json=json, title="write cost")
+    return summary
+
+
+def _cells(
+    settings: "RunConfig",
+    writing: Writing,
+    samples: int,
+    out: Path,
+    plot: Path | None,
+    *,
+    json: bool,
+) -> dict[str, Any]:
+    """Find what writes cost on cells of a technology, whose voltages, pulses and spreads are its own."""
+    from ....circuits.technology.table import make_cell_table
+    from ....devices.technology.technology import load_technology
+    from ....training.runs.build import levels_of
+    from ....training.runs.chip import TOUCHING, recipe_of_cells
+
+    if plot is not None:
+        raise InputError(
+            "--plot: tables of a technology's writes are not drawn; their quantiles are printed"
+        )
+    if writing != Writing():
+        raise InputError(
+            f"cells of the technology {settings.device.name} are written as it says, between its own voltages:"
+            " --set device.tolerance and device.way choose how, no other option does"
+        )
+    wanted, levels = settings.device, levels_of(settings)
+    technology = load_technology(wanted.name)
+    recipe = recipe_of_cells(technology, levels, wanted.tolerance or TOUCHING, wanted.way)
+    pairs = f"writing {levels.count}×{levels.count} pairs × {samples}"
+    with bar(pairs) as progress:
+        made = make_cell_table(
+            technology, levels, recipe, samples=samples, seed=settings.seed, progress=progress
+        )
+    made.save(out)
+    note("energies are the low and high ends of a bracket: the current of pulses was not measured")
+    summary = {**made.summary(), "record": str(out)}
     emit(summary, as_json=json, title="write cost")
     return summary
 
@@ -247,6 +292,7 @@ def tile(
     from ....circuits.programming.array_numpy import WriteArray
     from ....circuits.programming.reads import VerifyReads
     from ....circuits.reading.files import read_table
+    from ....devices.technology.technology import is_technology
     from ....training.runs.build import drawn, tile_of
 
     reads = VerifyReads(pulsing.verify, pulsing.sense_noise, pulsing.average)
@@ -259,6 +305,11 @@ def tile(
         {"tile.access.kind": "transistor", "tile.access.v_gate": pulsing.v_gate} if gate else {},
         {} if target is None else dict(zip(("tile.rows", "tile.cols"), target.shape, strict=True)),
     )
+    if is_technology(settings.device.name):
+        raise InputError(
+            f"cells of the technology {settings.device.name} are not written through wires here: give a device"
+            f" such as nbsto_32um; memtwin program table {settings.device.name} says what their writes cost"
+        )
     made = tile_of(settings)
     levels = made.levels
     assert levels is not None

@@ -98,42 +98,42 @@ FAST = ("training.engine=ideal", "device.levels=4", "training.epochs=1", "data.t
 
 
 def test_a_published_device_is_written_within_the_drive_it_was_published_at(tmp_path: Path) -> None:
-    config = load_config("demo", (*FAST, "device.name=yakopcic_miao"))
+    config = load_config("nbsto", (*FAST, "device.name=yakopcic_miao"))
     levels, path = levels_of(config), tmp_path / "table.h5"
     write_costs(config, levels, path=path)
     recipe = load_table(path).recipe
     assert (recipe.set.stop, recipe.reset.stop) == (1.25, -1.25)
     # Other voltages and widths are asked for, and a table that is there is taken as it is.
     changes = ("device.v_set=1.1", "device.v_reset=-1.0", "device.width=0.01")
-    asked = load_config("demo", (*FAST, "device.name=yakopcic_miao", *changes))
+    asked = load_config("nbsto", (*FAST, "device.name=yakopcic_miao", *changes))
     write_costs(asked, levels, path=tmp_path / "asked.h5")
     recipe = load_table(tmp_path / "asked.h5").recipe
     assert (recipe.set.stop, recipe.reset.stop, recipe.set.width) == (1.1, -1.0, 0.01)
-    ready = load_config("demo", (*FAST, "device.name=yakopcic_miao", f"device.write_table={path}"))
+    ready = load_config("nbsto", (*FAST, "device.name=yakopcic_miao", f"device.write_table={path}"))
     kept = tmp_path / "run.h5"
     assert write_costs(ready, levels, path=kept).source == load_table(kept).source
-    other = load_config("demo", (*FAST, "device.name=yakopcic_jo", f"device.write_table={path}"))
+    other = load_config("nbsto", (*FAST, "device.name=yakopcic_jo", f"device.write_table={path}"))
     with pytest.raises(InputError, match="is of another device"):
         write_costs(other, levels_of(other))
 
 
 def test_levels_that_reads_cannot_tell_apart() -> None:
-    config = load_config("demo", ("device.name=knowm_nugent", "device.verify_noise=0.02"))
+    config = load_config("nbsto", ("device.name=knowm_nugent", "device.verify_noise=0.02"))
     with pytest.raises(InputError, match=r"device.levels = 2 or less"):
         write_costs(config, levels_of(config))
-    config = load_config("demo", ("device.name=knowm_nugent",))
+    config = load_config("nbsto", ("device.name=knowm_nugent",))
     assert "effects.programming = 0.017" in write_note(config, levels_of(config))
 
 
 def test_what_the_device_was_called_before() -> None:
-    config = load_config("demo", ("device.pulse_spread=0.1", "device.parameter_spread.A_p=0.2"))
+    config = load_config("nbsto", ("device.pulse_spread=0.1", "device.parameter_spread.A_p=0.2"))
     assert config.device.c2c == 0.1
     assert "A_p" in str(config.device.d2d)
 
 
 def test_the_model_gives_the_response_where_none_was_measured() -> None:
     changes = (*FAST, "device.name=yakopcic_miao", "device.d2d.A_p=0.2", "device.c2c=0.1")
-    setup = set_up(load_config("demo", changes), surrogate=False)
+    setup = set_up(load_config("nbsto", changes), surrogate=False)
     assert setup.crossbar.pulses is None
     pulses = setup.with_rule("pulsed").crossbar.pulses
     assert pulses is not None

@@ -21,10 +21,10 @@ SHIPPED = sorted(
 
 def configured(name: str) -> RunConfig:
     changes = [f"device.name={name}", "training.engine=ideal"]
-    config = load_config("demo", changes)
+    config = load_config("nbsto", changes)
     levels = levels_of(config)
     error = write_tolerance(config, levels) / 3.0**0.5 / (levels.count - 1)
-    return load_config("demo", [*changes, f"effects.programming={max(error, 0.01)}"])
+    return load_config("nbsto", [*changes, f"effects.programming={max(error, 0.01)}"])
 
 
 @cache

@@ -56,4 +56,4 @@ def test_changes_belong_to_a_file() -> None:
     from memtwin.training.runs.config import load_config
 
     with pytest.raises(InputError, match="changes belong to"):
-        configured(nn.Linear(2, 2), load_config("demo"), changes=["seed=1"])
+        configured(nn.Linear(2, 2), load_config("nbsto"), changes=["seed=1"])

@@ -49,7 +49,7 @@ class Said:
 def test_a_rule_of_ones_own_is_compared(tmp_path):
     register_rule("every fifth", Siamese, SiameseOptions(accumulate=5))
     try:
-        setup, costs = set_up(load_config("demo", IDEAL), surrogate=False), nominal_pricing(4)
+        setup, costs = set_up(load_config("nbsto", IDEAL), surrogate=False), nominal_pricing(4)
         found = compare(setup, costs, ["every fifth", "siamese"], [0], folder=tmp_path)
         assert [row.name for row in found.rules] == ["siamese", "closed loop", "every fifth"]
         assert found.rules[2].first[0].writes < found.rules[0].first[0].writes
@@ -61,7 +61,7 @@ def test_a_rule_of_ones_own_is_compared(tmp_path):
 
 
 def test_rows_are_those_of_the_trainings_that_they_name():
-    setup, costs = set_up(load_config("demo", IDEAL), surrogate=False), nominal_pricing(4)
+    setup, costs = set_up(load_config("nbsto", IDEAL), surrogate=False), nominal_pricing(4)
     found = compare(setup, costs, ["siamese"], [0, 1])
     siamese, closed = found.rules
     assert (siamese.name, closed.name) == ("siamese", "closed loop")
@@ -100,7 +100,7 @@ def test_one_seed_has_no_spread(tmp_path, monkeypatch):
 
 
 def test_a_comparison_is_continued_with_what_was_finished(tmp_path):
-    config, costs = load_config("demo", IDEAL), nominal_pricing(4)
+    config, costs = load_config("nbsto", IDEAL), nominal_pricing(4)
     setup = set_up(config, surrogate=False)
     first = compare(setup, costs, ["siamese"], [0], folder=tmp_path)
     kept = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
@@ -116,7 +116,7 @@ def test_a_comparison_is_continued_with_what_was_finished(tmp_path):
 @pytest.mark.spice
 def test_engines_and_device_are_those_of_the_configuration(tmp_path):
     changes = ["surrogate.vectors=8", "surrogate.held_out=6", "training.epochs=1", "audit.every=10"]
-    config, said = load_config("demo", [*SMALL, *changes]), Said()
+    config, said = load_config("nbsto", [*SMALL, *changes]), Said()
     found = compare_in(tmp_path, config, ["siamese"], [0], said)
     assert {path.name for path in tmp_path.iterdir()} >= {"characterisation.h5", "write_table.h5"}
     assert "nbsto_32um" in found.write_cost_source
@@ -126,7 +126,7 @@ def test_engines_and_device_are_those_of_the_configuration(tmp_path):
     )
     assert {"float, seed 0", "siamese, seed 0", "closed loop, seed 0"} <= set(said.steps)
     with pytest.raises(InputError, match="another configuration"):
-        compare_in(tmp_path, load_config("demo", SMALL), ["siamese"], [0])
+        compare_in(tmp_path, load_config("nbsto", SMALL), ["siamese"], [0])
 
 
 def test_the_command_prints_every_rule(tmp_path, monkeypatch):
@@ -171,6 +171,6 @@ def test_bad_comparisons_are_one_sentence(tmp_path, monkeypatch, arguments, word
 
 
 def test_an_empty_comparison_is_refused():
-    setup = set_up(load_config("demo", IDEAL), surrogate=False)
+    setup = set_up(load_config("nbsto", IDEAL), surrogate=False)
     with pytest.raises(InputError, match="at least one rule"):
         compare(setup, nominal_pricing(4), [], [0])

@@ -107,7 +107,7 @@ def test_options_arrive_where_they_act():
         "mapping.bias=digital", "mapping.adc_bits=8", "mapping.clip=3.0", "tile.wire_spread=0.1",
         "tile.access.kind=transistor",
     ]  # fmt: skip
-    config = load_config("demo", changes)
+    config = load_config("nbsto", changes)
     options = config.training
     assert (options.optimiser, options.schedule) == ("adam", "cosine")
     assert (options.scale, options.gradients, options.calibration) == ("adaptive", "array", 50)
@@ -125,7 +125,7 @@ def test_keys_that_have_moved_are_understood(tmp_path):
     old.write_text("[training]\nclip = 3.0\nepochs = 2\n")
     new.write_text("[training]\nepochs = 2\n[mapping]\nclip = 3.0\n")
     assert load_config(old) == load_config(new)
-    assert load_config("demo", ["training.clip=3"]) == load_config("demo", ["mapping.clip=3"])
+    assert load_config("nbsto", ["training.clip=3"]) == load_config("demo", ["mapping.clip=3"])
     tree = json.loads(load_config(new).model_dump_json())
     tree["training"]["clip"] = tree["mapping"].pop("clip")
     record = {"config": json.dumps(tree)}
@@ -207,24 +207,24 @@ def test_every_access_device_has_a_kind():
 def test_a_validation_of_more_images_than_there_are_is_refused():
     images = load_data("digits")
     there = len(images.x_test)
-    assert chosen_images(images, load_config("demo", [f"validation.images={there}"]))
+    assert chosen_images(images, load_config("nbsto", [f"validation.images={there}"]))
     for change, left in (([], there), (["images.test=30"], 30)):
-        config = load_config("demo", [*change, f"validation.images={left + 1}"])
+        config = load_config("nbsto", [*change, f"validation.images={left + 1}"])
         with pytest.raises(InputError, match=f"{left + 1} images asked for, digits has {left} to"):
             chosen_images(images, config)
     # What is left open takes what there is.
-    assert len(chosen_images(images, load_config("demo", ["images.test=30"])).x_test) == 30
+    assert len(chosen_images(images, load_config("nbsto", ["images.test=30"])).x_test) == 30
 
 
 def test_rules_are_those_of_the_library():
     for name in RULES:
-        config = load_config("demo", [f"training.rule={name}"])
+        config = load_config("nbsto", [f"training.rule={name}"])
         assert config.training.of_rule == RULES[name].options
 
 
 def test_a_lenet_takes_square_images_that_are_large_enough():
     digits = load_data("digits")
-    config = load_config("demo", ["network.kind=lenet", "network.hidden=[100]"])
+    config = load_config("nbsto", ["network.kind=lenet", "network.hidden=[100]"])
     with pytest.raises(InputError, match="5x5 kernel does not fit"):
         network_of(config, digits)
 
@@ -243,7 +243,7 @@ def test_a_lenet_takes_square_images_that_are_large_enough():
 
 def test_audits_are_made_where_they_say_something():
     def auditor(*changes):
-        return auditor_of(load_config("demo", [*changes]), lambda name: lambda tile: name)
+        return auditor_of(load_config("nbsto", [*changes]), lambda name: lambda tile: name)
 
     found = auditor("audit.every=7", "audit.bar_percent=0.3")
     assert found.options == AuditOptions(every=7, bar_percent=0.3)
@@ -308,7 +308,7 @@ def test_unknown_presets_name_the_nearest():
 @pytest.mark.parametrize("change", ["epochs", "=3", "seed.epochs=3", "training.epochs=many"])
 def test_bad_changes_get_one_sentence(change):
     with pytest.raises(InputError):
-        load_config("demo", [change])
+        load_config("nbsto", [change])
 
 
 def test_binary_files_are_no_configuration(tmp_path):

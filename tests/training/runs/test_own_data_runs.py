@@ -51,7 +51,7 @@ class Interrupting:
 
 
 def config(table, *changes):
-    return load_config("demo", [*QUICK, f"data.path={table}", *changes])
+    return load_config("nbsto", [*QUICK, f"data.path={table}", *changes])
 
 
 def test_from_a_table_to_a_record(table, tmp_path):
@@ -84,7 +84,7 @@ def test_numbers_to_predict(table, tmp_path):
 def test_layers_that_are_written(table, tmp_path):
     layers = '["dense 12", "batch_norm", "tanh", "dropout 0.1", "dense 3"]'
     asked = config(table, f"network.layers={layers}", "training.epochs=4")
-    assert load_config("demo", [f"network.layers={layers}"]).network.layers[0] == "dense 12"
+    assert load_config("nbsto", [f"network.layers={layers}"]).network.layers[0] == "dense 12"
     whole = run(asked, tmp_path / "run")
     assert whole["network"] == "5-12-3"
     assert whole["summary"]["memristor_accuracy_percent"] > 80
@@ -182,7 +182,7 @@ def test_what_can_not_be_run_is_one_sentence_and_writes_nothing(table, tmp_path,
 
 
 def test_keys_of_before_mean_what_they_did():
-    old = load_config("demo", ["images.train=100", "images.name=mnist"])
+    old = load_config("nbsto", ["images.train=100", "images.name=mnist"])
     assert (old.data.train, old.data.name) == (100, "mnist")
     tree = json.loads(old.model_dump_json())
     assert "images" not in tree
@@ -206,6 +206,6 @@ def test_known_tables_come_within_a_point_of_float(name, tmp_path):
     ]
     if name == "diabetes":
         changes += ["data.task=regression", "training.learning_rate=0.01"]
-    found = run(load_config("demo", changes), tmp_path / "run")["summary"]
+    found = run(load_config("nbsto", changes), tmp_path / "run")["summary"]
     score, bar = ("r2", 0.02) if name == "diabetes" else ("accuracy_percent", 1.0)
     assert found[f"float_{score}"] - found[f"memristor_{score}"] <= bar

@@ -75,7 +75,7 @@ def table_of(page: Page, name: str) -> list[list[str]]:
 
 @pytest.fixture(scope="module")
 def record(tmp_path_factory):
-    return run(load_config("demo", QUICK), tmp_path_factory.mktemp("report") / "run")
+    return run(load_config("nbsto", QUICK), tmp_path_factory.mktemp("report") / "run")
 
 
 @pytest.fixture(scope="module")

@@ -41,7 +41,7 @@ def test_a_run_without_wires_asks_nothing_of_ngspice(tmp_path, monkeypatch):
     for place in ("setup.characterise", "setup.fit_surrogate", "run.ngspice.features"):
         monkeypatch.setattr(f"memtwin.training.runs.{place}", missing)
     changes = ["training.engine=ideal", "validation.engine=ideal", "training.epochs=1"]
-    record = experiment.run(load_config("demo", [*SMALL, *changes]), tmp_path / "run")
+    record = experiment.run(load_config("nbsto", [*SMALL, *changes]), tmp_path / "run")
     assert not (tmp_path / "run" / "characterisation.h5").exists()
     assert record["versions"]["ngspice"] == "not used"
     assert "surrogate" not in record
@@ -58,7 +58,7 @@ def test_a_run_without_wires_asks_nothing_of_ngspice(tmp_path, monkeypatch):
 def test_outputs_follow_from_the_record_alone(tmp_path):
     changes = ["training.engine=ideal", "validation.engine=ideal", "training.epochs=1",
                "mapping.drive=linear", "device.v_read=0.3"]  # fmt: skip
-    config = load_config("demo", [*SMALL, *changes])
+    config = load_config("nbsto", [*SMALL, *changes])
     record = experiment.run(config, tmp_path / "run")
     levels, part = record["levels"], record["validation"]
     device, v_read, g = record["device"], levels["v_read"], levels["g"]
@@ -79,7 +79,7 @@ def test_outputs_follow_from_the_record_alone(tmp_path):
 def test_a_run_made_before_keys_moved_goes_on(tmp_path):
     changes = ["training.engine=ideal", "validation.engine=ideal", "training.epochs=1"]
     folder = tmp_path / "run"
-    first = experiment.run(load_config("demo", [*SMALL, *changes]), folder)
+    first = experiment.run(load_config("nbsto", [*SMALL, *changes]), folder)
     config = json.loads((folder / "config.json").read_text())
     config["training"]["clip"] = config["mapping"].pop("clip")
     (folder / "config.json").write_text(json.dumps(config))
@@ -99,7 +99,7 @@ def test_a_run_made_before_keys_moved_goes_on(tmp_path):
 
 @pytest.mark.parametrize("kind", [str, Path])
 def test_write_costs_are_kept_where_they_are_told(tmp_path, kind):
-    config = load_config("demo", ["device.levels=3"])
+    config = load_config("nbsto", ["device.levels=3"])
     path = tmp_path / "table.h5"
     made = write_costs(config, levels_of(config), path=kind(path))
     assert path.exists()
@@ -110,7 +110,7 @@ def test_write_costs_are_kept_where_they_are_told(tmp_path, kind):
 def test_a_device_that_was_not_fitted_here_is_priced_by_its_own_pulses(tmp_path):
     changes = ["training.engine=ideal", "validation.engine=ideal", "training.epochs=1",
                "device.name=yakopcic_miao", "device.levels=4", "device.pricing=open loop"]  # fmt: skip
-    config = load_config("demo", [*SMALL, *changes])
+    config = load_config("nbsto", [*SMALL, *changes])
     record = experiment.run(config, tmp_path / "run")
     found = open_loop_costs(levels_of(config))
     np.testing.assert_array_equal(record["write_cost"]["pulses"], found.costs.pulses)
@@ -123,7 +123,7 @@ def test_a_device_that_was_not_fitted_here_is_priced_by_its_own_pulses(tmp_path)
 
 
 def test_a_device_without_dynamics_has_a_nominal_price():
-    config = load_config("demo", ["device.levels=4", "device.pricing=nominal"])
+    config = load_config("nbsto", ["device.levels=4", "device.pricing=nominal"])
     static = Device("s", models["sinh"]).levels(4, 0.05, g_min=1e-6, g_max=1e-5)
     assert "no device data" in write_costs(config, static).source
 
@@ -139,4 +139,4 @@ def test_a_device_without_dynamics_has_a_nominal_price():
     ],
 )
 def test_a_run_goes_through_the_engines_that_are_asked_for(changes, engines):
-    assert engines_of(load_config("demo", changes)) == engines
+    assert engines_of(load_config("nbsto", changes)) == engines

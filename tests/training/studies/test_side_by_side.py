@@ -76,8 +76,8 @@ def test_a_process_that_dies_costs_what_it_was_at(tmp_path):
 @pytest.mark.filterwarnings("ignore")  # Dask leaves sockets to the garbage collector
 def test_a_cluster_with_a_killed_node_gives_the_same(tmp_path):
     distributed = pytest.importorskip("distributed", reason="needs memtwin[dask]")
-    do_run(load_config("demo", SMALL), tmp_path / "run")
-    setup = set_up(load_config("demo", SMALL), surrogate=False)
+    do_run(load_config("nbsto", SMALL), tmp_path / "run")
+    setup = set_up(load_config("nbsto", SMALL), surrogate=False)
     rough = Condition((("effects.programming", 0.1),))
     with opened_run(tmp_path / "run") as study:
         here = montecarlo(study.trained, 12, rough)

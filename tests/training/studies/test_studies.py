@@ -44,7 +44,7 @@ def trained_once(tmp_path_factory):
     folder = tmp_path_factory.mktemp("studies") / "run"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        do_run(load_config("demo", SMALL), folder)
+        do_run(load_config("nbsto", SMALL), folder)
     return folder
 
 

@@ -140,6 +140,21 @@ GROUPS = (
                 "{write_energy_joule}, {energy_removed_percent} less than a closed loop",
             ),
             Line(
+                "write energy at most",
+                "{write_energy_high_joule}; a bracket, since the current of pulses was not measured",
+            ),
+            Line(
+                "first epoch",
+                "{first_epoch_energy_joule} to {first_epoch_energy_high_joule}, {first_epoch_time_seconds}"
+                " one write after the other, {first_epoch_drivers_time_seconds} with {drivers} drivers",
+            ),
+            Line(
+                "a closed loop's",
+                "{first_epoch_energy_closed_loop_joule} to {first_epoch_energy_closed_loop_high_joule},"
+                " {first_epoch_time_closed_loop_seconds} one after the other,"
+                " {first_epoch_drivers_time_closed_loop_seconds} with {drivers} drivers",
+            ),
+            Line(
                 "write time, row by row",
                 "{write_row_time_seconds}, {row_time_removed_percent} less",
             ),
@@ -315,6 +330,7 @@ def summarise(record: Mapping[str, Any]) -> dict[str, Any]:
         "writes": round(epochs["writes"].sum()),
         "writes_closed_loop": round(epochs["closed_loop_writes"].sum()),
         **_spent(epochs),
+        **_bracketed(epochs, config["device"].get("drivers")),
         **{
             removed_key(name, baseline, span): removed_percent(
                 *(float(sums[:count].sum()) for sums in counted(epochs, name, baseline))
@@ -376,3 +392,23 @@ def _spent(epochs: Mapping[str, Array]) -> dict[str, float]:
         for name in ("energy", "time", "row_time")
         for who, key in (("", ""), ("_closed_loop", "closed_loop_"))
     }
+
+
+def _bracketed(epochs: Mapping[str, Array], drivers: int | None) -> dict[str, float]:
+    """Return the high end of energies that are brackets, and what the first epoch's writes cost beside the basic
+    closed loop's; nothing where energies are known.
+    """
+    low, high = (epochs.get(name) for name in ("energy", "energy_high"))
+    if low is None or high is None or drivers is None or not high.sum() > 1.001 * low.sum():
+        return {}
+    found: dict[str, float] = {"drivers": drivers}
+    for who, key in (("", ""), ("_closed_loop", "closed_loop_")):
+        energy, most, time = (epochs[f"{key}{name}"] for name in ("energy", "energy_high", "time"))
+        found |= {
+            f"write_energy{who}_high_joule": float(most.sum()),
+            f"first_epoch_energy{who}_joule": float(energy[0]),
+            f"first_epoch_energy{who}_high_joule": float(most[0]),
+            f"first_epoch_time{who}_seconds": float(time[0]),
+            f"first_epoch_drivers_time{who}_seconds": float(time[0]) / drivers,
+        }
+    return found
