@@ -4,17 +4,17 @@ The table is made once per device by running the write-verify loop on many sampl
 of levels; a training run then looks its pulses, energy and time up.
 """
 
-__all__ = ["WriteTable", "extrapolations", "load_table", "make_table"]
+__all__ = ["SHARES", "WriteTable", "extrapolations", "load_table", "make_table"]
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ...data.errors import InputError
 from ...data.records.store import pack, reading, unpack, write_record
@@ -22,7 +22,7 @@ from ...data.types import Array, Progress
 from ...devices.device import Levels
 from ...devices.pulses.costs import Costs, Read
 from ...devices.pulses.pricing import LevelPricing, uneven_places
-from ...devices.spread.programming import sampled_programming
+from ...devices.spread.programming import ProgrammingQuantiles, sampled_programming
 from ..many import each
 from .design import fitted_range
 from .fractional_moves import LevelMoves, Moves, make_moves
@@ -31,6 +31,9 @@ from .recipe import Recipe
 from .verify import History, Outcome, open_loop, write
 
 KIND, FORMAT = "write-table", 2
+
+SHARES = (0.5, 0.9, 0.99)
+"""Shares of the samples that summaries give quantiles of."""
 
 BLOCK = 20_000
 """Devices written side by side; bounds the memory."""
@@ -83,6 +86,8 @@ class WriteTable:
     seed: int
     notes: tuple[str, ...] = field(default=())
     """What a reader must know, such as where the recipe goes beyond the fitted data."""
+    sampled: Mapping[str, Array] = field(default_factory=dict, repr=False)
+    """``pulses``, ``energy`` and ``time`` of every sampled write, (L, L, samples) each; empty in tables of before."""
 
     def __post_init__(self) -> None:
         shape = (len(self.g),) * 2
@@ -114,6 +119,20 @@ class WriteTable:
         """The means over all samples, verify reads included, (L, L) each."""
         return Costs.held_by(self)
 
+    def quantiles(self, name: str, shares: ArrayLike = SHARES) -> Array:
+        """Return quantiles over the sampled devices of ``pulses``, ``energy``, ``time`` or ``error``, (shares, L, L).
+
+        Raises
+        ------
+        InputError
+            If nothing of that name was kept.
+        """
+        values = self.error if name == "error" else self.sampled.get(name)
+        if values is None:
+            known = ", ".join(("error", *self.sampled))
+            raise InputError(f"write table: no samples of {name!r} were kept, only of {known}")
+        return np.asarray(np.quantile(values, np.asarray(shares, float), axis=-1))
+
     def pricing(self, vain: Moves | None = None) -> LevelPricing:
         """Return what writes cost, every verify read alike.
 
@@ -136,10 +155,15 @@ class WriteTable:
             vain=None if vain is None else LevelMoves(vain, self.g),
             tolerance=self.recipe.tolerance / self.step,
             places=uneven_places(self.g),
-            left=sampled_programming(
-                self.g, self.error.transpose(1, 0, 2).reshape(self.levels, -1)
-            ),
+            left=self.programming,
         )
+
+    @property
+    def programming(self) -> ProgrammingQuantiles:
+        """What writes leave of their targets, by target; from all levels that are no target alike."""
+        moved = ~np.eye(self.levels, dtype=bool)
+        rows = [self.error[moved[:, b], b].ravel() for b in range(self.levels)]
+        return sampled_programming(self.g, rows)
 
     def summary(self) -> dict[str, Any]:
         """Return the figures that a report shows; means are over the pairs of different levels."""
@@ -152,6 +176,7 @@ class WriteTable:
             "success_percent": 100.0 * float(self.success.mean()),
             "worst_pair_success_percent": 100.0 * float(self.success.min()),
             **self.costs.at(moved).means(),
+            **self._shares(moved),
             "pulses_predicted_mean": float(self.predicted_pulses[moved].mean()),
             "error_rms_steps": _rms(self.error) / self.step,
             "open_loop_error_rms_steps": _rms(self.open_loop_error) / self.step,
@@ -161,6 +186,15 @@ class WriteTable:
             "set_width_seconds": self.recipe.set.width,
             "reset_width_seconds": self.recipe.reset.width,
             "notes": list(self.notes),
+        }
+
+    def _shares(self, moved: NDArray[np.bool_]) -> dict[str, float]:
+        """Return quantiles over all samples of the pairs that are ``moved``."""
+        units = {"pulses": "", "energy": "_joule", "time": "_seconds"}
+        return {
+            f"{name}_p{100 * share:g}{units[name]}": float(np.quantile(values[moved], share))
+            for name, values in self.sampled.items()
+            for share in SHARES
         }
 
     def save(self, path: str | Path) -> Path:
@@ -246,9 +280,11 @@ def make_table(
 
     plan = _plan(levels, recipe)
     all_costs = zip(*(outcome.costs for outcome in closed), strict=True)
-    costs = Costs(*(joined(parts).mean(axis=-1) for parts in all_costs))
+    drawn = Costs(*(joined(parts) for parts in all_costs))
+    costs = drawn.each(lambda values: values.mean(axis=-1))
     # Up and down apart, so that tables stay as they were to the last bit.
-    down = gathered(closed, "pulses")[..., 0].mean(axis=-1)
+    falling = gathered(closed, "pulses")[..., 0]
+    down = falling.mean(axis=-1)
     missed = ~gathered(closed, "reachable")
     notes = extrapolations(levels, recipe)
     notes += [
@@ -276,6 +312,7 @@ def make_table(
         device_digest=device.digest,
         seed=seed,
         notes=tuple(notes),
+        sampled={"pulses": falling + drawn.pulses_up, "energy": drawn.energy, "time": drawn.time},
     )
 
 

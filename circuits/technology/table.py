@@ -21,13 +21,13 @@ from ...devices.pulses.pricing import LevelPricing, uneven_places
 from ...devices.spread.programming import ProgrammingQuantiles, sampled_programming
 from ...devices.technology.population import draw_cells
 from ...devices.technology.technology import Technology, technology_text
+from ..programming.table import SHARES
 from .recipe import RampRecipe
 from .write import Tables, write
 
 KIND = "cell-table"
 _DRAWN = ("sets", "resets", "reads", "energy", "energy_high", "read_energy", "time")
 _BLOCK = 65_536  # cells written side by side
-SHARES = (0.5, 0.9, 0.99)
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from memtwin.circuits.programming.population import Spread
 from memtwin.circuits.programming.table import load_table, make_table
 from memtwin.cli.verbs.arrays.program import app
 from memtwin.data.errors import InputError
-from memtwin.data.records.store import read_record, write_record
+from memtwin.data.records.store import pack, read_record, write_record
 from memtwin.devices.device import Device
 from memtwin.devices.models import models
 from memtwin.devices.spread.parameters import ParameterSpread
@@ -40,6 +40,33 @@ def test_staying_costs_a_read_and_moving_further_costs_more(table):
     assert table.success[~still].mean() > 0.98
     assert table.error.shape == table.open_loop_error.shape == (5, 5, 6)
     assert np.abs(table.error).std() < np.abs(table.open_loop_error).std()
+
+
+def test_samples_are_kept_and_means_are_theirs(table, tmp_path):
+    for name in ("pulses", "energy", "time"):
+        values = table.sampled[name]
+        assert values.shape == (5, 5, 6)
+        np.testing.assert_allclose(values.mean(axis=-1), getattr(table, name), rtol=1e-12)
+    low, high = table.quantiles("energy", (0.5, 0.99))
+    assert (low <= high).all()
+    told = table.summary()
+    assert told["pulses_p50"] <= told["pulses_p90"] <= told["pulses_p99"]
+    assert told["energy_p50_joule"] <= told["energy_p99_joule"]
+    with pytest.raises(InputError, match="no samples of 'reads' were kept, only of error, pulses"):
+        table.quantiles("reads")
+    older = pack(table)
+    del older["sampled"]
+    write_record(tmp_path / "older.h5", "write-table", older, format=2)
+    assert load_table(tmp_path / "older.h5").summary()["pulses_mean"] == told["pulses_mean"]
+
+
+def test_errors_of_a_training_are_those_of_writes_that_move(table):
+    left, rng = table.pricing().left, np.random.default_rng(0)
+    drawn = left.sample(np.full(4000, LEVELS.g[2]), rng) - LEVELS.g[2]
+    written = np.delete(table.error[:, 2], 2, axis=0)
+    assert drawn.min() >= written.min() - 1e-12
+    assert drawn.max() <= written.max() + 1e-12
+    assert np.median(drawn) == pytest.approx(np.median(written), abs=0.05 * LEVELS.step)
 
 
 def test_costs_of_writes_add_up(table):
@@ -166,6 +193,7 @@ def test_the_verbs_make_and_draw_a_table(tmp_path):
     shown = cli("show", record, "--out", tmp_path / "t.png", "--json")
     assert shown.exit_code == 0
     assert json.loads(shown.stdout)["pulses_mean"] == summary["pulses_mean"]
+    assert summary["pulses_p50"] <= summary["pulses_p99"]
     assert (tmp_path / "t.png").stat().st_size > 10_000
 
 

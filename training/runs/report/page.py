@@ -80,6 +80,13 @@ def _subtitle(record: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     )
 
 
+def _device_title(record: Mapping[str, Any]) -> str:
+    from ....devices.technology.technology import is_technology
+
+    technology = is_technology(config_of(record)["device"]["name"])
+    return f"{record['device']['name']}: one SET pulse" if technology else "fitted device"
+
+
 def write_picture(record: Mapping[str, Any], path: Path) -> Path:
     """Draw the four panels that tell most as one picture."""
     from ....data.files import write_figure
@@ -88,7 +95,7 @@ def write_picture(record: Mapping[str, Any], path: Path) -> Path:
 
     page = figure(11, 8.2)
     chosen = (
-        (panels.iv, "fitted device"),
+        (panels.device, _device_title(record)),
         (panels.surrogate, "surrogate against ngspice, held-out vectors")
         if "surrogate" in record
         else (panels.levels, "programmable levels"),
@@ -98,5 +105,6 @@ def write_picture(record: Mapping[str, Any], path: Path) -> Path:
     for k, (draw, title) in enumerate(chosen, start=1):
         axes = page.add_subplot(2, 2, k)
         draw(axes, record)
+        axes.set_title("")  # what a panel says in the middle
         axes.set_title(title, pad=22, loc="left")
     return write_figure(page, path, dpi=110)

@@ -2,6 +2,7 @@
 
 __all__ = [
     "accuracy",
+    "device",
     "device_map",
     "errors",
     "iv",
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from ....data.types import Array
 
 RULES = {"siamese": "Siamese"}
+
+CELLS = 400
+"""Cells of a technology that are drawn for its picture."""
 
 
 def surrogate(axes: "Axes", record: Mapping[str, Any]) -> Panel:
@@ -186,6 +190,52 @@ def wear(axes: "Axes", record: Mapping[str, Any]) -> Panel:
         f" written one {flat.max()} times.",
         {"writes of a device": times, "devices": devices},
         f"All layers together; {100 * np.mean(flat == 0):.0f} % of {flat.size:,} devices were never written.",
+    )
+
+
+def device(axes: "Axes", record: Mapping[str, Any]) -> Panel:
+    """Draw how the run's devices are set: a fitted one in its sweep, cells of a technology by their word line."""
+    from ....devices.technology.technology import is_technology
+
+    name = config_of(record)["device"]["name"]
+    return _cells(axes, record, name) if is_technology(name) else iv(axes, record)
+
+
+def _cells(axes: "Axes", record: Mapping[str, Any], name: str) -> Panel:
+    """Draw what one SET pulse leaves of a technology's cells, over the word line's voltage."""
+    from ....data.shown.pictures import beside, shades
+    from ....devices.technology.population import draw_cells
+    from ....devices.technology.technology import Window, load_technology
+
+    technology, g = load_technology(name), record["levels"]["g"]
+    window = technology.window or Window(float(g[0]), float(g[-1]))
+    gates, lines = np.linspace(0.5, 2.5, 41), window.v_bl * np.array([0.75, 1.0, 1.5])
+    table = technology.table(lines, (gates[0], gates[-1]), (window.pw, window.pw))
+    columns = {"word line [V]": gates}
+    rng = np.random.default_rng(0)
+    for v_bl, shade in zip(lines, shades(len(lines)), strict=True):
+        cells = draw_cells((CELLS, 1), rng)
+        left = technology.set_pulse(
+            table, cells, np.full((CELLS, len(gates)), g[0]), gates, v_bl, window.pw, rng
+        )
+        low, middle, high = 1e6 * np.quantile(left, (0.1, 0.5, 0.9), axis=0)
+        axes.plot(gates, middle, color=shade, label=f"bit line {v_bl:g} V")
+        axes.fill_between(gates, low, high, color=shade, alpha=0.25, lw=0)
+        columns |= {
+            f"{v_bl:g} V, {share} [µS]": values
+            for share, values in (("median", middle), ("10 %", low), ("90 %", high))
+        }
+    axes.set(xlabel="word line [V]", ylabel="conductance after one pulse [µS]")
+    axes.grid(alpha=0.25)
+    beside(axes, len(lines))
+    pulse = f"one SET pulse of {1e9 * window.pw:g} ns from {1e6 * g[0]:.3g} µS"
+    return Panel(
+        "How a pulse sets the cells",
+        f"Conductance after {pulse} over the word line's voltage, for {len(lines)} voltages of the bit line.",
+        columns,
+        f"Median and 10 to 90 % of {CELLS} cells drawn from the technology {technology.name}, after {pulse}: the"
+        " word line limits the current, and so the level.",
+        tuple(Series(f"{v_bl:g} V", "word line [V]", f"{v_bl:g} V, median [µS]") for v_bl in lines),
     )
 
 

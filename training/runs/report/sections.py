@@ -137,7 +137,7 @@ class DeviceSection(Section):
             str(part.get("caveat") or ""),
             Rows(("parameter", "value ± standard error", "unit", "meaning"), rows),
             (
-                draw("device-sweep", partial(panels.iv, record=record)),
+                draw("device-sweep", partial(panels.device, record=record)),
                 draw("device-levels", partial(panels.levels, record=record)),
             ),
         )
