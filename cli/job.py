@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 Preset = Annotated[
     str | None,
     typer.Argument(
-        help="A shipped configuration: demo, mnist, mlp, balanced, endurance, cnn, cnn-balanced or"
-        " cnn-endurance.",
+        help="A shipped configuration: demo, mnist, nbsto, mlp, balanced, endurance, cnn,"
+        " cnn-balanced or cnn-endurance.",
         show_default=False,
         autocompletion=complete.presets,
     ),

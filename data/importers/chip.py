@@ -27,14 +27,23 @@ from .units import parse_unit, si_factor
 _ALIASES: Mapping[str, str] = {
     "address": "cell",
     "addr": "cell",
+    "cell_id": "cell",
+    "device": "cell",
     "operation": "op",
+    "polarity": "op",
     "width": "pw",
+    "pulse_width": "pw",
+    "t_pulse": "pw",
     "vwl": "v_wl",
     "v_word": "v_wl",
     "vbl": "v_bl",
     "v_bit": "v_bl",
     "vsl": "v_sl",
     "v_source": "v_sl",
+    "g_pre": "g_before",
+    "g_post": "g_after",
+    "r_pre": "r_before",
+    "r_post": "r_after",
 }
 _INVERSE = {
     "r_before": "g_before",
@@ -45,6 +54,7 @@ _INVERSE = {
     "r_erased": "g_erased",
     "r_erased_low": "g_erased_high",
 }
+_LARGEST = {"S": 0.1, "s": 10.0}  # medians above it are numbers of another unit
 _HEAD = re.compile(r"^(?P<name>[^(\[]*?)\s*(?:[(\[]\s*(?P<unit>[^)\]]*?)\s*[)\]])?$")
 _LATER = re.compile(r"^(?P<what>[gr])\s*(?:at|@)\s*(?P<delay>[\d.eE+-]+)\s*(?P<unit>[a-zµ]+)$")
 _MISSING = frozenset({"", "nan", "na", "n/a", "-"})
@@ -95,6 +105,8 @@ def read_pulse_map(
             facts,
         )
     known = _Columns(path, rows, ("cell", "op", *PULSE_MAP_UNITS), PULSE_MAP_UNITS)
+    for key in ("g_before", "g_after", "pw"):
+        known.check_unit(key)
     if "op" in known:
         words = [word.strip().lower() for word in known.text("op")]
         for line, word in zip(known.lines, words, strict=True):
@@ -144,6 +156,7 @@ def read_write_log(
     if rows[0][1][0] in ("Init", "Write", "Read"):
         return _log_of_rows(path, rows, label, facts)
     known = _Columns(path, rows, ("cell", *WRITE_LOG_UNITS), WRITE_LOG_UNITS)
+    known.check_unit("g_written")
     missing = np.full(known.rows, np.nan)
     later = known.later()
     delays = np.array([delay for delay, _ in later])
@@ -296,6 +309,21 @@ class _Columns(Mapping[str, Array]):
             factor = si_factor(unit, wanted, f"{self._path}, {name}")
         values = self._numbers(place) * factor
         return _inverse(self._path, values) if inverse else values
+
+    def check_unit(self, name: str) -> None:
+        """Refuse a column without a unit whose numbers are no cell's in SI units, as 7.2 for microsiemens."""
+        place, unit, inverse = self._place[name]
+        values = self._numbers(place)
+        seen = values[np.isfinite(values) & (values > 0.0)]
+        if unit or not seen.size:
+            return
+        middle = float(np.median(1.0 / seen if inverse else seen))
+        si = self._units[name]
+        if middle > _LARGEST[si]:
+            raise InputError(
+                f"{self._path}: the median of {name} is {middle:.3g} {si}, no cell's: say the column's unit in"
+                f" brackets, as {'pw [ns]' if si == 's' else f'{name} [uS]'}"
+            )
 
     def later(self) -> list[tuple[float, Array]]:
         """Return the delay [s] of each later read, and what was read [S]."""
