@@ -56,12 +56,14 @@ def landings(axes: Axes) -> None:
     for campaign, shade in zip(CAMPAIGNS, shades(3), strict=True):
         law = fit_landing([log for log in logs if campaign not in log.name])
         rows = check_log(law, [log for log in logs if campaign in log.name])
-        width = [row.ln_width for row in rows]
+        width = [100.0 * np.expm1(row.ln_width) for row in rows]
         axes.semilogx(
             width, [row.measured_percent for row in rows], "o", ms=4, color=shade, label=campaign
         )
         axes.semilogx(width, [row.predicted_percent for row in rows], "-", lw=1.2, color=shade)
-    axes.set(xlabel="width of the band [ln]", ylabel="writes in band [%]")
+    axes.set(xlabel="upper over lower edge of the band [%]", ylabel="writes in band [%]")
+    axes.set_xticks([0.3, 1.0, 3.0, 10.0], ["0.3", "1", "3", "10"])
+    axes.minorticks_off()
     beside(axes, 3)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from memtwin.circuits.technology.table import load_cell_table
 from memtwin.cli.main import app
 
 LOG = "stanford-1t1r-write-verify:*_4_2_Nov29"
@@ -103,3 +104,21 @@ def test_the_arrays_maps_are_described_to_their_noise(tmp_path):
     assert found["reset"]["error"]["switched"] < 0.04
     assert found["set"]["seconds"] < 60.0
     assert cli("technology", "check", target, LOG).exit_code == 0
+
+
+def test_program_table_knows_technologies(tmp_path):
+    given = ["program", "table", "rram_1t1r", "--levels", "3", "--samples", "8"]
+    record = tmp_path / "t.h5"
+    done = CliRunner().invoke(app, [*given, "--out", str(record), "--json"])
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert told["technology"] == "rram_1t1r"
+    assert told["pulses_p50"] <= told["pulses_p99"]
+    assert 0 < told["energy_joule_mean"] < told["energy_high_joule_mean"]
+    assert load_cell_table(record).levels == 3
+    done = CliRunner().invoke(app, [*given, "--v-set", "2"])
+    assert done.exit_code == 2
+    assert "no other option does" in " ".join(done.output.split())
+    done = CliRunner().invoke(app, ["program", "tile", "rram_1t1r", "--out", str(tmp_path / "w.h5")])
+    assert done.exit_code == 2
+    assert "not written through wires here" in " ".join(done.output.split())

@@ -40,6 +40,12 @@ def test_a_map_with_a_header(tmp_path):
     np.testing.assert_allclose(found.g_after, [95.5e-6, 6.25e-6])
 
 
+def test_a_labs_own_names_of_columns(tmp_path):
+    own = MAP.replace("cell, op, pw", "Device, Polarity, Width").replace("r_before", "R_pre")
+    mine, found = (read(tmp_path, "map.csv", text, "pulse_map") for text in (MAP, own))
+    assert mine.digest == found.digest
+
+
 def test_a_map_without_a_header_is_told_by_its_name(tmp_path):
     row = "5\t1e-7\t1.5\t2.0\t1e5\t1e4\n"
     found = read(tmp_path, "my_set.tsv", row * 2, "pulse_map")
@@ -58,6 +64,7 @@ def test_a_map_without_a_header_is_told_by_its_name(tmp_path):
         ("pw [ns]", "pw [V]", "expected s"),
         ("7, set", "7.5, set", "whole number"),
         ("set, 100", "set, 0", "more than 0"),
+        ("g_after [uS]", "g_after", "median of g_after is 50.9 S, no cell's"),
         (", 95.5", "", "7 fields"),
         (", 95.5", ",", "no finite number"),
     ],

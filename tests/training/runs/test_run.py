@@ -11,6 +11,7 @@ import warnings
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -19,6 +20,7 @@ from memtwin.cli.main import app
 from memtwin.data.errors import InputError, MemtwinError
 from memtwin.data.records.store import digest, write_record
 from memtwin.devices.device import load_device
+from memtwin.devices.technology.technology import load_technology
 from memtwin.training.runs import run as experiment
 from memtwin.training.runs.config import load_config
 from memtwin.training.runs.folder import new_folder
@@ -27,6 +29,7 @@ from memtwin.training.runs.record import load_record
 from memtwin.training.runs.report.page import write_report
 from memtwin.training.trainer.checkpoint import load_checkpoint
 
+RELAXATION = load_technology("rram_1t1r").relaxation
 SMALL = [
     "name=small",
     "images.train=300",
@@ -100,8 +103,10 @@ def test_a_run_prints_one_json_object_with_what_was_promised(finished):
     assert summary["spice_images"] == 10
     assert summary["record"] == str(folder / "run.h5")
     assert summary["surrogate_nrmse_percent"] < 0.2
-    # Three hundred images and eight hidden units: far above chance, far below a real network.
-    assert summary["memristor_accuracy_percent"] > 50
+    # Three hundred images, eight hidden units, two epochs: above chance, far below a real network.
+    assert summary["memristor_accuracy_percent"] > 30
+    low, high = (summary[f"first_epoch_energy{end}_joule"] for end in ("", "_high"))
+    assert 0 < low < high < summary["first_epoch_energy_closed_loop_joule"]
     assert summary["agreement"] >= 9
     removed = 100 * (1 - summary["writes"] / summary["writes_closed_loop"])
     assert summary["writes_removed_percent"] == pytest.approx(removed)
@@ -115,8 +120,10 @@ def test_the_record_agrees_with_itself(finished):
     assert [layers[name]["g"].shape for name in sorted(layers)] == [(65, 16), (9, 20)]
     low, high = record["levels"]["g"][[0, -1]]
     for layer in layers.values():
-        assert layer["g"].min() >= low * (1 - 1e-6)
-        assert layer["g"].max() <= high * (1 + 1e-6)
+        # Bands reach beyond the outer levels, and cells relax.
+        assert layer["g"].min() > 0
+        assert low < np.median(layer["g"]) < high
+        assert layer["g"].max() <= RELAXATION.g_limit[1]
     # Every device after every batch of both layers.
     devices = 65 * 16 + 9 * 20
     assert epochs["closed_loop_writes"].tolist() == [devices * 15] * 2
