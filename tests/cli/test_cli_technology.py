@@ -119,6 +119,8 @@ def test_program_table_knows_technologies(tmp_path):
     done = CliRunner().invoke(app, [*given, "--v-set", "2"])
     assert done.exit_code == 2
     assert "no other option does" in " ".join(done.output.split())
-    done = CliRunner().invoke(app, ["program", "tile", "rram_1t1r", "--out", str(tmp_path / "w.h5")])
+    done = CliRunner().invoke(
+        app, ["program", "tile", "rram_1t1r", "--out", str(tmp_path / "w.h5")]
+    )
     assert done.exit_code == 2
     assert "not written through wires here" in " ".join(done.output.split())
