@@ -1,5 +1,6 @@
 """Every shipped device, and one that was fitted here, in every cell of a network for the digits."""
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -58,8 +59,6 @@ def test_a_device_file_trains_from_one_command(tmp_path: Path) -> None:
 
 def test_a_fitted_device_that_only_sets_is_told_what_is_missing(tmp_path: Path) -> None:
     device = load_device("yakopcic_miao")
-    from dataclasses import replace
-
     one_way = replace(device, meta={"v_min": 0.0, "v_max": 1.2})
     path = one_way.save(tmp_path / "mine.toml")
     result = CliRunner().invoke(
@@ -67,3 +66,17 @@ def test_a_fitted_device_that_only_sets_is_told_what_is_missing(tmp_path: Path) 
     )
     assert result.exit_code == 2
     assert "give device.v_reset" in " ".join(result.output.split()).replace("│ ", "")
+
+
+def test_a_device_whose_states_conduct_alike_is_one_sentence_and_makes_no_folder(
+    tmp_path: Path,
+) -> None:
+    device = load_device("mms_tiox")
+    alike = replace(device, parameters={**device.parameters, "r_max": 4300.1})
+    path = alike.save(tmp_path / "mine.toml")
+    result = CliRunner().invoke(
+        app, ["train", "--device", str(path), "--engine", "ideal", "--out", str(tmp_path / "run")]
+    )
+    assert result.exit_code == 2
+    assert "can't span two levels" in " ".join(result.output.split()).replace("│ ", "")
+    assert not (tmp_path / "run").exists()
