@@ -89,7 +89,7 @@ def test_rows_are_those_of_the_trainings_that_they_name():
 def test_one_seed_has_no_spread(tmp_path, monkeypatch):
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
     given = [word for change in IDEAL for word in ("--set", change)]
-    arguments = ["compare", "demo", *given, "--rule", "siamese", "--seeds", "1", "--out", "c"]
+    arguments = ["compare", "nbsto", *given, "--rule", "siamese", "--seeds", "1", "--out", "c"]
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
@@ -133,7 +133,7 @@ def test_the_command_prints_every_rule(tmp_path, monkeypatch):
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
     given = [word for change in SMALL for word in ("--set", change)]
     folder = str(tmp_path / "c")
-    arguments = ["compare", "demo", *given, "--engine", "ideal", "--out", folder, "--seeds", "2"]
+    arguments = ["compare", "nbsto", *given, "--engine", "ideal", "--out", folder, "--seeds", "2"]
     runner = CliRunner()
     done = runner.invoke(app, [*arguments, "--json"])
     assert done.exit_code == 0, done.output
@@ -165,7 +165,7 @@ def test_the_command_prints_every_rule(tmp_path, monkeypatch):
 def test_bad_comparisons_are_one_sentence(tmp_path, monkeypatch, arguments, words):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
-    done = CliRunner().invoke(app, ["compare", "demo", *arguments])
+    done = CliRunner().invoke(app, ["compare", "nbsto", *arguments])
     assert done.exit_code == 2
     assert words in " ".join(done.output.split())
 
