@@ -168,8 +168,7 @@ def population() -> Iterator[Row]:
 def trained_levels(count: int) -> np.ndarray:
     """Return a 16 x 16 block of levels: 16 hidden units' weights to 8 digits, as column pairs."""
     options = TrainOptions(epochs=5, learning_rate=0.1)
-    _, weights = train_float(mlp(64, 32, 10), load_data("digits"), options)
-    last = weights[-1][:16, :8]
+    last = train_float(mlp(64, 32, 10), load_data("digits"), options).weights[-1][:16, :8]
     codes = Coding(Uniform(count), 0.6 * float(np.abs(last).max())).codes(last)
     block = np.empty((16, 16), int)
     block[:, 0::2], block[:, 1::2] = pair(codes)

@@ -185,10 +185,8 @@ class Bench:
 
     def _train_float(self, name: str, seed: int, epochs: int) -> dict[str, Any]:
         config, images = CASES[name].config("ideal", seed, epochs), load_data("mnist")
-        accuracy, _ = train_float(
-            network_of(config, images), images, config.training, seed=config.seed
-        )
-        return {"accuracy": accuracy}
+        trained = train_float(network_of(config, images), images, config.training, seed=config.seed)
+        return {"accuracy": trained.accuracies}
 
     def validate(self, workers: int) -> tuple[float, int]:
         """Return the minutes that ngspice takes for 200 test images of a network trained for an

@@ -143,8 +143,8 @@ CASES = ABLATION | ACCUMULATION | PRICED
 def float_accuracy(preset: str, seed: int, epochs: int) -> float:
     """Return what float training of the preset as it is ends with [%]."""
     setup = Case(preset=preset).setup(seed, epochs)
-    accuracy, _ = train_float(setup.network, setup.images, setup.config.training, seed=seed)
-    return 100 * accuracy[-1]
+    trained = train_float(setup.network, setup.images, setup.config.training, seed=seed)
+    return 100 * trained.accuracies[-1]
 
 
 @cache

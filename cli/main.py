@@ -7,10 +7,11 @@ __all__ = ["app", "main"]
 
 import io
 import os
+import re
 import sys
 from collections.abc import Iterator
 from importlib import import_module
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -114,7 +115,35 @@ def main() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         with interruptible():
-            app()
+            code = app(standalone_mode=False)
+    except typer.Abort:
+        sys.exit(1)
     except Exception as error:  # outside of any verb
+        if hasattr(error, "format_message"):
+            _misused(error)
         typer.echo(f"error: {unexpected(error)}", err=True)
         sys.exit(BUG)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+_WORDING = {
+    "No such option: ": "no such option ",
+    ". Did you mean": "; did you mean",
+    "Input should be": "it should be",
+}
+"""What typer says, and how it stands in a sentence."""
+
+
+def _misused(error: Any) -> NoReturn:
+    """Say in one sentence what is wrong with the words of a command, and end it (click's errors)."""
+    context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError" and context is not None:
+        typer.echo(context.get_help(), err=True)
+        sys.exit(2)
+    text = error.format_message().strip().rstrip(".")
+    text = re.sub(r" \(Possible options: (.*)\)$", r"; did you mean \1?", text)
+    for theirs, ours in _WORDING.items():
+        text = text.replace(theirs, ours)
+    path = "memtwin" if context is None else context.command_path
+    typer.echo(f"error: {path}: {text[:1].lower()}{text[1:]} ({path} -h shows all)", err=True)
+    sys.exit(error.exit_code)

@@ -28,17 +28,18 @@ class Group(NamedTuple):
 
 def laid_out(groups: Iterable[Group], figures: Mapping[str, Any]) -> list[tuple[str, Rows]]:
     """Return headings with their lines filled in; a line that names a figure that is not there, or
-    that is ``None``, is left out, and so is a heading without lines.
+    that is ``None``, is left out, and so is a heading without lines. Of lines with one label the first
+    that can be filled stands.
     """
     found: list[tuple[str, Rows]] = []
     for group in groups:
-        rows = [
-            (line.label, text)
-            for line in group.lines
-            if (text := _filled(line.text, figures)) is not None
-        ]
+        rows: dict[str, str] = {}
+        for line in group.lines:
+            text = None if line.label in rows else _filled(line.text, figures)
+            if text is not None:
+                rows[line.label] = text
         if rows:
-            found.append((group.title, rows))
+            found.append((group.title, list(rows.items())))
     return found
 
 

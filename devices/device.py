@@ -20,6 +20,7 @@ from ..data.errors import InputError
 from ..data.files import write_text
 from ..data.records.pack import UNSAVED, register
 from ..data.records.store import digest
+from ..data.shown.quantities import measured
 from ..data.types import Array, Progress
 from .device_file import device_fields, device_text
 from .equations.model_file import model_text, parse_model_text
@@ -471,10 +472,8 @@ def value_text(value: float, stderr: float | None, reason: str | None, unit: str
     unit
         ``"1"`` for a pure number.
     """
-    text = f"{value:.5g}"
-    if stderr is not None and np.isfinite(stderr):
-        text += f" ± {stderr:.2g}"
-    text += "" if unit == "1" else f" {unit}"
+    text, shown = measured(value, stderr, unit)
+    text += "" if unit == "1" else f" {shown}"
     if reason is not None or stderr == np.inf:
         return f"{text} (unidentified)"
     return f"{text} (fixed)" if stderr is None else text

@@ -1,5 +1,7 @@
 """What is installed is what is in the tree, and importing it does nothing else."""
 
+import importlib
+import re
 import subprocess
 import sys
 import tomllib
@@ -48,6 +50,28 @@ def test_the_wheel_holds_the_tree(tmp_path):
     } <= names
     assert {f"memtwin/training/runs/presets/{name}.toml" for name in ("demo", "mnist")} <= names
     assert "memtwin/devices/library/yakopcic/nbsto_32um.toml" in names
+
+
+def test_the_conda_recipe_asks_for_what_the_package_needs():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    recipe = (ROOT / "packaging" / "conda" / "recipe.yaml").read_text()
+    asked = set(re.findall(r"^    - ([\w-]+) [>=]=", recipe.split("  run:")[1], re.MULTILINE))
+    needed = {re.split(r"[<>=]", one)[0].lower() for one in project["dependencies"]}
+    assert asked - {"python"} == needed - {"matplotlib"} | {"matplotlib-base"}
+    assert f'version: "{memtwin.__version__}"' in recipe
+
+
+def test_the_readme_of_an_index_has_whole_addresses(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "packaging")
+    backend = importlib.import_module("backend")
+    text = backend.absolute((ROOT / "README.md").read_text())
+    links = re.findall(r"\]\(([^)]+)\)", text)
+    assert links
+    for link in links:
+        assert link.startswith(("https:", "http:")), link
+        for home in (backend.PAGES, backend.PICTURES):
+            if link.startswith(home):
+                assert (ROOT / link.removeprefix(home).partition("#")[0]).is_file(), link
 
 
 def test_importing_memtwin_is_light():

@@ -1,6 +1,15 @@
 """Numbers with SI units as people read them: ``0.0387`` joules are ``38.7 mJ``."""
 
-__all__ = ["duration", "figure", "percent", "prefix", "quantity", "seconds_of", "split_unit"]
+__all__ = [
+    "duration",
+    "figure",
+    "measured",
+    "percent",
+    "prefix",
+    "quantity",
+    "seconds_of",
+    "split_unit",
+]
 
 import math
 import re
@@ -9,6 +18,9 @@ from typing import Any
 from ..errors import InputError
 
 _PREFIXES = {-15: "f", -12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G"}
+
+PREFIXED = ("A", "S", "V", "W", "J", "Hz", "s", "ohm", "Ω")
+"""Units that parameters are told in with a prefix."""
 
 UNITS = {
     "ampere": "A",
@@ -48,7 +60,31 @@ def quantity(value: float, unit: str, digits: int = 4) -> str:
     """
     rounded = float(f"{value:.{digits}g}")  # 999.97 mJ are 1 J
     factor, name = prefix(rounded)
-    return f"{rounded / factor:.{digits}g} {name}{unit}"
+    return f"{rounded / factor:.{max(digits, 3)}g} {name}{unit}"  # 170, not 1.7e+02
+
+
+def measured(value: float, error: float | None, unit: str) -> tuple[str, str]:
+    """Return a value and its unit as people read them, to the digits that its standard error leaves:
+    ``("244.3 ± 8.7", "nA")``. A very small or large one in a plain SI unit gets a prefix.
+
+    Parameters
+    ----------
+    value, error
+        In ``unit``; the error may be ``None`` or infinite, where it isn't known.
+    unit
+        Symbol of the unit, ``"1"`` for a pure number.
+    """
+    if value and unit in PREFIXED and not 1e-2 <= abs(value) < 1e4:
+        factor, name = prefix(value)
+        value, unit = value / factor, name + unit
+        error = None if error is None else error / factor
+    if error is None or not (math.isfinite(error) and error > 0.0):
+        return f"{value:.5g}", unit
+    place = math.floor(math.log10(error)) - 1
+    if value:
+        place = min(place, math.floor(math.log10(abs(value))))
+    rounded = float(f"{error:.2g}")
+    return f"{round(value, -place):.10g} ± {rounded:.10g}", unit
 
 
 def percent(value: float) -> str:

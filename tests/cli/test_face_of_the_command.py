@@ -102,9 +102,11 @@ def test_every_row_of_the_table_is_a_verb_with_a_short_help():
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["rum"], "Did you mean 'run'"),
-        (["dat", "list"], "Did you mean 'data'"),
-        (["data", "lst"], "Did you mean 'list'"),
+        (["rum"], "did you mean 'run'"),
+        (["dat", "list"], "did you mean 'data'"),
+        (["data", "lst"], "did you mean 'list'"),
+        (["run", "demo", "--engin", "line"], "no such option --engin; did you mean --engine?"),
+        (["run", "demo", "--seed", "-1"], "'--seed'"),
         (["data", "get", "mist"], "did you mean 'mnist'"),
         (["data", "get", "nbsto"], "did you mean 'nbsto-groningen-iv'"),
         (["run", "demi"], "did you mean 'demo'"),
@@ -115,7 +117,9 @@ def test_every_row_of_the_table_is_a_verb_with_a_short_help():
 def test_a_slip_is_named(words, said, tmp_path):
     done = memtwin(*words, cwd=tmp_path)
     assert done.returncode == 2
-    assert said in " ".join(done.stderr.split())
+    assert done.stderr.startswith("error: ")
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
     assert not list(tmp_path.iterdir())
 
 

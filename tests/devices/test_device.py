@@ -172,6 +172,9 @@ def test_a_value_says_what_is_known_of_it() -> None:
     assert value_text(1.5, 0.1, None, "V") == "1.5 ± 0.1 V"
     assert value_text(1.5, None, None, "V") == "1.5 V (fixed)"
     assert value_text(1.5, np.inf, "ended on a bound") == "1.5 (unidentified)"
+    assert value_text(2.443e-7, 8.7e-9, None, "A") == "244.3 ± 8.7 nA"
+    assert value_text(321.317, 25.3, None, "1/s") == "321 ± 25 1/s"
+    assert value_text(3.0, 512.0, None) == "3 ± 510"
     assert value_text(1.5, 0.1, "moves together with b") == "1.5 ± 0.1 (unidentified)"
 
 

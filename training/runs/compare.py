@@ -4,7 +4,7 @@ Every training keeps its checkpoint in the comparison's folder, and is taken fro
 comparison is continued, or made again with more seeds or rules.
 """
 
-__all__ = ["ComparedRule", "Comparison", "compare", "compare_in", "possible_rules"]
+__all__ = ["ComparedRule", "Comparison", "compare", "compare_in", "possible_rules", "spread_key"]
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
@@ -19,6 +19,7 @@ from ...data.errors import InputError
 from ...data.records.store import digest, reading, write_record
 from ...data.types import Array
 from ...devices.pulses.costs import Pricing, step_over_gentlest
+from ..losses import score_text
 from ..rules.registry import RULES
 from ..trainer.closed_loop import BASELINES
 from ..trainer.loop import train_float
@@ -29,8 +30,9 @@ from .claim import Claim, claimed
 from .config import FITTED, RunConfig
 from .folder import Folder
 from .listener import Listener, Steps
-from .overview.summary import with_unit
+from .overview.summary import score_figures, with_unit
 from .setup import Setup
+from .wording import training_text
 
 REFERENCE = "closed loop"
 """The rule that the others are set against."""
@@ -69,32 +71,46 @@ class Comparison:
 
     seeds: tuple[int, ...]
     float_accuracy: Array
-    """Test accuracy of the float network after the last epoch, (seeds,)."""
+    """Test accuracy of the float network after the last epoch, (seeds,); R² of numbers."""
     rules: tuple[ComparedRule, ...]
     write_cost_source: str
     step_over_gentlest: float
     """Energy of a level step over that of the gentlest move, see
     :func:`~memtwin.devices.pulses.costs.step_over_gentlest`."""
+    test_samples: int = 0
+    """Samples that the accuracies were found on."""
+    regression: bool = False
+    """Whether accuracies are R² of numbers."""
 
     def summary(self) -> dict[str, dict[str, float]]:
         """Return one flat mapping per rule, for JSON and tables; savings are of the first epoch,
         against the basic closed loop as it trained, and against those that it would have been had it
-        left devices alone. Spreads over seeds are there where there are several.
+        left devices alone. Spreads over seeds are there where there are several, and the 95 % interval
+        of an accuracy where there is one.
         """
         reference = next(rule for rule in self.rules if rule.name == REFERENCE)
         against = {REFERENCE.replace(" ", "_"): reference.first} | dict(reference.baselines)
-        rows = {"float": _spread("accuracy", 100 * self.float_accuracy)}
+        rows = {"float": self._scores(self.float_accuracy)}
+        to_float, scale = ("to_float_r2", 1) if self.regression else ("to_float_percent", 100)
         for rule in self.rules:
-            row = _spread("accuracy", 100 * rule.accuracy)
-            row |= _spread("to_float", 100 * (rule.accuracy - self.float_accuracy))
+            row = self._scores(rule.accuracy)
+            row |= _spread(to_float, scale * (rule.accuracy - self.float_accuracy))
             for baseline, costs in against.items():
                 for key, removed in rule.removed(costs).items():
-                    row |= _spread(removed_key(key, baseline).removesuffix("_percent"), removed)
+                    row |= _spread(removed_key(key, baseline), removed)
             for name, costs in (("first", rule.first), ("total", rule.total)):
                 mean = sum(costs, Cost()).times(1.0 / len(costs))
                 row |= {with_unit(f"{name}_{key}"): value for key, value in asdict(mean).items()}
             rows[rule.name] = row | {"max_writes": float(rule.max_writes.mean())}
         return rows
+
+    def _scores(self, values: Array) -> dict[str, float]:
+        if self.regression:
+            return _spread("r2", values)
+        if len(values) == 1:
+            told = score_figures("", float(values[0]), self.test_samples)
+            return {name.removeprefix("_"): value for name, value in told.items()}
+        return _spread("accuracy_percent", 100 * values)
 
 
 def compare_in(
@@ -198,10 +214,18 @@ def compare(
         if piece.rule is None:
             goals.append(result)
         else:
-            steps.say(_training_text(piece.rule, piece.seed, result, goals[-1]))
+            steps.say(training_text(piece.rule, piece.seed, result, goals[-1]))
             results[piece.rule].append(result)
     rows = tuple(_row(name, runs) for name, runs in results.items())
-    return Comparison(tuple(seeds), np.array(goals), rows, costs.source, step_over_gentlest(costs))
+    return Comparison(
+        tuple(seeds),
+        np.array(goals),
+        rows,
+        costs.source,
+        step_over_gentlest(costs),
+        len(setup.images.x_test),
+        setup.images.regression,
+    )
 
 
 def possible_rules(config: RunConfig) -> tuple[str, ...]:
@@ -281,27 +305,19 @@ def _float_accuracy(setup: Setup, home: Path | None, steps: Steps) -> float:
             if tree["identity"] == identity:
                 return float(tree["accuracy"][-1])
     with steps.step(f"float, seed {config.seed}", f"float, seed {config.seed}") as progress:
-        accuracy, _ = train_float(
+        accuracy = train_float(
             setup.network,
             setup.images,
             config.training,
             seed=config.seed,
             on_batch=progress,
             start=setup.start,
-        )
+        ).accuracies
     if path is not None:
         write_record(path, FLOAT, {"identity": identity, "accuracy": np.array(accuracy)})
-    steps.say(f"float, seed {config.seed}: {100 * accuracy[-1]:.2f} %")
+    score = score_text(accuracy[-1], regression=setup.images.regression)
+    steps.say(f"float, seed {config.seed}: {score}")
     return accuracy[-1]
-
-
-def _training_text(name: str, seed: int, result: TrainResult, goal: float) -> str:
-    first = result.records[0]
-    removed = first.cost.removed(first.closed_loop)["writes"]
-    return (
-        f"{name}, seed {seed}: {100 * result.accuracy:.2f} %, {100 * (result.accuracy - goal):+.2f}"
-        f" to float; {removed:.2f} % of the closed loop's writes removed in the first epoch"
-    )
 
 
 def _row(name: str, runs: list[TrainResult]) -> ComparedRule:
@@ -320,9 +336,15 @@ def _row(name: str, runs: list[TrainResult]) -> ComparedRule:
     )
 
 
-def _spread(name: str, values: Array) -> dict[str, float]:
+def _spread(key: str, values: Array) -> dict[str, float]:
     """Return mean and standard deviation over seeds; of one seed there is no spread to tell."""
-    mean = {f"{name}_percent": float(values.mean())}
+    mean = {key: float(values.mean())}
     if len(values) == 1:
         return mean
-    return mean | {f"{name}_spread_percent": float(values.std(ddof=1))}
+    return mean | {spread_key(key): float(values.std(ddof=1))}
+
+
+def spread_key(key: str) -> str:
+    """Return the name of the spread over seeds of a figure: the unit stays at the end."""
+    name, _, unit = key.rpartition("_")
+    return f"{name}_spread_{unit}".lstrip("_")

@@ -49,6 +49,7 @@ from ..layers.weighted import COMMON, Conv2d, Dense, Placing
 from ..network import Layer, Network, Residual
 from ..studies.hardware import Footprint, LayerFootprint
 from ..trainer.audit import AuditRecord
+from ..trainer.loop import FloatTraining
 from ..trainer.results import EpochRecord, TrainResult
 from ..twin.twin import MemristorTwin
 from .config import RunConfig
@@ -208,16 +209,19 @@ def pricing_tree(pricing: LevelPricing) -> dict[str, Any]:
     return tree
 
 
-def epochs_tree(
-    records: Sequence[EpochRecord], float_accuracy: Sequence[float]
-) -> dict[str, Array]:
-    """Return one array (epochs,) per figure of the epochs' records; wall times are left out."""
+def epochs_tree(records: Sequence[EpochRecord], trained_float: FloatTraining) -> dict[str, Array]:
+    """Return one array (epochs,) per figure of the epochs' records; wall times are left out.
+    ``float_interval``, (2,), is that of the last R², if it is one.
+    """
     rows = [record.summary() for record in records]
     # Epochs of a training that an older memtwin began know less.
     common = [name for name in rows[0] if all(name in row for row in rows)]
     names = [name for name in common if name != "seconds" and "_removed_" not in name]
     tree = {name: np.array([row[name] for row in rows]) for name in names}
-    return tree | {"float_accuracy": np.asarray(float_accuracy)}
+    tree["float_accuracy"] = np.asarray(trained_float.accuracies)
+    if trained_float.interval is not None:
+        tree["float_interval"] = np.array(trained_float.interval)
+    return tree
 
 
 def audits_tree(records: Sequence[AuditRecord]) -> dict[str, Any]:

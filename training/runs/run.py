@@ -22,7 +22,7 @@ from ...devices.pulses.pricing import LevelPricing
 from ..losses import score_text
 from ..studies.hardware import FOOTPRINTS, Footprint, footprint
 from ..trainer.audit import AuditRecord
-from ..trainer.loop import train_float
+from ..trainer.loop import FloatTraining, train_float
 from ..trainer.results import EpochRecord, TrainResult
 from ..trainer.validate import Validation, validate
 from ..twin.twin import MemristorTwin
@@ -205,7 +205,7 @@ class _Job:
         self.folder.check(self.config)
         features = ngspice.features() if "spice" in self.engines or self.needs_fit else None
         setup, costs = self._start()
-        float_accuracy = self._train_float(setup)
+        trained_float = self._train_float(setup)
         twin, result = self._train(setup, costs)
         validation = self._validate(setup, twin, result)
         self.steps.seconds["all"] = time.perf_counter() - started
@@ -219,7 +219,7 @@ class _Job:
             "levels": levels_tree(setup.levels, setup.tile.cell),
             "surrogate": setup.check,
             "write_cost": pricing_tree(costs),
-            "epochs": epochs_tree(result.records, float_accuracy),
+            "epochs": epochs_tree(result.records, trained_float),
             "audits": audits_tree(result.audits),
             "layers": layers_tree(twin, result),
             "inference": inference_tree(self._footprint(setup, twin)),
@@ -250,9 +250,9 @@ class _Job:
             self.config, self.steps, surrogate=self.needs_fit, executor=self.executor
         )
 
-    def _train_float(self, setup: Setup) -> list[float]:
+    def _train_float(self, setup: Setup) -> FloatTraining:
         with self.steps.step("float network", "training the float network") as progress:
-            accuracy, _ = train_float(
+            trained = train_float(
                 setup.network,
                 setup.images,
                 self.config.training,
@@ -261,10 +261,10 @@ class _Job:
                 start=setup.start,
             )
         self.steps.say(
-            f"float network: {score_text(accuracy[-1], regression=setup.images.regression)} on"
+            f"float network: {score_text(trained.accuracies[-1], regression=setup.images.regression)} on"
             f" {len(setup.images.x_test):,} test images"
         )
-        return accuracy
+        return trained
 
     def _train(self, setup: Setup, costs: Pricing) -> tuple[MemristorTwin, TrainResult]:
         twin = setup.twin()

@@ -8,6 +8,7 @@ __all__ = [
     "epoch_text",
     "network_text",
     "surrogate_text",
+    "training_text",
     "validation_text",
 ]
 
@@ -15,11 +16,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...data.dataset import Dataset
-from ...data.shown.quantities import duration, quantity
+from ...data.shown.quantities import duration, percent, prefix, quantity
 from ...devices.device import Levels
 from ..losses import score_text
 from ..trainer.audit import AuditOptions, AuditRecord
-from ..trainer.results import EpochRecord
+from ..trainer.results import EpochRecord, TrainResult
 from ..trainer.validate import AGREED, Validation
 from ..twin.cost import Cost
 from ..twin.twin import MemristorTwin
@@ -46,10 +47,12 @@ def data_text(data: Dataset) -> str:
 def device_text(levels: Levels) -> str:
     """Say what the cells hold."""
     device = levels.device
+    factor, name = prefix(levels.g[-1])
     return (
         f"device: {device.name} ({device.model.title}), area × {device.area:.4g} of the measured"
-        f" one, {levels.count} levels from {1e6 * levels.g[0]:.3g} to {1e6 * levels.g[-1]:.3g} µS at"
-        f" {levels.v_read:g} V" + (f"; {device.caveat}" if device.caveat else "")
+        f" one, {levels.count} levels from {levels.g[0] / factor:.3g} to {levels.g[-1] / factor:.3g}"
+        f" {name}S at {quantity(levels.v_read, 'V')}"
+        + (f"; {device.caveat}" if device.caveat else "")
     )
 
 
@@ -66,9 +69,9 @@ def network_text(name: str, twin: MemristorTwin) -> str:
 def surrogate_text(check: Mapping[str, Any]) -> str:
     """Say what the surrogate is worth on held-out vectors."""
     return (
-        f"surrogate: NRMSE {check['nrmse_percent']:.4f} %, largest error"
-        f" {check['max_error_percent']:.3f} % of full scale on {len(check['spice'])} held-out ngspice"
-        f" vectors; without wires {check['ideal_nrmse_percent']:.2f} %"
+        f"surrogate: NRMSE {percent(check['nrmse_percent'])}, largest error"
+        f" {percent(check['max_error_percent'])} of full scale on {len(check['spice'])} held-out ngspice"
+        f" vectors; without wires {percent(check['ideal_nrmse_percent'])}"
     )
 
 
@@ -77,7 +80,19 @@ def epoch_text(epoch: EpochRecord, *, regression: bool = False) -> str:
     row = epoch.summary()
     return (
         f"epoch {epoch.epoch}: {score_text(epoch.test_accuracy, regression=regression)}, {int(row['writes']):,} writes"
-        f" ({row['writes_removed_percent']:.2f} % fewer than closed loop), {epoch.seconds:.1f} s"
+        f" ({percent(row['writes_removed_percent'])} fewer than closed loop), {duration(float(f'{epoch.seconds:.2g}'))}"
+    )
+
+
+def training_text(rule: str, seed: int, result: TrainResult, goal: float) -> str:
+    """Say what a training by one rule came to, beside the float network's score ``goal``."""
+    first = result.records[0]
+    removed = percent(first.cost.removed(first.closed_loop)["writes"])
+    scale, unit = (1, "") if result.regression else (100, " %")
+    return (
+        f"{rule}, seed {seed}: {score_text(result.accuracy, regression=result.regression)},"
+        f" {scale * (result.accuracy - goal):+.4g}{unit} to float; {removed} of the closed loop's writes removed"
+        " in the first epoch"
     )
 
 
@@ -104,7 +119,7 @@ def audit_text(found: AuditRecord, config: AuditOptions) -> str:
     """Say what an audit found, and what follows from it."""
     text = (
         f"audit in epoch {found.epoch}, batch {found.batch}: {found.engine} off by"
-        f" {found.nrmse_percent:.4f} % NRMSE, {found.max_error_percent:.3f} % at most, from"
+        f" {percent(found.nrmse_percent)} NRMSE, {percent(found.max_error_percent)} at most, from"
         f" {config.engine} on {found.vectors} vectors of matrix {found.matrix}, tile {found.tile}"
     )
     if found.passed:
@@ -130,8 +145,8 @@ def validation_text(found: Validation) -> str:
             " deviation"
         )
     return (
-        f"{found.engine}: {100 * found.accuracy:.1f} % of {len(found.labels)} images (95 %:"
-        f" {100 * low:.1f} to {100 * high:.1f} %), {found.reference_engine}:"
-        f" {100 * found.reference_accuracy:.1f} %; they agree on"
+        f"{found.engine}: {score_text(found.accuracy)} of {len(found.labels)} images (95 %:"
+        f" {score_text(low)} to {score_text(high)}), {found.reference_engine}:"
+        f" {score_text(found.reference_accuracy)}; they agree on"
         f" {found.agreement} of {len(found.labels)}"
     )

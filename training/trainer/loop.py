@@ -1,9 +1,10 @@
 """Whole trainings: of a memristor twin, with checkpoints, and of the same network in float."""
 
-__all__ = ["build_twin", "train", "train_float"]
+__all__ = ["FloatTraining", "build_twin", "train", "train_float"]
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from .checkpoint import load_checkpoint, save_checkpoint
 from .options import TrainOptions
 from .results import EpochRecord, TrainResult, stalled
 from .trainer import Trainer, batches, check_images
+from .validate import r2_interval
 
 
 def build_twin(
@@ -116,6 +118,17 @@ def train(
     return trainer.result()
 
 
+class FloatTraining(NamedTuple):
+    """What comes of the float network's training."""
+
+    accuracies: list[float]
+    """Test accuracy, or R² of numbers, after every epoch."""
+    weights: list[Array32]
+    """Trained matrices."""
+    interval: tuple[float, float] | None
+    """95 % interval of the last R²; ``None`` for shares, whose interval follows from their count."""
+
+
 def train_float(
     network: Network,
     images: Dataset,
@@ -124,7 +137,7 @@ def train_float(
     seed: int = 0,
     on_batch: Progress | None = None,
     start: Pretrained | None = None,
-) -> tuple[list[float], list[Array32]]:
+) -> FloatTraining:
     """Train the same network in float, unclipped, from the same initial weights and in the same
     order of images, or from ``start``.
 
@@ -145,8 +158,8 @@ def train_float(
 
     Returns
     -------
-    tuple
-        Test accuracy after every epoch, and the matrices.
+    FloatTraining
+        Test accuracy after every epoch, the matrices, and the interval of the last R².
     """
     check_images(network, images, options.batch)
     loss_and_error = loss_of(options.loss, regression=images.regression)
@@ -161,7 +174,7 @@ def train_float(
     def product(k: int, a: Array32) -> Array32:
         return a @ weights[k]
 
-    accuracies = []
+    accuracies: list[float] = []
     total = -(-len(images.x_train) // options.batch)
     for epoch in range(options.epochs):
         order = generator(seed, "order", epoch + 1).permutation(len(images.x_train))
@@ -189,7 +202,7 @@ def train_float(
             [network.forward(x, product, norms)[0] for x in parts(images.x_test)]
         )
         accuracies.append(score_of(outputs, images.y_test))
-    return accuracies, weights
+    return FloatTraining(accuracies, weights, r2_interval(outputs, images.y_test))
 
 
 def _largest(network: Network, weights: list[Array32]) -> int:

@@ -55,6 +55,9 @@ class EpochRecord:
     """The same of one that writes only devices whose target moved."""
     validation_accuracy: float | None = None
     """The same of the part to validate on, where there is one."""
+    test_interval: tuple[float, float] | None = None
+    """95 % interval of R² over the test samples, by draws with putting back; ``None`` for shares, whose
+    interval follows from their count, and in older records."""
 
     def summary(self) -> dict[str, float]:
         """Return one flat mapping of numbers, for JSON and plots."""
@@ -68,6 +71,8 @@ class EpochRecord:
         }
         if self.validation_accuracy is not None:
             row["validation_accuracy"] = self.validation_accuracy
+        if self.test_interval is not None:
+            row["test_low"], row["test_high"] = self.test_interval
         row |= asdict(self.cost)
         for name, baseline in self.baselines().items():
             row |= {f"{name}_{key}": value for key, value in asdict(baseline).items()}

@@ -21,20 +21,21 @@ from ...data.errors import InputError, MemtwinError
 from ...data.records.store import digest, pack
 from ...data.types import Array32, Progress
 from ...devices.pulses.costs import Pricing, check_levels
-from ..losses import cross_entropy, loss_of
+from ..losses import cross_entropy, loss_of, score_of
 from ..network import Adjoint, Network
 from ..rules.optim import make_optimiser, schedule
 from ..rules.registry import start_rule
 from ..rules.rule import Rescalable, Start, Writes
 from ..seeds import generator, renew
 from ..twin.cost import Cost
-from ..twin.evaluation import evaluate
+from ..twin.evaluation import evaluate, predict
 from ..twin.ledger import Ledger
 from ..twin.twin import MemristorTwin
 from .audit import Auditor, AuditRecord
 from .closed_loop import ClosedLoops, closed_loops
 from .options import TrainOptions
 from .results import EpochRecord, TrainResult
+from .validate import r2_interval
 
 DIVERGED = 0.2
 """Share of a matrix' weights at their limit beyond which a loss no better than chance stops."""
@@ -190,11 +191,12 @@ class Trainer:
         closed = closed.times(total / sampled)
         for matrix in self.twin.matrices:
             matrix.age(self._updates_done)
+        outputs = self._test()
         result = EpochRecord(
             epoch=epoch + 1,
             learning_rate=rate,
             train_loss=loss / len(x),
-            test_accuracy=self.evaluate(),
+            test_accuracy=score_of(outputs, self.images.y_test),
             cost=self.ledger.close_epoch(),
             closed_loop=closed.every,
             learning=learning,
@@ -202,6 +204,7 @@ class Trainer:
             closed_loop_not_resting=closed.not_resting,
             closed_loop_moved=closed.moved,
             validation_accuracy=self._validate(),
+            test_interval=r2_interval(outputs, self.images.y_test),
         )
         self.records.append(result)
         return result
@@ -210,9 +213,13 @@ class Trainer:
         """Return the share of the test images that the memristor twin classifies right, read noise
         included.
         """
+        return score_of(self._test(), self.images.y_test)
+
+    def _test(self) -> Array32:
+        """Return the memristor twin's outputs for the test images, (n, classes)."""
         rng = generator(self.seed, "testing", len(self.records) + 1)
         self.twin.scales = self._scales()
-        return evaluate(self.twin, self.images.x_test, self.images.y_test, rng)
+        return predict(self.twin, self.images.x_test, rng)
 
     def _validate(self) -> float | None:
         x, y = self.images.x_validation, self.images.y_validation

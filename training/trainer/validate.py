@@ -5,7 +5,7 @@ the two engines see the same array and differ only in how they compute it. Image
 the seed: the first n of it are a fair sample of the test set, and a validation can be extended later.
 """
 
-__all__ = ["AGREED", "Validation", "score_interval", "validate", "wilson"]
+__all__ = ["AGREED", "Validation", "r2_interval", "score_interval", "validate", "wilson"]
 
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -245,7 +245,7 @@ def _watch(twin: MemristorTwin, progress: Progress, done: int, part: int, count:
             matrix.engine.watch = tell
 
 
-def score_interval(outputs: Array, labels: NDArray[Any]) -> tuple[float, float]:
+def score_interval(outputs: NDArray[Any], labels: NDArray[Any]) -> tuple[float, float]:
     """Return the 95 % interval over all images of the mean score of ``outputs``, (draws, n,
     classes), of the same n images: Wilson's of the mean share that is right, or for numbers, (n,
     targets), of R² by 1,000 draws with putting back (Efron, doi:10.1214/aos/1176344552).
@@ -261,6 +261,13 @@ def score_interval(outputs: Array, labels: NDArray[Any]) -> tuple[float, float]:
         scores.append(np.mean([score_of(one[some], labels[some]) for one in outputs]))
     low, high = np.percentile(scores, [2.5, 97.5])
     return float(low), float(high)
+
+
+def r2_interval(outputs: NDArray[Any], labels: NDArray[Any]) -> tuple[float, float] | None:
+    """Return the 95 % interval of R² of numbers (n, targets), as :func:`score_interval` has it; ``None``
+    for classes, whose interval follows from a share and a count.
+    """
+    return None if labels.ndim == 1 else score_interval(outputs[None], labels)
 
 
 def wilson(hits: float, count: int) -> tuple[float, float]:

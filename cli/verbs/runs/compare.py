@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ....data.errors import InputError
+from ....data.shown.quantities import figure
 from ...console import Json, emit
 from ...groups import grouped
 from ...job import Asked, Terminal, job
@@ -85,8 +86,15 @@ def compare(
 
 def _line(row: Mapping[str, Any], baselines: Mapping[str, str]) -> str:
     """Return one line of text for people."""
-    text = f"{_spread(row, 'accuracy')} %"
-    if "to_float_percent" not in row:
+    regression = "r2" in row
+    to_float = "to_float_r2" if regression else "to_float_percent"
+    text = f"R² {_spread(row, 'r2')}" if regression else f"{_spread(row, 'accuracy_percent')} %"
+    if "accuracy_low_percent" in row:
+        low, high = (
+            figure(f"{end}_percent", row[f"accuracy_{end}_percent"]) for end in ("low", "high")
+        )
+        text += f" (95 %: {low} to {high})"
+    if to_float not in row:
         return text
     saved = "; ".join(
         f"than a closed loop ({writes}): {shares}"
@@ -94,7 +102,7 @@ def _line(row: Mapping[str, Any], baselines: Mapping[str, str]) -> str:
         if (shares := _shares(row, baseline))
     )
     return (
-        f"{text} ({row['to_float_percent']:+.2f} to float); percent less in the first epoch {saved};"
+        f"{text}, {row[to_float]:+.4g}{'' if regression else ' %'} to float; percent less in the first epoch {saved};"
         f" most-written device {row['max_writes']:.0f} writes"
     )
 
@@ -105,13 +113,16 @@ def _shares(row: Mapping[str, Any], baseline: str) -> str:
 
     ending = removed_key("", baseline)
     return ", ".join(
-        f"{name.replace('_', ' ')} {_spread(row, key.removesuffix('_percent'))}"
+        f"{name.replace('_', ' ')} {_spread(row, key)}"
         for key in row
         if (name := key.removesuffix(ending)) != key
     )
 
 
-def _spread(row: Mapping[str, Any], name: str) -> str:
+def _spread(row: Mapping[str, Any], key: str) -> str:
     """Return a mean over seeds, with its spread if there are several."""
-    mean, key = f"{row[f'{name}_percent']:.2f}", f"{name}_spread_percent"
-    return f"{mean} ± {row[key]:.2f}" if key in row else mean
+    from ....training.runs.compare import spread_key
+
+    digits = ".2f" if key.endswith("_percent") else ".4f"
+    mean, spread = format(row[key], digits), row.get(spread_key(key))
+    return mean if spread is None else f"{mean} ± {spread:{digits}}"

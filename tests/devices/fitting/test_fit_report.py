@@ -32,11 +32,11 @@ def test_a_report_tells_fixed_from_unidentified(tmp_path, monkeypatch):
     write_record(tmp_path / "run.h5", "run", {"device": device_tree(DEVICE)})
     record = read_record(tmp_path / "run.h5", "run") | {"levels": {"v_read": 0.1}}
     rows, caveat = shown(record, monkeypatch)
-    assert rows["k_set"][0] == "0.3 (unidentified)"
-    assert "the data do not depend on it" in rows["k_set"][2]
-    assert rows["r_on"][:2] == ("1000 ± 2.5", "ohm")
-    assert "± 0.1 (unidentified)" in rows["v_set"][0]
-    assert rows["r_s"][0] == "0 (fixed)"
+    assert rows["k_set"][0] == "0.3 1/s (unidentified)"
+    assert "the data do not depend on it" in rows["k_set"][1]
+    assert rows["r_on"][0] == "1000 ± 2.5 ohm"
+    assert "± 0.1 V (unidentified)" in rows["v_set"][0]
+    assert rows["r_s"][0] == "0 ohm (fixed)"
     assert "did not converge" in caveat
 
 

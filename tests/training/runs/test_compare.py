@@ -71,7 +71,7 @@ def test_rows_are_those_of_the_trainings_that_they_name():
         run = train(one.twin(), one.images, options, costs, seed=seed)
         assert siamese.accuracy[place] == run.accuracy
         assert siamese.first[place] == run.records[0].cost
-        accuracies, _ = train_float(one.network, one.images, options, seed=seed)
+        accuracies = train_float(one.network, one.images, options, seed=seed).accuracies
         assert found.float_accuracy[place] == accuracies[-1]
     rows = found.summary()
     assert list(rows) == ["float", "siamese", "closed loop"]

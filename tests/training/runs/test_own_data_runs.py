@@ -76,7 +76,10 @@ def test_numbers_to_predict(table, tmp_path):
     summary = record["summary"]
     assert summary["score"] == "r2"
     assert 0.5 < summary["memristor_r2"] < 1.0
-    assert summary["spice_r2_low"] <= summary["spice_r2"] <= summary["spice_r2_high"]
+    for name in ("memristor", "float", "spice"):
+        low, high = (summary[f"{name}_r2_{end}"] for end in ("low", "high"))
+        assert low < high < 1.0
+        assert low <= summary[f"{name}_r2"] <= high
     assert record["data"]["target_mean"].shape == (1,)
     assert "R²" in load_run(tmp_path / "run").report().read_text()
 

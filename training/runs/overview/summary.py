@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -87,8 +87,11 @@ def _score_lines(*, regression: bool) -> tuple[Line, ...]:
 
     same = "{agreement} of {spice_images} predictions are the same"
     return (
-        Line("memristor twin", told("memristor", not regression)),
-        Line("float network", told("float", not regression)),
+        *(
+            Line(label, told(name, interval))  # older records know no interval
+            for label, name in (("memristor twin", "memristor"), ("float network", "float"))
+            for interval in (True, False)
+        ),
         Line("validation", told("spice") + ", {spice_images} test samples in {validation_engine}"),
         Line(
             "the same samples",
@@ -184,6 +187,10 @@ TRAINED = (
                 "{memristor_accuracy_percent} (95 %: {memristor_accuracy_low_percent} to"
                 " {memristor_accuracy_high_percent}), {test_images} test samples",
             ),
+            Line(
+                "memristor twin",
+                "R² {memristor_r2} (95 %: {memristor_r2_low} to {memristor_r2_high}), {test_images} test samples",
+            ),
             Line("memristor twin", "R² {memristor_r2}, {test_images} test samples"),
             Line("audits", "{audits}, {audits_failed} of them failed"),
         ),
@@ -214,10 +221,15 @@ def heading(name: str, figures: Mapping[str, Any]) -> str:
 
 
 def score_figures(
-    name: str, score: float, count: int | None, *, regression: bool = False
+    name: str,
+    score: float,
+    count: int | None,
+    *,
+    regression: bool = False,
+    interval: Sequence[float] | None = None,
 ) -> dict[str, float]:
-    """Return a score under its name, with the 95 % Wilson interval where it is the share of ``count``
-    samples.
+    """Return a score under its name, with its 95 % interval: Wilson's where it is the share of ``count``
+    samples, else the one that is known.
 
     Parameters
     ----------
@@ -229,14 +241,18 @@ def score_figures(
         Samples that it was found on, ``None`` if that isn't known.
     regression
         Whether numbers are predicted, not classes.
+    interval
+        Ends of the interval of R², where they are known.
     """
+    scale, ends = 100.0, interval
     if regression:
-        return {score_key(name, regression=True): score}
-    found = {score_key(name): 100.0 * score}
-    if count:
-        low, high = wilson(round(score * count), count)
-        found |= {score_key(name, "low"): 100.0 * low, score_key(name, "high"): 100.0 * high}
-    return found
+        scale = 1.0
+    elif count:
+        ends = wilson(round(score * count), count)
+    told = [("", score), *zip(("low", "high"), () if ends is None else ends, strict=False)]
+    return {
+        score_key(name, part, regression=regression): float(scale * value) for part, value in told
+    }
 
 
 def validation_summary(found: Validation) -> dict[str, Any]:
@@ -264,7 +280,11 @@ def train_summary(result: TrainResult) -> dict[str, Any]:
     """Return the figures of a training without validation: its score, and those of its last epoch."""
     row = result.records[-1].summary()
     found: dict[str, Any] = score_figures(
-        "memristor", result.accuracy, result.test_samples, regression=result.regression
+        "memristor",
+        result.accuracy,
+        result.test_samples,
+        regression=result.regression,
+        interval=result.records[-1].test_interval,
     )
     found |= {
         "test_images": result.test_samples,
@@ -274,6 +294,8 @@ def train_summary(result: TrainResult) -> dict[str, Any]:
     for name, value in row.items():
         if name == "seconds":
             found["wall_seconds"] = value
+        elif name in ("test_low", "test_high"):
+            continue  # told with the twin's own score
         elif name.endswith("_accuracy"):
             found |= score_figures(
                 name.removesuffix("_accuracy"), value, None, regression=result.regression
@@ -313,11 +335,15 @@ def summarise(record: Mapping[str, Any]) -> dict[str, Any]:
     audits, end = record["audits"], record["wear"]["epochs_to_endurance"]
     found = Validation(**{item.name: validation[item.name] for item in fields(Validation)})
     tested = record.get("data", {}).get("samples", {}).get("test")
-    scores = {"memristor": "test_accuracy", "float": "float_accuracy"}
+    ends = {"memristor": None, "float": epochs.get("float_interval")}
+    if "test_low" in epochs:  # of R², in records that are not older
+        ends["memristor"] = (epochs["test_low"][-1], epochs["test_high"][-1])
     figures: dict[str, Any] = {"score": "r2" if found.regression else "accuracy"}
-    for name, key in scores.items():
+    for name, key in (("memristor", "test_accuracy"), ("float", "float_accuracy")):
         last = float(epochs[key][-1])
-        figures |= score_figures(name, last, tested, regression=found.regression)
+        figures |= score_figures(
+            name, last, tested, regression=found.regression, interval=ends[name]
+        )
     return {
         **figures,
         **({} if tested is None else {"test_images": int(tested)}),

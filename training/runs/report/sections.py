@@ -116,11 +116,13 @@ class DeviceSection(Section):
         part, levels = record["device"], record["levels"]
         facts, unidentified = part["provenance"], part.get("unidentified", {})
         table = {row.name: row for row in parse_model_text(part["model"], "the record").parameters}
+        units = {name: row.unit for name, row in table.items()}
         rows = [
             (
                 name,
-                value_text(value, part["stderr"].get(name), unidentified.get(name)),
-                "" if name not in table or table[name].unit == "1" else table[name].unit,
+                value_text(
+                    value, part["stderr"].get(name), unidentified.get(name), units.get(name, "1")
+                ),
                 (table[name].meaning if name in table else "")
                 + (
                     f"; the data do not pin it down: {unidentified[name]}"
@@ -135,7 +137,7 @@ class DeviceSection(Section):
             f" is this device with {part['area']:.4g} times its area: currents are scaled, rates are not, and"
             f" no measurement was made at that area. It is read at {quantity(levels['v_read'], 'V')}.",
             str(part.get("caveat") or ""),
-            Rows(("parameter", "value ± standard error", "unit", "meaning"), rows),
+            Rows(("parameter", "value ± standard error, unit", "meaning"), rows),
             (
                 draw("device-sweep", partial(panels.device, record=record)),
                 draw("device-levels", partial(panels.levels, record=record)),
@@ -233,6 +235,8 @@ def _against(epochs: Mapping[str, Any], baseline: str, writes: str) -> Rows:
     for name, label, unit in LEDGER:
         if name not in epochs and (baseline != "closed_loop" or name != "weights_of_learning"):
             continue
+        if name == "energy_high" and (epochs[name] == epochs["energy"]).all():
+            continue  # energies are known, not bracketed
         done, basic = counted(epochs, name, baseline)
         cells = [label]
         for mine, theirs in ((done[0], basic[0]), (done.sum(), basic.sum())):
