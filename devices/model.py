@@ -327,7 +327,7 @@ class CompactModel:
         Parameters
         ----------
         name
-            What to call it.
+            Which parameter.
         v
             Voltage [V], an array that broadcasts.
         x
@@ -393,7 +393,7 @@ class CompactModel:
         Parameters
         ----------
         name
-            What to call it.
+            Which parameter.
         v
             Voltage [V], an array that broadcasts.
         x

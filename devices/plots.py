@@ -242,8 +242,10 @@ def array_spread(axes: "Axes", targets: Array, read: Array) -> "Axes":
     """
     low, high = 1e6 * min(read.min(), targets.min()), 1e6 * max(read.max(), targets.max())
     bins = np.linspace(low, high, 121)
-    for level in np.unique(targets):
-        axes.stairs(*np.histogram(1e6 * read[targets == level], bins), fill=True, alpha=0.6)
+    levels = np.unique(targets)
+    for level, shade in zip(levels, shades(len(levels)), strict=True):
+        counts = np.histogram(1e6 * read[targets == level], bins)
+        axes.stairs(*counts, fill=True, alpha=0.7, color=shade)
         axes.axvline(1e6 * level, color=_MEASURED, lw=0.6, ls=":")
     axes.set(xlabel="conductance read [µS]", ylabel="cells")
     return axes

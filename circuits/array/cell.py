@@ -252,7 +252,7 @@ class Cell:
         v
             Voltage across the cell, an array that broadcasts [V].
         g
-            Conductances, (..., rows, cols) [S].
+            Conductance of the device, an array that broadcasts [S].
         b
             Potential of the bit line, where the law depends on it [V].
         """
@@ -266,7 +266,7 @@ class Cell:
         v
             Voltage across the cell, an array that broadcasts [V].
         g
-            Conductances, (..., rows, cols) [S].
+            Conductance of the device, an array that broadcasts [S].
         b
             Potential of the bit line, where the law depends on it [V].
         """

@@ -125,7 +125,7 @@ def read_response(
     v_read
         Voltage that the conductance was read at, where the file holds currents [V].
     columns
-        Columns by what they hold.
+        The two columns, up and then down: header names, or positions counted from 0.
     unit
         Unit of the conductance, where the file says none.
     sheet

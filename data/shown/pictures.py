@@ -19,6 +19,7 @@ __all__ = [
     "beside",
     "figure",
     "level_scale",
+    "plain_ticks",
     "shades",
 ]
 
@@ -71,6 +72,20 @@ def level_scale(axes: "Axes", low: float, high: float, label: str) -> Any:
 
     scale = ScalarMappable(Normalize(low, high), ListedColormap(shades(256)))
     return axes.figure.colorbar(scale, ax=axes, label=label, fraction=0.05, pad=0.02)
+
+
+def plain_ticks(axis: Any, values: Sequence[float]) -> None:
+    """Label a logarithmic axis at ``values``, as plain numbers, and nowhere else.
+
+    Parameters
+    ----------
+    axis
+        ``axes.xaxis`` or ``axes.yaxis``.
+    values
+        Where, in the axis' unit.
+    """
+    axis.set_ticks(values, [f"{value:g}" for value in values])
+    axis.set_ticks([], minor=True)
 
 
 def beside(axes: "Axes", columns: int = 2, handles: Sequence[Any] | None = None) -> None:

@@ -80,7 +80,7 @@ def integrate(
     x0
         State at the start [0..1].
     compliance
-        Limit of the source [A], or one for either sign.
+        Largest current of the source, of either sign [A], one or one for each sample; see there.
     rtol
         Relative tolerance of a step.
     atol

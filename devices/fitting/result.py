@@ -230,7 +230,8 @@ class Fit:
         name
             The parameter.
         span
-            Standard errors to either side of the best value.
+            Lowest and highest value to try, in the parameter's unit; by default four standard errors about
+            the best one, or as far as the interval goes.
         points
             Values at which the others are refitted.
         confidence

@@ -21,7 +21,10 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from memtwin.data.files import write_figure
 from memtwin.data.literature.references import cited
+from memtwin.data.shown.pictures import BLUE, GREEN, INK, ORANGE, PINK, RED, SKY, beside
+from memtwin.data.shown.quantities import quantity
 from memtwin.devices.conduction.laws import LAWS
 from memtwin.devices.device import Device, load_device
 from memtwin.devices.dynamics.switches import simulate_switches
@@ -37,7 +40,6 @@ PAGES = ROOT / "docs" / "models"
 IMAGES = ROOT / "docs" / "images" / "models"
 COSTS = ROOT / "docs" / "figures" / "model-costs.json"
 BLOCK = re.compile(r"(<!-- model: (\w+) -->\n).*?(<!-- end of model -->)", re.DOTALL)
-INK, RED, BLUE = "#4c5a67", "#c2452d", "#2a7f9e"
 
 
 def sine(device: Device, v: float, period: float, x0: float, cycles: int = 1, points: int = 801):
@@ -48,7 +50,7 @@ def sine(device: Device, v: float, period: float, x0: float, cycles: int = 1, po
 
 
 def pair(title: str) -> tuple[Figure, list]:
-    figure = Figure(figsize=(8.5, 3.6), layout="constrained")
+    figure = Figure(figsize=(8.5, 3.8), layout="constrained")
     figure.suptitle(title, fontsize=10)
     return figure, list(figure.subplots(1, 2))
 
@@ -68,16 +70,19 @@ def vteam() -> Figure:
     period = float(device.meta["drive_period"])
     for times, colour in ((1, RED), (4, BLUE)):
         _, v, trace = sine(device, float(device.meta["drive_v"]), period / times, 0.1, 2)
-        left.plot(v, 1e3 * trace.i, color=colour, label=f"{times / period:.3g} Hz")
+        left.plot(v, 1e3 * trace.i, color=colour, label=quantity(times / period, "Hz"))
     labelled(left, "voltage [V]", "current [mA]")
-    left.legend(fontsize=8)
+    beside(left, 4)
     p = device.parameters
     rate = p["k_set"] * (0.3 / p["v_set"] - 1.0) ** p["a_set"]
     t = np.linspace(0.0, 3.0 / rate, 200)
-    right.plot(t, device.simulate(t, np.full(200, 0.3), 0.0).x, color=RED, label="simulated")
-    right.plot(t[::10], np.tanh(rate * t[::10]), "o", color=INK, ms=4, label="closed form, tanh")
-    labelled(right, "time at 0.3 V [s]", "state")
-    right.legend(fontsize=8)
+    trace = device.simulate(t, np.full(200, 0.3), 0.0)
+    right.plot(1e9 * t, trace.x, color=RED, label="simulated")
+    right.plot(
+        1e9 * t[::10], np.tanh(rate * t[::10]), "o", color=INK, ms=4, label="closed form, tanh"
+    )
+    labelled(right, "time at 0.3 V [ns]", "state")
+    beside(right, 4)
     return figure
 
 
@@ -88,7 +93,7 @@ def yakopcic() -> Figure:
     left.plot(v, 1e3 * trace.i, color=RED)
     left.axhline(3.4226, color=INK, lw=0.8, ls=":", label="published peak, 3.4226 mA")
     labelled(left, "voltage [V]", "current [mA]")
-    left.legend(fontsize=8)
+    beside(left, 4)
     right.plot(1e3 * t, trace.x, color=BLUE)
     labelled(right, "time [ms]", "state")
     return figure
@@ -124,7 +129,7 @@ def stanford() -> Figure:
     for at in (1.4, -1.05):
         left.axvline(at, color=INK, lw=0.8, ls=":")
     labelled(left, "voltage [V]", "|current| [A]", log=True)
-    left.legend(fontsize=8, loc="lower right")
+    beside(left, 2)
     labelled(right, "voltage [V]", "gap [nm]")
     return figure
 
@@ -132,7 +137,7 @@ def stanford() -> Figure:
 def mms() -> Figure:
     """Resistance at constant voltages, simulated and after equations 9 and 10."""
     figure, (left, right) = pair(
-        "MMS, TiOx device 1 of Messaris et al.: resistance at constant voltage"
+        "MMS, TiOx device 1 of Messaris et al.: resistance at constant voltage (dots: closed form)"
     )
     device = load_device("mms_tiox")
     p = device.parameters
@@ -149,7 +154,7 @@ def mms() -> Figure:
             exact = p["r_max"] - pulse_response(p, x0, v, t[::20]) * span
             axes.plot(t[::20], exact, "o", color=colour, ms=4)
         labelled(axes, "time [s]", "resistance [ohm]")
-        axes.legend(fontsize=8, title="dots: closed form", title_fontsize=8)
+        beside(axes, 3)
     return figure
 
 
@@ -168,7 +173,7 @@ def knowm() -> Figure:
         right.plot(1e3 * t, some.x, color=colour, lw=0.9, label=f"{count} switches")
     right.plot(1e3 * t, trace.x, color=RED, label="mean")
     labelled(right, "time [ms]", "share that is on")
-    right.legend(fontsize=8)
+    beside(right, 4)
     return figure
 
 
@@ -183,20 +188,20 @@ def drift() -> Figure:
         _, v, trace = sine(device, 1.0, period / times, 0.1, 2)
         left.plot(v, 1e3 * trace.i, color=colour, label=f"{times} ω")
     labelled(left, "voltage [V]", "current [mA]")
-    left.legend(fontsize=8)
+    beside(left, 4)
     x = np.linspace(0.0, 1.0, 201)
     for name, colour in (
         ("joglekar", RED),
         ("biolek", BLUE),
         ("prodromakis", INK),
-        ("zha", "#7a9a2e"),
+        ("zha", GREEN),
     ):
         model = models[f"drift_{name}"]
         rate = model.rate(1.0, x, {"p": 2.0})
         plain = model.current(1.0, x, {}) * model.defaults["mu"] * model.defaults["r_on"]
         right.plot(x, rate / plain * model.defaults["d"] ** 2, color=colour, label=name)
     labelled(right, "state", "window, v > 0, p = 2")
-    right.legend(fontsize=8)
+    beside(right, 4)
     return figure
 
 
@@ -207,13 +212,13 @@ def static() -> Figure:
     for name, colour in (("resistor", INK), ("sinh", RED)):
         left.plot(v, 1e6 * models[name].current(v, 1e-5, {}), color=colour, label=name)
     labelled(left, "voltage [V]", "current [µA]")
-    left.legend(fontsize=8)
+    beside(left, 4)
     for g, colour in ((1e-6, BLUE), (1e-5, INK), (1e-4, RED)):
         i = models["sinh_state"].current(u, g, {})
-        right.plot(u, i / (g * u), color=colour, label=f"{g:g} S")
-    labelled(right, "voltage [V]", "current over g v")
+        right.plot(u, i / (g * u), color=colour, label=quantity(g, "S"))
+    labelled(right, "voltage [V]", "sinh_state: current over g v")
     right.set_ylim(0.0, 10.0)
-    right.legend(fontsize=8, title="sinh_state", title_fontsize=8)
+    beside(right, 3)
     return figure
 
 
@@ -221,7 +226,7 @@ def conduction() -> Figure:
     """All laws at 300 and 350 K, and Schottky's plot of barriers."""
     figure, (left, right) = pair("Conduction laws at 300 K (lines) and 350 K (dashed)")
     v = np.linspace(0.02, 2.0, 200)
-    shades = (INK, RED, BLUE, "#7a9a2e", "#b8860b", "#7b4b94", "#3b3b3b")
+    shades = (INK, RED, BLUE, GREEN, ORANGE, PINK, SKY)
     for name, colour in zip(LAWS, shades, strict=True):
         model = models[f"conduction_{name}"]
         reference = float(model.current(1.0, 1.0, {}))
@@ -231,14 +236,14 @@ def conduction() -> Figure:
             left.plot(v, i, style, color=colour, lw=1.2, label=label)
     left.set_ylim(1e-4, 1e4)
     labelled(left, "voltage [V]", "current over that at 1 V and 300 K", log=True)
-    left.legend(fontsize=7)
+    beside(left, 4)
     inverse = np.linspace(2.2, 3.4, 50)
     for volts, colour in ((0.5, BLUE), (1.0, INK), (2.0, RED)):
         kelvin = 1e3 / inverse
         i = models["conduction_schottky"].current(volts, 1.0, {"temperature": kelvin})
         right.plot(inverse, i / kelvin**2, color=colour, label=f"{volts:g} V")
     labelled(right, "1000 K / T", "Schottky: current / T² [A/K²]", log=True)
-    right.legend(fontsize=8)
+    beside(right, 4)
     return figure
 
 
@@ -281,15 +286,15 @@ def pcm() -> Figure:
         wave = volts[:, None] * np.array([0.0, 1.0, 1.0, 0.0])
         for start, style in ((0.0, "-"), (1.0, "--")):
             x = device.simulate(t, wave, start).x[:, -1]
-            label = f"{span:g} s, {'from LRS' if start else 'from HRS'}"
+            label = f"{quantity(span, 's')}, {'from LRS' if start else 'from HRS'}"
             left.plot(volts, 0.05 / device.current(0.05, x), style, color=colour, label=label)
     labelled(left, "pulse height [V]", "resistance at 50 mV [ohm]", log=True)
-    left.legend(fontsize=7)
+    beside(left, 4)
     v = np.linspace(0.0, 1.2, 200)
     for x, colour in ((0.0, BLUE), (0.5, INK), (1.0, RED)):
         right.plot(v, device.current(v, x) + 1e-10, color=colour, label=f"x = {x:g}")
     labelled(right, "voltage [V]", "current [A]", log=True)
-    right.legend(fontsize=8)
+    beside(right, 4)
     return figure
 
 
@@ -306,7 +311,7 @@ def volatile() -> Figure:
     right.plot(1e3 * t, trace.x, color=BLUE, label="state")
     right.plot(1e3 * t, pulse, color=INK, lw=0.8, ls=":", label="voltage [V]")
     labelled(right, "time [ms]", "")
-    right.legend(fontsize=8)
+    beside(right, 4)
     return figure
 
 
@@ -324,7 +329,7 @@ def pulses() -> Figure:
             low, high = side.band(n, 0, np.random.default_rng(0), count=400)
             axes.fill_between(n, scale * low, scale * high, color=colour, alpha=0.25, lw=0)
             axes.plot(n, scale * side.mean(n), color=colour, lw=1.2)
-        labelled(axes, "pulses", "conductance " + ("[µS]" if response.unit == "S" else "(share)"))
+        labelled(axes, "pulses", "conductance " + ("[µS]" if response.unit == "S" else "[share]"))
         axes.set_title(name, fontsize=9)
     return figure
 
@@ -422,8 +427,7 @@ def main() -> int:
     if not (options.tables or options.check):
         IMAGES.mkdir(parents=True, exist_ok=True)
         for name in options.pictures or PICTURES:
-            PICTURES[name]().savefig(IMAGES / f"{name}.png", dpi=110)
-            print(f"drew {name}", flush=True)
+            print(write_figure(PICTURES[name](), IMAGES / f"{name}.png", dpi=110), flush=True)
         known = json.loads(COSTS.read_text(encoding="utf-8")) if COSTS.is_file() else {}
         for name in paged():
             if models[name].rate_expr is not None and (not options.pictures or name not in known):

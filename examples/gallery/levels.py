@@ -6,7 +6,7 @@
 
 # %%
 import memtwin as mt
-from memtwin.data.shown.pictures import BLUE, figure
+from memtwin.data.shown.pictures import BLUE, figure, plain_ticks
 
 data = mt.load_data("digits")
 device = mt.load_device("nbsto_32um").scaled(10)
@@ -22,7 +22,7 @@ page = figure(6, 4)
 axes = page.subplots()
 axes.plot(counts, right, "o-", color=BLUE)
 axes.set(xlabel="levels per device", ylabel="test accuracy after 3 epochs [%]", xscale="log")
-axes.set_xticks(counts, [str(count) for count in counts])
+plain_ticks(axes.xaxis, counts)
 axes.grid(alpha=0.25)
 page
 

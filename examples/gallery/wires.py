@@ -8,14 +8,14 @@
 import numpy as np
 
 import memtwin as mt
-from memtwin.data.shown.pictures import beside, figure
+from memtwin.data.shown.pictures import PALETTE, beside, figure, plain_ticks
 
 levels = mt.load_device("nbsto_32um").scaled(10).levels(16, v_read=0.05)
 rng = np.random.default_rng(0)
 sizes = (8, 16, 32, 64)
 page = figure(6, 4)
 axes = page.subplots()
-for ohms in (0.5, 2.0, 5.0):
+for ohms, colour in zip((0.5, 2.0, 5.0), PALETTE, strict=False):
     lost = []
     for size in sizes:
         tile = mt.Tile(size, size, r_row=ohms, r_col=ohms, levels=levels)
@@ -24,9 +24,10 @@ for ohms in (0.5, 2.0, 5.0):
             mt.engine(name, tile).program(g).read(v).sum() for name in ("line", "ideal")
         )
         lost.append(100 * (1 - exact / ideal))
-    axes.plot(sizes, lost, "o-", label=f"{ohms:g} Ω per segment")
+    axes.plot(sizes, lost, "o-", color=colour, label=f"{ohms:g} Ω per segment")
 axes.set(xlabel="rows = columns", ylabel="current lost to wires [%]", xscale="log", yscale="log")
-axes.set_xticks(sizes, [str(size) for size in sizes])
+plain_ticks(axes.xaxis, sizes)
+plain_ticks(axes.yaxis, (2, 5, 10, 20))
 axes.grid(alpha=0.25)
 beside(axes, 3)
 page

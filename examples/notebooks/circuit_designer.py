@@ -9,7 +9,7 @@
 import numpy as np
 
 import memtwin as mt
-from memtwin.data.shown.pictures import beside, figure
+from memtwin.data.shown.pictures import PALETTE, beside, figure, plain_ticks
 
 # %% [markdown]
 # A tile is rows × columns of cells at the crossings of word and bit lines. `r_row` and `r_col` are
@@ -46,7 +46,7 @@ for name, current in reads.items():
 sizes = (8, 16, 32, 64)
 page = figure(6, 4)
 axes = page.subplots()
-for ohms in (0.5, 2.0, 5.0):
+for ohms, colour in zip((0.5, 2.0, 5.0), PALETTE, strict=False):
     lost = []
     for size in sizes:
         one = mt.Tile(size, size, r_row=ohms, r_col=ohms, levels=levels)
@@ -55,9 +55,10 @@ for ohms in (0.5, 2.0, 5.0):
             mt.engine(name, one).program(g_one).read(v_one) for name in ("line", "ideal")
         )
         lost.append(100 * (1 - exact.sum() / ideal.sum()))
-    axes.plot(sizes, lost, "o-", label=f"{ohms:g} Ω per segment")
+    axes.plot(sizes, lost, "o-", color=colour, label=f"{ohms:g} Ω per segment")
 axes.set(xlabel="rows = columns", ylabel="current lost to wires [%]", xscale="log", yscale="log")
-axes.set_xticks(sizes, [str(size) for size in sizes])
+plain_ticks(axes.xaxis, sizes)
+plain_ticks(axes.yaxis, (2, 5, 10, 20))
 axes.grid(alpha=0.25)
 beside(axes, 3)
 page

@@ -127,6 +127,7 @@ def test_a_slip_is_named(words, said, tmp_path):
     "words",
     [
         ["--set", "data.path=nowhere.csv"],
+        ["--set", f"data.path={__file__}"],
         ["--set", "device.name=nbsto_23um"],
         ["--characterisation", "nowhere.h5"],
     ],
