@@ -55,12 +55,49 @@ class _Verbs(dict[str, Any]):
         return rows().keys()
 
 
+_WORDING = {
+    "No such option: ": "no such option ",
+    ". Did you mean": "; did you mean",
+    "Input should be": "it should be",
+}
+"""What typer says, and how it stands in a sentence."""
+
+
+def _misused(error: Any) -> NoReturn:
+    """Say in one sentence what is wrong with the words of a command, and end it (click's errors)."""
+    context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError" and context is not None:
+        typer.echo(context.get_help(), err=True)
+        sys.exit(2)
+    text = error.format_message().strip().rstrip(".")
+    text = re.sub(r" \(Possible options: (.*)\)$", r"; did you mean \1?", text)
+    for theirs, ours in _WORDING.items():
+        text = text.replace(theirs, ours)
+    path = "memtwin" if context is None else context.command_path
+    typer.echo(f"error: {path}: {text[:1].lower()}{text[1:]} ({path} -h shows all)", err=True)
+    sys.exit(error.exit_code)
+
+
 class _Root(TyperGroup):
     """The verbs of :mod:`.table`."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings | {"commands": None})
         self.commands = _Verbs()
+
+    def main(self, *args: Any, standalone_mode: bool = True, **settings: Any) -> Any:
+        """Run a command; words that make no sense are one sentence, as every other error is."""
+        if not standalone_mode:
+            return super().main(*args, standalone_mode=False, **settings)
+        try:
+            code = super().main(*args, standalone_mode=False, **settings)
+        except typer.Abort:
+            sys.exit(1)
+        except Exception as error:
+            if hasattr(error, "format_message"):
+                _misused(error)
+            raise
+        sys.exit(code if isinstance(code, int) else 0)
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names in the order of the help."""
@@ -115,35 +152,7 @@ def main() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         with interruptible():
-            code = app(standalone_mode=False)
-    except typer.Abort:
-        sys.exit(1)
+            app()
     except Exception as error:  # outside of any verb
-        if hasattr(error, "format_message"):
-            _misused(error)
         typer.echo(f"error: {unexpected(error)}", err=True)
         sys.exit(BUG)
-    sys.exit(code if isinstance(code, int) else 0)
-
-
-_WORDING = {
-    "No such option: ": "no such option ",
-    ". Did you mean": "; did you mean",
-    "Input should be": "it should be",
-}
-"""What typer says, and how it stands in a sentence."""
-
-
-def _misused(error: Any) -> NoReturn:
-    """Say in one sentence what is wrong with the words of a command, and end it (click's errors)."""
-    context = getattr(error, "ctx", None)
-    if type(error).__name__ == "NoArgsIsHelpError" and context is not None:
-        typer.echo(context.get_help(), err=True)
-        sys.exit(2)
-    text = error.format_message().strip().rstrip(".")
-    text = re.sub(r" \(Possible options: (.*)\)$", r"; did you mean \1?", text)
-    for theirs, ours in _WORDING.items():
-        text = text.replace(theirs, ours)
-    path = "memtwin" if context is None else context.command_path
-    typer.echo(f"error: {path}: {text[:1].lower()}{text[1:]} ({path} -h shows all)", err=True)
-    sys.exit(error.exit_code)

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..data.files import caption
 from ..data.measurement import Sweep
+from ..data.shown.pictures import BLUE, GREY, RED
 from ..data.shown.pictures import figure as figure_of
 from ..data.types import Array
 from .fitting.loss import current_floor
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
     from .fitting.compare import Comparison
     from .fitting.result import Fit
 
-_GREY = "#4c5a67"
-_SECOND = "#2a7f9e"
+_SECOND = BLUE
 _NAMED = 8  # sweeps that a legend names one by one
 _UNITS = ((1.0, "A"), (1e-3, "mA"), (1e-6, "µA"), (1e-9, "nA"), (1e-12, "pA"))
 
@@ -96,7 +96,7 @@ def comparison_page(comparison: "Comparison") -> "Figure":
         errors = comparison.held_out[name]
         foretold = comparison.foretold[name]
         for sweep, i, colour in zip(comparison.unseen, foretold, colours, strict=True):
-            axes.semilogy(*_shown(sweep, sweep.i), ".", ms=2, color=_GREY, label="measured")
+            axes.semilogy(*_shown(sweep, sweep.i), ".", ms=2, color=GREY, label="measured")
             axes.semilogy(*_shown(sweep, i), color=colour, lw=1.2, label="foretold")
         axes.set_title(
             f"{name}: {errors.nrmse_percent:.3g} %, {errors.decades:.2g} decades", fontsize=9
@@ -110,9 +110,7 @@ def comparison_page(comparison: "Comparison") -> "Figure":
     handles, labels = grid[0].get_legend_handles_labels()
     figure.legend(handles[:2], labels[:2], loc="outside upper right", ncols=2, frameon=False)
     if comparison.warning:
-        figure.suptitle(
-            caption("no candidate describes the device"), color="#c2452d", x=0.02, ha="left"
-        )
+        figure.suptitle(caption("no candidate describes the device"), color=RED, x=0.02, ha="left")
     return figure
 
 
@@ -208,7 +206,7 @@ def _colours(count: int) -> list[str]:
     from matplotlib.colors import to_hex
 
     if count == 1:
-        return ["#c2452d"]
+        return [RED]
     return [to_hex(colormaps["plasma"](place)) for place in _places(count)]
 
 

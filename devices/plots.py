@@ -144,9 +144,12 @@ def state(axes: "Axes", t: Array, x: Array, v: Array) -> "Axes":
 
 
 def starts(axes: "Axes", costs: Array) -> "Axes":
-    """Draw the cost that each start reached, best first."""
-    axes.semilogy(np.arange(1, len(costs) + 1), costs, "o-", ms=4, color=_MODEL, lw=0.8)
-    axes.set(xlabel="start, best first", ylabel="cost reached", title="spread of starts")
+    """Draw by how much the cost that each start reached exceeds the least [%], best first."""
+    above = 100.0 * (np.asarray(costs, float) / np.min(costs) - 1.0)
+    axes.plot(np.arange(1, len(above) + 1), above, "o-", ms=4, color=_MODEL, lw=0.8)
+    axes.set_yscale("symlog", linthresh=1.0)
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.set(xlabel="start, best first", ylabel="cost above the least [%]", title="starts")
     axes.grid(alpha=0.25)
     return axes
 

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...data.shown.pictures import BLUE, GREEN, RED
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from .fit import Support
 
-_COLOURS = ("#c2452d", "#2a7f9e", "#7a9a2e")
+_COLOURS = (RED, BLUE, GREEN)
 
 
 def support_page(support: "Support") -> "Figure":

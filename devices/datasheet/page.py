@@ -322,7 +322,7 @@ def _prefixed(value: float, unit: str) -> str:
 
 
 _STYLE = """
-:root{color-scheme:light dark;--bg:#fff;--fg:#1b2733;--dim:#5b6773;--grid:#e3e7eb;--model:#c2452d;--second:#2a7f9e;
+:root{color-scheme:light dark;--bg:#fff;--fg:#1b2733;--dim:#5b6773;--grid:#e3e7eb;--model:#d55e00;--second:#0072b2;
 --measured:#7c8894;--panel:#f6f7f8}
 @media(prefers-color-scheme:dark){:root{--bg:#14191e;--fg:#e4e8ec;--dim:#9aa5b0;--grid:#2b343d;--model:#f0806a;
 --second:#6cc0de;--measured:#8d99a5;--panel:#1c2329}}
