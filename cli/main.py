@@ -87,10 +87,11 @@ class _Root(TyperGroup):
 
     def main(self, *args: Any, standalone_mode: bool = True, **settings: Any) -> Any:
         """Run a command; words that make no sense are one sentence, as every other error is."""
+        settings["standalone_mode"] = False
         if not standalone_mode:
-            return super().main(*args, standalone_mode=False, **settings)
+            return super().main(*args, **settings)
         try:
-            code = super().main(*args, standalone_mode=False, **settings)
+            code = super().main(*args, **settings)
         except typer.Abort:
             sys.exit(1)
         except Exception as error:

@@ -11,9 +11,8 @@ from matplotlib.figure import Figure
 
 from memtwin.data.catalogue import fetch
 from memtwin.data.files import write_figure
-from memtwin.data.importers.arrays import read_ramps, read_relaxation
-from memtwin.data.importers.readers import read_measurement
-from memtwin.data.measurement import Sweep, Table
+from memtwin.data.importers.arrays import read_ramps, read_relaxation, read_table
+from memtwin.data.measurement import Sweep
 from memtwin.devices import plots
 from memtwin.devices.device import Device, load_device
 from memtwin.devices.fitting.errors.profile import profile
@@ -84,8 +83,7 @@ def draw_data() -> None:
     save(figure, "relaxation.png")
 
     name = "stanford-1t1r-switching-kinetics"
-    (pulses,) = read_measurement(fetch(name, "set_sweep*")[0], dataset=name)
-    assert isinstance(pulses, Table)
+    pulses = read_table(fetch(name, "set_sweep*")[0], "one_pulse")
     figure = Figure(figsize=(7, 3.5), layout="constrained")
     plots.table(figure.subplots(), pulses)
     save(figure, "table.png")

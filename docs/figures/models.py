@@ -236,7 +236,7 @@ def conduction() -> Figure:
             left.plot(v, i, style, color=colour, lw=1.2, label=label)
     left.set_ylim(1e-4, 1e4)
     labelled(left, "voltage [V]", "current over that at 1 V and 300 K", log=True)
-    beside(left, 4)
+    beside(left, 3)
     inverse = np.linspace(2.2, 3.4, 50)
     for volts, colour in ((0.5, BLUE), (1.0, INK), (2.0, RED)):
         kelvin = 1e3 / inverse
@@ -289,7 +289,7 @@ def pcm() -> Figure:
             label = f"{quantity(span, 's')}, {'from LRS' if start else 'from HRS'}"
             left.plot(volts, 0.05 / device.current(0.05, x), style, color=colour, label=label)
     labelled(left, "pulse height [V]", "resistance at 50 mV [ohm]", log=True)
-    beside(left, 4)
+    beside(left, 2)
     v = np.linspace(0.0, 1.2, 200)
     for x, colour in ((0.0, BLUE), (0.5, INK), (1.0, RED)):
         right.plot(v, device.current(v, x) + 1e-10, color=colour, label=f"x = {x:g}")
