@@ -120,7 +120,7 @@ CASES: dict[str, Case] = {
     "pcm": Case(
         {}, ("tau_c", "tau_m", "t_c", "r_a", "r_c"), high=1.0, low=-1.2, period=1e-5, x0=0.1
     ),
-    "volatile": Case({}, ("r_off",), high=0.6, low=-0.6, period=0.02, x0=0.0),
+    "volatile": Case({}, ("r_off",), high=0.6, low=-0.6, period=0.02, x0=0.05),
     "knowm": Case(
         {"tau": 0.05, "r_s": 20.0}, ("phi", "s_f", "s_r", "b_f", "b_r"), high=0.6, low=-0.6
     ),
@@ -164,7 +164,7 @@ def recover(name: str, seeds: int) -> Recovery:
     v = np.where(wave > 0, case.high, -case.low) * wave
     clean = Device(name, model, truth).simulate(t, v, case.x0).i
     floor = 0.01 * NOISE * float(np.abs(clean).max())
-    series = "r_s" not in case.held
+    series = "r_s" not in case.held and truth["r_s"] > 0.0
     free = [
         row.name
         for row in model.parameters

@@ -35,6 +35,9 @@ register(CompactModel, str, model_text, lambda text: parse_model_text(text, "mod
 _NEAR_0V = 1e-3
 """Where a device must have a conductance [V]."""
 
+_TABLED = 2049
+"""States at which two devices are compared."""
+
 
 @dataclass(frozen=True)
 class Device:
@@ -156,6 +159,32 @@ class Device:
         if not (np.isfinite(temperature) and temperature > 0.0):
             raise InputError(f"device {self.name}: a temperature is above 0 K, got {temperature:g}")
         return replace(self, parameters={**self.parameters, name: float(temperature)})
+
+    def moved(self, g: ArrayLike, other: "Device", v_read: float) -> Array:
+        """Return the conductances at ``v_read`` [S] that states of conductances g here have in
+        ``other``: the same device in a warmer place, say. Of g's shape; an open device stays open.
+
+        Parameters
+        ----------
+        g
+            Conductances, an array of any shape [S]; those beyond the device's reach change by as
+            much as its ends do.
+        other
+            What the states are read in.
+        v_read
+            Read voltage [V].
+        """
+        low, high = self.model.state_range
+        g = np.asarray(g, float)
+        if not np.isfinite(high):  # the state is the conductance
+            return np.asarray(g, float)
+        x = np.linspace(low, high, _TABLED)
+        here, there = self.conductance(x, v_read), other.conductance(x, v_read)
+        closed = (here > 0.0) & (there > 0.0)
+        here, there = here[closed], there[closed]
+        order = np.argsort(here)
+        ratio = np.interp(g, here[order], np.log(there / here)[order])
+        return np.where(g > 0.0, g * np.exp(ratio), 0.0)
 
     def current(self, v: ArrayLike, x: ArrayLike) -> Array:
         """Return the current [A] at terminal voltage v [V] and state x (broadcasting)."""
@@ -437,6 +466,18 @@ class Levels:
     def step(self) -> float:
         """Mean distance between neighbouring levels [S]."""
         return float(self.g[-1] - self.g[0]) / (self.count - 1)
+
+    def at(self, temperature: float) -> "Levels":
+        """Return the same conductances held by the device at an ambient temperature [K]: in other
+        states, where its current depends on the temperature.
+
+        Raises
+        ------
+        InputError
+            If the model has no temperature, or the device can't have a conductance there.
+        """
+        device = self.device.at(temperature)
+        return replace(self, device=device, x=device.state(self.g, self.v_read))
 
     def __repr__(self) -> str:
         low, high = 1e6 * self.g[0], 1e6 * self.g[-1]

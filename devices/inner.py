@@ -37,6 +37,8 @@ _COLD = (
 )
 _CLOSED = 4.0 * float(np.finfo(float).eps)
 _CLOSE = 1e-4  # Newton step, relative to |V|, whose square a stage does not feel
+_NEARER = 3e-5  # the same where slopes are taken before that step
+_MANY = 64  # points from which those that are found are left aside
 _NEAR = 1e4  # times that: where Newton's step is taken as it is
 _SETTLED = 1e-6  # Newton step, relative to |V|, after which the last one applied is exact
 
@@ -77,9 +79,57 @@ class Noded:
         stage = _stage(self.model, side, quantity)
         there, on, there_w, on_w, value, slope = stage(v, x, *args, start)
         step = (on - there) / (on_w - there_w)
-        if (np.abs(step) > _CLOSE * np.abs(v) + 1e-15).any():
-            return self(v, x, *args, start=start - step)
-        return value - slope * step
+        return self._rest(step, _CLOSE, [value - slope * step], v, x, args, start)[0]
+
+    def near(self, v: Array, x: Array, *args: Any, start: Array) -> list[Array]:
+        """Evaluate all quantities after one step of Newton's method from ``start``, and their slopes at
+        ``start`` itself: a step between two samples needs no better ones.
+
+        Parameters
+        ----------
+        v
+            Voltages over the device [V].
+        x
+            States.
+        args
+            Parameters in the model's order.
+        start
+            Potentials of the node to begin at [V].
+        """
+        there, on, there_w, on_w, *values = _near(self.model, _side_of(v), self.wanted)(
+            v, x, *args, start
+        )
+        step = (on - there) / (on_w - there_w)
+        found, by_w = values[: len(self.wanted)], iter(values[len(self.wanted) :])
+        moved = [
+            value if wrt else value - next(by_w) * step
+            for value, (_, wrt) in zip(found, self.wanted, strict=True)
+        ]
+        return self._rest(step, _NEARER, moved, v, x, args, start)
+
+    def _rest(
+        self,
+        step: Array,
+        share: float,
+        found: list[Array],
+        v: Array,
+        x: Array,
+        args: tuple[Any, ...],
+        start: Array,
+    ) -> list[Array]:
+        """Return what was ``found``, with the full search's at those few places where the ``step`` to
+        the node is more than a share of the voltage.
+        """
+        wide = ~(np.abs(step) <= share * np.abs(v) + 1e-15)
+        if not wide.any():
+            return found
+        some = [part(value, wide) for value in (v, x, *args)]
+        rest = self(some[0], some[1], *some[2:], start=part(start - step, wide))
+        rest = rest if len(self.wanted) > 1 else [rest]
+        for k, (value, other) in enumerate(zip(found, rest, strict=True)):
+            found[k] = np.array(np.broadcast_to(value, wide.shape), float)
+            found[k][wide] = other
+        return found
 
     def node(self, v: Array, x: Array, *args: Any, start: Array | None = None) -> Array:
         """Return W [V], of the shape that all arguments broadcast to.
@@ -106,32 +156,54 @@ class Noded:
         small = _SETTLED * high - _SETTLED * low + 1e-18
         w = _COLD * v if start is None else np.minimum(np.maximum(start, low), high)
         balance = _balance(self.model, _side_of(v))
+        found, left = np.empty(shape), None  # where those are that are still searched for
         with np.errstate(all="ignore"):
             for k in range(_STEPS):
                 there, on, there_w, on_w = balance(v, x, *args, w)
                 excess = on - there
                 step = excess / (on_w - there_w)
                 size = np.abs(step)
-                if (size <= small).all():
-                    return np.asarray(np.minimum(np.maximum(w - step, low), high))
-                if k == 0 and (size <= _NEAR * small).all():
-                    w = w - step
-                    continue
-                low = np.where(excess < 0.0, w, low)
-                high = np.where(excess > 0.0, w, high)
-                far = size > _NEAR * small
-                ratio = np.log(on / there) / (on_w / on - there_w / there)
-                following = w - np.where(far & np.isfinite(ratio), ratio, step)
-                inside = (following >= low) & (following <= high)
-                # a bracket that has closed is as near as rounding lets it come
-                done = (size <= small) | (high - low <= _CLOSED * np.abs(v))
-                w = np.where(inside, following, np.where(done, w, 0.5 * (low + high)))
-                if done.all():
-                    return w
+                settled = size <= small
+                ends = np.minimum(np.maximum(w - step, low), high)
+                if not settled.all():
+                    if k == 0 and (size <= _NEAR * small).all():
+                        w = w - step
+                        continue
+                    low = np.where(excess < 0.0, w, low)
+                    high = np.where(excess > 0.0, w, high)
+                    far = size > _NEAR * small
+                    ratio = np.log(on / there) / (on_w / on - there_w / there)
+                    following = w - np.where(far & np.isfinite(ratio), ratio, step)
+                    inside = (following >= low) & (following <= high)
+                    # a bracket that has closed is as near as rounding lets it come
+                    closed = high - low <= _CLOSED * np.abs(v)
+                    ends = np.where(settled, ends, w)
+                    settled = settled | closed
+                    w = np.where(inside, following, np.where(settled, w, 0.5 * (low + high)))
+                if settled.all():
+                    if left is None:
+                        return np.asarray(ends)
+                    found.reshape(-1)[left] = ends
+                    return found
+                if w.size >= _MANY and settled.mean() > 0.5:
+                    going = ~settled
+                    if left is None:
+                        left = np.arange(w.size)
+                    found.reshape(-1)[left[settled.reshape(-1)]] = ends[settled]
+                    left = left[going.reshape(-1)]
+                    v, x, low, high, small, w, *args = (
+                        part(value, going) for value in (v, x, low, high, small, w, *args)
+                    )
         raise NonConvergence(
-            f"no potential of the inner node found at {int(np.sum(~done))} of {w.size} points"
+            f"no potential of the inner node found at {int(np.sum(~settled))} of {found.size} points"
             f" after {_STEPS} steps"
         )
+
+
+def part(value: Any, where: Array) -> Array:
+    """Return the entries of an argument, which broadcasts, at a mask; a number stays one."""
+    value = np.asarray(value)
+    return value if value.ndim == 0 else np.broadcast_to(value, where.shape)[where]
 
 
 def _symbol(name: str) -> sp.Symbol:
@@ -209,6 +281,17 @@ def _stage(model: "CompactModel", side: int, quantity: str) -> Numeric:
     w = _symbol("W")
     value = tape.outputs[quantity]
     return tape.function(_inputs(model), [*_sides(tape), value, tape.slope(value, w)])
+
+
+@_kept
+def _near(model: "CompactModel", side: int, wanted: tuple[tuple[str, str], ...]) -> Numeric:
+    """Return J, F, their slopes by W, what is wanted, and the slopes by W of what is no slope itself."""
+    tape: Tape = _tape(model, side)
+    w = _symbol("W")
+    values = [_total(tape, quantity, wrt) for quantity, wrt in wanted]
+    plain = [value for value, (_, wrt) in zip(values, wanted, strict=True) if not wrt]
+    by_w = [tape.slope(value, w) for value in plain]
+    return tape.function(_inputs(model), [*_sides(tape), *values, *by_w])
 
 
 def _total(tape: Tape, quantity: str, wrt: str) -> sp.Expr:

@@ -254,6 +254,15 @@ class Terminal:
             slope = slope / (1.0 + self._ohms(i) * slope)
         return full(i, v.shape), full(slope, v.shape)
 
+    def rate_on_grid(self, v: Array, x: Array, guess: Array | None) -> tuple[Array, Array | None]:
+        """Return dx/dt [1/s] far from what was kept, and where an inner node is [V], if there is one,
+        looked for from a guess.
+        """
+        if not self._noded or self.series:
+            return self.fresh().rate(v, x), None
+        rate, node = self._rate_and_node(v, x, *self.args, start=guess)
+        return full(rate, v.shape), full(node, v.shape)
+
     def rate_and_current(self, v: Array, x: Array) -> tuple[Array, Array]:
         """Return dx/dt [1/s] and i [A]."""
         u = self._kept(self._inner(v, x))
@@ -263,13 +272,13 @@ class Terminal:
     def rate_and_slopes(self, v: Array, x: Array) -> tuple[Array, Array, Array]:
         """Return F = dx/dt [1/s], dF/dx and dF/dv."""
         if not self.series:
-            f, f_x, f_v, *node = self._at(self._motion, v, x)
+            f, f_x, f_v, *node = self._near(self._motion, v, x)
             self._keep_node(v, x, node)
             return f, f_x, f_v
         inner = self.solve(v, x)
         u, ohms = inner.u, inner.ohms
         self.ohms = ohms
-        f, f_x, f_v, g, i_x, *node = self._at(self._motion, u, x)
+        f, f_x, f_v, g, i_x, *node = self._near(self._motion, u, x)
         self._keep_node(u, x, node)
         u_v = 1.0 / (1.0 + ohms * g)
         u_x = -ohms * i_x * u_v
@@ -339,6 +348,10 @@ class Terminal:
         return self.model.compiled_many(("rate", ""), ("current", ""))
 
     @cached_property
+    def _rate_and_node(self) -> Any:
+        return self.model.compiled_many(("rate", ""), ("node", ""))
+
+    @cached_property
     def _law(self) -> "Numeric":
         return self.model.compiled_many(("current", ""), ("current", "V"))
 
@@ -361,6 +374,13 @@ class Terminal:
         """Evaluate a compiled function; an inner node is looked for where it is likely to be."""
         start = self._node_near(u, x)
         return function(u, x, *self.args, **({} if start is None else {"start": start}))
+
+    def _near(self, function: Any, u: Array, x: Array) -> Any:
+        """Evaluate a compiled function; where an inner node is likely to be a step suffices."""
+        start = self._node_near(u, x)
+        if start is None:
+            return function(u, x, *self.args)
+        return function.near(u, x, *self.args, start=start)
 
     def _node_near(self, u: Array, x: Array) -> Array | None:
         if not self._node or self._node[0].shape != u.shape or x.shape != u.shape:

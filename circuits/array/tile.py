@@ -18,7 +18,7 @@ output.
 
 __all__ = ["Layout", "Tile", "Wires"]
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, get_args
 
@@ -29,7 +29,7 @@ from ...data.options import check_choice, check_number
 from ...data.records.pack import FLAT, UNSAVED
 from ...data.shown.pictures import figure as page
 from ...data.types import Array
-from ...devices.device import Levels
+from ...devices.device import Device, Levels
 from .amplifier import Amplifier
 from .cell import Cell
 from .parasitics import Capacitances, Parasitics
@@ -199,6 +199,29 @@ class Tile(Layout):
             object.__setattr__(self, "cell", made)
         if self.levels is not None:
             self.cell.check_voltage(self.levels.v_read)
+
+    def at(self, temperature: float) -> "Tile":
+        """Return the same tile at an ambient temperature [K]: devices in the states that they are in,
+        wires as they are.
+
+        Raises
+        ------
+        InputError
+            If the device's model has no temperature, or this one is none.
+        """
+        device = self.levels.device if self.levels else self.cell.device
+        return self.holding(device.at(temperature))
+
+    def holding(self, device: Device) -> "Tile":
+        """Return the tile with another device in the same states, where it isn't read as a resistor."""
+        levels, cell = self.levels, self.cell
+        if levels is not None:
+            levels = Levels(
+                device, levels.v_read, device.conductance(levels.x, levels.v_read), levels.x
+            )
+        if cell.device.model.rate_expr is not None or levels is None:
+            cell = replace(cell, device=device)
+        return replace(self, cell=cell, levels=levels)
 
     def __repr__(self) -> str:
         return f"<Tile {self.rows} × {self.cols}: {self.cell!r}>"

@@ -4,12 +4,15 @@ __all__ = [
     "array_map",
     "cost_map",
     "error_histogram",
+    "save_ambient_figure",
     "save_table_figure",
     "save_tile_figure",
     "staircase",
 ]
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -193,6 +196,37 @@ def save_tile_figure(outcome: ArrayOutcome, step: float, path: str | Path) -> Pa
         (panels[3], outcome.disturb, "disturb by writes of other cells"),
     ):
         array_map(axes, values / step, title=title, label="level steps", signed=True)
+    return write_figure(figure, path)
+
+
+def save_ambient_figure(rows: Sequence[Mapping[str, Any]], path: str | Path) -> Path:
+    """Write a picture of writes over the ambient temperature: share written, pulses, energy, error.
+
+    Parameters
+    ----------
+    rows
+        Figures of a write by name, with its ``temperature`` [K].
+    path
+        Where to write the picture.
+    """
+    from matplotlib.figure import Figure
+
+    labels = {
+        "success_percent": "written within the band [%]",
+        "pulses": "pulses",
+        "pulses_mean": "pulses per write",
+        "energy_mean_joule": "energy of a write [J]",
+        "device_energy_joule": "energy in the devices [J]",
+        "error_rms_steps": "error, rms [level steps]",
+        "error_max_steps": "largest error [level steps]",
+    }
+    shown = [name for name in labels if name in rows[0]]
+    figure = Figure(figsize=(2.9 * len(shown), 2.9), layout="constrained")
+    kelvin = [row["temperature"] for row in rows]
+    for axes, name in zip(figure.subplots(1, len(shown)), shown, strict=True):
+        axes.plot(kelvin, [row[name] for row in rows], "o-", color=LINE, ms=4)
+        axes.set(xlabel="temperature [K]", ylabel=labels[name])
+        axes.grid(alpha=0.3)
     return write_figure(figure, path)
 
 

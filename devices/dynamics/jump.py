@@ -25,6 +25,8 @@ from ..series import Terminal, full
 LEAP = 0.02  # change of the state within one step beyond which its path is followed
 _NODES = 49
 _GRID = 33
+_FEWER = 4
+_TORN = 0.1  # of the voltage, by which an inner node differs where it may be another solution
 _SLOW = 1e-30  # share of a state's range per second that counts as standing still
 
 
@@ -168,10 +170,11 @@ def crossed(terminal: Terminal, v: Array, x: Array, step: Array) -> Array:
     sign = np.where(at_start < 0.0, -1.0, 1.0)
     bound = np.where(at_start > 0.0, high, low)
     start, left = x, step
+    share = np.linspace(0.0, 1.0, _GRID)[:, None]
+    guess = _node_on_grid(terminal, v, start, bound)
     for _ in range(3):
-        share = np.linspace(0.0, 1.0, _GRID)[:, None]
         nodes = start + share * (bound - start)
-        rate = terminal.fresh().rate(np.broadcast_to(v, nodes.shape), nodes)
+        rate, guess = terminal.rate_on_grid(np.broadcast_to(v, nodes.shape), nodes, guess)
         speed = np.maximum(sign * rate, _SLOW)
         times = np.abs(bound - start) / (_GRID - 1) * _mean_pace(speed)
         passed = np.concatenate([np.zeros((1, len(x))), np.cumsum(times, 0)])
@@ -180,6 +183,8 @@ def crossed(terminal: Terminal, v: Array, x: Array, step: Array) -> Array:
         # The grid that follows lies between the two nodes about the end.
         start, bound = nodes[k, of], nodes[k + 1, of]
         left = left - passed[k, of]
+        if guess is not None:
+            guess = guess[k, of] + share * (guess[k + 1, of] - guess[k, of])
     reached = _inverse(
         np.stack([np.zeros(len(x)), times[k, of]]),
         np.stack([start, bound]),
@@ -187,6 +192,21 @@ def crossed(terminal: Terminal, v: Array, x: Array, step: Array) -> Array:
         left,
     )
     return np.clip(reached, low, high)
+
+
+def _node_on_grid(terminal: Terminal, v: Array, start: Array, bound: Array) -> Array | None:
+    """Return about where an inner node is between two states, (grid, devices): found at every fourth
+    node of the grid. Between two that lie far apart the search begins anew.
+    """
+    coarse = np.linspace(0.0, 1.0, (_GRID - 1) // _FEWER + 1)[:, None]
+    nodes = start + coarse * (bound - start)
+    _, w = terminal.rate_on_grid(np.broadcast_to(v, nodes.shape), nodes, None)
+    if w is None:
+        return None
+    between = np.arange(_FEWER)[:, None, None] / _FEWER
+    fine = np.swapaxes(w[:-1] + between * (w[1:] - w[:-1]), 0, 1).reshape(-1, w.shape[1])
+    torn = np.repeat(np.abs(np.diff(w, axis=0)) > _TORN * np.abs(v), _FEWER, axis=0)
+    return np.concatenate([np.where(torn, 1e-3 * v, fine), w[-1:]])
 
 
 def _mean_pace(speed: Array) -> Array:

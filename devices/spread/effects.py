@@ -35,6 +35,9 @@ Later: TypeAlias = RelaxationQuantiles | Drift | PcmDrift
 TECHNOLOGY, TABLE = "technology", "table"
 """What stands for the law of the device's technology, and for what its table of writes says."""
 
+_SAID = ("wear", "seconds", "activation", "learnt_at", "temperature")
+_BOLTZMANN = 8.617333262e-5  # [eV/K]
+
 
 class Laws(NamedTuple):
     """The laws that effects stand for; ``None`` for those that are off."""
@@ -93,6 +96,16 @@ class Effects:
     """
     seconds: float | None = None
     """Seconds that pass from update to update, for laws that reckon in seconds."""
+    activation: float = 0.0
+    """Activation energy of what changes devices with the seconds [eV]; 0 for none. At another
+    temperature than the laws were learnt at, a law's time runs faster by Arrhenius' factor.
+    """
+    learnt_at: float = 300.0
+    """Temperature that these laws were learnt at [K]."""
+    temperature: float | None = None
+    """Temperature at which devices grow old [K], such as that of an oven; when absent that at which
+    they are read, else ``learnt_at``.
+    """
 
     def __post_init__(self) -> None:
         """Take numbers, paths, tables and laws; refuse what is none."""
@@ -101,8 +114,10 @@ class Effects:
             object.__setattr__(self, name, value)
             if isinstance(value, float) and name != "wear" and not 0.0 <= value <= 1.0:
                 raise InputError(f"effects: {name} must be from 0 to 1, got {value!r}")
-        for name in ("stuck_high",) if self.seconds is None else ("stuck_high", "seconds"):
+        for name in ("stuck_high", "seconds", "activation", "learnt_at", "temperature"):
             value = getattr(self, name)
+            if value is None and name in ("seconds", "temperature"):
+                continue
             if isinstance(value, bool) or not isinstance(value, (int, float)):
                 raise InputError(f"effects.{name}: expected a number, got {value!r:.80}")
             object.__setattr__(self, name, float(value))
@@ -110,8 +125,12 @@ class Effects:
             raise InputError(f"effects: stuck_high must be from 0 to 1, got {self.stuck_high!r}")
         if isinstance(self.wear, float) and not 0.0 <= self.wear < np.inf:
             raise InputError(f"effects: wear must be a number of writes, or 0, got {self.wear!r}")
-        if self.seconds is not None and not 0.0 < self.seconds < np.inf:
-            raise InputError(f"effects: seconds must be positive, got {self.seconds!r}")
+        for name in ("seconds", "learnt_at", "temperature"):
+            value = getattr(self, name)
+            if value is not None and not 0.0 < value < np.inf:
+                raise InputError(f"effects: {name} must be positive, got {value!r}")
+        if not 0.0 <= self.activation <= 10.0:
+            raise InputError(f"effects: activation is 0 to 10 eV, got {self.activation!r}")
 
     @classmethod
     def of(cls, tree: Any) -> "Effects":
@@ -127,8 +146,8 @@ class Effects:
         return cls(**tree)
 
     def tree(self) -> dict[str, Any]:
-        """Return all of it as numbers, strings and lists, for JSON; ``wear`` and ``seconds`` only
-        where they are said.
+        """Return all of it as numbers, strings and lists, for JSON; ``wear`` and what concerns times
+        and temperatures only where it is said.
         """
         return self._tree(lambda name, value: law_tree(value, plain=True))
 
@@ -140,7 +159,7 @@ class Effects:
         tree = {}
         for item in fields(self):
             value = getattr(self, item.name)
-            if item.name in ("wear", "seconds") and value == item.default:
+            if item.name in _SAID and value == item.default:
                 continue
             kept = value is None or isinstance(value, (float, str) if paths else float)
             tree[item.name] = value if kept else told(item.name, value)
@@ -185,6 +204,39 @@ class Effects:
         called = [item.name for item in fields(self) if getattr(self, item.name) == name]
         return replace(self, **{one: laws.get(one, 0.0) for one in called}) if called else self
 
+    def at(self, temperature: float | None) -> "Effects":
+        """Return the effects on devices at this temperature [K], where none is said.
+
+        Raises
+        ------
+        InputError
+            If there is an activation energy and nothing that changes devices with the seconds.
+        """
+        if self.activation == 0.0:
+            return self
+        if not any(law.timed for law in self.laws.later):
+            raise InputError(
+                "effects.activation: no law here changes devices with the seconds: give"
+                " effects.drift a t_0, or effects.relaxation a law of quantiles"
+            )
+        if self.temperature is not None or temperature is None:
+            return self
+        return replace(self, temperature=float(temperature))
+
+    @property
+    def pace(self) -> float:
+        """Seconds of the laws that pass in one second at the devices' temperature."""
+        if self.activation == 0.0 or self.temperature is None:
+            return 1.0
+        inverse = 1.0 / self.learnt_at - 1.0 / self.temperature
+        return float(np.exp(np.clip(self.activation / _BOLTZMANN * inverse, -690.0, 690.0)))
+
+    def since(self, seconds: Any, law: Later) -> Any:
+        """Return what ``law`` takes for the age of devices written ``seconds`` ago; those that count
+        updates take one for each of ``self.seconds``, or for every second.
+        """
+        return seconds * self.pace if law.timed else seconds / (self.seconds or 1.0)
+
     def age(self, updates: Any, law: Later) -> Any:
         """Return what ``law`` takes for the age of devices written ``updates`` ago.
 
@@ -200,7 +252,7 @@ class Effects:
                 f"effects: {type(law).__name__} reckons in seconds: say how many pass between"
                 " updates, such as effects.seconds = 0.1"
             )
-        return updates * self.seconds
+        return updates * (self.seconds * self.pace)
 
     def sample(
         self,
@@ -256,7 +308,7 @@ class Effects:
         for time in np.atleast_1d(np.asarray(t, float)):
             later = now
             for law, luck in zip(laws.later, lucks, strict=True):
-                later = law.later(later, time, luck)
+                later = law.later(later, time * (self.pace if law.timed else 1.0), luck)
             reads.append(held(stuck, later))
         read = np.stack(reads)
         if laws.read is not None:

@@ -2,6 +2,7 @@
 
 __all__ = [
     "VALIDATED",
+    "ambient_of",
     "auditor_of",
     "bench_tile",
     "chosen_images",
@@ -121,13 +122,30 @@ def _cell_window(config: RunConfig) -> Window:
 
 
 def device_of(config: RunConfig) -> Device:
-    """Return the configured device as its file has it, at the configured temperature."""
+    """Return the configured device as its file has it, at the configured temperature.
+
+    Raises
+    ------
+    InputError
+        If there is no such device, or a temperature of which nothing depends.
+    """
     name, temperature = config.device.name, config.device.temperature
     if is_technology(name):
         device = load_technology(name).device()
     else:
         device = Device(name, models[name]) if name == "resistor" else load_device(name)
-    return device if temperature is None else device.at(temperature)
+    if temperature is None:
+        return device
+    if not device.model.ambient and config.effects.activation > 0.0:
+        return device  # it grows old with the temperature, and conducts alike
+    return device.at(temperature)
+
+
+def ambient_of(config: RunConfig) -> float | None:
+    """Return the temperature at which the configured device is [K]; ``None`` where nothing says."""
+    if config.device.temperature is not None:
+        return config.device.temperature
+    return device_of(config).temperature
 
 
 def tile_of(config: RunConfig) -> Tile:
@@ -173,6 +191,7 @@ def crossbar_of(config: RunConfig) -> Crossbar:
     effects, name = config.effects, config.device.name
     if is_technology(name):
         effects = effects.resolved(TECHNOLOGY, measured_laws(load_technology(name), tile.levels))
+    effects = effects.at(ambient_of(config))
     return Crossbar(tile, effects, config.mapping, pulses_of(config, tile.levels))
 
 

@@ -131,7 +131,9 @@ class DeviceConfig(_Section):
     g_min: PositiveFloat | None = None
     """Conductance of the lowest level [S]; when absent it follows from ``on_off``."""
     temperature: PositiveFloat | None = None
-    """Ambient temperature [K], of a device whose model knows one; when absent the device's own."""
+    """Ambient temperature [K], of a device whose model knows one, and of what time does to it where
+    ``effects.activation`` is given; when absent the device's own.
+    """
     v_read: PositiveFloat = V_READ
     """Read voltage, full scale [V]."""
     levels: int = Field(16, ge=2, le=1024)

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 AFTER = "after"
 """Axis of times since the devices were written."""
 
+SHORT = {"temperature": "device.temperature"}
+"""Keys that have a name of their own as an axis."""
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -76,6 +79,7 @@ def axis_of(text: str) -> Axis:
         If it says none.
     """
     key, equals, listed = (part.strip() for part in text.partition("="))
+    key = SHORT.get(key, key)
     if not equals or not key or not listed:
         raise InputError(f"expected KEY=VALUE,VALUE such as effects.read=0,0.01,0.1, got {text!r}")
     if key == AFTER:
@@ -167,7 +171,7 @@ def draw_sweep(found: Sweep, path: str | Path | None = None) -> "Figure":
             "symlog" if min(x) == 0.0 else "log",
             **({"linthresh": rising[0]} if min(x) == 0.0 else {}),
         )
-    unit = " [s]" if first.key == AFTER else ""
+    unit = {AFTER: " [s]", "device.temperature": " [K]"}.get(first.key, "")
     axes.set(xlabel=f"{first.key}{unit}", ylabel="R²" if regression else "accuracy [%]")
     axes.set_title(f"{len(found.outcomes[0].labels)} images, 95 % intervals", fontsize=10)
     axes.grid(alpha=0.3)

@@ -6,25 +6,30 @@ __all__ = ["CHANGEABLE", "Condition", "Trained", "condition_of", "with_change"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
+from ...circuits.array.tile import Tile
+from ...circuits.engines.ideal import Ideal
 from ...circuits.registry import known_engine, make_engine
 from ...data.errors import InputError
 from ...data.records.store import digest, pack
 from ...data.types import Array32
+from ...devices.device import Device
 from ...devices.spread.relaxation import Jump
-from ..runs.build import crossbar_of
+from ..runs.build import ambient_of, crossbar_of
 from ..runs.config import FITTED, RunConfig, changed_config
 from ..runs.setup import Setup
 from ..seeds import generator
+from ..twin.crossbar import Crossbar
 from ..twin.matrix import EngineFactory
 from ..twin.twin import MemristorTwin
 from .hardware import FOOTPRINTS, Footprint, footprint
 
 CHANGEABLE = (
+    "device.temperature",
     "effects.",
     "hardware.",
     "mapping.adc_bits",
@@ -150,7 +155,7 @@ class Trained:
     def twin(self, condition: Condition, draw: int = 0) -> MemristorTwin:
         """Return the network under a condition; ``draw`` counts arrays that are drawn alike."""
         config = condition_of(self.config, condition)
-        crossbar = crossbar_of(config)
+        crossbar, warm = self._crossbar(config), self._warm(config)
         same_tile = digest(pack(crossbar.tile)) == digest(pack(self.setup.tile))
         rng = generator(config.seed, "studying", draw)
         anew = condition.anew or self.written(condition)
@@ -158,10 +163,15 @@ class Trained:
             # The faults of the training are in what its devices hold.
             effects = replace(crossbar.effects, stuck=0.0, stuck_high=0.0)
             crossbar = replace(crossbar, effects=effects)
-        twin = MemristorTwin(self.setup.network, crossbar, self._engine(condition, same_tile), rng)
+        engine = Ideal if warm else self._engine(condition, same_tile)
+        twin = MemristorTwin(self.setup.network, crossbar, engine, rng)
         for k, matrix in enumerate(twin.matrices):
             matrix.deploy(self.state[str(k)], rng, anew=anew, seconds=condition.after)
         twin.restore_digital(self.state)
+        if warm is not None:
+            engine = self._engine_of(condition, crossbar.tile.holding(warm))
+            for matrix in twin.matrices:
+                matrix.hold(self.setup.levels.device, warm, engine)
         if condition.recalibrate or crossbar.mapping != self.setup.crossbar.mapping:
             meant = [self.state[str(k)]["devices"]["g"] for k in range(len(twin.matrices))]
             twin.calibrate(self.calibration, meant)
@@ -186,7 +196,9 @@ class Trained:
 
     def check(self, condition: Condition) -> None:
         """Refuse a condition that can't be."""
-        crossbar_of(condition_of(self.config, condition))
+        config = condition_of(self.config, condition)
+        self._crossbar(config)
+        self._warm(config)
 
     def warm(self, conditions: Sequence[Condition]) -> None:
         """Do once what all readings share, before they go to other processes."""
@@ -209,6 +221,43 @@ class Trained:
         x = self.setup.images.x_test[:FOOTPRINTS]
         options = condition_of(self.config, condition).hardware
         return footprint(self.twin(condition), x, options)
+
+    def _crossbar(self, config: RunConfig) -> Crossbar:
+        """Return what the levels were written into, at the temperature of then; what happens to them
+        later happens at the temperature of now.
+        """
+        device = config.device.model_copy(
+            update={"temperature": self.config.device.temperature},
+        )
+        effects = config.effects
+        if effects.activation > 0.0 and effects.temperature is None:
+            effects = replace(effects, temperature=ambient_of(config))
+        return crossbar_of(config.model_copy(update={"device": device, "effects": effects}))
+
+    def _warm(self, config: RunConfig) -> Device | None:
+        """Return the devices at the temperature of a condition; ``None`` where that changes no read."""
+        now = config.device.temperature
+        if now is None or now == ambient_of(self.config):
+            return None
+        device = self.setup.levels.device
+        if not device.model.ambient and config.effects.activation > 0.0:
+            return None
+        return device.at(now)
+
+    def _engine_of(self, condition: Condition, tile: Tile) -> EngineFactory:
+        """Return the engine of a tile of other devices; what was fitted to the trained one is left aside."""
+        name, temperature = condition.engine or self.engine, tile.cell.device.temperature
+        if name in FITTED:
+            return partial(make_engine, name)
+        if temperature not in self._elsewhere:
+            crossbar = replace(self.setup.crossbar, tile=tile)
+            self._elsewhere[temperature] = replace(self.setup, crossbar=crossbar, fit=None)
+        return self._elsewhere[temperature].engine(name)
+
+    @cached_property
+    def _elsewhere(self) -> dict[float | None, Setup]:
+        """What was built for other temperatures [K]."""
+        return {}
 
     def _engine(self, condition: Condition, same_tile: bool) -> EngineFactory:
         name = condition.engine or self.engine

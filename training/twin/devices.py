@@ -301,7 +301,8 @@ class Devices:
             if self._luck is not None:
                 luck = self._luck[drawn : drawn + law.lucks, index]
             drawn += law.lucks
-            age = self.effects.age(updates, law) if seconds is None or not law.timed else seconds
+            of_updates = seconds is None or not law.timed
+            age = self.effects.age(updates, law) if of_updates else self.effects.since(seconds, law)
             held = law.later(held, age, luck)
         if self._stuck is not None:
             held = np.where(self._stuck[index], self._flat[index], held)
@@ -331,9 +332,8 @@ class Devices:
         """Let all devices change with their age, ``seconds`` after each was written. Laws that count
         ages in updates count them in the effects' ``seconds``, or in seconds.
         """
-        updates = seconds / (self.effects.seconds or 1.0)
         if self._fresh is not None:
-            self._grow_old(lambda law: seconds if law.timed else updates)
+            self._grow_old(lambda law: self.effects.since(seconds, law))
 
     def _grow_old(self, age: Callable[[Any], Any]) -> None:
         assert self._fresh is not None

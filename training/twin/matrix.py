@@ -24,6 +24,7 @@ from ...circuits.engines.converters import ADC
 from ...circuits.engines.ideal import Ideal
 from ...data.errors import InputError
 from ...data.types import Array, Array32
+from ...devices.device import Device
 from ..rules.quantise import Coding, make_quantiser
 from ..rules.rule import Writes
 from .crossbar import Crossbar
@@ -406,6 +407,16 @@ class MappedMatrix:
         self._variances = None
         self.renew()
         self.programmed = True
+
+    def hold(self, before: Device, device: Device, engine: EngineFactory) -> None:
+        """Let the devices be ``device``, in the very states that they are in as ``before``: the same
+        ones in a warmer place, say. Drivers, converters and what levels mean stay as they are.
+        """
+        held = before.moved(self.devices.g, device, self.v_read)
+        self.devices.g[...] = np.asarray(held, np.float32)
+        self.tile = self.tile.holding(device)
+        self._variances = None
+        self.use(engine)
 
     def voltages(self, a: Array32) -> Iterator[Array]:
         """Yield the row voltages [V] of every read that inputs ``a`` (n, rows) take, (row blocks,

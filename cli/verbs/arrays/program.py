@@ -13,10 +13,14 @@ from ...console import Json, bar, emit, note, picture, verb
 from ...groups import grouped
 from ...job import Dask, Devices, executor_at
 from ...settings import DeviceKeys, Source, TileKeys
+from .ambient import Ambient, swept, temperatures
 
 if TYPE_CHECKING:
+    from ....circuits.array.tile import Tile
+    from ....circuits.programming.array import ArrayOutcome
     from ....circuits.programming.design import VoltageRange
     from ....circuits.programming.recipe import Recipe
+    from ....circuits.programming.table import WriteTable
     from ....devices.device import Device, Levels
     from ....training.runs.config import RunConfig
 
@@ -164,12 +168,14 @@ def table(
         Path | None, typer.Option(help="Where to draw the table.", callback=picture)
     ] = None,
     workers: Annotated[int, typer.Option(help="Processes; the result does not depend on it.")] = 1,
+    sweep: Ambient = None,
     dask: Dask = None,
     json: Json = False,
 ) -> dict[str, Any]:
     """Find what writes cost: pulses, energy, time and error from every level to every other, of a device or a
     technology.
     """
+    ambient = None if sweep is None else temperatures(sweep)
     from ....circuits.programming.schemes import half_select
     from ....circuits.programming.table import make_table
     from ....devices.technology.technology import is_technology
@@ -177,6 +183,10 @@ def table(
 
     settings = source.read({"device.name": device}, cell.given(), spreads.given())
     if is_technology(settings.device.name):
+        if ambient is not None:
+            raise InputError(
+                f"--sweep: the technology {settings.device.name} was measured at one temperature"
+            )
         return _cells(settings, writing, samples, out, plot, json=json)
     levels, wanted = levels_of(settings), settings.device
     spread = write_spread(settings, levels.device)
@@ -187,19 +197,35 @@ def table(
     )
     recipe = writing.recipe(levels, margin=1.2)
     pairs = f"writing {levels.count}×{levels.count} pairs × {samples}"
-    with executor_at(dask) as executor, bar(pairs) as progress:
-        made = make_table(
-            levels,
-            recipe,
-            spread,
-            samples=samples,
-            half_select=half_select(writing.scheme),
-            seed=settings.seed,
-            progress=progress,
-            workers=workers,
-            executor=executor,
+
+    def written(held: "Levels", record: Path, where: str = "") -> "WriteTable":
+        with executor_at(dask) as executor, bar(f"{pairs}{where}") as progress:
+            made = make_table(
+                held,
+                recipe,
+                spread,
+                samples=samples,
+                half_select=half_select(writing.scheme),
+                seed=settings.seed,
+                progress=progress,
+                workers=workers,
+                executor=executor,
+            )
+        made.save(record)
+        return made
+
+    if ambient is not None:
+        held = {value: levels.at(value) for value in ambient}  # refuses before anything is written
+        note(origin)
+        return swept(
+            ambient,
+            lambda value, record: written(held[value], record, f" at {value:g} K").summary(),
+            out,
+            plot,
+            title="write cost by temperature",
+            json=json,
         )
-    made.save(out)
+    made = written(levels, out)
     for remark in (*made.notes, origin):
         note(remark)
     summary = {**made.summary(), "spread_source": origin, "record": str(out)}
@@ -282,9 +308,12 @@ def tile(
     plot: Annotated[
         Path | None, typer.Option(help="Where to draw the tile.", callback=picture)
     ] = None,
+    sweep: Ambient = None,
     json: Json = False,
 ) -> dict[str, Any]:
     """Write a whole tile by pulses and verify reads, through wires and past neighbours."""
+    from dataclasses import replace
+
     import numpy as np
 
     from ....circuits.programming.array import program_array
@@ -318,33 +347,52 @@ def tile(
     if levels.device.caveat:
         note(f"warning: device {levels.device.name}: {levels.device.caveat}")
     recipe = writing.recipe(levels, margin=1.0)
-    writer: WriteSpice | WriteArray
-    if pulsing.engine == "spice":
-        writer = WriteSpice(made, writing.scheme, devices=settings.devices)
-    else:
-        writer = WriteArray(made, writing.scheme)
-    with bar(f"writing {made.rows}×{made.cols} cells") as progress:
-        outcome = program_array(
-            writer,
-            levels.x[0],
-            target,
-            recipe,
-            np.random.default_rng(settings.seed),
-            passes=pulsing.passes,
-            reads=reads,
-            progress=progress,
-        )
-    facts = {"device": levels.device.name, "engine": pulsing.engine, "scheme": writing.scheme}
-    if isinstance(writer, WriteSpice):
-        facts["devices"] = writer.devices
-    outcome.save(out, **facts, area=levels.device.area, v_read=levels.v_read)
-    summary = {
-        **facts,
-        **outcome.summary(),
-        "error_max_steps": float(np.abs(outcome.error).max()) / levels.step,
-        "disturb_max_steps": float(np.abs(outcome.disturb).max()) / levels.step,
-        "record": str(out),
-    }
+
+    def written(
+        made: "Tile", record: Path, where: str = ""
+    ) -> tuple["ArrayOutcome", dict[str, Any]]:
+        levels = made.levels
+        assert levels is not None
+        writer: WriteSpice | WriteArray
+        if pulsing.engine == "spice":
+            writer = WriteSpice(made, writing.scheme, devices=settings.devices)
+        else:
+            writer = WriteArray(made, writing.scheme)
+        with bar(f"writing {made.rows}×{made.cols} cells{where}") as progress:
+            outcome = program_array(
+                writer,
+                levels.x[0],
+                target,
+                recipe,
+                np.random.default_rng(settings.seed),
+                passes=pulsing.passes,
+                reads=reads,
+                progress=progress,
+            )
+        facts = {"device": levels.device.name, "engine": pulsing.engine, "scheme": writing.scheme}
+        if isinstance(writer, WriteSpice):
+            facts["devices"] = writer.devices
+        outcome.save(record, **facts, area=levels.device.area, v_read=levels.v_read)
+        return outcome, {
+            **facts,
+            **outcome.summary(),
+            "error_max_steps": float(np.abs(outcome.error).max()) / levels.step,
+            "disturb_max_steps": float(np.abs(outcome.disturb).max()) / levels.step,
+            "record": str(record),
+        }
+
+    if sweep is not None:
+        ambient = temperatures(sweep)
+        held = {value: levels.at(value) for value in ambient}
+
+        def at(value: float, record: Path) -> dict[str, Any]:
+            cell = replace(made.cell, device=held[value].device)
+            return written(
+                replace(made, cell=cell, levels=held[value]), record, f" at {value:g} K"
+            )[1]
+
+        return swept(ambient, at, out, plot, title="written tile by temperature", json=json)
+    outcome, summary = written(made, out)
     if plot is not None:
         from ....circuits.programming.plots import save_tile_figure
 

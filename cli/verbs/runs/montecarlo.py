@@ -10,7 +10,18 @@ import typer
 from ...console import Json, bar, emit
 from ...groups import grouped
 from ...job import Dask, executor_at
-from .validate import After, Changed, Conditions, Images, Plot, Recalibrate, Table, Workers, opened
+from .validate import (
+    After,
+    Changed,
+    Conditions,
+    Images,
+    Plot,
+    Recalibrate,
+    Table,
+    Temperature,
+    Workers,
+    opened,
+)
 
 
 @grouped
@@ -19,6 +30,7 @@ def montecarlo(
     draws: Annotated[int, typer.Option(help="Arrays that are drawn.")] = 20,
     change: Changed = None,
     after: After = "0s",
+    temperature: Temperature = None,
     recalibrate: Recalibrate = False,
     workers: Workers = None,
     images: Images = None,
@@ -37,7 +49,7 @@ def montecarlo(
     from ....training.studies.montecarlo import draw_montecarlo, write_montecarlo
     from ....training.studies.montecarlo import montecarlo as run_draws
 
-    conditions = Conditions(change, after, recalibrate, draws, workers)
+    conditions = Conditions(change, after, recalibrate, draws, workers, temperature)
     asked = conditions.condition(engine)
     with executor_at(dask) as executor, opened(run, asked, images, executor, conditions) as study:
         with bar(f"reading {draws} arrays") as progress:

@@ -2,7 +2,7 @@
 conditions: noise, faults, wires, converters, age.
 """
 
-__all__ = ["After", "Changed", "Conditions", "opened", "validate"]
+__all__ = ["After", "Changed", "Conditions", "Temperature", "opened", "validate"]
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -34,7 +34,14 @@ Changed = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Read under another effects.*, mapping.* or tile.* key, e.g. effects.read=0.1.",
+        help="Read under another effects.*, mapping.*, tile.* key or device.temperature,"
+        " e.g. effects.read=0.1.",
+    ),
+]
+Temperature = Annotated[
+    float | None,
+    typer.Option(
+        help="Ambient temperature [K]: devices in the states of the training, read in another place."
     ),
 ]
 Recalibrate = Annotated[
@@ -59,15 +66,19 @@ class Conditions:
     recalibrate: Recalibrate = False
     draws: Draws = 1
     workers: Workers = None
+    temperature: Temperature = None
 
     def condition(self, engine: str | None) -> "Condition":
         """Return what is asked for."""
         from ....data.shown.quantities import seconds_of
         from ....training.runs.config import changes_of
-        from ....training.studies.trained import Condition
+        from ....training.studies.trained import Condition, with_change
 
+        changes = changes_of(self.change or ())
+        if self.temperature is not None:
+            changes = with_change(changes, "device.temperature", self.temperature)
         return Condition(
-            changes_of(self.change or ()),
+            changes,
             engine,
             seconds_of(self.after, "--after"),
             self.recalibrate,
@@ -91,7 +102,7 @@ def validate(
         list[str] | None,
         typer.Option(
             metavar="KEY=A,B,C",
-            help="Values of a key, or of after, to read at; twice for a family of curves.",
+            help="Values of a key, of after or of temperature, to read at; twice for a family of curves.",
         ),
     ] = None,
     hardware: Annotated[
@@ -109,6 +120,7 @@ def validate(
     accuracies come with 95 % intervals, read noise included.
     """
     said = conditions.change or conditions.recalibrate or conditions.after != "0s"
+    said = said or conditions.temperature is not None
     if not (said or sweep or hardware) and conditions.draws == 1:
         if table is not None or plot is not None:
             raise InputError("--table and --plot belong to a --sweep")
