@@ -116,6 +116,7 @@ CASES: dict[str, Case] = {
     ),
     # A loop shows the filament's size and its two ends, and not the physics of its contact.
     "jart": Case({}, ("dw_a", "r_tiox", "l_det"), high=1.3, low=-1.4, x0=0.1),
+    "jart_explicit": Case({}, ("dw_a", "l_det", "n_max"), high=1.3, low=-1.4, x0=0.1),
     "memdiode": Case({}, (), high=1.6, low=-1.6, x0=0.1),
     "pcm": Case(
         {}, ("tau_c", "tau_m", "t_c", "r_a", "r_c"), high=1.0, low=-1.2, period=1e-5, x0=0.1

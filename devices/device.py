@@ -119,6 +119,8 @@ class Device:
     @property
     def caveat(self) -> str:
         """What has to be said wherever the device is shown; empty if nothing."""
+        if self.meta.get("kind") == "assumed":
+            return "its parameters are assumed, of no measured device"
         return "" if self.meta.get("converged", True) else "its fit did not converge"
 
     @property

@@ -36,8 +36,7 @@ _COLD = (
     1e-3  # where a search begins, in parts of V: of several solutions the one nearest to 0 holds
 )
 _CLOSED = 4.0 * float(np.finfo(float).eps)
-_CLOSE = 1e-4  # Newton step, relative to |V|, whose square a stage does not feel
-_NEARER = 3e-5  # the same where slopes are taken before that step
+_NEARER = 3e-5  # Newton step, relative to |V|, that slopes may be taken before
 _MANY = 64  # points from which those that are found are left aside
 _NEAR = 1e4  # times that: where Newton's step is taken as it is
 _SETTLED = 1e-6  # Newton step, relative to |V|, after which the last one applied is exact
@@ -59,7 +58,7 @@ class Noded:
         w = self.node(v, x, *args, start=start)
         return _explicit(self.model, side, self.wanted)(v, x, *args, w)
 
-    def once(self, v: Array, x: Array, *args: Any, start: Array) -> Any:
+    def once(self, v: Array, x: Array, *args: Any, start: Array, share: float = 1e-4) -> Any:
         """Evaluate one quantity after one step of Newton's method from ``start``: what the last bits of
         the stages between two known states are not worth.
 
@@ -73,13 +72,16 @@ class Noded:
             Parameters in the model's order.
         start
             Potentials of the node to begin at [V].
+        share
+            Step, relative to ``|V|``, up to which one is enough; what is left is about its square over
+            kT/e.
         """
         side = _side_of(v)
         ((quantity, _),) = self.wanted
         stage = _stage(self.model, side, quantity)
         there, on, there_w, on_w, value, slope = stage(v, x, *args, start)
         step = (on - there) / (on_w - there_w)
-        return self._rest(step, _CLOSE, [value - slope * step], v, x, args, start)[0]
+        return self._rest(step, share, [value - slope * step], v, x, args, start)[0]
 
     def near(self, v: Array, x: Array, *args: Any, start: Array) -> list[Array]:
         """Evaluate all quantities after one step of Newton's method from ``start``, and their slopes at

@@ -7,6 +7,7 @@ with them (``fit.plot("fit.png")``).
 __all__ = [
     "array_spread",
     "correlation",
+    "cycles_page",
     "level_curves",
     "profile_likelihood",
     "profile_page",
@@ -335,6 +336,29 @@ def trace_page(trace: "Trace") -> "Figure":
     left, right = figure.subplots(1, 2)
     sweep_fit(left, trace.v, trace.i)
     state(right, trace.t, trace.x, trace.v)
+    return figure
+
+
+def cycles_page(traces: "Sequence[Trace]") -> "Figure":
+    """Draw the loops of several devices over several cycles on one page: all loops, and the largest
+    currents of each polarity from cycle to cycle, a line for each device.
+    """
+    figure = _figure(9.0, 3.8)
+    left, right = figure.subplots(1, 2)
+    for k, trace in enumerate(traces):
+        for v, i in zip(trace.v, trace.i, strict=True):
+            left.semilogy(v, _visible(i), color=BLUE if k else GREY, lw=0.5, alpha=0.5)
+    left.set(xlabel="voltage [V]", ylabel="|current| [A]")
+    for color, name, ends in (
+        (RED, "SET", [trace.i.max(axis=1) for trace in traces]),
+        (BLUE, "RESET", [-trace.i.min(axis=1) for trace in traces]),
+    ):
+        lines = right.plot(
+            np.arange(1, len(traces) + 1), np.stack(ends), ".-", color=color, lw=0.6, ms=3
+        )
+        lines[0].set_label(f"largest current at {name}")
+    right.set(xlabel="cycle", ylabel="current [A]")
+    beside(right)
     return figure
 
 

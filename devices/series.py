@@ -32,6 +32,7 @@ _STEPS = 120
 _PATIENCE = 8  # steps after which Newton's have to halve each time
 _SETTLED = 1e-5  # Newton step, relative to |v|, whose square no longer matters to a walk
 _WALK_STEPS = 6
+_SAME = 1e-5  # Newton step of an inner node, relative to |v|, whose square no current shows
 _AT_LIMIT = 1e-7  # relative distance from its limit at which a source is on it
 _OPEN = 1e30  # resistance of a source at its limit [ohm]: no conductance counts beside it
 
@@ -236,6 +237,9 @@ class Terminal:
 
     def current(self, v: Array, x: Array) -> Array:
         """Return i [A]."""
+        start = None if self.series else self._node_near(v, x)
+        if start is not None:
+            return full(self._current.once(v, x, *self.args, start=start, share=_SAME), v.shape)
         return full(self._at(self._current, self._inner(v, x), x), v.shape)
 
     def rate(self, v: Array, x: Array) -> Array:
@@ -336,7 +340,7 @@ class Terminal:
         return np.where(held, sign * to_limit, move), np.where(held, _OPEN, self.r_s)
 
     @cached_property
-    def _current(self) -> "Numeric":
+    def _current(self) -> Any:
         return self.model.compiled("current")
 
     @cached_property

@@ -9,6 +9,7 @@ __all__ = ["JART_WALK", "BoundedWalk", "simulate_cycles"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -45,6 +46,36 @@ class BoundedWalk:
                 )
         if not 0.0 <= self.step <= 1.0:
             raise InputError(f"a walk's step is a share of its range, 0 to 1, got {self.step}")
+
+    @classmethod
+    def of(cls, tree: Mapping[str, Any], where: str = "walk") -> "BoundedWalk":
+        """Return the walk that a table describes: ``step``, and ``bounds`` with two factors for each
+        parameter; ``where`` names it in errors.
+
+        Raises
+        ------
+        InputError
+            If the table holds something else.
+        """
+        unknown = sorted(set(tree) - {"step", "bounds"})
+        if unknown:
+            raise InputError(f"{where}: unknown key {unknown[0]!r}, expected step and bounds")
+        bounds, step = tree.get("bounds", {}), tree.get("step", cls.step)
+        pairs = isinstance(bounds, Mapping) and all(
+            isinstance(pair, list)
+            and len(pair) == 2
+            and all(isinstance(b, int | float) for b in pair)
+            for pair in bounds.values()
+        )
+        if not pairs or not bounds:
+            raise InputError(
+                f"{where}: expected bounds such as {{ r_det = [0.9, 1.1] }}, factors of each parameter"
+            )
+        if not isinstance(step, int | float):
+            raise InputError(f"{where}: step is {step!r}, expected a share of the range, 0 to 1")
+        return cls(
+            {name: (float(low), float(high)) for name, (low, high) in bounds.items()}, float(step)
+        )
 
     def start(self, device: Device, count: int, rng: np.random.Generator) -> dict[str, Array]:
         """Draw the parameters of ``count`` devices, each (count,).

@@ -27,6 +27,7 @@ _MODULES = {
     "mms": "mms",
     "knowm": "knowm",
     "jart": "jart",
+    "jart_explicit": "jart_explicit",
     "memdiode": "memdiode",
     "pcm": "pcm",
     "volatile": "volatile",

@@ -21,7 +21,7 @@ which the contact, at the temperature that this current makes, carries what the 
 Kinks (where phi reaches 0, and where the contact is flat) are rounded over ``smooth`` [V].
 """
 
-__all__ = ["declare"]
+__all__ = ["TABLE", "declare", "hopping"]
 
 import math
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ _E, _K, _HBAR = 1.602176634e-19, 1.380649e-23, 1.054571817e-34
 _EPS_0, _MASS = 8.8541878128e-12, 9.1093837015e-31
 _VACANCIES = 1e26  # unit of concentrations [1/m3]
 
-_TABLE = (
+TABLE = (
     Parameter("n_max", "1e26/m3", 20.0, 1.0, 100.0, True, "concentration at x = 1"),
     Parameter("n_min", "1e26/m3", 0.008, 1e-4, 1.0, True, "concentration at x = 0"),
     Parameter("n_plug", "1e26/m3", 20.0, 1.0, 100.0, True, "concentration in the plug", True),
@@ -72,7 +72,7 @@ _RADIUS = 45.0  # at which r_th is stated [nm]
 def declare(name: str) -> CompactModel:
     """Return ``jart``."""
     v, w, x = symbols("V", "W", "X")
-    s = dict(zip((row.name for row in _TABLE), symbols(*(row.name for row in _TABLE)), strict=True))
+    s = dict(zip((row.name for row in TABLE), symbols(*(row.name for row in TABLE)), strict=True))
     decades = sp.log(s["n_max"] / s["n_min"])
     n = s["n_min"] * sp.exp(inside(x) * decades)
     charge = s["z_vo"] * n * sp.Float(_VACANCIES)
@@ -94,9 +94,9 @@ def declare(name: str) -> CompactModel:
     return CompactModel(
         name,
         "JART VCM v1b",
-        _TABLE,
+        TABLE,
         current,
-        _rate(s, n, decades),
+        hopping(s, n, decades),
         doi="10.1063/1.5108654",
         smooth=False,  # contact and field have another law for each polarity
         inner_expr=_contact(s, charge, area),
@@ -141,8 +141,10 @@ def _contact(s: Mapping[str, sp.Symbol], charge: sp.Expr, area: sp.Expr) -> sp.E
     )
 
 
-def _rate(s: Mapping[str, sp.Symbol], n: sp.Expr, decades: sp.Expr) -> sp.Expr:
-    """Return dx/dt of hops over barriers that the field tilts."""
+def hopping(s: Mapping[str, sp.Symbol], n: sp.Expr, decades: sp.Expr) -> sp.Expr:
+    """Return dx/dt of hops over barriers that the field tilts, in the symbols ``tilt`` (field in parts
+    of that at which no barrier is left) and ``warmth`` (rise of the temperature in parts of ``t_0``).
+    """
     v, x, tilt = symbols("V", "X", "tilt")
     thermal = _thermal(s)
     g = sp.Min(sp.Max(tilt, sp.Float(-_STEEPEST)), sp.Float(_STEEPEST))

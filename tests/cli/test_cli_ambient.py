@@ -8,33 +8,34 @@ from typer.testing import CliRunner
 from memtwin.circuits.programming.table import load_table
 from memtwin.cli.main import app
 
-WORDS = "stanford_hfox --v-read 0.1 --g-max 1e-4 --levels 4"
+WORDS = "stanford_hfox --v-read 0.1 --g-max 1e-4 --levels 3"
 
 
 def run(tmp_path, words: str):
     return CliRunner().invoke(app, [*words.split(), "--out", str(tmp_path / "w.h5")])
 
 
-def test_a_table_of_writes_at_three_temperatures(tmp_path):
-    sweep = "--samples 4 --sweep temperature=280,298,340 --json"
+def test_a_table_of_writes_at_two_temperatures(tmp_path):
+    sweep = "--samples 2 --sweep temperature=280,340 --json"
     done = run(tmp_path, f"program table {WORDS} {sweep} --plot {tmp_path / 'w.png'}")
     assert done.exit_code == 0, done.output
     rows = json.loads(done.stdout)["rows"]
-    cold, nominal, warm = (row["time_mean_seconds"] for row in rows)
-    assert cold > nominal > warm  # hops are activated, pulses made for 298 K
-    tables = [load_table(tmp_path / f"w-{kelvin}K.h5") for kelvin in (280, 298, 340)]
+    cold, warm = (row["time_mean_seconds"] for row in rows)
+    assert cold > warm  # hops are activated, pulses made for 298 K
+    tables = [load_table(tmp_path / f"w-{kelvin}K.h5") for kelvin in (280, 340)]
     assert len({table.recipe for table in tables}) == 1
     assert len({tuple(table.g) for table in tables}) == 1
     head, *lines = (tmp_path / "w-temperature.csv").read_text().splitlines()
     assert head.startswith("temperature,")
-    assert len(lines) == 3
+    assert len(lines) == 2
     assert (tmp_path / "w.png").stat().st_size > 0
     assert not (tmp_path / "w.h5").exists()
 
 
+@pytest.mark.slow
 def test_a_tile_at_two_temperatures(tmp_path):
     done = run(
-        tmp_path, f"program tile {WORDS} --rows 3 --cols 3 --sweep temperature=298,340 --json"
+        tmp_path, f"program tile {WORDS} --rows 2 --cols 2 --sweep temperature=298,340 --json"
     )
     assert done.exit_code == 0, done.output
     rows = json.loads(done.stdout)["rows"]

@@ -71,6 +71,7 @@ LOOSE = {
     "drift_joglekar_yakopcic": (1e-3, "1e-9"),
     "stanford_hfox": (1e-3, "1e-8"),
     "jart_bengel2020": (1e-3, "1e-8"),
+    "jart_explicit_ntinas": (1e-3, "1e-8"),
     "memdiode_oxidation": (1e-3, "1e-7"),
     "pcm_mushroom": (1e-3, "1e-8"),
     "volatile_diffusive": (1e-3, "1e-7"),
@@ -79,7 +80,7 @@ LOOSE = {
 }
 for name in shipped_devices():
     device = load_device(name)
-    if device.meta.get("kind") == "published":
+    if "drive_v" in device.meta:
         drive = (device.meta[key] for key in ("drive_v", "drive_period", "x0"))
         CASES[name] = (device, *drive, *LOOSE.get(name, (1e-4, "1e-7")))
     else:  # fitted to slow sweeps, here with both polarities as far as the further one went

@@ -19,7 +19,7 @@ from memtwin.devices.series import Terminal, inner_voltage
 DYNAMIC = [name for name in models if models[name].rate_expr is not None]
 UNIPOLAR = ("pcm", "volatile")
 """Models to which a voltage's sign means nothing."""
-SETS = [name for name in shipped_devices() if load_device(name).meta.get("kind") == "published"]
+SETS = [name for name in shipped_devices() if "drive_v" in load_device(name).meta]
 V = np.linspace(-1.7, 1.7, 18)  # off 0, where slopes of two-branch models jump
 
 

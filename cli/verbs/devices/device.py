@@ -11,12 +11,13 @@ import typer
 
 from ....data.errors import InputError
 from ... import complete
-from ...console import SEED, Json, emit, finite, note, picture
+from ...console import SEED, Json, bar, emit, finite, note, picture
 from ...groups import grouped
 
 if TYPE_CHECKING:
     from ....data.types import Array
     from ....devices.device import Device
+    from ....devices.dynamics.cycles import BoundedWalk
     from ....devices.dynamics.simulate import Trace
 
 Which = Annotated[
@@ -57,13 +58,26 @@ ReadAt = Annotated[
 Start = Annotated[
     float | None, typer.Option(help="State at the start; by default that of the fit, or 0.1.")
 ]
+Devices = Annotated[
+    int, typer.Option(help="With --walk: devices that differ, each from cycle to cycle too.", min=1)
+]
+Walk = Annotated[
+    str | None,
+    typer.Option(
+        help="How parameters differ and walk: 'jart' for that of JART's variable form, or a TOML file"
+        " with step and bounds."
+    ),
+]
+Temperature = Annotated[
+    float | None, typer.Option(help="Ambient temperature [K]; else the device's own.")
+]
 Switches = Annotated[
     int,
     typer.Option(
         help="Of a knowm device: so many switches that turn by chance; 0: the mean.", min=0
     ),
 ]
-Seed = Annotated[int, typer.Option(help="Seed of the switches.", **SEED)]
+Seed = Annotated[int, typer.Option(help="Seed of the switches, or of the walk.", **SEED)]
 Compliance = Annotated[
     str | None,
     typer.Option(
@@ -86,6 +100,8 @@ class Source:
     waveform: Waveform = None
     compliance: Compliance = None
     switches: Switches = 0
+    walk: Walk = None
+    devices: Devices = 1
     seed: Seed = 0
 
 
@@ -116,19 +132,23 @@ def simulate(
     output: Output,
     x0: Start = None,
     area: Area = 1.0,
+    temperature: Temperature = None,
 ) -> dict[str, Any]:
     """Drive a device with a sweep, a waveform or pulses, and say what it does."""
-    chosen = _load(device).scaled(area)
+    chosen = _placed(_load(device).scaled(area), temperature)
     start = _start(chosen, x0)
+    if source.devices > 1 and source.walk is None:
+        raise InputError("--devices applies to --walk, which says how they differ")
     if pulsing.pulses:
-        for name in ("sweep", "sweep_rate", "waveform", "compliance", "switches"):
+        for name in ("sweep", "sweep_rate", "waveform", "compliance", "switches", "walk"):
             if getattr(source, name):
                 raise InputError(f"--{name.replace('_', '-')} does not apply to --pulses")
         columns, summary = _pulsed(chosen, pulsing, start, output.plot)
     else:
         if pulsing.set_pulse or pulsing.reset_pulse:
             raise InputError("--set and --reset apply to --pulses N only")
-        columns, summary = _driven(chosen, source, start, output.plot)
+        driven = _driven if source.walk is None else _walked
+        columns, summary = driven(chosen, source, start, output.plot)
     if output.csv is not None:
         _write(columns, output.csv)
     if chosen.caveat:
@@ -172,6 +192,7 @@ def export(
         typer.Option(help="Freeze the state here: the read law alone, as a subcircuit."),
     ] = None,
     area: Area = 1.0,
+    temperature: Temperature = None,
     json: Json = False,
 ) -> dict[str, Any]:
     """Print a device for other simulators, or as a device file; write a run's network for numpy alone."""
@@ -182,7 +203,7 @@ def export(
             f"--to numpy writes the network of a finished run, {device!r} is no run's folder"
         )
     to = to or "ngspice"
-    chosen = _load(device).scaled(area)
+    chosen = _placed(_load(device).scaled(area), temperature)
     text = chosen.export(out, to=to, name=name, x0=x0, state=state)
     if chosen.caveat:
         note(f"warning: device {chosen.name}: {chosen.caveat}")
@@ -213,6 +234,76 @@ def _load(name: str) -> "Device":
     from ....devices.fitting.result import load_fit
 
     return load_fit(name).device(Path(name).stem) if name.endswith(".h5") else load_device(name)
+
+
+def _placed(device: "Device", temperature: float | None) -> "Device":
+    return device if temperature is None else device.at(temperature)
+
+
+def _walk(device: "Device", wanted: str) -> "BoundedWalk":
+    from ....data.files import read_toml
+    from ....devices.dynamics.cycles import JART_WALK, BoundedWalk
+
+    walk = JART_WALK if wanted == "jart" else BoundedWalk.of(read_toml(Path(wanted)), wanted)
+    for name in walk.bounds:
+        device.model.parameter(name)
+    return walk
+
+
+def _walked(
+    device: "Device", source: Source, x0: float, plot: Path | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the samples of devices that differ and walk, and what to say of their loops."""
+    import numpy as np
+
+    from ....devices.dynamics.cycles import simulate_cycles
+    from ....devices.plots import cycles_page, write
+
+    for name in ("compliance", "switches"):
+        if getattr(source, name):
+            raise InputError(f"--{name} does not apply to --walk")
+    walk = _walk(device, str(source.walk))
+    if source.waveform is not None:
+        t, v = _waveform(source.waveform)
+    else:
+        t, v = _sweep(device, source.sweep, source.sweep_rate, 1, source.points)
+    rng = np.random.default_rng(source.seed)
+    count = source.devices
+    with bar(f"{count} devices, {source.cycles} cycles") as progress:
+        traces = simulate_cycles(
+            device,
+            *(t, v, x0),
+            cycles=source.cycles,
+            walk=walk,
+            count=count,
+            rng=rng,
+            progress=progress,
+        )
+    if plot is not None:
+        write(cycles_page(traces), plot)
+    i, x = (np.stack([getattr(one, name) for one in traces]) for name in ("i", "x"))
+    summary: dict[str, Any] = {
+        "devices": count,
+        "cycles": source.cycles,
+        "seconds": float(t[-1] - t[0]) * source.cycles,
+        "v_range": [float(v.min()), float(v.max())],
+    }
+    for name, ends in (("i_max", i.max(axis=2)), ("i_min", i.min(axis=2))):
+        summary[name] = float(ends.mean())
+        if count > 1:
+            summary[f"{name}_between_devices"] = float(ends.mean(axis=0).std(ddof=1))
+        if source.cycles > 1:
+            summary[f"{name}_between_cycles"] = float(np.sqrt(ends.var(axis=0, ddof=1).mean()))
+    at = np.indices(i.shape)
+    columns = {
+        "cycle": at[0].reshape(-1),
+        "device": at[1].reshape(-1),
+        "t [s]": np.broadcast_to(t, i.shape).reshape(-1),
+        "v [V]": np.broadcast_to(v, i.shape).reshape(-1),
+        "i [A]": i.reshape(-1),
+        "x": x.reshape(-1),
+    }
+    return columns, summary
 
 
 def _start(device: "Device", x0: float | None) -> float:

@@ -127,3 +127,22 @@ def test_devices_walk_within_their_bounds_and_repeat_with_the_seed() -> None:
     ]
     np.testing.assert_array_equal(runs[0][1].i, runs[1][1].i)
     assert len(set(runs[0][1].i[:, 1])) == 3
+
+
+@pytest.mark.parametrize("v", [-1.3, -0.4, 0.4, 1.2])
+def test_the_explicit_current_of_others_is_that_of_the_implicit_equations(v: float) -> None:
+    """Ntinas et al. fitted their own solutions of the same equations: 10 % at the ends of their range, less within."""
+    x = np.linspace(0.05, 0.95, 19)
+    for radius, length in ((45.0, 0.4), (49.0, 0.38), (41.5, 0.43)):
+        p = {"r_det": radius, "l_det": length}
+        ratio = models["jart_explicit"].current(v, x, p) / models["jart"].current(v, x, p)
+        assert np.abs(ratio - 1.0).max() < 0.12
+        assert np.abs(ratio[4:] - 1.0).max() < 0.07
+        rates = models["jart_explicit"].rate(v, x, p) / models["jart"].rate(v, x, p)
+        assert np.abs(np.log(rates)).max() < np.log(2.5)
+
+
+def test_the_explicit_current_ends_at_0_v_and_its_rate_knows_the_ambient() -> None:
+    device = load_device("jart_explicit_ntinas")
+    assert device.at(330.0).rate(0.3, 0.3) > 10.0 * device.rate(0.3, 0.3)
+    assert float(device.current(0.0, 0.5)) == pytest.approx(0.0, abs=1e-12)
