@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import sympy as sp
+from numpy.typing import NDArray
 
 from ..data.errors import InputError, NonConvergence
 from ..data.types import Array
@@ -193,19 +194,21 @@ class Noded:
                         left = np.arange(w.size)
                     found.reshape(-1)[left[settled.reshape(-1)]] = ends[settled]
                     left = left[going.reshape(-1)]
-                    v, x, low, high, small, w, *args = (
-                        part(value, going) for value in (v, x, low, high, small, w, *args)
-                    )
+                    some = [part(value, going) for value in (v, x, low, high, small, w, *args)]
+                    v, x, low, high, small, w = some[:6]
+                    args = tuple(some[6:])
         raise NonConvergence(
             f"no potential of the inner node found at {int(np.sum(~settled))} of {found.size} points"
             f" after {_STEPS} steps"
         )
 
 
-def part(value: Any, where: Array) -> Array:
+def part(value: Any, where: NDArray[np.bool_]) -> Array:
     """Return the entries of an argument, which broadcasts, at a mask; a number stays one."""
     value = np.asarray(value)
-    return value if value.ndim == 0 else np.broadcast_to(value, where.shape)[where]
+    if value.ndim == 0:
+        return np.asarray(value, float)
+    return np.asarray(np.broadcast_to(value, where.shape)[where], float)
 
 
 def _symbol(name: str) -> sp.Symbol:
