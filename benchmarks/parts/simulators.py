@@ -132,9 +132,9 @@ run
 wrdata {out} i(v1)
 .endc
 .options reltol=1e-6 abstol=1e-15 vntol=1e-9 chgtol=1e-18 trtol=1
-.model card measured x0={x0!r} area={device.area!r}
+.model card measured x0={x0!r}
 V1 a 0 SIN(0 {v!r} {1 / period!r})
-N1 a 0 card
+N1 a 0 card area={device.area!r}
 .tran {step!r} {period!r} 0 {step!r}
 .end
 """,

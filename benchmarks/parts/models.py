@@ -1,8 +1,8 @@
 """Every shipped device in ngspice beside numpy, and JART's kinetics, explicit form and speed.
 
-    python benchmarks/models.py                    # all of it, 10 minutes
-    python benchmarks/models.py jart_bengel2020    # some devices
-    python benchmarks/models.py --part kinetics    # defaults, tight, compiled, kinetics or speed
+    cd benchmarks && python -m parts.models            # all of it
+    python -m parts.models jart_bengel2020             # some devices
+    python -m parts.models --part kinetics             # defaults, tight, compiled, kinetics or speed
 
 Errors are the largest ones of the current in parts of its peak. Compiled devices need a program ngspice 44
 and a Verilog-A compiler, and are left out where there are none. Known parameters from noise are in
