@@ -197,6 +197,8 @@ def export(
 ) -> dict[str, Any]:
     """Print a device for other simulators, or as a device file; write a run's network for numpy alone."""
     if Path(device).is_dir() or Path(device).name == "run.h5":
+        if temperature is not None:
+            raise InputError("--temperature applies to a device, not to a run's network")
         return _run_exported(Path(device), out, to, json)
     if to == "numpy":
         raise InputError(
