@@ -181,7 +181,11 @@ def _decades(axes: "Axes", fit: "Fit") -> None:
         gap = np.arcsinh(curve.i / (2.0 * floor)) - np.arcsinh(sweep.i / (2.0 * floor))
         share = np.linspace(0.0, 100.0, len(sweep.t))
         right.plot(
-            share[sweep.kept], gap[sweep.kept] / np.log(10.0), color=_SECOND, lw=0.7, alpha=0.6
+            share,
+            np.where(sweep.kept, gap, np.nan) / np.log(10.0),  # a line has a gap where none counts
+            color=_SECOND,
+            lw=0.7,
+            alpha=0.6,
         )
     right.set_ylabel("error [decades], thin", color=_SECOND)
 

@@ -233,19 +233,20 @@ def polish(space: Space, z: Array) -> tuple[Array, str, bool]:
     stop at one. Each new beginning is where our own steps lead at another number of integration
     steps, whose kinks lie elsewhere; the cost has stopped when one of these gains nothing.
     """
-    z, message = _leastsq(space, z)
+    z = _leastsq(space, z)
     cost = float(_costs(space, z[None])[0])
     gains = [1.0]
     for more, damping in _ASIDE:
         aside = replace(space, substeps=space.substeps + more)
         descent = descend(aside.residuals, _afresh(z[None], damping), steps=_SIDESTEPS)
-        trial, said = _leastsq(space, descent.points[0])
+        trial = _leastsq(space, descent.points[0])
         reached = float(_costs(space, trial[None])[0])
         gains.append(max(1.0 - reached / cost, 0.0) if cost else 0.0)
         if reached < cost:
-            z, cost, message = trial, reached, said
+            z, cost = trial, reached
         if gains[-1] < _SETTLED:
-            return z, message, True
+            # not leastsq's own message, which speaks of its tolerances
+            return z, f"a restart gained {100.0 * gains[-1]:.1g} % of the cost", True
     return z, f"the cost still falls, by {100.0 * gains[-1]:.2g} % from a restart", False
 
 
@@ -258,7 +259,7 @@ def _costs(space: Space, points: Array) -> Array:
         return np.asarray(0.5 * (space.residuals(points, False)[0] ** 2).sum(0))
 
 
-def _leastsq(space: Space, z: Array) -> tuple[Array, str]:
+def _leastsq(space: Space, z: Array) -> Array:
     """Run lmfit's leastsq once; coordinates on a face stay there."""
     parameters = lmfit.Parameters()
     for k, name in enumerate(space.names):
@@ -266,7 +267,7 @@ def _leastsq(space: Space, z: Array) -> tuple[Array, str]:
         parameters.add(name, value=float(z[k]), min=0.0, max=1.0, vary=not on_face)
     moving = [k for k, name in enumerate(space.names) if parameters[name].vary]
     if not moving:
-        return z, "every parameter ended on a bound"
+        return z
 
     known: dict[bytes, tuple[Array, Array]] = {}  # leastsq asks for both at the same point
 
@@ -296,5 +297,5 @@ def _leastsq(space: Space, z: Array) -> tuple[Array, str]:
         return z, f"lmfit did not improve on the search ({error})"
     end = np.array([result.params[name].value for name in space.names])
     if not np.isfinite(result.chisqr) or result.chisqr > 2.0 * float(_costs(space, z[None])[0]):
-        return z, f"lmfit did not improve on the search ({result.message})"
-    return end, str(result.message)
+        return z
+    return end
