@@ -209,7 +209,11 @@ def _spread(device: Device, spread: Spread | None, v_read: float, seed: int) -> 
 def _levels(device: Device, count: int, v_read: float) -> list[str]:
     """Return the sections on levels and on writes."""
     try:
-        levels = device.levels(count, v_read)
+        seen = _seen(device)
+        low, high = (
+            (None, None) if seen is None else (float(device.conductance(x, v_read)) for x in seen)
+        )
+        levels = device.levels(count, v_read, g_min=low, g_max=high)
     except MemtwinError as error:
         return [_section("Levels", f"<p>{escape(str(error))}</p>")]
     g = levels.g
@@ -219,12 +223,25 @@ def _levels(device: Device, count: int, v_read: float) -> list[str]:
     ]
     v = np.linspace(0.0, v_read, 33)
     curves = [Line(v, 1e6 * device.current(v, x), "level") for x in levels.x]
+    between = (
+        "5 and at 95 % of the state"
+        if seen is None
+        else f"the states {seen[0]:.3g} and {seen[1]:.3g}, which the fitted sweeps went through"
+    )
     body = (
-        f"<p>{count} conductances, even between those at 5 and at 95 % of the state, read at {v_read:g} V.</p>"
+        f"<p>{count} conductances, even between those at {between}, read at {v_read:g} V.</p>"
         f'<div class="charts"><figure>{chart(curves, "voltage [V]", "current [µA]")}</figure></div>'
         + _table(("level", "µS", "kΩ", "state"), rows)
     )
     return [_section("Levels", body), _section("Writing", _writes(levels))]
+
+
+def _seen(device: Device) -> tuple[float, float] | None:
+    """Return the lowest and the highest state that a device was fitted in, if they are apart: beyond them
+    a level is a guess, as above the LRS that a current limit left.
+    """
+    low, high = (float(device.meta.get(key, np.nan)) for key in ("x_min", "x_max"))
+    return (low, high) if np.isfinite(device.model.state_range[1]) and high > low else None
 
 
 def _writes(levels: Any) -> str:

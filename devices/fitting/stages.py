@@ -260,7 +260,7 @@ def _costs(space: Space, points: Array) -> Array:
 
 
 def _leastsq(space: Space, z: Array) -> Array:
-    """Run lmfit's leastsq once; coordinates on a face stay there."""
+    """Return where one run of lmfit's leastsq ends, ``z`` where it fails; coordinates on a face stay there."""
     parameters = lmfit.Parameters()
     for k, name in enumerate(space.names):
         on_face = z[k] < FACE or z[k] > 1.0 - FACE
@@ -293,8 +293,8 @@ def _leastsq(space: Space, z: Array) -> Array:
             xtol=_FLAT,
             max_nfev=_EVALUATIONS,
         )
-    except (FloatingPointError, NonConvergence) as error:
-        return z, f"lmfit did not improve on the search ({error})"
+    except (FloatingPointError, NonConvergence):
+        return z
     end = np.array([result.params[name].value for name in space.names])
     if not np.isfinite(result.chisqr) or result.chisqr > 2.0 * float(_costs(space, z[None])[0]):
         return z
