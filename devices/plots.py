@@ -149,6 +149,7 @@ def starts(axes: "Axes", costs: Array) -> "Axes":
     above = 100.0 * (np.asarray(costs, float) / np.min(costs) - 1.0)
     axes.plot(np.arange(1, len(above) + 1), above, "o-", ms=4, color=_MODEL, lw=0.8)
     axes.set_yscale("symlog", linthresh=1.0)
+    axes.set_ylim(0.0, max(1.0, 1.2 * float(np.max(above))))  # less than that is none
     axes.yaxis.set_major_formatter("{x:g}")
     axes.set(xlabel="start, best first", ylabel="cost above the least [%]", title="starts")
     axes.grid(alpha=0.25)
