@@ -174,6 +174,9 @@ class Effects:
         InputError
             If there is no record of such a law at a path.
         """
+        return Laws(**{name: self._law(name) for name in Laws._fields})
+
+    def _law(self, name: str) -> Any:
         plain: dict[str, Callable[[float], Any]] = {
             "programming": Programming,
             "read": lambda x: ReadNoise(x, power=0.0),
@@ -183,19 +186,15 @@ class Effects:
             "stuck": lambda x: Stuck(x, self.stuck_high),
             "wear": Wear,
         }
-        found: dict[str, Any] = {}
-        for name, make in plain.items():
-            value = getattr(self, name)
-            if isinstance(value, float):
-                found[name] = make(value) if value > 0.0 or name == "programming" else None
-            elif value in (TECHNOLOGY, TABLE):
-                raise InputError(
-                    f"effects.{name}: {value!r} stands for a law of a technology's cells, or of the table"
-                    " of their writes, and there is none here: give a number, a law or a record of one"
-                )
-            else:
-                found[name] = saved(name, value, f"effects.{name}")
-        return Laws(**found)
+        value = getattr(self, name)
+        if isinstance(value, float):
+            return plain[name](value) if value > 0.0 or name == "programming" else None
+        if value in (TECHNOLOGY, TABLE):
+            raise InputError(
+                f"effects.{name}: {value!r} stands for a law of a technology's cells, or of the table"
+                " of their writes, and there is none here: give a number, a law or a record of one"
+            )
+        return saved(name, value, f"effects.{name}")
 
     def resolved(self, name: str, laws: Mapping[str, Any]) -> "Effects":
         """Return the effects with what is called ``name``, :data:`TECHNOLOGY` or :data:`TABLE`, taken from ``laws``, by
@@ -214,7 +213,8 @@ class Effects:
         """
         if self.activation == 0.0:
             return self
-        if not any(law.timed for law in self.laws.later):
+        aging = (self._law("relaxation"), self._law("drift"))
+        if not any(getattr(law, "timed", False) for law in aging):
             raise InputError(
                 "effects.activation: no law here changes devices with the seconds: give"
                 " effects.drift a t_0, or effects.relaxation a law of quantiles"
