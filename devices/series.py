@@ -261,6 +261,15 @@ class Terminal:
     def rate_on_grid(self, v: Array, x: Array, guess: Array | None) -> tuple[Array, Array | None]:
         """Return dx/dt [1/s] far from what was kept, and where an inner node is [V], if there is one,
         looked for from a guess.
+
+        Parameters
+        ----------
+        v
+            Terminal voltages [V], of any shape.
+        x
+            States, of the same shape.
+        guess
+            Where the inner node is looked for first [V]; ``None``: where it is easily found.
         """
         if not self._noded or self.series:
             return self.fresh().rate(v, x), None

@@ -144,6 +144,15 @@ def _contact(s: Mapping[str, sp.Symbol], charge: sp.Expr, area: sp.Expr) -> sp.E
 def hopping(s: Mapping[str, sp.Symbol], n: sp.Expr, decades: sp.Expr) -> sp.Expr:
     """Return dx/dt of hops over barriers that the field tilts, in the symbols ``tilt`` (field in parts
     of that at which no barrier is left) and ``warmth`` (rise of the temperature in parts of ``t_0``).
+
+    Parameters
+    ----------
+    s
+        Symbols of the parameters, by name.
+    n
+        Concentration of vacancies in the disc [1e26/m3].
+    decades
+        Logarithm of its largest over its lowest value.
     """
     v, x, tilt = symbols("V", "X", "tilt")
     thermal = _thermal(s)

@@ -16,6 +16,7 @@ does not know the ambient temperature, the rate does.
 
 __all__ = ["declare"]
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import sympy as sp
@@ -61,6 +62,7 @@ _N_0 = 0.004  # concentration that L is counted from [1e26/m3]
 _RADIUS, _LENGTH, _SHARE = 45.0, 0.4, 0.1
 _ELEMENTARY = 1.602176634e-19
 _FAR = 3.0  # voltage beyond which the fit is not asked [V]
+_LEAST = 0.1  # of p8
 # coefficient: its value, and by d_r, d_r², d_l, d_l d_r, d_l d_r²
 _SET = {
     "p1": (
@@ -123,8 +125,8 @@ def declare(name: str) -> CompactModel:
     field = by_sign(v, current * r_disc / s["l_det"], across / s["l_cell"]) * sp.Float(1e9)
     hop = s["z_vo"] * s["a"] * sp.Float(1e-9) / (sp.Float(sp.pi) * s["dw_a"])
     warmth, tilt = symbols("warmth", "tilt")
-    rate = hopping(s, n, decades).xreplace(
-        {warmth: heat * current * across / s["t_0"], tilt: hop * field}
+    rate = _put(
+        hopping(s, n, decades), {warmth: heat * current * across / s["t_0"], tilt: hop * field}
     )
     return CompactModel(
         name,
@@ -135,6 +137,18 @@ def declare(name: str) -> CompactModel:
         doi="10.1109/SMACD58065.2023.10192107",
         smooth=False,  # each polarity has a law of its own
     )
+
+
+def _put(expr: sp.Expr, values: Mapping[sp.Symbol, sp.Expr]) -> sp.Expr:
+    """Put expressions in the place of symbols, without asking of large ones which is larger."""
+    if expr in values:
+        return values[expr]
+    if not expr.args:
+        return expr
+    args = [_put(each, values) for each in expr.args]
+    if isinstance(expr, sp.Max | sp.Min):
+        return expr.func(*args, evaluate=False)
+    return expr.func(*args)
 
 
 def _values(
@@ -156,7 +170,9 @@ def _in_set(v: sp.Expr, level: sp.Expr, size: sp.Expr, span: sp.Expr) -> sp.Expr
     (second,), (third, by_u) = p["p2"], p["p3"]
     over = level - (third + by_u * u)
     fourth = p["p4"][0] - p["p4"][1] * sp.exp(-p["p4"][2] * u)
-    gentle = first * (second * (limexp(over / fourth) - 1) + over)
+    half = over / fourth / 2
+    # exp(y) - 1 of a small y, to all its digits: most of it is taken away again.
+    gentle = first * (2 * second * sp.exp(half) * sp.sinh(half) + over)
     fifth = p["p5"][0] * u + p["p5"][1] * u**2
     ninth, tenth, inverse = (_step(p[key], u) for key in ("p9", "p10", "p11"))
     steep = fifth * (1 + p["p7"][0] * limexp(-tenth * (level - ninth))) ** (-inverse)
@@ -169,7 +185,8 @@ def _in_reset(v: sp.Expr, level: sp.Expr, size: sp.Expr, span: sp.Expr) -> sp.Ex
     fifth = p["p5"][0] * (1 - sp.exp(-p["p5"][1] * u))
     sixth = p["p6"][0] + p["p6"][1] * u
     seventh = p["p7"][0] + p["p7"][1] * u + p["p7"][2] * sp.exp(-p["p7"][3] * u)
-    eighth = p["p8"][0] + p["p8"][1] * u
+    # Never below that at v < 0; at v > 0, where some simulators compute it in vain, it has a logarithm.
+    eighth = sp.Max(p["p8"][0] + p["p8"][1] * u, sp.Float(_LEAST))
     tenth, eleventh = (row[0] + row[1] * u + row[2] * u**2 for row in (p["p10"], p["p11"]))
     return -fifth * (sixth + seventh * limexp(-tenth * (level + sp.log(eighth)))) ** (-1 / eleventh)
 

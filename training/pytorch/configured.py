@@ -91,6 +91,8 @@ def configured(
     crossbar = crossbar_of(settings)
     # Data and network are the caller's; nothing below asks for them.
     setup = Setup(settings, cast(Any, None), crossbar, cast(Any, None))
+    costs = write_costs(settings, crossbar.levels)
+    setup = setup.priced(costs)
     for note in (window_of(settings).note, write_note(settings, crossbar.levels)):
         if note and say is not None:
             say(f"warning: {note}")
@@ -98,10 +100,10 @@ def configured(
         setup = fitted(setup, Steps(), characterisation)
     twin = convert(
         model,
-        crossbar,
+        setup.crossbar,
         setup.engine(settings.training.engine),
         seed=settings.seed,
         digital=digital,
         say=say,
     )
-    return Configured(twin, setup, write_costs(settings, crossbar.levels))
+    return Configured(twin, setup, costs)

@@ -85,7 +85,19 @@ def epoch_text(epoch: EpochRecord, *, regression: bool = False) -> str:
 
 
 def training_text(rule: str, seed: int, result: TrainResult, goal: float) -> str:
-    """Say what a training by one rule came to, beside the float network's score ``goal``."""
+    """Say what a training by one rule came to, beside the float network's score.
+
+    Parameters
+    ----------
+    rule
+        Name of the update rule.
+    seed
+        Of the training.
+    result
+        What it came to.
+    goal
+        Score of the float network: share of test images [0..1], or R².
+    """
     first = result.records[0]
     removed = percent(first.cost.removed(first.closed_loop)["writes"])
     scale, unit = (1, "") if result.regression else (100, " %")

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from ...data.errors import InputError
-from ..runs.build import VALIDATED
+from ...devices.spread.effects import TABLE
+from ..runs.build import VALIDATED, write_costs
 from ..runs.claim import claimed
 from ..runs.config import FITTED
 from ..runs.listener import Listener, Steps
@@ -85,6 +86,10 @@ def opened_run(
         state, audits = load_twin(path / "checkpoint.h5")
         name, steps = trained_by(config, audits), Steps(listener)
         setup = set_up(config, steps, surrogate=False, executor=executor)
+        if config.effects.programming == TABLE:
+            with steps.step("write cost", "taking what writes leave of their targets") as progress:
+                table = path / "write_table.h5"
+                setup = setup.priced(write_costs(config, setup.levels, progress, path=table))
         if (engine or name) in FITTED:
             setup = fitted(setup, steps, path / "characterisation.h5")
         data = setup.images

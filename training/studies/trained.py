@@ -18,6 +18,7 @@ from ...data.errors import InputError
 from ...data.records.store import digest, pack
 from ...data.types import Array32
 from ...devices.device import Device
+from ...devices.spread.effects import TABLE
 from ...devices.spread.relaxation import Jump
 from ..runs.build import ambient_of, crossbar_of
 from ..runs.config import FITTED, RunConfig, changed_config
@@ -179,7 +180,8 @@ class Trained:
 
     def written(self, condition: Condition) -> bool:
         """Return whether a condition changes what happens when devices are written."""
-        one, other = self.config.effects, condition_of(self.config, condition).effects
+        one = self._crossbar(self.config).effects
+        other = self._crossbar(condition_of(self.config, condition)).effects
         names = {*WRITTEN, "relaxation"} if isinstance(other.laws.relaxation, Jump) else WRITTEN
         before, now = one.identity(), other.identity()
         return any(digest(before.get(name)) != digest(now.get(name)) for name in names)
@@ -211,7 +213,7 @@ class Trained:
 
     def ages(self, condition: Condition) -> bool:
         """Return whether devices change with time under a condition."""
-        return bool(condition_of(self.config, condition).effects.laws.later)
+        return bool(self._crossbar(condition_of(self.config, condition)).effects.laws.later)
 
     def footprint(self, condition: Condition | None = None) -> Footprint:
         """Return what one inference costs under a condition, by ``[hardware]`` of its
@@ -232,7 +234,12 @@ class Trained:
         effects = config.effects
         if effects.activation > 0.0 and effects.temperature is None:
             effects = replace(effects, temperature=ambient_of(config))
-        return crossbar_of(config.model_copy(update={"device": device, "effects": effects}))
+        made = crossbar_of(config.model_copy(update={"device": device, "effects": effects}))
+        if self.config.effects.programming != TABLE:
+            return made
+        # What writes leave of their targets is what they left in training.
+        left = {"programming": self.setup.crossbar.effects.programming}
+        return replace(made, effects=made.effects.resolved(TABLE, left))
 
     def _warm(self, config: RunConfig) -> Device | None:
         """Return the devices at the temperature of a condition; ``None`` where that changes no read."""

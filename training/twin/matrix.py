@@ -411,6 +411,15 @@ class MappedMatrix:
     def hold(self, before: Device, device: Device, engine: EngineFactory) -> None:
         """Let the devices be ``device``, in the very states that they are in as ``before``: the same
         ones in a warmer place, say. Drivers, converters and what levels mean stay as they are.
+
+        Parameters
+        ----------
+        before
+            What they have been.
+        device
+            What they are from now on.
+        engine
+            Makes the engine that reads them.
         """
         held = before.moved(self.devices.g, device, self.v_read)
         self.devices.g[...] = np.asarray(held, np.float32)

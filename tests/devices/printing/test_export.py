@@ -26,6 +26,7 @@ _READ = {
     "ln": np.log,
     "sinh": np.sinh,
     "tanh": np.tanh,
+    "asin": np.arcsin,
     "abs": np.abs,
     "sqrt": np.sqrt,
 }

@@ -57,3 +57,19 @@ def test_changes_belong_to_a_file() -> None:
 
     with pytest.raises(InputError, match="changes belong to"):
         configured(nn.Linear(2, 2), load_config("nbsto"), changes=["seed=1"])
+
+
+def test_a_model_on_a_technology_is_written_as_a_run_would() -> None:
+    torch.manual_seed(0)
+    net = nn.Linear(64, 10)
+    twin = configured(net, "demo", changes=["training.engine=ideal"], say=None)
+    optimiser = twin.optimiser()
+    data = load_data("digits")
+    x, y = torch.from_numpy(data.x_train[:50]), torch.from_numpy(data.y_train[:50])
+    for _ in range(20):
+        optimiser.zero_grad()
+        loss = nn.functional.cross_entropy(twin.model(x), y)
+        loss.backward()
+        optimiser.step()
+    assert loss.item() < 1.5
+    assert sum(int(each.writes.sum()) for each in optimiser.ledger.devices) > 0
