@@ -23,6 +23,11 @@ Devices: TypeAlias = Literal["auto", "behavioural", "compiled"]
 OLDEST = 44
 """First major version of ngspice that loads what the compiler writes."""
 
+UNTRUE = ("pcm", "volatile")
+"""Models that are not what numpy simulates once they are compiled: ngspice loses the state of the one, and stops at
+the other.
+"""
+
 
 @functools.cache
 def why_not(mode: Mode = "auto") -> str:
@@ -85,6 +90,8 @@ def chosen(
     if (cell.linear and not moving) or wanted == "behavioural":
         return None
     reason = why_not(mode)
+    if cell.device.model.name in UNTRUE:
+        reason = f"a compiled {cell.device.model.name} does not agree with the model's equations"
     if reason:
         if wanted == "auto":
             return None
