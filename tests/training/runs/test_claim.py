@@ -29,10 +29,9 @@ FORK = """
 import os, signal, sys
 from memtwin.training.runs.claim import Claim
 claim = Claim(sys.argv[1])
-child = os.fork()
-if child == 0:
+if os.fork() == 0:
+    print(os.getpid(), flush=True)  # once it has let go
     signal.pause()
-print(child, flush=True)
 sys.stdin.read()
 """
 NAME = """
