@@ -18,6 +18,8 @@ from memtwin.circuits.registry import ENGINES
 from memtwin.cli.main import app
 from memtwin.data.importers.readers import IMPORTERS
 from memtwin.devices.models import models
+from memtwin.training.rules.quantise import QUANTISERS
+from memtwin.training.rules.registry import RULES
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -90,7 +92,7 @@ def test_python_blocks_run(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for table in (models, ENGINES, IMPORTERS):  # a page may register its own
+    for table in (models, ENGINES, IMPORTERS, QUANTISERS, RULES):  # a page may register its own
         monkeypatch.setattr(table, "_known", dict(table._known))
     names: dict[str, Any] = {"__name__": "__docs__"}
     for name, text in session:

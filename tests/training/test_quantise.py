@@ -21,6 +21,7 @@ from memtwin.devices.spread.effects import Effects
 from memtwin.training.network import mlp
 from memtwin.training.rules.optim import Sgd
 from memtwin.training.rules.quantise import (
+    QUANTISERS,
     Coding,
     Nonuniform,
     Uniform,
@@ -270,8 +271,9 @@ class Reluctant:
         return (np.sign(code) * np.where(size < 1.0, size ** (1 / 2.4), size)).astype(np.float32)
 
 
-def test_a_quantiser_of_ones_own(digits):
-    register_quantiser("reluctant", lambda places: Reluctant(len(places)), replace=True)
+def test_a_quantiser_of_ones_own(digits, monkeypatch):
+    monkeypatch.setattr(QUANTISERS, "_known", dict(QUANTISERS._known))
+    register_quantiser("reluctant", lambda places: Reluctant(len(places)))
     g = np.linspace(5e-6, 50e-6, 16)
     twin = twin_of(g, quantiser="reluctant")
     coding = twin.matrices[0].coding
