@@ -9,6 +9,7 @@ __all__ = [
     "crossbar_of",
     "device_of",
     "drawn",
+    "effects_of",
     "engines_of",
     "levels_of",
     "network_of",
@@ -50,7 +51,7 @@ from ...devices.pulses.pricing import LevelPricing
 from ...devices.pulses.response import load_response
 from ...devices.pulses.steps import KINDS, PulseSteps, steps_of_model, steps_of_response
 from ...devices.pulses.trapezoid import Pulse, choose_pulse
-from ...devices.spread.effects import TABLE, TECHNOLOGY
+from ...devices.spread.effects import TABLE, TECHNOLOGY, Effects
 from ...devices.spread.record import saved
 from ...devices.technology.technology import is_technology, load_technology
 from ...devices.window import Window, choose_window
@@ -188,11 +189,24 @@ def crossbar_of(config: RunConfig) -> Crossbar:
     """Return what the matrices of the run's twin sit on."""
     tile = tile_of(config)
     assert tile.levels is not None
+    effects = effects_of(config, tile.levels)
+    return Crossbar(tile, effects, config.mapping, pulses_of(config, tile.levels))
+
+
+def effects_of(config: RunConfig, levels: Levels) -> Effects:
+    """Return what happens to the run's devices, with the laws that stand for a technology and the
+    temperature that they are at; what a table of writes stands for is left open.
+
+    Raises
+    ------
+    InputError
+        If an activation energy is given, and nothing here changes devices with the seconds.
+    """
     effects, name = config.effects, config.device.name
     if is_technology(name):
-        effects = effects.resolved(TECHNOLOGY, measured_laws(load_technology(name), tile.levels))
-    effects = effects.at(ambient_of(config))
-    return Crossbar(tile, effects, config.mapping, pulses_of(config, tile.levels))
+        effects = effects.resolved(TECHNOLOGY, measured_laws(load_technology(name), levels))
+    now = config.device.temperature
+    return effects.at(levels.device.temperature if now is None else now)
 
 
 def pulses_of(config: RunConfig, levels: Levels) -> PulseSteps | None:

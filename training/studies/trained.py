@@ -18,9 +18,9 @@ from ...data.errors import InputError
 from ...data.records.store import digest, pack
 from ...data.types import Array32
 from ...devices.device import Device
-from ...devices.spread.effects import TABLE
+from ...devices.spread.effects import TABLE, Effects
 from ...devices.spread.relaxation import Jump
-from ..runs.build import ambient_of, crossbar_of
+from ..runs.build import ambient_of, crossbar_of, effects_of
 from ..runs.config import FITTED, RunConfig, changed_config
 from ..runs.setup import Setup
 from ..seeds import generator
@@ -180,8 +180,8 @@ class Trained:
 
     def written(self, condition: Condition) -> bool:
         """Return whether a condition changes what happens when devices are written."""
-        one = self._crossbar(self.config).effects
-        other = self._crossbar(condition_of(self.config, condition)).effects
+        one = self.setup.crossbar.effects
+        other = self._effects(condition_of(self.config, condition))
         names = {*WRITTEN, "relaxation"} if isinstance(other.laws.relaxation, Jump) else WRITTEN
         before, now = one.identity(), other.identity()
         return any(digest(before.get(name)) != digest(now.get(name)) for name in names)
@@ -213,7 +213,7 @@ class Trained:
 
     def ages(self, condition: Condition) -> bool:
         """Return whether devices change with time under a condition."""
-        return bool(self._crossbar(condition_of(self.config, condition)).effects.laws.later)
+        return bool(self._effects(condition_of(self.config, condition)).laws.later)
 
     def footprint(self, condition: Condition | None = None) -> Footprint:
         """Return what one inference costs under a condition, by ``[hardware]`` of its
@@ -231,15 +231,16 @@ class Trained:
         device = config.device.model_copy(
             update={"temperature": self.config.device.temperature},
         )
-        effects = config.effects
-        if effects.activation > 0.0 and effects.temperature is None:
-            effects = replace(effects, temperature=ambient_of(config))
-        made = crossbar_of(config.model_copy(update={"device": device, "effects": effects}))
+        made = crossbar_of(config.model_copy(update={"device": device}))
+        return replace(made, effects=self._effects(config))
+
+    def _effects(self, config: RunConfig) -> Effects:
+        """Return what happens to the trained devices, with the laws that names stand for."""
+        effects = effects_of(config, self.setup.levels)
         if self.config.effects.programming != TABLE:
-            return made
+            return effects
         # What writes leave of their targets is what they left in training.
-        left = {"programming": self.setup.crossbar.effects.programming}
-        return replace(made, effects=made.effects.resolved(TABLE, left))
+        return effects.resolved(TABLE, {"programming": self.setup.crossbar.effects.programming})
 
     def _warm(self, config: RunConfig) -> Device | None:
         """Return the devices at the temperature of a condition; ``None`` where that changes no read."""
