@@ -179,7 +179,7 @@ class Device:
         low, high = self.model.state_range
         g = np.asarray(g, float)
         if not np.isfinite(high):  # the state is the conductance
-            return np.asarray(g, float)
+            return g
         x = np.linspace(low, high, _TABLED)
         here, there = self.conductance(x, v_read), other.conductance(x, v_read)
         closed = (here > 0.0) & (there > 0.0)

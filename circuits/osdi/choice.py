@@ -89,9 +89,10 @@ def chosen(
     check_choice("spice", "devices", wanted, get_args(Devices))
     if (cell.linear and not moving) or wanted == "behavioural":
         return None
-    reason = why_not(mode)
-    if cell.device.model.name in UNTRUE:
-        reason = f"a compiled {cell.device.model.name} does not agree with the model's equations"
+    if (name := cell.device.model.name) in UNTRUE:
+        reason = f"a compiled {name} does not agree with the model's equations"
+    else:
+        reason = why_not(mode)
     if reason:
         if wanted == "auto":
             return None

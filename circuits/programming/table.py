@@ -22,7 +22,7 @@ from ...data.types import Array, Progress
 from ...devices.device import Levels
 from ...devices.pulses.costs import Costs, Read
 from ...devices.pulses.pricing import LevelPricing, uneven_places
-from ...devices.spread.programming import ProgrammingQuantiles, sampled_programming
+from ...devices.spread.programming import ProgrammingQuantiles, left_by_writes
 from ..many import each
 from .design import fitted_range
 from .fractional_moves import LevelMoves, Moves, make_moves
@@ -161,9 +161,7 @@ class WriteTable:
     @property
     def programming(self) -> ProgrammingQuantiles:
         """What writes leave of their targets, by target; from all levels that are no target alike."""
-        moved = ~np.eye(self.levels, dtype=bool)
-        rows = [self.error[moved[:, b], b].ravel() for b in range(self.levels)]
-        return sampled_programming(self.g, rows)
+        return left_by_writes(self.g, self.error)
 
     def summary(self) -> dict[str, Any]:
         """Return the figures that a report shows; means are over the pairs of different levels."""

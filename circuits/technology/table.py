@@ -18,7 +18,7 @@ from ...data.types import Array, Progress
 from ...devices.device import Levels
 from ...devices.pulses.costs import Costs, Read
 from ...devices.pulses.pricing import LevelPricing, uneven_places
-from ...devices.spread.programming import ProgrammingQuantiles, sampled_programming
+from ...devices.spread.programming import ProgrammingQuantiles, left_by_writes
 from ...devices.technology.population import draw_cells
 from ...devices.technology.technology import Technology, technology_text
 from ..programming.table import SHARES
@@ -108,9 +108,7 @@ class CellTable:
     @property
     def programming(self) -> ProgrammingQuantiles:
         """What writes leave of their targets, by target; from all levels that are no target alike."""
-        moved = ~np.eye(self.levels, dtype=bool)
-        rows = [self.error[moved[:, b], b].ravel() for b in range(self.levels)]
-        return sampled_programming(self.g, rows)
+        return left_by_writes(self.g, self.error)
 
     def pricing(self) -> LevelPricing:
         """Return what writes cost on average, the low end of the bracket; moves by fractions of a level cost as much

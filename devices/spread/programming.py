@@ -1,6 +1,12 @@
 """What write-verify leaves of a target, drawn anew at every write (cycle to cycle)."""
 
-__all__ = ["Programming", "ProgrammingQuantiles", "fit_programming", "sampled_programming"]
+__all__ = [
+    "Programming",
+    "ProgrammingQuantiles",
+    "fit_programming",
+    "left_by_writes",
+    "sampled_programming",
+]
 
 from dataclasses import dataclass
 
@@ -101,6 +107,21 @@ def sampled_programming(g: ArrayLike, error: ArrayLike, knots: int = 129) -> Pro
     return ProgrammingQuantiles(
         np.asarray(g, float), np.quantile(np.asarray(error, float), share, axis=1).T.copy()
     )
+
+
+def left_by_writes(g: ArrayLike, error: Array) -> ProgrammingQuantiles:
+    """Return the law of what writes between levels leave of their targets: by target, of writes from
+    all levels that are no target alike.
+
+    Parameters
+    ----------
+    g
+        Conductances of the levels [S], (levels,).
+    error
+        What sampled writes left [S], from and to every level, (levels, levels, samples).
+    """
+    moved = ~np.eye(len(error), dtype=bool)
+    return sampled_programming(g, [error[moved[:, b], b].ravel() for b in range(len(error))])
 
 
 def fit_programming(target: ArrayLike, g: ArrayLike) -> Programming:
