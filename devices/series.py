@@ -341,12 +341,10 @@ class Terminal:
         move = (v - u - self.r_s * i) / (1.0 + self.r_s * slope)
         if self.limit is None:
             return move, self.r_s
-        sign = np.where(np.asarray(v) < 0.0, -1.0, 1.0)
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            below = self.limit - sign * i
-            to_limit = np.where(slope > 0.0, below / slope, np.copysign(np.inf, below))
-        held = to_limit < sign * move
-        return np.where(held, sign * to_limit, move), np.where(held, _OPEN, self.r_s)
+        v = np.asarray(v)
+        excess = i - np.where(v < 0.0, -self.limit, self.limit)
+        _, back = _nearer(-move, -move, excess, slope, v)
+        return -back, np.where(back == -move, self.r_s, _OPEN)
 
     @cached_property
     def _current(self) -> Any:
