@@ -17,6 +17,7 @@ __all__ = [
     "scratch",
     "toml_key",
     "toml_value",
+    "write_csv",
     "write_figure",
     "write_text",
 ]
@@ -30,7 +31,7 @@ import shutil
 import stat
 import tempfile
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -96,6 +97,29 @@ def write_text(path: str | Path, text: str) -> Path:
     with replacing(path) as file:
         file.write(printable(text).encode())
     return Path(path)
+
+
+def write_csv(
+    path: str | Path,
+    names: Iterable[str],
+    rows: Iterable[Iterable[Any]],
+    cell: Callable[[Any], str] = repr,
+) -> Path:
+    """Write a table with its names above, and return its path.
+
+    Parameters
+    ----------
+    path
+        Where to write it.
+    names
+        Names of the columns.
+    rows
+        Values, a row each.
+    cell
+        Says a value as text.
+    """
+    lines = [",".join(names), *(",".join(map(cell, row)) for row in rows)]
+    return write_text(path, "\n".join(lines) + "\n")
 
 
 def write_figure(figure: "Figure", path: str | Path, *, dpi: int = 150) -> Path:

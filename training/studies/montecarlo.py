@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...data.errors import InputError
-from ...data.files import write_figure, write_text
+from ...data.files import write_csv, write_figure
 from .read import Outcome, read_conditions
 from .trained import Condition, Trained
 
@@ -101,9 +101,7 @@ def write_montecarlo(path: str | Path, found: MonteCarlo) -> Path:
             zip(found.drawn.scores.tolist(), found.drawn.intervals.tolist(), strict=True)
         )
     ]
-    lines = [",".join(rows[0])]
-    lines += [",".join(f"{value:.9g}" for value in row.values()) for row in rows]
-    return write_text(path, "\n".join(lines) + "\n")
+    return write_csv(path, rows[0], (row.values() for row in rows), "{:.9g}".format)
 
 
 def draw_montecarlo(found: MonteCarlo, path: str | Path | None = None) -> "Figure":

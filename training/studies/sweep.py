@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...data.errors import InputError
-from ...data.files import parse_toml, write_figure, write_text
+from ...data.files import parse_toml, write_csv, write_figure
 from ...data.shown.quantities import seconds_of
 from ...data.types import Progress
 from .hardware import Footprint
@@ -129,9 +129,7 @@ def sweep(
 def write_sweep(path: str | Path, found: Sweep) -> Path:
     """Write the table as CSV at ``path``, whole or not at all."""
     rows = found.rows()
-    lines = [",".join(rows[0])]
-    lines += [",".join(_cell(value) for value in row.values()) for row in rows]
-    return write_text(path, "\n".join(lines) + "\n")
+    return write_csv(path, rows[0], (row.values() for row in rows), _cell)
 
 
 def _cell(value: Any) -> str:

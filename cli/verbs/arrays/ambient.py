@@ -65,15 +65,15 @@ def swept(
     json
         Whether rows are printed as JSON.
     """
-    from ....data.files import write_text
+    from ....data.files import write_csv
 
     rows: list[dict[str, Any]] = []
     for value in values:
         record = out.with_name(f"{out.stem}-{value:g}K{out.suffix}")
         rows.append({KEY: value, **work(value, record)})
     names = [name for name in rows[0] if all(isinstance(row[name], int | float) for row in rows)]
-    lines = [",".join(names), *(",".join(repr(row[name]) for name in names) for row in rows)]
-    table = write_text(out.with_name(f"{out.stem}-{KEY}.csv"), "\n".join(lines) + "\n")
+    cells = ([row[name] for name in names] for row in rows)
+    table = write_csv(out.with_name(f"{out.stem}-{KEY}.csv"), names, cells)
     summary: dict[str, Any] = {"rows": rows, "table": str(table)}
     if plot is not None:
         from ....circuits.programming.plots import save_ambient_figure

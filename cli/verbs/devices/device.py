@@ -484,8 +484,7 @@ def _pulse(text: str, way: str) -> tuple[float, float]:
 
 
 def _write(columns: Mapping[str, Any], path: Path) -> None:
-    from ....data.files import write_text
+    from ....data.files import write_csv
 
     rows = zip(*(column.tolist() for column in columns.values()), strict=True)
-    lines = [",".join(columns), *(",".join(map(repr, row)) for row in rows)]
-    write_text(path, "\n".join(lines) + "\n")
+    write_csv(path, columns, rows)
