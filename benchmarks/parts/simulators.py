@@ -52,10 +52,13 @@ def at_defaults(name: str, points: int = 1000) -> tuple[float, float]:
     times, current = call(Job(deck, (run,))).values[0].T
     t = np.union1d(times, np.linspace(0.0, period, 4001))
     trace = device.simulate(t, v * np.sin(2 * np.pi * t / period), x0)
-    return tuple(_off(trace.i, t, times, -current, late) for late in (0.0, step))  # type: ignore[return-value]
+    return tuple(off(trace.i, t, times, -current, late) for late in (0.0, step))  # type: ignore[return-value]
 
 
-def _off(i: np.ndarray, t: np.ndarray, times: np.ndarray, found: np.ndarray, late: float) -> float:
+def off(i: np.ndarray, t: np.ndarray, times: np.ndarray, found: np.ndarray, late: float) -> float:
+    """Return how far currents ``found`` at ``times`` are from i at t, of its peak, where edges may be
+    early or ``late``.
+    """
     first = np.searchsorted(t, times - late)
     last = np.searchsorted(t, times + late, side="right")
     spans = [i[a:b] for a, b in zip(first, last, strict=True)]
@@ -67,8 +70,12 @@ def tight(name: str, kind: str) -> float:
     """Return the largest error at tight options, of the peak, under a ``sine`` or ``pulses``."""
     device, peak, period, x0 = driven(name)
     t, v = waveform(kind, peak, period)
+    return at_tight(device, t, v, x0, TIGHTER.get(name, "1e-7"))
+
+
+def at_tight(device: Device, t: np.ndarray, v: np.ndarray, x0: float, reltol: str) -> float:
+    """Return the largest error at tight options, of the peak, at the simulator's times nearest to t."""
     points = " ".join(f"{a!r} {b!r}" for a, b in zip(t.tolist(), v.tolist(), strict=True))
-    reltol = TIGHTER.get(name, "1e-7")
     deck = "\n".join(
         [
             "one device",
@@ -91,10 +98,13 @@ def tight(name: str, kind: str) -> float:
 
 
 def waveform(kind: str, v: float, period: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return times and voltages of a sine, or of three pulses of each polarity."""
+    """Return times and voltages of a sine, a triangle, or three pulses of each polarity."""
     if kind == "sine":
         s = np.linspace(0.0, 1.0, 401)
         return s * period, v * np.sin(2 * np.pi * s)
+    if kind == "triangle":
+        s = np.linspace(0.0, 1.0, 201)
+        return s * period, v * np.interp(s, [0, 0.25, 0.75, 1], [0, 1, -1, 0])
     steps, levels = [0.0], [0.0]
     for sign in (1, 1, 1, -1, -1, -1):
         steps += [0.06, *[0.1] * 6, 0.06, 0.24]

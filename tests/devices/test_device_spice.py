@@ -6,7 +6,9 @@ away while they switch (Stanford without a series resistance, VTEAM behind one) 
 ``reltol``: an error made before the jump grows by orders of magnitude in it.
 """
 
+import sys
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +20,9 @@ from memtwin.devices.device import Device, load_device
 from memtwin.devices.device_file import shipped_devices
 from memtwin.devices.models import models
 from memtwin.devices.printing import ngspice as spice
+
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
+from parts.simulators import at_tight, off, waveform
 
 RATES = {"k_set": 30.0, "k_reset": 30.0}
 YAKOPCIC = {"a_p": 1e-3, "a_n": 1e-3, "A_p": 10.0, "A_n": 10.0, "r_s": 50.0}
@@ -104,43 +109,6 @@ def unhurried(names: Iterable[str]) -> list[object]:
     return [pytest.param(n, marks=slow) if n.startswith("jart") else n for n in names]
 
 
-def waveform(kind: str, v: float, period: float) -> tuple[np.ndarray, np.ndarray]:
-    if kind == "sine":
-        s = np.linspace(0.0, 1.0, 401)
-        return s * period, v * np.sin(2 * np.pi * s)
-    if kind == "triangle":
-        s = np.linspace(0.0, 1.0, 201)
-        return s * period, v * np.interp(s, [0, 0.25, 0.75, 1], [0, 1, -1, 0])
-    steps, levels = [0.0], [0.0]
-    for sign in (1, 1, 1, -1, -1, -1):
-        steps += [0.06, *[0.1] * 6, 0.06, 0.24]
-        levels += [sign] * 7 + [0.0] * 2
-    t = np.cumsum(steps)
-    return t / t[-1] * period, v * np.array(levels)
-
-
-def ngspice(
-    device: Device, t: np.ndarray, v: np.ndarray, x0: float, options: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Times of the simulator nearest to t, and currents there."""
-    points = " ".join(f"{a!r} {b!r}" for a, b in zip(t.tolist(), v.tolist(), strict=True))
-    deck = "\n".join(
-        [
-            "one device",
-            f".options {options}",
-            spice.subcircuit(device, "cell", x0=x0),
-            f"V1 a 0 PWL({points})",
-            "X1 a 0 x cell",
-            ".end",
-        ]
-    )
-    limit = t[-1] / 1000
-    step = Step(f"tran {limit} {t[-1]} 0 {limit} uic", ("time", "i(v1)"))
-    times, current = call(Job(deck, (step,))).values[0].T
-    nearest = np.unique(np.abs(times - t[:, None]).argmin(axis=1))
-    return times[nearest], -current[nearest]
-
-
 @pytest.mark.spice
 @pytest.mark.parametrize(
     "kind", ["sine", pytest.param("triangle", marks=pytest.mark.slow), "pulses"]
@@ -149,11 +117,7 @@ def ngspice(
 def test_ngspice_gives_the_same_current(name: str, kind: str) -> None:
     device, amplitude, period, x0, bar, reltol = CASES[name]
     t, v = waveform(kind, amplitude, period)
-    times, found = ngspice(device, t, v, x0, spice.TIGHT.replace("reltol=1e-7", f"reltol={reltol}"))
-    grid = np.union1d(t, times)
-    trace = device.simulate(grid, np.interp(grid, t, v), x0, rtol=1e-7, atol=1e-10)
-    expected = trace.i[np.searchsorted(grid, times)]
-    error = np.abs(found - expected).max() / np.abs(expected).max()
+    error = at_tight(device, t, v, x0, reltol)
     assert error <= bar
 
 
@@ -177,11 +141,7 @@ def test_default_options_keep_a_sine_in_range_and_within_a_percent(name: str, po
     times, current, x = call(Job(deck, (run,))).values[0].T
     t = np.union1d(times, np.linspace(0.0, period, 8001))
     trace = device.simulate(t, amplitude * np.sin(2 * np.pi * t / period), x0)
-    first = np.searchsorted(t, times - late)
-    last = np.searchsorted(t, times + late, side="right")
-    spans = [trace.i[a:b] for a, b in zip(first, last, strict=True)]
-    low, high = np.array([(span.min(), span.max()) for span in spans]).T
-    error = np.maximum(low + current, -current - high).max() / np.abs(trace.i).max()
+    error = off(trace.i, t, times, -current, late)
     assert error < 0.01
     assert x.min() > -1e-3
     assert x.max() < 1.001
