@@ -51,7 +51,13 @@ class Configured:
             else:
                 inner = torch.optim.SGD(parameters, options.learning_rate, options.momentum)
         return SiameseOptimizer(
-            self.model, inner, self.costs, options.of_rule, rule=options.rule, seed=config.seed
+            self.model,
+            inner,
+            self.costs,
+            options.of_rule,
+            rule=options.rule,
+            seed=config.seed,
+            reverify=options.reverify,
         )
 
 

@@ -4,6 +4,7 @@ __all__ = ["SiameseOptimizer"]
 
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from ...data.errors import InputError, MemtwinError
+from ...data.options import check_number
 from ...devices.pulses.costs import Pricing, check_levels
 from ..rules.optim import Sgd
 from ..rules.registry import rule_options, start_rule
-from ..rules.rule import Rescalable, Start
+from ..rules.rule import Rescalable, Start, Writes
 from ..seeds import generator
 from ..twin.cost import Cost
 from ..twin.ledger import Ledger
@@ -42,6 +44,11 @@ class SiameseOptimizer(torch.optim.Optimizer):
     calibrate_every
         Steps after which the digital gains and ADC ranges are calibrated anew, on the next vectors
         that are read in training. The first calibration takes whatever is read first.
+    seed
+        Of the errors of writes.
+    reverify
+        Seconds after which written devices are read again, and written anew where they have left
+        their band meanwhile; these reads and writes count. ``None`` or 0: they are left alone.
     """
 
     def __init__(
@@ -54,6 +61,7 @@ class SiameseOptimizer(torch.optim.Optimizer):
         rule: str = "siamese",
         calibrate_every: int = 20,
         seed: int = 0,
+        reverify: float | None = None,
     ) -> None:
         # The parameter groups are those of the optimiser inside, whatever becomes of them: nothing
         # of the base class is initialised.
@@ -63,6 +71,8 @@ class SiameseOptimizer(torch.optim.Optimizer):
             raise InputError("with torch: accumulate in torch (accumulate=1), and do not scale")
         if calibrate_every < 1:
             raise InputError(f"calibrate_every must be at least 1 step, got {calibrate_every}")
+        check_number("SiameseOptimizer", reverify=reverify, optional=True, at_least=0)
+        self.reverify = reverify
         self.layers = [layer for layer in model.modules() if isinstance(layer, TileLayer)]
         if not self.layers:
             raise InputError("the model has no memristor-twin layers: convert(model) first")
@@ -76,7 +86,11 @@ class SiameseOptimizer(torch.optim.Optimizer):
         matrices = [layer.matrix for layer in self.layers]
         for matrix in matrices:
             check_levels(costs, matrix.devices.top + 1)
-        self.ledger = Ledger([matrix.placement for matrix in matrices], costs)
+        self.ledger = Ledger(
+            [matrix.placement for matrix in matrices],
+            costs,
+            [matrix.devices for matrix in matrices],
+        )
         self._rng = generator(seed, "programming")
         self._steps = 0
         self.updates = [
@@ -114,8 +128,7 @@ class SiameseOptimizer(torch.optim.Optimizer):
                     layer.codes = update.codes
                     continue
                 writes = update.rescale(layer.matrix.clip)
-            self.initial = self.initial + self.ledger.estimate(k, writes)
-            update.verify(writes, layer.matrix.write(writes, self._rng, now=layer.now))
+            self.initial = self.initial + self._write(k, writes, self.ledger.estimate)
             layer.follow(update.weights, update.codes)
         self._settle()
 
@@ -167,14 +180,30 @@ class SiameseOptimizer(torch.optim.Optimizer):
             # An optimiser without momentum passes on whatever move the torch optimiser made.
             writes = update.step(update.weights - moved, 1.0)
             if writes is not None:
-                total = total + self.ledger.record(k, writes)
-                update.verify(writes, layer.matrix.write(writes, self._rng, now=layer.now))
+                total = total + self._write(k, writes, self.ledger.record)
             layer.follow(update.weights, update.codes)
             layer.matrix.age(layer.now)
         self._settle()
         if self._steps % self.calibrate_every == 0:
             self.calibrate()
         return total
+
+    def _write(self, k: int, writes: Writes, priced: Callable[[int, Writes], Cost]) -> Cost:
+        """Write devices of one matrix, those that don't hold again; return what it costs, as ``priced`` says."""
+        matrix, now = self.layers[k].matrix, self.layers[k].now
+        cost = priced(k, writes)
+        found = matrix.write(writes, self._rng, now=now)
+        self.updates[k].verify(writes, found, self.ledger.failed(k, writes))
+        if not self.reverify or writes.blind is not None or not len(writes):
+            return cost
+        again = matrix.reverify(
+            writes,
+            self._rng,
+            seconds=self.reverify,
+            missed=partial(self.ledger.missed, k),
+            now=now,
+        )
+        return cost + priced(k, again)
 
     def calibrate(self) -> None:
         """Let the next reads in training calibrate the digital gains and ADC ranges anew."""
@@ -200,6 +229,8 @@ class SiameseOptimizer(torch.optim.Optimizer):
             "epoch": asdict(self.ledger.epoch),
             "ledger": self.ledger.state(),
             "updates": {str(k): update.state() for k, update in enumerate(self.updates)},
+            # Said only where it is on: older states know nothing of it.
+            **({"reverify": self.reverify} if self.reverify else {}),
         }
         return {"optimiser": self.optimiser.state_dict(), "siamese": tensors(own)}
 
@@ -225,11 +256,13 @@ class SiameseOptimizer(torch.optim.Optimizer):
             "rule": self.rule,
             **self._own_options(),
             "levels": self.ledger.pricing.levels,
+            "reverify": self.reverify or 0.0,
             "layers on tiles": len(self.updates),
         }
         saved = own["options"] | {
             "rule": own["rule"],
             "levels": own["levels"],
+            "reverify": own.get("reverify", 0.0),
             "layers on tiles": len(own["updates"]),
         }
         for key, value in mine.items():

@@ -19,6 +19,7 @@ from ...data.errors import InputError
 from ...data.records.store import pack, write_record
 from ...devices.pulses.costs import Pricing
 from ...devices.pulses.pricing import LevelPricing
+from ...devices.technology.technology import is_technology, load_technology
 from ..losses import score_text
 from ..studies.hardware import FOOTPRINTS, Footprint, footprint
 from ..trainer.audit import AuditRecord
@@ -228,6 +229,8 @@ class _Job:
         }
         if twin.digital:
             record["digital"] = digital_tree(twin)
+        if is_technology(self.config.device.name):
+            record["technology"] = pack(load_technology(self.config.device.name))
         if laws := laws_tree(self.config, setup.crossbar.effects):
             record["laws"] = laws
         record["summary"] = summarise(record)

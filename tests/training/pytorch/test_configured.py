@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="the extra memtwin[torch] is not installed")
@@ -11,6 +12,7 @@ from torch import nn  # noqa: E402
 from memtwin.data.dataset import load_data  # noqa: E402
 from memtwin.data.errors import InputError  # noqa: E402
 from memtwin.training.pytorch import configured  # noqa: E402
+from memtwin.training.rules.quantise import pair  # noqa: E402
 
 FILE = """
 [device]
@@ -73,3 +75,23 @@ def test_a_model_on_a_technology_is_written_as_a_run_would() -> None:
         optimiser.step()
     assert loss.item() < 1.5
     assert sum(int(each.writes.sum()) for each in optimiser.ledger.devices) > 0
+
+
+def test_written_cells_of_a_technology_are_read_again_and_counted() -> None:
+    torch.manual_seed(0)
+    net = nn.Linear(64, 10)
+    optimisers, off = [], []
+    for reverify in (0.0, 1.0):
+        changes = ["training.engine=ideal", "effects.stuck=0", f"training.reverify={reverify}"]
+        optimiser = configured(net, "demo", changes=changes, say=None).optimiser()
+        optimisers.append(optimiser)
+        wanted = np.stack(pair(optimiser.updates[0].codes.ravel()), axis=-1).ravel()
+        held = optimiser.layers[0].matrix.levels()
+        off.append(np.sqrt(np.mean((held - wanted) ** 2)))
+    plain, again = (optimiser.initial for optimiser in optimisers)
+    assert again.writes > plain.writes
+    assert again.reads > plain.reads + 65 * 20
+    assert again.energy > plain.energy
+    assert off[1] < 0.9 * off[0]
+    with pytest.raises(InputError, match="reverify"):
+        optimisers[0].load_state_dict(optimisers[1].state_dict())

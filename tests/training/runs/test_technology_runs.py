@@ -1,14 +1,19 @@
 """A technology as the device of a training: relaxation by level and time, read again and written anew, brackets."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from memtwin.data.errors import InputError
+from memtwin.data.records.store import pack, read_record, write_record
+from memtwin.data.shown.pictures import figure
 from memtwin.devices.spread.effects import TABLE, TECHNOLOGY, Effects
 from memtwin.devices.technology.technology import load_technology
 from memtwin.training.rules.quantise import Uniform
 from memtwin.training.runs.build import crossbar_of, levels_of, write_costs
 from memtwin.training.runs.config import load_config, parse_config
+from memtwin.training.runs.report import panels
 from memtwin.training.twin.devices import Devices
 
 LAW = load_technology("rram_1t1r").relaxation
@@ -94,3 +99,22 @@ def test_an_area_of_measured_cells_is_refused():
     config = load_config("demo", ["device.name=rram_1t1r", "device.area=2.0"])
     with pytest.raises(InputError, match="size that they were measured at"):
         levels_of(config)
+
+
+def test_a_report_draws_the_technology_of_its_record(tmp_path):
+    config = load_config("demo")
+    shipped = load_technology("rram_1t1r")
+    other = replace(shipped, name="of then", set=replace(shipped.set, r_read=9e3))
+    drawn = {}
+    for technology in (shipped, other):
+        tree = {
+            "config": config.model_dump_json(),
+            "levels": {"g": np.linspace(LOW, HIGH, 16)},
+            "technology": pack(technology),
+        }
+        path = write_record(tmp_path / "run.h5", "run", tree)
+        panel = panels.device(figure(4, 3).add_subplot(), read_record(path, "run"))
+        assert technology.name in panel.caption
+        drawn[technology.name] = panel.columns["2 V, median [µS]"][-1]
+    assert 140 < drawn["rram_1t1r"] < 170
+    assert drawn["of then"] < 111  # 1/9 kOhm, however strong the pulse

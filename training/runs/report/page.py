@@ -81,10 +81,10 @@ def _subtitle(record: Mapping[str, Any], config: Mapping[str, Any]) -> str:
 
 
 def _device_title(record: Mapping[str, Any]) -> str:
-    from ....devices.technology.technology import is_technology
+    from .panels import technology_of
 
-    technology = is_technology(config_of(record)["device"]["name"])
-    return f"{record['device']['name']}: one SET pulse" if technology else "fitted device"
+    technology, _ = technology_of(record)
+    return "fitted device" if technology is None else f"{technology.name}: one SET pulse"
 
 
 def write_picture(record: Mapping[str, Any], path: Path) -> Path:

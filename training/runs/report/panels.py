@@ -9,6 +9,7 @@ __all__ = [
     "levels",
     "measured_curve",
     "surrogate",
+    "technology_of",
     "wear",
     "writes",
 ]
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from ....data.types import Array
+    from ....devices.technology.technology import Technology
 
 RULES = {"siamese": "Siamese"}
 
@@ -195,19 +197,33 @@ def wear(axes: "Axes", record: Mapping[str, Any]) -> Panel:
 
 def device(axes: "Axes", record: Mapping[str, Any]) -> Panel:
     """Draw how the run's devices are set: a fitted one in its sweep, cells of a technology by their word line."""
-    from ....devices.technology.technology import is_technology
+    technology, remark = technology_of(record)
+    return iv(axes, record) if technology is None else _cells(axes, record, technology, remark)
 
+
+def technology_of(record: Mapping[str, Any]) -> "tuple[Technology | None, str]":
+    """Return the technology of a run, and what to say of where it is from; ``None`` where its device is none.
+
+    A record that keeps none, of an older memtwin, has the one that its configuration names, as it is today.
+    """
+    from ....data.records.store import unpack
+    from ....devices.technology.technology import Technology, is_technology, load_technology
+
+    if "technology" in record:
+        return unpack(Technology, record["technology"]), ""
     name = config_of(record)["device"]["name"]
-    return _cells(axes, record, name) if is_technology(name) else iv(axes, record)
+    if not is_technology(name):
+        return None, ""
+    return load_technology(name), " The record keeps none of its laws: they are those of today."
 
 
-def _cells(axes: "Axes", record: Mapping[str, Any], name: str) -> Panel:
+def _cells(axes: "Axes", record: Mapping[str, Any], technology: "Technology", remark: str) -> Panel:
     """Draw what one SET pulse leaves of a technology's cells, over the word line's voltage."""
     from ....data.shown.pictures import beside, shades
     from ....devices.technology.population import draw_cells
-    from ....devices.technology.technology import Window, load_technology
+    from ....devices.technology.technology import Window
 
-    technology, g = load_technology(name), record["levels"]["g"]
+    g = record["levels"]["g"]
     window = technology.window or Window(float(g[0]), float(g[-1]))
     gates, lines = np.linspace(0.5, 2.5, 41), window.v_bl * np.array([0.75, 1.0, 1.5])
     table = technology.table(lines, (gates[0], gates[-1]), (window.pw, window.pw))
@@ -234,7 +250,7 @@ def _cells(axes: "Axes", record: Mapping[str, Any], name: str) -> Panel:
         f"Conductance after {pulse} over the word line's voltage, for {len(lines)} voltages of the bit line.",
         columns,
         f"Median and 10 to 90 % of {CELLS} cells drawn from the technology {technology.name}, after {pulse}: the"
-        " word line limits the current, and so the level.",
+        f" word line limits the current, and so the level.{remark}",
         tuple(Series(f"{v_bl:g} V", "word line [V]", f"{v_bl:g} V, median [µS]") for v_bl in lines),
     )
 
