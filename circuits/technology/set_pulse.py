@@ -1,8 +1,8 @@
 """A SET pulse on one cell of a technology in ngspice: transistor, line resistance and a filament that grows.
 
-Nodes: ``bl`` bit line, ``n`` between cell and write resistance, ``d`` drain, ``wl`` word line, ``u`` the cell's state
-ln(g_c/1 µS) as a voltage. The rate of the filament passes 1e30/s at full voltage, where no simulator follows: it is
-limited to 1e10/s, which a cell has long been slower than when its pulse ends.
+Nodes: ``bl`` bit line, ``n`` between cell and write resistance, ``d`` drain, ``s`` source, ``wl`` word line, ``u`` the
+cell's state ln(g_c/1 µS) as a voltage. The rate of the filament passes 1e30/s at full voltage, where no simulator
+follows: it is limited to 1e10/s, which a cell has long been slower than when its pulse ends.
 """
 
 __all__ = ["set_deck", "set_in_ngspice"]
@@ -40,7 +40,7 @@ def set_deck(law: SetLaw, g: float, v_wl: float, v_bl: float, pw: float) -> str:
     """
     t, edge = law.transistor, _EDGE * pw
     n = number
-    opened = f"((v(wl)-{n(t.v_t)}+{n(t.eta)}*v(d))/{n(t.smooth)})"
+    opened = f"((v(wl,s)-{n(t.v_t)}+{n(t.eta)}*v(d,s))/{n(t.smooth)})"
     over = f"{n(t.smooth)}*({opened} > 40 ? {opened} : ln(1+exp({opened})))"
     x = f"max(v(bl,n),1e-9)/{n(law.v_s)}"
     slower = f"({n(np.log(FASTEST) - np.log(10.0) * law.log10_rate)}-{x}-ln(1-exp(-2*{x})))"
@@ -52,8 +52,9 @@ def set_deck(law: SetLaw, g: float, v_wl: float, v_bl: float, pw: float) -> str:
         "bcell bl n i=1e-6*exp(v(u))*v(bl,n)",
         f"rw n d {n(max(law.r_write, 1e-3))}",
         f"bover over 0 v={over}",
-        "bspan span 0 v=min(v(d),v(over))",
-        f"bt d 0 i={n(t.k)}/(1+{n(t.theta)}*v(over))*v(span)*(v(over)-0.5*v(span))",
+        "bspan span 0 v=min(v(d,s),v(over))",
+        f"rs s 0 {n(max(t.r_source, 1e-3))}",
+        f"bt d s i={n(t.k)}/(1+{n(t.theta)}*v(over))*v(span)*(v(over)-0.5*v(span))",
         f"bu 0 u i={n(_CAPACITANCE)}*{rate}",
         f"cu u 0 {n(_CAPACITANCE)} ic={n(float(law.inner(g)))}",
         ".end",

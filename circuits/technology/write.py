@@ -2,7 +2,7 @@
 
 __all__ = ["Tables", "Written", "write"]
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -46,19 +46,37 @@ class Tables:
     ----------
     technology, recipe
         Whose cells, and how they are written.
+    lines
+        The largest resistance of a cell's way to the bit line's driver, and of that to the grounded end of the source
+        line [ohm].
     """
 
     technology: Technology
     recipe: RampRecipe
+    lines: tuple[float, float] = (0.0, 0.0)
 
     @cached_property
     def set(self) -> SetTable:
         """The SET law at the ramp's lines."""
-        recipe = self.recipe
-        width = (recipe.pw, recipe.pw)
+        return self._set(0.0, 0.0)
+
+    @cached_property
+    def behind_lines(self) -> tuple[SetTable, ...]:
+        """The same with none and with the largest resistance in the bit line, and each so in the source line."""
+        bit, source = self.lines
+        return tuple(
+            self._set(r_bit, r_source) for r_source in (0.0, source) for r_bit in (0.0, bit)
+        )
+
+    def _set(self, r_bit: float, r_source: float) -> SetTable:
+        law, recipe = self.technology.set, self.recipe
+        if r_bit or r_source:
+            transistor = replace(law.transistor, r_source=r_source)
+            law = replace(law, transistor=transistor, r_write=law.r_write + r_bit)
+        technology, width = replace(self.technology, set=law), (recipe.pw, recipe.pw)
         if recipe.line == "word":
-            return self.technology.table([recipe.other], (recipe.start, recipe.stop), width)
-        return self.technology.table(recipe.rungs, (recipe.other, recipe.other), width)
+            return technology.table([recipe.other], (recipe.start, recipe.stop), width)
+        return technology.table(recipe.rungs, (recipe.other, recipe.other), width)
 
     @cached_property
     def nominal(self) -> Array:
@@ -99,7 +117,19 @@ class Tables:
         word = self.recipe.line == "word"
         volt = self.recipe.rungs[rung] if word else np.full(len(g), self.recipe.other)
         line: ArrayLike = 0 if word else rung
-        return shifted(self.set, spreads.sizes, z, line, g, volt, np.log(self.recipe.pw))
+
+        def left(table: SetTable) -> Array:
+            return shifted(table, spreads.sizes, z, line, g, volt, np.log(self.recipe.pw))
+
+        if cells.lines is None:
+            return left(self.set)
+        shares = [
+            np.clip(way / most, 0.0, 1.0) if most > 0.0 else np.zeros_like(way)
+            for way, most in zip(cells.lines, self.lines, strict=True)
+        ]
+        at = [left(table) for table in self.behind_lines]
+        grounded, lifted = (at[k] + shares[0] * (at[k + 1] - at[k]) for k in (0, 2))
+        return np.asarray(grounded + shares[1] * (lifted - grounded))
 
     def energy(self, g: Array, rung: NDArray[np.intp]) -> tuple[Array, Array]:
         """Return the bracket of the energy of SET pulses that end at g [J]."""
@@ -117,6 +147,7 @@ def write(
     rng: np.random.Generator,
     *,
     resets_max: ArrayLike | None = None,
+    stuck: NDArray[np.bool_] | None = None,
 ) -> Written:
     """Write cells to their targets.
 
@@ -134,6 +165,8 @@ def write(
         Draws what differs from pulse to pulse, RESETs, and the noise of reads.
     resets_max
         RESET pulses after which a cell is given up, where that differs from band to band, (cells,).
+    stuck
+        Cells that no pulse moves, (cells,).
 
     Raises
     ------
@@ -162,8 +195,14 @@ def write(
     low, high, reading = (np.zeros(count) for _ in range(3))
     reached = np.zeros(count, bool)
 
+    def stay(on: NDArray[np.intp], before: Array) -> None:
+        if stuck is not None:
+            g[on] = np.where(stuck[on], before, g[on])
+
     def reset(on: NDArray[np.intp], v_sl: Array | float) -> None:
+        before = g[on]
         bracket = _reset(technology, recipe, g, on, v_sl, rng)
+        stay(on, before)
         low[on] += bracket[0]
         high[on] += bracket[1]
         resets[on] += 1.0
@@ -182,7 +221,9 @@ def write(
         up, down = on[off < -recipe.tolerance], on[off > recipe.tolerance]
         up, down = up[stays[up] < recipe.patience], down[resets[down] < caps[down]]
         if up.size:
-            g[up] = tables.pulse(Cells(cells.z[:, up]), g[up], rung[up], rng)
+            before = g[up]
+            g[up] = tables.pulse(cells.only(up), before, rung[up], rng)
+            stay(up, before)
             bracket = tables.energy(g[up], rung[up])
             low[up] += bracket[0]
             high[up] += bracket[1]

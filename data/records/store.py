@@ -6,7 +6,7 @@ that calls the user block, stands their hash: a record that was damaged, or chan
 looks at it. What carries no hash is read with care: see :mod:`.hdf5`.
 """
 
-__all__ = ["digest", "pack", "read_record", "reading", "unpack", "write_record"]
+__all__ = ["digest", "kind_of", "pack", "read_record", "reading", "unpack", "write_record"]
 
 import hashlib
 import os
@@ -110,18 +110,7 @@ def read_record(path: str | Path, kind: str, *, format: int = 1) -> dict[str, An
     InputError
         If there is no such file, it is no HDF5 file or a damaged one, or it holds another kind or a newer format.
     """
-    path = Path(path)
-    try:
-        if not path.is_file():
-            raise InputError(f"there is no {kind} record at {path}")
-        with path.open("rb") as file:
-            _compare(file, path)
-            with _sound(path), h5py.File(file, "r") as root:
-                tree = read_tree(root, path.stat().st_size)
-    except (OSError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"can't read {printable(str(path))}: {error}") from error
+    tree = _tree(Path(path), kind)
     found, version = tree.pop("kind", None), tree.get("format", 0)
     if found != kind:
         raise InputError(f"{path} holds a {found or 'foreign'} record, expected a {kind} record")
@@ -130,6 +119,32 @@ def read_record(path: str | Path, kind: str, *, format: int = 1) -> dict[str, An
             f"{path} has format {version}, this memtwin reads up to {format}: update memtwin"
         )
     return tree
+
+
+def kind_of(path: str | Path) -> str:
+    """Return the kind of the record at ``path``, ``""`` where it says none.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or it is no record.
+    """
+    return str(_tree(Path(path), "memtwin").get("kind", ""))
+
+
+def _tree(path: Path, what: str) -> dict[str, Any]:
+    """Return all of a file of HDF5; ``what`` it should hold is said where it isn't there."""
+    try:
+        if not path.is_file():
+            raise InputError(f"there is no {what} record at {path}")
+        with path.open("rb") as file:
+            _compare(file, path)
+            with _sound(path), h5py.File(file, "r") as root:
+                return dict(read_tree(root, path.stat().st_size))
+    except (OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"can't read {printable(str(path))}: {error}") from error
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ...data.errors import InputError
 from ...data.types import Array
@@ -58,9 +58,18 @@ class Spreads:
 
 
 class Cells(NamedTuple):
-    """What is their own of cells: normal numbers for v_t, log10_rate, r_read and u, shape (4, *cells)."""
+    """What is their own of cells."""
 
     z: Array
+    """Normal numbers for v_t, log10_rate, r_read and u, shape (4, *cells)."""
+    lines: Array | None = None
+    """Resistance of the way to the bit line's driver, and to the grounded end of the source line [ohm], (2, *cells);
+    ``None`` for cells whose lines have none."""
+
+    def only(self, chosen: NDArray[np.intp]) -> "Cells":
+        """Return some of the cells."""
+        lines = None if self.lines is None else self.lines[:, chosen]
+        return Cells(self.z[:, chosen], lines)
 
 
 def draw_cells(shape: int | tuple[int, ...], rng: np.random.Generator) -> Cells:

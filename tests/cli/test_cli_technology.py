@@ -1,6 +1,7 @@
 """The verb ``technology``, and ``data`` on what it is fitted to."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from typer.testing import CliRunner
 
 from memtwin.circuits.technology.table import load_cell_table
 from memtwin.cli.main import app
+from memtwin.data.records.store import read_record
 
 LOG = "stanford-1t1r-write-verify:*_4_2_Nov29"
 
@@ -119,8 +121,22 @@ def test_program_table_knows_technologies(tmp_path):
     done = CliRunner().invoke(app, [*given, "--v-set", "2"])
     assert done.exit_code == 2
     assert "no other option does" in " ".join(done.output.split())
-    done = CliRunner().invoke(
-        app, ["program", "tile", "rram_1t1r", "--out", str(tmp_path / "w.h5")]
-    )
-    assert done.exit_code == 2
-    assert "not written through wires here" in " ".join(done.output.split())
+    done = CliRunner().invoke(app, ["program", "show", str(record), "--json"])
+    assert Path(json.loads(done.stdout)["plot"]).is_file()
+
+
+def test_a_tile_of_a_technology_is_written_with_its_stuck_cells(tmp_path):
+    given = ["program", "tile", "rram_1t1r", "--rows", "12", "--cols", "8", "--seed", "4"]
+    record, plot = tmp_path / "w.h5", tmp_path / "w.png"
+    done = CliRunner().invoke(app, [*given, "--out", str(record), "--plot", str(plot), "--json"])
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert told["given_up"] == len(told["failed_cells"])
+    assert told["success_percent"] > 90.0
+    assert 0 < told["energy_joule"] < told["energy_high_joule"]
+    assert plot.is_file()
+    kept = read_record(record, "written-cells")
+    assert kept["reached"].shape == (12, 8)
+    for option in (["--engine", "spice"], ["--scheme", "gate"], ["--access", "transistor"]):
+        done = CliRunner().invoke(app, [*given, *option, "--out", str(record)])
+        assert done.exit_code == 2, option

@@ -113,6 +113,10 @@ def _cell_window(config: RunConfig) -> Window:
         raise InputError(
             f"device.area: cells of the technology {wanted.name} have the size that they were measured at"
         )
+    if config.tile.access is not None:
+        raise InputError(
+            f"tile.access: cells of the technology {wanted.name} were measured with their transistors: leave it out"
+        )
     g_max = wanted.g_max
     g_min = wanted.g_min or (g_max and g_max / (wanted.on_off or 10.0))
     if g_min is None or g_max is None:

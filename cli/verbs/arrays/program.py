@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ....circuits.programming.design import VoltageRange
     from ....circuits.programming.recipe import Recipe
     from ....circuits.programming.table import WriteTable
+    from ....data.types import Array
     from ....devices.device import Device, Levels
     from ....training.runs.config import RunConfig
 
@@ -252,15 +253,7 @@ def _cells(
     from ....training.runs.build import levels_of
     from ....training.runs.chip import TOUCHING, recipe_of_cells
 
-    if plot is not None:
-        raise InputError(
-            "--plot: tables of a technology's writes are not drawn; their quantiles are printed"
-        )
-    if writing != Writing():
-        raise InputError(
-            f"cells of the technology {settings.device.name} are written as it says, between its own voltages:"
-            " --set device.tolerance and device.way choose how, no other option does"
-        )
+    _as_it_says(settings, writing)
     wanted, levels = settings.device, levels_of(settings)
     technology = load_technology(wanted.name)
     recipe = recipe_of_cells(technology, levels, wanted.tolerance or TOUCHING, wanted.way)
@@ -272,7 +265,82 @@ def _cells(
     made.save(out)
     note("energies are the low and high ends of a bracket: the current of pulses was not measured")
     summary = {**made.summary(), "record": str(out)}
+    if plot is not None:
+        from ....circuits.technology.plots import save_cell_table_figure
+
+        summary["plot"] = str(save_cell_table_figure(made, plot))
     emit(summary, as_json=json, title="write cost")
+    return summary
+
+
+def _as_it_says(settings: "RunConfig", writing: Writing) -> None:
+    """Refuse options of writes by a device's dynamics, which cells of a technology do not have."""
+    if writing != Writing():
+        raise InputError(
+            f"cells of the technology {settings.device.name} are written as it says, between its own voltages:"
+            " --set device.tolerance and device.way choose how, no other option does"
+        )
+
+
+def _tile_of_cells(
+    settings: "RunConfig",
+    writing: Writing,
+    pulsing: Pulsing,
+    target: "Array | None",
+    out: Path,
+    plot: Path | None,
+    *,
+    json: bool,
+) -> dict[str, Any]:
+    """Write a tile of a technology's cells, each through its own way along the lines."""
+    import numpy as np
+
+    from ....circuits.technology.tile import way_along_lines, write_tile
+    from ....circuits.technology.write import Tables
+    from ....devices.technology.technology import load_technology
+    from ....training.runs.build import drawn, tile_of
+    from ....training.runs.chip import SECONDS, TOUCHING, recipe_of_cells
+
+    _as_it_says(settings, writing)
+    wanted = settings.device
+    known = Pulsing(pulsing.conductances, devices=pulsing.devices, passes=pulsing.passes)
+    if pulsing != known:
+        raise InputError(
+            f"cells of the technology {wanted.name} are written one after the other by its measured laws:"
+            " --conductances and --passes apply, --engine spice and options of gates and verify reads do not"
+        )
+    tile = tile_of(settings)
+    assert tile.levels is not None
+    goal = drawn(tile, settings.seed) if target is None else target
+    technology = load_technology(wanted.name)
+    recipe = recipe_of_cells(technology, tile.levels, wanted.tolerance or TOUCHING, wanted.way)
+    most = [float(way.max()) for way in way_along_lines(tile)]
+    with bar(f"writing {tile.rows}×{tile.cols} cells") as progress:
+        outcome = write_tile(
+            Tables(technology, recipe, (most[0], most[1])),
+            tile,
+            goal,
+            np.random.default_rng(settings.seed),
+            passes=pulsing.passes,
+            seconds=settings.effects.seconds or SECONDS,
+            progress=progress,
+        )
+    facts: dict[str, str | float] = {"device": technology.name, "way": recipe.way}
+    facts["v_read"] = recipe.v_read
+    outcome.save(out, **facts)
+    step = tile.levels.step
+    summary = {
+        **facts,
+        **outcome.summary(),
+        "error_max_steps": float(np.abs(outcome.error).max()) / step,
+        "record": str(out),
+    }
+    note("energies are the low and high ends of a bracket: the current of pulses was not measured")
+    if plot is not None:
+        from ....circuits.technology.plots import save_cells_figure
+
+        summary["plot"] = str(save_cells_figure(outcome, step, plot))
+    emit(summary, as_json=json, title="written tile")
     return summary
 
 
@@ -286,10 +354,17 @@ def show(
     """Draw a table: staircases of writes, cost maps, and the distribution of errors."""
     from ....circuits.programming.plots import save_table_figure
     from ....circuits.programming.table import load_table
+    from ....circuits.technology.plots import save_cell_table_figure
+    from ....circuits.technology.table import KIND, load_cell_table
+    from ....data.records.store import kind_of
 
-    loaded = load_table(record)
-    picture = save_table_figure(loaded, out or record.with_suffix(".png"))
-    summary = {**loaded.summary(), "plot": str(picture)}
+    where = out or record.with_suffix(".png")
+    if kind_of(record) == KIND:
+        cells = load_cell_table(record)
+        summary = cells.summary() | {"plot": str(save_cell_table_figure(cells, where))}
+    else:
+        loaded = load_table(record)
+        summary = loaded.summary() | {"plot": str(save_table_figure(loaded, where))}
     emit(summary, as_json=json, title="write cost")
     return summary
 
@@ -311,7 +386,9 @@ def tile(
     sweep: Ambient = None,
     json: Json = False,
 ) -> dict[str, Any]:
-    """Write a whole tile by pulses and verify reads, through wires and past neighbours."""
+    """Write a whole tile by pulses and verify reads, through wires and past neighbours; cells of a technology by its
+    measured laws, stuck ones among them.
+    """
     from dataclasses import replace
 
     import numpy as np
@@ -335,10 +412,11 @@ def tile(
         {} if target is None else dict(zip(("tile.rows", "tile.cols"), target.shape, strict=True)),
     )
     if is_technology(settings.device.name):
-        raise InputError(
-            f"cells of the technology {settings.device.name} are not written through wires here: give a device"
-            f" such as nbsto_32um; memtwin program table {settings.device.name} says what their writes cost"
-        )
+        if sweep is not None:
+            raise InputError(
+                f"--sweep: the technology {settings.device.name} was measured at one temperature"
+            )
+        return _tile_of_cells(settings, writing, pulsing, target, out, plot, json=json)
     made = tile_of(settings)
     levels = made.levels
     assert levels is not None
