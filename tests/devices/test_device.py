@@ -186,3 +186,18 @@ def test_standard_errors_that_are_none_are_refused(tmp_path: Path, error: str) -
     )
     with pytest.raises(InputError, match=r"r_on"):
         load_device(path)
+
+
+@pytest.mark.parametrize("name", shipped_devices())
+@pytest.mark.parametrize("area", [1.0, 0.0227])
+def test_a_conductance_at_an_end_is_the_state_there(name: str, area: float) -> None:
+    """Inverses find nothing, or a state outside, where rounding puts a current out of reach."""
+    device = load_device(name).scaled(area)
+    low, high = device.model.state_range
+    for v in (0.05, -0.2):
+        g = device.conductance(np.array([low, high]), v)
+        found = device.state(np.array([[g[0], g[0] * (1 + 1e-12)], [g[1] * (1 - 1e-12), g[1]]]), v)
+        np.testing.assert_array_equal(found, [[low, low], [high, high]])
+        assert device.state(g[1], v) == high
+        with pytest.raises(InputError, match="can't have a conductance"):
+            device.state(g[1] * 1.001, v)
