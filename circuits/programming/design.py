@@ -23,6 +23,9 @@ from .recipe import Ramp, Reach, Recipe
 GRID = 400
 """Amplitudes tried per polarity."""
 
+PULSED = 10.0
+"""How much faster than no voltage pulses must move a device that holds levels."""
+
 CONDUCTANCES = 17
 """Conductances that the nominal device is pulsed from."""
 
@@ -116,7 +119,8 @@ def design_recipe(
     tolerance
         Accepted distance from a level, in steps between levels.
     limits
-        Voltages that are never exceeded; by default those of :func:`limits_of`.
+        Voltages that are never exceeded; by default those of :func:`limits_of`. Of a device that too much voltage moves
+        back, such as a phase-change memory that melts, what moves it best is the strongest pulse.
     width
         Flat part of the first pulses [s]; by default each polarity's own, from its rates.
     factor
@@ -131,7 +135,8 @@ def design_recipe(
     Raises
     ------
     InputError
-        If the device has no dynamics, no limits are known, or it does not switch within them.
+        If the device has no dynamics, no limits are known, it does not switch within them, or it
+        moves without a voltage too.
     """
     device = levels.device
     if not device.dynamic:
@@ -201,26 +206,43 @@ def _ramp(
     speed = _speed(levels, amplitude)
     # The last level of a way is where pulses of this polarity end, not where they start.
     used = speed[:, :-1] if end > 0 else speed[:, 1:]
-    if not used[-1].min() > 0.0:
+    least = used.min(axis=1)
+    # Where more than enough moves a device back, as heat does that melts, pulses stop at what moves it best.
+    top = len(least) - int(np.argmax(least[::-1]))
+    if not least[top - 1] > 0.0:
         kind = "SET" if end > 0 else "RESET"
         raise InputError(f"device {levels.device.name} does not {kind} all its levels at {end:g} V")
+    rest = np.abs(_drift(levels, np.zeros(1)))
+    if least[top - 1] < PULSED * rest.max():
+        raise InputError(
+            f"device {levels.device.name} holds no level: pulses of up to {end:g} V move it less than"
+            f" {PULSED:g} times faster than it moves without a voltage"
+        )
+    amplitude, speed = amplitude[:top], speed[:top]
+    end = float(amplitude[-1])
     fastest = np.maximum.accumulate(speed.max(axis=1))
     width = width or _rounded(float(np.ptp(levels.g)) / (margin * fastest[-1]))
     gentle = band / (3.0 * margin)
-    start = float(amplitude[min(int(np.searchsorted(fastest * width, gentle)), GRID - 1)])
+    start = float(amplitude[min(int(np.searchsorted(fastest * width, gentle)), top - 1)])
     rungs = max(1.0, np.ceil(np.log(fastest[-1] * width / gentle) / np.log(factor)))
-    slowest = float(used[-1].min()) / margin
+    slowest = float(least[top - 1]) / margin
     longest = max(width, _rounded(2.0 * band / slowest))
     return Ramp(start, float((end - start) / rungs), end, width, factor, longest)
 
 
 def _speed(levels: Levels, amplitude: Array) -> Array:
     """Return ``|dg/dt|`` [S/s] at each amplitude and level, (amplitudes, levels)."""
+    drift = _drift(levels, amplitude)
+    forward: Array = np.where(drift * amplitude[:, None] > 0.0, np.abs(drift), 0.0)
+    return forward
+
+
+def _drift(levels: Levels, v: Array) -> Array:
+    """Return ``dg/dt`` [S/s] at each voltage and level, (voltages, levels)."""
     device = levels.device
     slope = device.didx(levels.v_read, levels.x) / levels.v_read
-    rate = device.rate(amplitude[:, None], levels.x)
-    forward: Array = np.where(rate * amplitude[:, None] > 0.0, np.abs(rate * slope), 0.0)
-    return forward
+    moving: Array = device.rate(v[:, None], levels.x) * slope
+    return moving
 
 
 def _rounded(value: float) -> float:
