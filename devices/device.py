@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ..data.display import as_html, as_text
 from ..data.errors import InputError
@@ -220,15 +220,15 @@ class Device:
             raise InputError(f"read voltage is {v_read} V, expected a number other than 0")
         g = np.asarray(g, float)
         low, high = self.model.state_range
-        ends = None
-        x = np.full(g.shape, low)
-        between = np.ones(g.shape, bool)
+        ends: Array | None = None
+        x: Array = np.full(g.shape, low)
+        between: NDArray[np.bool_] = np.ones(g.shape, bool)
         if np.isfinite(high):
             # At an end an inverse may find nothing, as the last digit of a conductance is many of a state's.
             ends = self.conductance(np.array([low, high]), v_read)
             at = np.abs(g[..., None] - ends) <= 1e-9 * np.abs(ends)
             x[at[..., 1]] = high
-            between = ~at.any(axis=-1)
+            between &= ~at.any(axis=-1)
         x[between] = self.model.state(g[between] * v_read / self.area, v_read, self.parameters)
         slack = 1e-9 if np.isfinite(high) else 0.0
         wrong = ~((x >= low - slack) & (x <= high + slack))
@@ -238,7 +238,8 @@ class Device:
                 f"device {self.name} can't have a conductance of {g[wrong].flat[0]:.4g} S"
                 f" at {v_read} V: it reaches {span}"
             )
-        return np.clip(x, low, high)
+        clipped: Array = np.clip(x, low, high)
+        return clipped
 
     def levels(
         self,
