@@ -3,7 +3,7 @@
 also take the options of :class:`.weighted.Placing`.
 """
 
-__all__ = ["KINDS", "written_layers"]
+__all__ = ["KINDS", "written_layers", "written_placings"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -59,6 +59,49 @@ def written_layers(
     return tuple(
         _layer(one, residual, f"{where}, layer {place}") for place, one in enumerate(written, 1)
     )
+
+
+def written_placings(written: Any, where: str = "network.modules") -> dict[str, Placing]:
+    """Return where the weights of layers are, by their names or patterns of names: ``{"fc": {"levels": 4}}``.
+    Tables inside of tables are of layers inside of layers.
+
+    Parameters
+    ----------
+    written
+        Tables of options by name.
+    where
+        What to call the place in messages.
+
+    Raises
+    ------
+    InputError
+        If there is no such option, or it can't be.
+    """
+    known = [item.name for item in fields(Placing)]
+    found: dict[str, Placing] = {}
+
+    def gather(table: Any, name: str) -> None:
+        place = f"{where}, {name!r}" if name else where
+        if not isinstance(table, Mapping):
+            raise InputError(
+                f"{place}: expected a table such as {{levels = 4}} or {{digital = true}}, got {table!r}"
+            )
+        options = {key: one for key, one in table.items() if not isinstance(one, Mapping)}
+        if unknown := [key for key in options if key not in known or not name]:
+            raise InputError(
+                f"{place}: there is no option {unknown[0]!r}{nearest(unknown[0], known)}"
+            )
+        if options:
+            try:
+                found[name] = Placing(**options)
+            except InputError as error:
+                raise InputError(f"{place}: {error}") from error
+        for key, one in table.items():
+            if isinstance(one, Mapping):
+                gather(one, f"{name}.{key}" if name else str(key))
+
+    gather(written, "")
+    return found
 
 
 def _layer(written: Any, residual: Any, where: str) -> Any:

@@ -75,7 +75,8 @@ def configured(
     Parameters
     ----------
     model
-        Any module; weights that it has are the start. ``[network]`` and ``[data]`` say nothing here.
+        Any module; weights that it has are the start. Of ``[network]`` and ``[data]`` only
+        ``network.modules`` counts here, which says where the weights of layers are.
     config
         A preset's name, a TOML file, or a configuration.
     changes
@@ -110,6 +111,7 @@ def configured(
         setup.engine(settings.training.engine),
         seed=settings.seed,
         digital=digital,
+        placings=settings.network.placings,
         say=say,
     )
     return Configured(twin, setup, costs)

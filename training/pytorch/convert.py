@@ -3,14 +3,16 @@
 __all__ = ["Placed", "convert", "layer_table"]
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 
 import numpy as np
 from torch import nn
 from torch.nn.parameter import UninitializedParameter
 
 from ...data.errors import InputError, nearest
+from ..layers.weighted import COMMON, Placing
 from ..seeds import generator
 from ..twin.crossbar import Crossbar
 from ..twin.matrix import EngineFactory, MappedMatrix
@@ -49,11 +51,19 @@ class Placed:
     devices: int = 0
     digital: str = ""
     """Why it stays digital."""
+    tile: tuple[int, int] = (0, 0)
+    """Lines of its tiles."""
+    levels: int = 0
+    """Conductance levels of its devices."""
 
     def __str__(self) -> str:
         if self.digital:
             return f"digital: {self.digital}"
-        return f"{self.rows} × {self.cols} on {self.tiles} tiles, {self.devices} devices"
+        tile = "×".join(map(str, self.tile))
+        return (
+            f"{self.rows} × {self.cols} on {self.tiles} tiles of {tile}, {self.devices} devices with"
+            f" {self.levels} levels"
+        )
 
 
 def convert(
@@ -63,6 +73,7 @@ def convert(
     *,
     seed: int = 0,
     digital: Sequence[str] = (),
+    placings: Mapping[str, Placing] | None = None,
     say: Callable[[str], None] | None = print,
 ) -> nn.Module:
     """Return a copy of ``model`` whose linear layers, two-dimensional convolutions (of those in groups
@@ -78,7 +89,11 @@ def convert(
     seed
         Of the devices' errors and of the noise of reads.
     digital
-        Names of layers to leave as they are, with all that is in them.
+        Names or patterns (``"features.*"``) of layers to leave as they are, with all that is in them.
+    placings
+        Where the weights of layers are, as far as that is not where those of all others are, by the
+        layers' names or patterns; of several that fit the last. A ``clip`` that is said holds, and
+        larger weights end there.
     say
         Hears the table of :func:`layer_table` in words; ``None`` for silence.
 
@@ -87,55 +102,86 @@ def convert(
     Raises
     ------
     InputError
-        If there is no layer to convert, or the weights of one are not finite.
+        If there is no layer to convert, a name is that of no layer, the weights of one are not
+        finite, or one asks for what the crossbar has not.
     """
-    mapping = crossbar.mapping
-    without_bias = replace(crossbar, mapping=replace(mapping, bias="device"))
+    wanted = {**(placings or {}), **dict.fromkeys(digital, Placing(digital=True))}
     known = [name for name, _ in model.named_modules()]
-    for name in digital:
-        if name not in known:
-            raise InputError(
-                f"the model has no layer {name!r} to leave digital{nearest(name, known)}"
-            )
     model = copy.deepcopy(model)
     for name, layer in list(model.named_modules()):
-        if _within(name, digital):
+        if _placing(name, wanted).digital:
             continue
         if _splits(layer):
             split_attention(layer)
         elif isinstance(layer, nn.Conv2d) and layer.groups > 1 and not _why_digital(layer):
             split_groups(layer)
+    known += [name for name, _ in model.named_modules()]
     fixed = generator(seed, "devices")
-    chosen = [
-        (name, layer)
+    able = {
+        name: layer
         for name, layer, why in _reasons(model)
-        if not why and not isinstance(layer, TileLayer) and not _within(name, digital)
+        if not why and not isinstance(layer, TileLayer)
+    }
+    _check_names(wanted, known, able)
+    chosen = [
+        (name, layer, placing)
+        for name, layer in able.items()
+        if not (placing := _placing(name, wanted)).digital
     ]
     if not chosen:
         table = "\n".join(f"  {row.layer} ({row.kind}): {row}" for row in layer_table(model))
         raise InputError(
             f"the model has no Linear or Conv2d layer to put on tiles\n{table}".strip()
         )
-    for k, (name, layer) in enumerate(chosen):
+    for k, (name, layer, placing) in enumerate(chosen):
         label = f"{f'layer {name!r}' if name else 'the model'} ({type(layer).__name__})"
+        try:
+            part = crossbar.placed(placing)
+        except InputError as error:
+            raise InputError(f"{label}: {error}") from error
+        assert part is not None  # those that are digital were not chosen
         weights = array_of(layer.weight)
         if not np.isfinite(weights).all():
             raise InputError(f"{label}: its weights must be finite numbers to be put on devices")
         bias = layer.bias is not None
         fan_in = weights[0].size
-        matrix = MappedMatrix(
-            (fan_in + bias, len(weights)),
-            crossbar if bias else without_bias,
-            engine,
-            fixed,
-            clip=max(mapping.clip * (2.0 / fan_in) ** 0.5, float(np.abs(weights).max())),
-        )
+        largest = part.mapping.clip * (2.0 / fan_in) ** 0.5
+        if placing.clip is None:
+            largest = max(largest, float(np.abs(weights).max()))
+        if not bias:
+            part = replace(part, mapping=replace(part.mapping, bias="device"))
+        matrix = MappedMatrix((fan_in + bias, len(weights)), part, engine, fixed, clip=largest)
         kind = next(twin for base, twin in TWINS.items() if isinstance(layer, base))
-        kind.mount(layer, label, matrix, generator(seed, "reading", k))
+        kind.mount(layer, label, matrix, crossbar.quantiser, generator(seed, "reading", k))
     call_layers_one_by_one(model)
     if say is not None:
         say(_text(layer_table(model)))
     return model
+
+
+def _placing(name: str, placings: Mapping[str, Placing]) -> Placing:
+    """Return what the last name or pattern that fits says of a layer."""
+    fitting = [placing for pattern, placing in placings.items() if _fits(name, pattern)]
+    return fitting[-1] if fitting else COMMON
+
+
+def _fits(name: str, pattern: str) -> bool:
+    inside = not pattern or fnmatchcase(name, f"{pattern}.*")
+    return inside or fnmatchcase(name, pattern)
+
+
+def _check_names(
+    placings: Mapping[str, Placing], known: Sequence[str], able: Mapping[str, nn.Module]
+) -> None:
+    """Refuse names of layers that there are not, and options of layers that stay digital."""
+    for pattern, placing in placings.items():
+        if not any(_fits(name, pattern) for name in known):
+            what = " to leave digital" if placing.digital else ""
+            raise InputError(f"the model has no layer {pattern!r}{what}{nearest(pattern, known)}")
+        if not placing.digital and not any(_fits(name, pattern) for name in able):
+            raise InputError(
+                f"{pattern!r} names no layer that can go on tiles: {placing} says nothing there"
+            )
 
 
 def layer_table(model: nn.Module) -> tuple[Placed, ...]:
@@ -155,6 +201,8 @@ def layer_table(model: nn.Module) -> tuple[Placed, ...]:
                 placement.cols,
                 int(np.prod(placement.grid)),
                 placement.places.size,
+                tile=(placement.tile_rows, placement.tile_cols),
+                levels=layer.matrix.devices.top + 1,
             )
         )
     return tuple(rows)

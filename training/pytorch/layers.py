@@ -18,6 +18,7 @@ from ...data.errors import InputError
 from ...data.records.store import digest
 from ...data.types import Array32
 from ...devices.spread.record import law_tree
+from ..rules.quantise import Quantiser
 from ..twin.matrix import MappedMatrix
 from ..twin.twin import CALIBRATION_VECTORS
 
@@ -37,6 +38,8 @@ class TileLayer:
     label: str
     """How errors call the layer."""
     matrix: MappedMatrix
+    priced: Quantiser
+    """Where the levels lie that writes are priced for; the layer may have fewer."""
     noise: np.random.Generator
     """Draws the noise of reads."""
     codes: Array32 | None
@@ -52,7 +55,12 @@ class TileLayer:
 
     @classmethod
     def mount(
-        cls, layer: Any, label: str, matrix: MappedMatrix, noise: np.random.Generator
+        cls,
+        layer: Any,
+        label: str,
+        matrix: MappedMatrix,
+        priced: Quantiser,
+        noise: np.random.Generator,
     ) -> "TileLayer":
         """Make a layer of torch, in place, one whose weights sit on ``matrix``.
 
@@ -64,11 +72,13 @@ class TileLayer:
             What to call it in messages.
         matrix
             The tiles that its weights sit on.
+        priced
+            Where the levels lie that writes are priced for.
         noise
             What read noise is drawn from.
         """
         layer.__class__ = cls
-        layer.label, layer.matrix, layer.noise = label, matrix, noise
+        layer.label, layer.matrix, layer.priced, layer.noise = label, matrix, priced, noise
         layer.codes = layer._collected = layer._followed = layer._changes = None
         layer.now, layer.was_read, layer._first = 0, False, True
         layer.calibrate()

@@ -84,12 +84,13 @@ class SiameseOptimizer(torch.optim.Optimizer):
                 " converted model"
             )
         matrices = [layer.matrix for layer in self.layers]
-        for matrix in matrices:
-            check_levels(costs, matrix.devices.top + 1)
+        priced = self.layers[0].priced
+        check_levels(costs, priced.levels)
         self.ledger = Ledger(
             [matrix.placement for matrix in matrices],
             costs,
             [matrix.devices for matrix in matrices],
+            priced,
         )
         self._rng = generator(seed, "programming")
         self._steps = 0

@@ -505,6 +505,11 @@ def memory() -> float:
 
 def _network(config: RunConfig, images: Dataset) -> Network:
     pixels, wanted = images.x_train.shape[1], config.network
+    if wanted.modules:
+        raise InputError(
+            "network.modules is for a torch model (mt.pytorch.configured): here layers say in"
+            " network.layers where they are, such as {layer = 'dense 10', levels = 4}"
+        )
     if wanted.layers:
         shape = images.shape if len(images.shape) != 2 else (*images.shape, 1)
         try:

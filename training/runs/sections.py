@@ -2,14 +2,16 @@
 
 __all__ = ["DataSection", "NetworkSection"]
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from ...data.dataset import DataOptions
 from ...data.datasets.catalogued import IMAGE_SETS
 from ...data.errors import InputError
 from ...data.options import check_choice, check_number
-from ..layers.written import written_layers
+from ..layers.weighted import Placing
+from ..layers.written import written_layers, written_placings
 from ..network import Residual
 
 
@@ -54,8 +56,18 @@ class NetworkSection:
     """Pools of a ``lenet``."""
     weights: str | None = None
     """Float weights to start from: a ``.npz``, ``.safetensors`` or torch file."""
+    modules: Mapping[str, Any] = field(default_factory=dict)
+    """Of a torch model, where the weights of layers are: tables with the options of
+    :class:`.weighted.Placing`, by names of layers or patterns (``"features.*"``); the last that fits
+    counts."""
+
+    @property
+    def placings(self) -> dict[str, Placing]:
+        """What ``modules`` says, by name or pattern."""
+        return written_placings(self.modules)
 
     def __post_init__(self) -> None:
+        written_placings(self.modules)  # refuses what there is not
         sizes: dict[str, Any] = {f"hidden[{k}]": size for k, size in enumerate(self.hidden)}
         check_number("network", channels=self.channels, whole=True, at_least=1, **sizes)
         if self.layers:

@@ -130,12 +130,22 @@ class Crossbar:
         InputError
             If one asks for more levels than the device has, or for larger tiles, or all are digital.
         """
-        found = [None if placing.digital else self._part(placing) for placing in placings]
+        found = [self.placed(placing) for placing in placings]
         if all(part is None for part in found):
             raise InputError("network.layers: all layers are digital, there is nothing on devices")
         return found
 
-    def _part(self, placing: Placing) -> "Crossbar":
+    def placed(self, placing: Placing) -> "Crossbar | None":
+        """Return what the weights of one layer sit on: this, but for what its placing says; ``None`` for
+        a digital layer.
+
+        Raises
+        ------
+        InputError
+            If it asks for more levels than the device has, or for larger tiles.
+        """
+        if placing.digital:
+            return None
         if placing == COMMON:
             return self
         tile, mapping, levels = self.tile, self.mapping, self.levels

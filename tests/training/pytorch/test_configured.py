@@ -13,6 +13,7 @@ from memtwin.data.dataset import load_data  # noqa: E402
 from memtwin.data.errors import InputError  # noqa: E402
 from memtwin.training.pytorch import configured  # noqa: E402
 from memtwin.training.rules.quantise import pair  # noqa: E402
+from memtwin.training.rules.rule import Writes  # noqa: E402
 
 FILE = """
 [device]
@@ -95,3 +96,61 @@ def test_written_cells_of_a_technology_are_read_again_and_counted() -> None:
     assert off[1] < 0.9 * off[0]
     with pytest.raises(InputError, match="reverify"):
         optimisers[0].load_state_dict(optimisers[1].state_dict())
+
+
+MODULES = """
+[network.modules]
+"features.*" = { levels = 4, tile = 16 }
+head = { digital = true }
+[network.modules.features.2]
+levels = 8
+clip = 2.0
+"""
+
+
+def test_layers_are_where_the_file_says(tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text(FILE + MODULES)
+    torch.manual_seed(0)
+    features = nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU())
+    net = nn.Sequential()
+    net.add_module("features", features)
+    net.add_module("head", nn.Linear(32, 10))
+    twin = configured(net, tmp_path / "own.toml", changes=["effects.programming=0.0"], say=None)
+    optimiser = twin.optimiser()
+    first, second = (layer.matrix for layer in optimiser.layers)
+    g = twin.setup.levels.g
+    assert (first.placement.tile_rows, first.placement.tile_cols) == (16, 16)
+    assert (second.placement.tile_rows, second.placement.tile_cols) == (32, 32)
+    assert (first.devices.top, second.devices.top) == (3, 7)
+    assert second.clip == pytest.approx(2.0 / 4.0)  # of sqrt(2 / 32)
+    # What is written lies on each layer's own levels, over the same conductances.
+    for matrix, count in ((first, 4), (second, 8)):
+        wanted = np.linspace(g[0], g[-1], count)
+        off = np.abs(matrix.devices.g.reshape(-1, 1) - wanted).min(axis=1)
+        assert off.max() < 1e-3 * g[-1]
+    # A write there costs what the same step of conductance costs: three of three are seven of seven.
+    bottom, top = np.zeros(1, np.float32), np.full(1, 3.0, np.float32)
+    cost = optimiser.ledger.price(0, Writes(np.zeros(1, np.int64), bottom, top, 1)).energy
+    assert cost == twin.costs.of(bottom, np.full(1, 7.0, np.float32)).energy
+    inputs = torch.rand(5, 64)
+    kept = {name: one.clone() for name, one in twin.model.head.named_parameters()}
+    twin.model(inputs).square().sum().backward()
+    optimiser.step()
+    assert not torch.equal(kept["weight"], twin.model.head.weight)  # as torch trains it
+
+
+@pytest.mark.parametrize(
+    ("said", "wrong"),
+    [
+        ("network.modules.0.levles=4", "no option 'levles'.*levels"),
+        ("network.modules.7.levels=4", "no layer '7'"),
+        ("network.modules.1.levels=4", "no layer that can go on tiles"),
+        ("network.modules.0.levels=99", "layer '0' .* 99 levels"),
+        ("network.modules.levels=4", "no option 'levels'"),
+    ],
+)
+def test_layers_that_there_are_not_are_said(said: str, wrong: str) -> None:
+    net = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2))
+    changes = ["training.engine=ideal", "device.pricing=nominal", said]
+    with pytest.raises(InputError, match=wrong):
+        configured(net, "nbsto", changes=changes, say=None)
