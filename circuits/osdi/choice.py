@@ -23,11 +23,6 @@ Devices: TypeAlias = Literal["auto", "behavioural", "compiled"]
 OLDEST = 44
 """First major version of ngspice that loads what the compiler writes."""
 
-UNTRUE = ("pcm", "volatile")
-"""Models that are not what numpy simulates once they are compiled: ngspice loses the state of the one, and stops at
-the other.
-"""
-
 
 @functools.cache
 def why_not(mode: Mode = "auto") -> str:
@@ -89,11 +84,7 @@ def chosen(
     check_choice("spice", "devices", wanted, get_args(Devices))
     if (cell.linear and not moving) or wanted == "behavioural":
         return None
-    if (name := cell.device.model.name) in UNTRUE:
-        reason = f"a compiled {name} does not agree with the model's equations"
-    else:
-        reason = why_not(mode)
-    if reason:
+    if reason := why_not(mode):
         if wanted == "auto":
             return None
         raise EngineMissing(f"devices = compiled: {reason}; devices = behavioural does without")

@@ -251,7 +251,7 @@ def module(
             "    if ($abstime <= 0.0)",
             "      Flow(state) <+ x - x0;",
             "    else",
-            f"      Flow(state) <+ -pace*{rate};",
+            f"      Flow(state) <+ -pace*({rate});",
         ]
     return "\n".join([*lines, "  end", "endmodule", ""])
 

@@ -71,7 +71,7 @@ def test_printed_equations_give_numpys_values(name: str) -> None:
     inner = re.findall(r"    (\w+_inner) = (.*);", text)
     current = re.search(r"I\(m, \w+\) <\+ (.*);", text)
     onward = re.search(r"I\(w_node, n\) <\+ (.*);", text)
-    rate = re.search(r"Flow\(state\) <\+ -(pace.*);", text)
+    rate = re.search(r"Flow\(state\) <\+ (-pace.*);", text)
     assert current is not None
     assert (rate is None) == (model.rate_expr is None)
     for v in PLACES["v"]:
@@ -90,7 +90,7 @@ def test_printed_equations_give_numpys_values(name: str) -> None:
                 assert evaluated(onward[1], names) == pytest.approx(expected, rel=exact)
             assert evaluated(current[1], names) == pytest.approx(expected, rel=exact)
             if rate is not None:
-                expected = float(model.rate(v, x, {}))
+                expected = -float(model.rate(v, x, {}))  # a flow out of the node
                 assert evaluated(rate[1], names) == pytest.approx(
                     expected, rel=10 * exact, abs=1e-300
                 )

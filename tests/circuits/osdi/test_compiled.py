@@ -16,7 +16,7 @@ from memtwin.circuits.ngspice.engine import Spice
 from memtwin.circuits.ngspice.installed import available, features
 from memtwin.circuits.ngspice.netlist import build
 from memtwin.circuits.osdi.cells import CompiledCell
-from memtwin.circuits.osdi.choice import UNTRUE, chosen, why_not
+from memtwin.circuits.osdi.choice import chosen, why_not
 from memtwin.circuits.osdi.compiler import compiler
 from memtwin.circuits.programming.array_ngspice import WriteSpice
 from memtwin.circuits.programming.array_numpy import WriteArray
@@ -38,7 +38,7 @@ SHAPES = {
     "4x2": {"rows": 4, "cols": 2, "drive": "both", "sense": "both"},
     "amplifier": {"rows": 3, "cols": 2, "amplifier": Amplifier()},
 }
-NONLINEAR = [name for name in models if name not in ("resistor", *UNTRUE)]
+NONLINEAR = [name for name in models if name != "resistor"]
 
 
 @cache
@@ -180,7 +180,7 @@ def test_a_cache_tells_compiled_reads_from_others(tmp_path, rng):
 
 
 SCHEMES = {"1R": "half", "1T1R": "gate", "1S1R": "half"}
-MOVING = [name for name in models if models[name].rate_expr is not None and name not in UNTRUE]
+MOVING = [name for name in models if models[name].rate_expr is not None]
 
 
 def pulse_of(moving: Device, share: float = 0.05) -> tuple[float, float]:
@@ -303,11 +303,3 @@ def test_a_device_that_does_not_compile_is_printed_as_b_sources(monkeypatch):
         assert chosen("auto", Cell.sinh(3.0, 0.2)) is None
     with pytest.raises(EngineError, match="strange"):
         chosen("compiled", Cell.sinh(3.0, 0.2))
-
-
-@pytest.mark.parametrize("name", UNTRUE)
-def test_what_does_not_agree_is_not_compiled(name: str) -> None:
-    cell = Cell(device(name), 0.2)
-    assert chosen("auto", cell, moving=True) is None
-    with pytest.raises(EngineMissing, match=f"compiled {name} does not agree"):
-        chosen("compiled", cell, moving=True)
