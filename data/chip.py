@@ -192,5 +192,6 @@ def _columns(
         wrong = ~np.isfinite(getattr(measured, name))
         if wrong.any():
             raise InputError(
-                f"{measured.name}: {name} of {what} {int(wrong.argmax()) + 1} is no finite number"
+                f"{measured.name}: {name} of {what} {int(wrong.argmax()) + 1} is no finite number: leave out rows that"
+                " were not read"
             )

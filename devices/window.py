@@ -21,6 +21,10 @@ the lowest level is as far from the other end, where the device does not reach l
 """
 
 
+LARGEST = 1e3
+"""Areas of the measured device beyond which a chosen one is said to be far from it."""
+
+
 class Window(NamedTuple):
     """A device of the area that was chosen, and the ends of its levels."""
 
@@ -30,7 +34,8 @@ class Window(NamedTuple):
     g_max: float
     """Conductance of the highest level [S]."""
     note: str = ""
-    """What is less than was asked for, and why; empty where all is there."""
+    """What is less than was asked for, and why, or how far from the measured device that is; empty where all is
+    there."""
 
 
 def choose_window(
@@ -58,7 +63,8 @@ def choose_window(
     on_off
         ``g_max / g_min``, 10 when absent.
 
-    A range that the device does not reach ends where the device does, with a note. States in use are
+    A range that the device does not reach ends where the device does, with a note; so has an area that is more
+    than a thousand times the device's. States in use are
     those that the device was fitted in (``x_min``, ``x_max`` of its ``meta``), else 5 to 95 % of all.
 
     Raises
@@ -95,5 +101,10 @@ def choose_window(
             " were wanted"
         )
         wanted = reached
-    note = f"levels end where device {device.name} does: {', and '.join(notes)}" if notes else ""
-    return Window(device, wanted, g_max, note)
+    said = [f"levels end where device {device.name} does: {', and '.join(notes)}"] if notes else []
+    if area is None and device.area > LARGEST:
+        said.append(
+            f"a highest level of {g_max:.4g} S takes {device.area:,.0f} times the area of device {device.name},"
+            " which is far from what was measured: choose a smaller device.g_max, or state device.area"
+        )
+    return Window(device, wanted, g_max, "; ".join(said))

@@ -255,7 +255,8 @@ def read_table(
     name: str | None = None,
     meta: Meta | None = None,
 ) -> Table:
-    """Read a table without a header.
+    """Read a table without a header, or one whose header has the layout's names, in any order and with units; then
+    ``cell`` is an ``address``, and a conductance ``g_NAME`` does for the resistance ``r_NAME``.
 
     Parameters
     ----------
@@ -276,6 +277,9 @@ def read_table(
             raise InputError(f"unknown table layout {layout!r}{nearest(layout, LAYOUTS)}")
         layout = LAYOUTS[layout]
     block = read_block(path, text_columns=("READ", "False", "True"))
+    if (columns := _by_header(block, layout)) is not None:
+        facts = {"file": block.path.name, **(meta or {})}
+        return Table(name or block.path.stem, columns, dict(layout), facts)
     if block.values.shape[1] != len(layout):
         raise InputError(
             f"{path} has {block.values.shape[1]} columns, expected {len(layout)}:"
@@ -285,6 +289,29 @@ def read_table(
     return Table(
         name or block.path.stem, columns, dict(layout), {"file": block.path.name, **(meta or {})}
     )
+
+
+def _by_header(block: Block, layout: Mapping[str, str]) -> dict[str, Array] | None:
+    """Return a layout's columns in SI units from a table whose header names them; ``None`` where it names others."""
+    names = [heading.plain.replace(" ", "_") for heading in block.headings]
+    names = ["address" if name in ("cell", "addr") else name for name in names]
+    columns = {}
+    for name, si in layout.items():
+        other = f"g{name[1:]}" if si == "ohm" else name
+        found = next((one for one in (name, other) if one in names), None)
+        if found is None:
+            return None
+        place = names.index(found)
+        wanted, unit = (si if found == name else "S"), block.headings[place].unit
+        if unit is not None and wanted in ("S", "ohm", "s", "V", "A") and unit.si != wanted:
+            raise InputError(
+                f"{block.where(place)}: {unit.si!r} can't be the unit here, expected {wanted}"
+            )
+        values = block.numbers([place])[:, 0] * (1.0 if unit is None else unit.factor)
+        if found != name and (values == 0.0).any():
+            raise InputError(f"{block.where(place)}: a conductance of 0 S has no resistance")
+        columns[name] = np.ascontiguousarray(values if found == name else 1.0 / values)
+    return columns
 
 
 def read_relaxation(

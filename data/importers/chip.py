@@ -6,7 +6,7 @@ A table with a header has the columns of :class:`~memtwin.data.chip.PulseMap` or
 write log are columns that name their delay: ``g at 1 s``.
 """
 
-__all__ = ["read_pulse_map", "read_write_log"]
+__all__ = ["kind_of_header", "read_pulse_map", "read_write_log"]
 
 import csv
 import re
@@ -57,7 +57,23 @@ _INVERSE = {
 _LARGEST = {"S": 0.1, "s": 10.0}  # medians above it are numbers of another unit
 _HEAD = re.compile(r"^(?P<name>[^(\[]*?)\s*(?:[(\[]\s*(?P<unit>[^)\]]*?)\s*[)\]])?$")
 _LATER = re.compile(r"^(?P<what>[gr])\s*(?:at|@)\s*(?P<delay>[\d.eE+-]+)\s*(?P<unit>[a-zµ]+)$")
+_COMMENTS = ("#", "%", "//")
 _MISSING = frozenset({"", "nan", "na", "n/a", "-"})
+
+
+def kind_of_header(head: bytes) -> str | None:
+    """Return ``pulse_map`` or ``write_log`` where the first line of a file has the columns of one, else ``None``."""
+    lines = (line.strip() for line in head.decode("utf-8", "ignore").splitlines())
+    first = next((line for line in lines if line and not line.startswith(_COMMENTS)), "")
+    names = set()
+    for text in re.split(r"[\t;,]", first):
+        found = _HEAD.match(text.strip().strip('"'))
+        key = (found["name"] if found else text).strip().lower().replace(" ", "_")
+        key = _ALIASES.get(key, key)
+        names.add(_INVERSE.get(key, key))
+    if {"cell", "pw", "v_wl", "g_before", "g_after"} <= names:
+        return "pulse_map"
+    return "write_log" if {"cell", "g_low", "g_high", "g_written"} <= names else None
 
 
 def read_pulse_map(
@@ -357,7 +373,7 @@ def _rows(path: Path) -> list[tuple[int, list[str]]]:
     """Return line number and fields of every line that is no comment."""
     lines = decode(read_bytes(path), str(path)).splitlines()
     kept = [(k, line) for k, line in enumerate(lines, start=1) if line.strip()]
-    kept = [(k, line) for k, line in kept if not line.lstrip().startswith(("#", "%", "//"))]
+    kept = [(k, line) for k, line in kept if not line.lstrip().startswith(_COMMENTS)]
     if not kept:
         raise InputError(f"{path} is empty")
     separator = next((sign for sign in "\t;," if sign in kept[0][1]), None)

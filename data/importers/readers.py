@@ -32,7 +32,7 @@ from .arrays import (
     read_response,
     read_table,
 )
-from .chip import read_pulse_map, read_write_log
+from .chip import kind_of_header, read_pulse_map, read_write_log
 from .delimited import read_blocks
 from .named import read_named
 from .pulsed.records import is_pulse_record, read_pulse_records
@@ -293,8 +293,8 @@ def read_measurement(
     kind
         Else: ``sweep``, ``pulses``, ``ramps``, ``response``, ``relaxation``, ``log``, ``pulse_map``,
         ``write_log``, a table layout, or the name of a registered importer. Default: that of the importer that
-        says that the file is its own, ``pulses`` where its names speak of amplitudes, widths and reads,
-        else ``sweep``.
+        says that the file is its own, ``pulse_map`` and ``write_log`` where the header has their columns, ``pulses``
+        where its names speak of amplitudes, widths and reads, else ``sweep``.
     meta
         Facts to keep with it.
     options
@@ -340,10 +340,8 @@ def read_measurement(
 
 
 def _kind_of(path: Path) -> str:
-    """Return the name of the one importer that says that the file is its own, else ``sweep``."""
+    """Return the name of the one importer that says that the file is its own, else what its header looks like."""
     asked = [name for name in IMPORTERS if not isinstance(IMPORTERS[name], _Reader)]
-    if not asked:
-        return "sweep"
     head = _head(path)
     found = []
     for name in asked:
@@ -359,7 +357,7 @@ def _kind_of(path: Path) -> str:
         raise InputError(
             f"{path}: the importers {' and '.join(map(repr, found))} both read it; give the kind"
         )
-    return found[0] if found else "sweep"
+    return found[0] if found else kind_of_header(head) or "sweep"
 
 
 def _head(path: Path) -> bytes:

@@ -168,14 +168,23 @@ def fit_technology(
             f"the devices' share of the variance is assumed: {found.spreads.device_share:g}"
         )
     if logs:
-        cells = relaxation_of_logs(logs)
-        parts["relaxation"] = fit_relaxation(
-            cells, states=min(_STATES, max(len(cells.g) // 160, 2))
-        )
-        parts["landing"] = fit_landing(logs, rounds=beside.rounds)
         count = len(np.unique(np.concatenate([log.cell for log in logs])))
-        sources["relaxation"] = _source(logs, count) | {"writes": len(cells.g)}
-        sources["landing"] = {"writes": sum(map(len, logs)), "cells": count}
+        refused = []
+        try:
+            cells = relaxation_of_logs(logs)
+            states = min(_STATES, max(len(cells.g) // 160, 2))
+            parts["relaxation"] = fit_relaxation(cells, states=states)
+            sources["relaxation"] = _source(logs, count) | {"writes": len(cells.g)}
+        except InputError as error:
+            refused.append(f"relaxation ({error})")
+        try:
+            parts["landing"] = fit_landing(logs, rounds=beside.rounds)
+            sources["landing"] = {"writes": sum(map(len, logs)), "cells": count}
+        except InputError as error:
+            refused.append(f"landings in a band ({error})")
+        if len(refused) > 1:
+            raise InputError(f"the logs tell nothing: no {', no '.join(refused)}")
+        unknown += [f"no {one}" for one in refused]
     if dead is not None:
         if beside.array_cells is None:
             raise InputError(f"{dead.name}: say how many cells were tried, array_cells")

@@ -9,6 +9,7 @@ __all__ = [
     "Fading",
     "Technology",
     "Window",
+    "check_device",
     "is_technology",
     "load_technology",
     "shipped_technologies",
@@ -291,6 +292,15 @@ def is_technology(name: str | Path) -> bool:
     if path.suffix != ".toml" or not path.is_file():
         return False
     return "transistor" in str(read_toml(path).get("set", ""))
+
+
+def check_device(name: str | Path) -> None:
+    """Refuse a technology where a device with dynamics is asked for."""
+    if is_technology(name):
+        raise InputError(
+            f"{name} is a technology, whose pulses have laws of their own instead of a device's dynamics: ask for it"
+            " by memtwin technology show, memtwin program or memtwin run --device"
+        )
 
 
 def load_technology(name: str | Path) -> Technology:

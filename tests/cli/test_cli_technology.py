@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from memtwin.circuits.technology.table import load_cell_table
 from memtwin.cli.main import app
+from memtwin.data.importers.readers import read_measurement
 from memtwin.data.records.store import read_record
 
 LOG = "stanford-1t1r-write-verify:*_4_2_Nov29"
@@ -58,6 +59,12 @@ def test_a_technology_says_what_it_holds(files):
     tree = json.loads(result.stdout)
     assert tree["sources"]["set"]["cells"] == 27251
     assert len(tree["relaxation"]["g"]) == len(tree["relaxation"]["change"])
+
+
+def test_a_header_says_which_kind_a_file_is(files):
+    for file, what in zip(files, ("PulseMap", "WriteLog"), strict=True):
+        (one,) = read_measurement(file)
+        assert type(one).__name__ == what
 
 
 @pytest.mark.parametrize("kind", ["pulse_map", "write_log"])
@@ -140,3 +147,11 @@ def test_a_tile_of_a_technology_is_written_with_its_stuck_cells(tmp_path):
     for option in (["--engine", "spice"], ["--scheme", "gate"], ["--access", "transistor"]):
         done = CliRunner().invoke(app, [*given, *option, "--out", str(record)])
         assert done.exit_code == 2, option
+
+
+def test_verbs_of_devices_say_that_a_technology_is_none(tmp_path):
+    for verb in (["simulate"], ["export"], ["datasheet"]):
+        out = [str(tmp_path / "o.html")] if verb == ["datasheet"] else []
+        done = CliRunner().invoke(app, [*verb, "rram_1t1r", *out])
+        assert done.exit_code == 2
+        assert "is a technology" in " ".join(done.output.split())

@@ -14,6 +14,18 @@ from memtwin.data.importers.arrays import (
 )
 
 
+def test_a_header_says_order_and_units(tmp_path):
+    path = tmp_path / "own.csv"
+    path.write_text("cycle,g_reset [uS],r_set [kohm],cell,note\n25,8,10,3,1\n50,5,12.5,3,2\n")
+    table = read_table(path, "endurance")
+    assert table["r_set"] == pytest.approx([1e4, 1.25e4])
+    assert table["r_reset"] == pytest.approx([1.25e5, 2e5])
+    assert table["address"].tolist() == [3, 3]
+    path.write_text("cycle,r_reset [uS],r_set [kohm],cell\n25,8,10,3\n50,8,10,3\n")
+    with pytest.raises(InputError, match="expected ohm"):
+        read_table(path, "endurance")
+
+
 def test_ramps_are_currents_of_unequal_length(tmp_path):
     g = 1e-3 + 1e-5 * np.arange(24).reshape(12, 2)
     lines = [

@@ -44,7 +44,9 @@ def datasheet(
     from ....devices.levels import V_READ
     from ....devices.spread.parameters import ParameterSpread
     from ....devices.spread.record import load_law
+    from ....devices.technology.technology import check_device
 
+    check_device(device)
     source = load_fit(device) if device.endswith(".h5") else load_device(device)
     law = None
     if spread is not None:

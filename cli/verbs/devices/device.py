@@ -234,7 +234,9 @@ def _run_exported(run: Path, out: Path | None, to: str | None, json: bool) -> di
 def _load(name: str) -> "Device":
     from ....devices.device import load_device
     from ....devices.fitting.result import load_fit
+    from ....devices.technology.technology import check_device
 
+    check_device(name)
     return load_fit(name).device(Path(name).stem) if name.endswith(".h5") else load_device(name)
 
 

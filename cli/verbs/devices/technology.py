@@ -164,7 +164,8 @@ def check(
     technology = load_technology(name)
     if technology.landing is None:
         raise InputError(
-            f"the technology {technology.name} says nothing of write-verify: fit it with --log"
+            f"the technology {technology.name} says nothing of write-verify: fit it with a --log that holds the"
+            " RESET ramps before writes"
         )
     logs = read_logs(log)
     rows = check_log(technology.landing, logs, dead_share=dead_share)
