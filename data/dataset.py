@@ -20,7 +20,7 @@ from .datasets.idx import read_idx_folder
 from .datasets.pictures import read_pictures
 from .datasets.prepare import Scale, Scaling, Targets, Task, split
 from .datasets.raw import Raw, Values, of_mapping, of_pair
-from .datasets.tables import Column, read_table
+from .datasets.tables import LARGEST, Column, read_table
 from .datasets.torch_sets import is_torch_set, read_torch_set
 from .errors import InputError, nearest
 from .options import check_choice, check_number
@@ -42,10 +42,12 @@ class DataOptions:
     task: Task = "auto"
     """``classes`` for text and whole numbers, ``regression`` for others, unless said."""
     shape: tuple[int, ...] | None = None
-    """(height, width[, channels]) of an image: pictures are brought to it, vectors are read as it."""
+    """(height, width[, channels]) of an image: pictures are brought to it, vectors are read as it; one
+    such as (3, 32, 32) says that channels come first."""
     scale: Scale = "auto"
     """``none``, ``unit`` (to 0..1) or ``standard`` (mean 0, deviation 1), by the part to train on;
-    ``auto``: bytes to 0..1, what lies in 0..1 as it is, all else standardised."""
+    ``auto``: bytes and other images without a sign to 0..1, what lies in 0..1 as it is, all else
+    standardised."""
     test_share: float = 0.2
     """Share that is kept apart to test on, where the data has no such part of its own."""
     validation_share: float = 0.0
@@ -61,6 +63,8 @@ class DataOptions:
         for name in ("label", "leave_out", "shape"):
             if isinstance(getattr(self, name), list):
                 object.__setattr__(self, name, tuple(getattr(self, name)))
+        if self.label == ():
+            raise InputError("data: label must be a column, or several, got none")
         check_choice("data", "task", self.task, get_args(Task))
         check_choice("data", "scale", self.scale, get_args(Scale))
         check_number("data", test_share=self.test_share, above=0, below=1)
@@ -247,6 +251,10 @@ def load_data(thing: Any, *, progress: Progress | None = None, **options: Any) -
     (1297, 64)
     """
     wanted = DataOptions(**options)
+    table = isinstance(thing, str | Path) and TABLES.intersection(_endings(Path(thing)))
+    if not table and (wanted.label is not None or wanted.leave_out):
+        key = "leave_out" if wanted.label is None else "label"
+        raise InputError(f"data.{key} names columns of a table (.csv and the like): leave it out")
     if isinstance(thing, str) and thing in IMAGE_SETS:
         return _prepared(read_catalogued(thing, progress), wanted, known=True)
     if isinstance(thing, str | Path):
@@ -262,8 +270,12 @@ def load_data(thing: Any, *, progress: Progress | None = None, **options: Any) -
     )
 
 
+def _endings(path: Path) -> list[str]:
+    return [ending.lower() for ending in path.suffixes]
+
+
 def _read(path: Path, options: DataOptions) -> Raw:
-    endings = [ending.lower() for ending in path.suffixes]
+    endings = _endings(path)
     if path.is_dir():
         try:
             if any("idx" in each.name and each.is_file() for each in path.iterdir()):
@@ -301,21 +313,29 @@ def _prepared(raw: Raw, options: DataOptions, *, known: bool = False) -> Dataset
     if len(x) < 2 or y.size == 0:
         raise InputError(f"{where} holds {len(x)} samples, expected at least 2")
     raw, notes = _one_column(raw, options)
+    raw, wanted = _channels_last(raw, options.shape, notes)
     (x, y) = raw.train
-    if not known and x.dtype.kind == "f" and not np.isfinite(x).all():
-        place = np.argwhere(~np.isfinite(x))[0]
-        raise InputError(
-            f"{where}: sample {place[0]} holds {x[tuple(place)]} at {place[1:].tolist()}: expected"
-            " finite numbers"
-        )
+    if not known and x.dtype.kind == "f":
+        within = np.abs(x) <= LARGEST  # nor is NaN
+        if not within.all():
+            place = np.argwhere(~within)[0]
+            raise InputError(
+                f"{where}: sample {place[0]} holds {x[tuple(place)]:.4g} at {place[1:].tolist()}: expected"
+                " finite numbers of single precision"
+            )
     targets = Targets.of(y, options.task, where, raw.names)
-    shape = _shape(x.shape[1:], options.shape, where)
+    shape = _shape(x.shape[1:], wanted, where)
     parts = _parted(raw, options, where, by_class=targets.task == "classes")
     if not known:
         parts = {part: _mixed(*held, options.split_seed) for part, held in parts.items()}
     if targets.task == "regression":
         targets = Targets.of(parts["train"][1], "regression", where)
     scaling = Scaling.of(parts["train"][0], options.scale)
+    if scaling.kind == "unit" and options.scale == "auto" and x.ndim == 2 and x.dtype != np.uint8:
+        notes.append(
+            f"{raw.name}: features are whole numbers from 0 to 255, as pixels are, and are brought to 0..1"
+            " together: data.scale = 'standard' scales each for itself"
+        )
     done: dict[str, tuple[Array32, NDArray[Any]]] = {}
     for part, (samples, labels) in parts.items():
         if samples.shape[1:] != x.shape[1:]:
@@ -357,6 +377,43 @@ def _one_column(raw: Raw, options: DataOptions) -> tuple[Raw, list[str]]:
     count = labels[0].shape[1]
     said = f"labels are {count} columns with a single 1 in every row: read as {count} classes"
     return replace(raw, **read), [said]
+
+
+def _channels_last(
+    raw: Raw, wanted: tuple[int, ...] | None, notes: list[str]
+) -> tuple[Raw, tuple[int, ...] | None]:
+    """Return images whose channels come first, (n, 3, 32, 32), with channels last, or without where
+    there is one; and the shape that is wanted of them.
+    """
+    found = raw.train[0].shape[1:]
+    flat = len(found) == 1 and wanted is not None and prod(wanted) == found[0]
+    first = wanted if flat and wanted is not None else found
+    if _channels_first(first):
+        last = (*first[1:], *first[:1])
+        notes.append(f"{raw.name}: images of {first} are read as channels, height, width")
+    elif len(found) == 3 and found[2] == 1 and wanted is None:
+        first = last = found
+    else:
+        return raw, wanted
+    last = last[:2] if last[2] == 1 else last
+
+    def moved(part: tuple[Values, Values] | None) -> tuple[Values, Values] | None:
+        if part is None or part[0].shape[1:] != found:
+            return part
+        x = part[0].reshape(len(part[0]), *first)
+        x = np.moveaxis(x, 1, -1) if _channels_first(first) else x
+        return x.reshape(len(x), *last), part[1]
+
+    train = moved(raw.train)
+    assert train is not None
+    same = wanted is None or wanted in (first, (*last[:2], first[0])) or flat
+    parts = replace(raw, train=train, validation=moved(raw.validation), test=moved(raw.test))
+    return parts, None if same else wanted
+
+
+def _channels_first(shape: Sequence[int]) -> bool:
+    """Return whether a shape is that of an image whose channels come first."""
+    return len(shape) == 3 and shape[0] in (1, 3, 4) and min(shape[1:]) > 4
 
 
 def _shape(found: tuple[int, ...], wanted: Sequence[int] | None, where: str) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 """Float weights from elsewhere: ``.npz``, safetensors, or a torch ``state_dict``, as matrices.
 
-Arrays are taken in their order, each with the layer that is next. A kernel (outputs, inputs, height,
+Arrays are taken in their order, each with the layer that is next; where that is the alphabet's, as
+safetensors has it, numbers in names count as numbers, and the layers' shapes decide. A kernel (outputs, inputs, height,
 width) or matrix (outputs, inputs) is turned into ours, inputs in the order (height, width, channels);
 a vector after it is its bias. A batch normalisation in the file is folded into the layer before it,
 unless the network has one of its own.
@@ -9,10 +10,11 @@ unless the network has one of its own.
 __all__ = ["Pretrained", "load_weights", "read_weights"]
 
 import json
+import re
 from collections.abc import Mapping
 from math import prod
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -26,14 +28,22 @@ _TYPES = {
     "F64": "<f8",
     "F32": "<f4",
     "F16": "<f2",
+    "BF16": "<u2",
     "I64": "<i8",
     "I32": "<i4",
     "U8": "u1",
     "BOOL": "?",
 }
 
+STATES = ("state_dict", "model_state_dict", "model")
+"""Names under which checkpoints of torch keep a state_dict."""
+
 NORMS = ("weight", "bias", "running_mean", "running_var")
 """What a state_dict holds of a normalisation, in the order of a state's rows."""
+
+
+Group: TypeAlias = tuple[str, dict[str, Array32]]
+"""The name of a layer, and its arrays."""
 
 
 class Pretrained(NamedTuple):
@@ -67,7 +77,8 @@ def read_weights(path: str | Path) -> dict[str, Any]:
     except InputError:
         raise
     except Exception as error:  # numpy, zipfile and torch have many words for a damaged file
-        raise InputError(f"can't read the weights in {path}: {error}") from error
+        said = str(error).partition("\n")[0]
+        raise InputError(f"can't read the weights in {path}: {said}") from error
     raise InputError(f"{path}: expected weights in .npz, .safetensors, .pt or .pth")
 
 
@@ -82,8 +93,10 @@ def load_weights(network: Network, source: str | Path | Mapping[str, Any]) -> Pr
     """
     where = "weights" if isinstance(source, Mapping) else str(source)
     found = dict(source) if isinstance(source, Mapping) else read_weights(source)
-    arrays = {name: np.asarray(_plain(one), np.float32) for name, one in found.items()}
+    arrays = {str(name): _numbers(one, f"{where}: {name!r}") for name, one in found.items()}
     groups = _grouped(arrays)
+    if list(arrays) == sorted(arrays):
+        groups = _in_order(sorted(groups, key=lambda group: _natural(group[0])), network)
     matrices: list[Array32] = []
     states: list[Array32] = []
     for layer, shape in walk(network.layers, network.shape):
@@ -107,13 +120,57 @@ def load_weights(network: Network, source: str | Path | Mapping[str, Any]) -> Pr
     return Pretrained(matrices, states)
 
 
-def _plain(one: Any) -> Any:
-    return one.detach().cpu().numpy() if hasattr(one, "detach") else one
+def _numbers(one: Any, where: str) -> Array32:
+    try:
+        plain = one.detach().cpu().float().numpy() if hasattr(one, "detach") else one
+        return np.asarray(plain, np.float32)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"{where} is no array of numbers: give a state_dict, or arrays by name"
+        ) from error
 
 
-def _grouped(arrays: Mapping[str, Array32]) -> list[tuple[str, dict[str, Array32]]]:
+def _natural(name: str) -> list[Any]:
+    """Return what sorts ``conv2`` before ``conv10``."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+
+
+def _in_order(groups: list[Group], network: Network) -> list[Group]:
+    """Return groups in the order of the network's layers, where their shapes allow one order only; as
+    they are where they fit so, or can't be told apart.
+    """
+    units: list[list[Group]] = []  # a matrix, and the normalisations after it
+    for group in groups:
+        if "running_mean" not in group[1] or not units:
+            units.append([])
+        units[-1].append(group)
+    layers = [one for one in walk(network.layers, network.shape) if hasattr(one[0], "groups")]
+    if len(units) != len(layers):
+        return groups
+
+    def fits(layer: Any, shape: Shape, unit: list[Group]) -> bool:
+        try:
+            _matrix(layer, shape, unit[0][1], "")
+        except (InputError, KeyError):
+            return False
+        return True
+
+    fitting = [{k for k, unit in enumerate(units) if fits(*one, unit)} for one in layers]
+    if all(k in found for k, found in enumerate(fitting)):
+        return groups
+    places: dict[int, int] = {}
+    while len(places) < len(layers):
+        left = {layer: fitting[layer] - set(places.values()) for layer in range(len(layers))}
+        told = [layer for layer, found in left.items() if layer not in places and len(found) == 1]
+        if not told:
+            return groups
+        places[told[0]] = left[told[0]].pop()
+    return [group for layer in range(len(layers)) for group in units[places[layer]]]
+
+
+def _grouped(arrays: Mapping[str, Array32]) -> list[Group]:
     """Gather arrays by layer: those of one prefix, or a matrix and the vector after it."""
-    groups: list[tuple[str, dict[str, Array32]]] = []
+    groups: list[Group] = []
     for name, array in arrays.items():
         prefix, _, part = name.rpartition(".")
         if part == "num_batches_tracked":
@@ -131,7 +188,7 @@ def _grouped(arrays: Mapping[str, Array32]) -> list[tuple[str, dict[str, Array32
 
 
 def _next(
-    groups: list[tuple[str, dict[str, Array32]]], where: str, layer: Any, *, norm: bool
+    groups: list[Group], where: str, layer: Any, *, norm: bool
 ) -> tuple[str, dict[str, Array32]]:
     if not groups:
         raise InputError(f"{where} holds no weights for {layer}")
@@ -197,8 +254,11 @@ def _safetensors(raw: bytes) -> dict[str, Any]:
         start, end = entry["data_offsets"]
         if end - start != prod(shape) * kind.itemsize or end > len(data):
             raise InputError(f"{name} ends early")
-        arrays[name] = (start, np.frombuffer(data[start:end], kind).reshape(shape))
-    # The header may be sorted by name; the bytes lie in the order in which they were saved.
+        array = np.frombuffer(data[start:end], kind).reshape(shape)
+        if entry["dtype"] == "BF16":  # the upper half of a float32
+            array = (array.astype("<u4") << 16).view("<f4")
+        arrays[name] = (start, array)
+    # The header may be sorted by name; the bytes lie in the order of whoever wrote them.
     return {name: one for name, (_, one) in sorted(arrays.items(), key=lambda item: item[1][0])}
 
 
@@ -212,4 +272,5 @@ def _torch(path: Path) -> dict[str, Any]:
     found = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(found, Mapping):
         raise InputError(f"{path} holds {type(found).__name__}, expected a state_dict")
-    return dict(found.get("state_dict", found))
+    kept = (found[name] for name in STATES if isinstance(found.get(name), Mapping))
+    return dict(next(kept, found))

@@ -29,7 +29,7 @@ _GREY = frozenset({"1", "L", "LA", "I", "I;16", "F"})
 
 def is_picture(path: Path) -> bool:
     """Return whether a file's name is that of an image."""
-    return path.suffix.lower() in ENDINGS
+    return path.suffix.lower() in ENDINGS and path.name[0] != "."
 
 
 def read_pictures(folder: Path, shape: Sequence[int] | None = None) -> Raw:
@@ -47,6 +47,10 @@ def read_pictures(folder: Path, shape: Sequence[int] | None = None) -> Raw:
         If there are no images, one can't be read, or is of another size than the first and no
         ``shape`` is given; or parts differ in their classes.
     """
+    if shape is not None and len(shape) == 3 and shape[2] not in (1, 3):
+        raise InputError(
+            f"data.shape = {list(shape)}: images have 1 channel (grey) or 3 (colour), height and width first"
+        )
     subfolders = {path.name.lower(): path for path in _folders(folder)}
     parts = {
         part: next((subfolders[name] for name in names if name in subfolders), None)

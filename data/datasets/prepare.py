@@ -39,13 +39,18 @@ class Scaling:
 
     @classmethod
     def of(cls, x: Values, kind: Scale) -> "Scaling":
-        """Return the scaling of samples ``x`` (n, ...); ``auto`` is ``unit`` for bytes, ``none`` for
-        what lies in 0..1, and ``standard`` else.
+        """Return the scaling of samples ``x`` (n, ...); ``auto`` is ``none`` for what lies in 0..1,
+        ``unit`` for bytes and for images without a sign, and ``standard`` else.
         """
         zero, one = np.zeros(1), np.ones(1)
-        if kind == "auto":
-            inside = float(x.min()) >= 0.0 and float(x.max()) <= 1.0
-            kind = "unit" if x.dtype == np.uint8 else "none" if inside else "standard"
+        if kind == "auto" and x.dtype != np.uint8:
+            low, high = float(x.min()), float(x.max())
+            if low >= 0.0 and high > 1.0 and (x.ndim > 2 or _pixels(x, high)):
+                top = 255.0 if BRIGHT <= high <= 255.0 else high
+                return cls("unit", zero, np.array([top]))
+            kind = "none" if low >= 0.0 and high <= 1.0 else "standard"
+        elif kind == "auto":
+            kind = "unit"
         if kind == "none":
             return cls(kind, zero, one)
         if kind == "unit":
@@ -114,13 +119,16 @@ class Targets:
         if task == "auto":
             whole = y.dtype.kind not in "f" or bool(np.all(y == np.rint(y)))
             task = "classes" if y.ndim == 1 and whole else "regression"
-            if task == "classes" and not names and y.dtype.kind in "iuf":
-                kinds = len(np.unique(y))
-                if kinds > max(10, len(y) // 5):
-                    raise InputError(
-                        f"{where}: {kinds} different labels on {len(y)} samples: say"
-                        " task = 'regression' if they are numbers to predict, or 'classes'"
-                    )
+            kinds = len(np.unique(y)) if task == "classes" and not names else 0
+            if kinds == len(y) > 10 and y.dtype.kind in "OSU":
+                raise InputError(
+                    f"{where}: every one of {kinds} samples has a label of its own: nothing to learn from"
+                )
+            if y.dtype.kind in "iuf" and kinds > max(10, len(y) // 5):
+                raise InputError(
+                    f"{where}: {kinds} different labels on {len(y)} samples: say"
+                    " task = 'regression' if they are numbers to predict, or 'classes'"
+                )
         if task == "classes":
             if y.ndim != 1:
                 raise InputError(f"{where}: classes must be one column, got {y.shape}")
@@ -175,6 +183,18 @@ class Targets:
         assert self.deviation is not None
         numbers = outputs * self.deviation + self.mean
         return np.asarray(numbers[:, 0] if numbers.shape[1] == 1 else numbers)
+
+
+BRIGHT = 128.0
+"""What the brightest pixel of images that go to 255 surely reaches."""
+
+PIXELS = 64
+"""Fewest features that are taken for pixels."""
+
+
+def _pixels(x: Values, high: float) -> bool:
+    """Return whether vectors without a sign look like pixels, 0 to 255, whatever their type."""
+    return x.shape[1] >= PIXELS and BRIGHT <= high <= 255.0 and bool(np.all(x == np.rint(x)))
 
 
 def split(

@@ -60,6 +60,9 @@ def of_pair(x: Any, y: Any, where: str) -> tuple[Values, Values]:
     if labels.dtype.kind == "S":
         labels = np.char.decode(labels, "utf-8", "replace")
     if labels.dtype.kind == "O":
+        for place, one in enumerate(labels.ravel()):
+            if one is None or one != one:
+                raise InputError(f"{where}: label {place} is {one}: labels must not be missing")
         labels = np.asarray([str(one) for one in labels.ravel()]).reshape(labels.shape)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]

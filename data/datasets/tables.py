@@ -25,6 +25,9 @@ from .raw import Raw, Values, of_pair
 LABELS = ("label", "labels", "class", "target", "y", "species")
 """Columns that are taken to hold the label, where none is said."""
 
+UNNAMED = ("", "Unnamed: 0")
+"""Names of a column that has none."""
+
 Column = str | int
 
 LARGEST = float(np.finfo(np.float32).max)
@@ -56,6 +59,12 @@ def read_table(
     names, width = table.names, len(table.names)
     labels = _label_columns(path, names, label, table.header)
     out = {_place(path, names, one, "data.leave_out") for one in leave_out} | set(labels)
+    notes = list(table.notes)
+    if table.header and 0 not in out and names[0] in UNNAMED and _counts(table):
+        out.add(0)
+        notes.append(
+            f"{path.name}: its first column has no name, numbers the rows, and is left out"
+        )
     features = [k for k in range(width) if k not in out]
     if not features:
         raise InputError(f"{path} has no column beside the label: there is nothing to learn from")
@@ -73,7 +82,13 @@ def read_table(
             f"{path}: sample {row + 1} has no {names[labels[column]]!r}: labels must not be missing"
         )
     pair = of_pair(x, _labels(table, words, labels), str(path))
-    return Raw(path.name, pair, notes=table.notes)
+    return Raw(path.name, pair, notes=tuple(notes))
+
+
+def _counts(table: "_Table") -> bool:
+    """Return whether the first column says which row it is, as spreadsheets and data frames write it."""
+    found = table.columns([0], np.float32)
+    return found is not None and len(found) > 1 and bool(np.all(np.diff(found[:, 0]) == 1.0))
 
 
 def _labels(table: "_Table", words: Values, columns: Sequence[int]) -> Values:
@@ -250,7 +265,7 @@ def _wrong(table: _Table, features: Sequence[int]) -> InputError:
 
 
 def _label_columns(
-    path: Path, names: Sequence[str], label: Column | Sequence[Column] | None, header: bool
+    path: Path, names: tuple[str, ...], label: Column | Sequence[Column] | None, header: bool
 ) -> list[int]:
     if label is not None:
         wanted = [label] if isinstance(label, str | int) else list(label)
@@ -265,8 +280,12 @@ def _label_columns(
     return found
 
 
-def _place(path: Path, names: Sequence[str], column: Column, key: str) -> int:
+def _place(path: Path, names: tuple[str, ...], column: Column, key: str) -> int:
     if isinstance(column, str) and column in names:
+        if names.count(column) > 1:
+            raise InputError(
+                f"{key}: {path} has {names.count(column)} columns {column!r}: say its place, counted from 0"
+            )
         return names.index(column)
     try:
         place = int(column)

@@ -210,3 +210,26 @@ def test_one_class_and_one_image(tmp_path):
         (tmp_path / "ash" / f"{k}.jpg").unlink()
     with pytest.raises(InputError, match="holds 1 samples"):
         load_data(tmp_path)
+
+
+def test_a_column_that_numbers_the_rows_is_left_out(tmp_path):
+    rows = [f"{k},{k % 3},{k * k % 7},{'ab'[k % 2]}" for k in range(20)]
+    for name in ("", "Unnamed: 0"):
+        (tmp_path / "t.csv").write_text("\n".join([f"{name},a,b,class", *rows]))
+        found = load_data(tmp_path / "t.csv")
+        assert found.shape == (2,)
+        assert "numbers the rows" in found.notes[0]
+    (tmp_path / "t.csv").write_text("\n".join(["nr,a,b,class", *rows]))
+    assert load_data(tmp_path / "t.csv").shape == (3,)
+    (tmp_path / "t.csv").write_text("\n".join(["a,a,b,class", *rows]))
+    with pytest.raises(InputError, match="has 2 columns 'a': say its place"):
+        load_data(tmp_path / "t.csv", leave_out=("a",))
+
+
+def test_labels_that_are_missing_and_numbers_too_large():
+    with pytest.raises(InputError, match="label 3 is None: labels must not be missing"):
+        load_data((X, np.array(["a", "b", "a", None] * 5, object)))
+    with pytest.raises(InputError, match="finite numbers of single precision"):
+        load_data((X * 1e300, NAMES))
+    with pytest.raises(InputError, match=r"data\.label names columns of a table"):
+        load_data((X, NAMES), label="class")

@@ -307,3 +307,40 @@ def test_cifar10_holds_sixty_thousand_images_in_colour():
     # Means per channel of the original: 0.4914, 0.4822, 0.4465.
     means = found.x_train.reshape(-1, 3).mean(axis=0, dtype=float)
     np.testing.assert_allclose(means, [0.4914, 0.4822, 0.4465], atol=5e-3)
+
+
+def test_channels_that_come_first_are_told(tmp_path):
+    rng = np.random.default_rng(5)
+    x = rng.integers(0, 256, (20, 3, 8, 6), dtype=np.uint8)
+    y = np.arange(20) % 2
+    last = Dataset.of_arrays(np.moveaxis(x, 1, -1), y)
+    np.savez(tmp_path / "first.npz", x=x, y=y)
+    np.savez(tmp_path / "flat.npz", x=x.reshape(20, -1), y=y)
+    for name, options in (
+        ("first", {}),
+        ("first", {"shape": (8, 6, 3)}),
+        ("first", {"shape": (3, 8, 6)}),
+        ("flat", {"shape": (3, 8, 6)}),
+    ):
+        found = load_data(tmp_path / f"{name}.npz", **options)
+        assert found.shape == (8, 6, 3)
+        assert "channels, height, width" in found.notes[0]
+        np.testing.assert_array_equal(found.x_train, last.x_train)
+    assert (
+        Dataset.of_arrays(x[:, :1], y).shape
+        == Dataset.of_arrays(x[:, 0, :, :, None], y).shape
+        == (8, 6)
+    )
+
+
+@pytest.mark.parametrize("kind", [float, np.int32, np.uint16])
+def test_pixels_of_any_type_come_to_the_range_of_bytes(kind):
+    x = np.random.default_rng(6).integers(0, 256, (20, 8, 8), dtype=np.uint8)
+    y = np.arange(20) % 2
+    bytes_ = Dataset.of_arrays(x, y).x_train
+    for same in (x.astype(kind), x.astype(kind).reshape(20, 64)):
+        np.testing.assert_allclose(Dataset.of_arrays(same, y).x_train, bytes_, rtol=1e-6)
+    wide = Dataset.of_arrays(x.astype(np.uint16) * np.uint16(257), y)
+    np.testing.assert_allclose(wide.x_train, bytes_ * 255.0 / x.max(), rtol=1e-2)
+    table = Dataset.of_arrays(x.reshape(20, 64)[:, :20].astype(kind), y)  # few features: a table
+    np.testing.assert_allclose(table.x_train.mean(axis=0), 0.0, atol=1e-5)

@@ -200,6 +200,23 @@ def test_weights_from_elsewhere_compute_what_they_did_there(ending, norm, rng, t
     np.testing.assert_allclose(found, by_hand(arrays, x), rtol=1e-3, atol=1e-3)
 
 
+def test_arrays_in_the_order_of_the_alphabet_find_their_layers(rng):
+    network = Network((*[Dense(5)] * 11, Dense(3)), (5,))
+    arrays = {f"{k}.weight": rng.standard_normal((5 if k < 11 else 3, 5)) for k in range(12)}
+    found, _ = load_weights(network, dict(sorted(arrays.items())))  # 0, 1, 10, 11, 2, ...
+    for k in (1, 2, 10, 11):
+        np.testing.assert_allclose(found[k][:-1].T, arrays[f"{k}.weight"], rtol=1e-6)
+    net = Network((Conv2d(4, 3), Relu(), Dense(6), Relu(), Dense(3)), (6, 6, 2))
+    fitting = {
+        "classifier.0.weight": np.ones((6, 64)),
+        "classifier.2.weight": np.ones((3, 6)),
+        "features.weight": np.ones((4, 2, 3, 3)),
+    }
+    assert [w.shape for w in load_weights(net, fitting).matrices] == [(19, 4), (65, 6), (7, 3)]
+    with pytest.raises(InputError, match="'epoch' is no array of numbers"):
+        load_weights(net, fitting | {"epoch": {}})
+
+
 def test_matrices_of_ones_own_come_back(rng):
     network = Network((Dense(4), Tanh(), Dense(3)), (6,))
     weights = network.initial(rng)

@@ -10,7 +10,6 @@ from itertools import count
 from pathlib import Path
 
 from ...circuits.ngspice import installed
-from ...data.dataset import load_data
 from ...data.errors import InputError
 from ...data.files import write_text
 from ...devices.pulses.pricing import LevelPricing
@@ -39,8 +38,9 @@ def stored_config(folder: str | Path) -> RunConfig:
 
 
 def check_inputs(config: RunConfig, characterisation: str | Path | None = None) -> None:
-    """Refuse, before any folder is made, what can be seen to lead nowhere: a device that can't have
-    the levels, files that are not there or hold no samples, an ngspice that is needed and missing.
+    """Refuse, before any folder is made, what can be seen at once to lead nowhere: a device that can't have
+    the levels, files that are not there, an ngspice that is needed and missing. What files hold is seen
+    when they are read, before anything is written.
 
     Raises
     ------
@@ -53,8 +53,6 @@ def check_inputs(config: RunConfig, characterisation: str | Path | None = None) 
     path = config.data.path
     if path is not None and not Path(path).exists():
         raise InputError(f"data.path: there is no file or folder {path!r}")
-    if path is not None and Path(path).is_file():  # folders of images take longer
-        load_data(config.data.source, **config.data.options)
     if characterisation is not None and not Path(characterisation).is_file():
         raise InputError(f"there is no characterisation {characterisation}")
     engines = engines_of(config)
