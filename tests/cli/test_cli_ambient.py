@@ -1,6 +1,7 @@
 """Writes at several ambient temperatures, by pulses made for one."""
 
 import json
+import re
 
 import pytest
 from typer.testing import CliRunner
@@ -57,3 +58,14 @@ def test_what_cannot_be_swept_is_one_sentence(tmp_path, words, said):
     assert done.exit_code == 2, done.output
     assert said in " ".join(done.stderr.split())
     assert not list(tmp_path.iterdir())
+
+
+def test_a_datasheet_of_a_device_in_a_warmer_place(tmp_path):
+    page = tmp_path / "page.html"
+    words = ["datasheet", "stanford_hfox", str(page), "--temperature", "350"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    assert re.search(r"t_0.*?<td[^>]*>350", page.read_text(), re.S)
+    words[1:3] = ["vteam_asic2", str(tmp_path / "other.html")]
+    assert CliRunner().invoke(app, words).exit_code == 2
+    assert not (tmp_path / "other.html").exists()

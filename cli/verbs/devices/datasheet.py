@@ -15,6 +15,9 @@ Which = Annotated[
 Out = Annotated[Path, typer.Argument(help="Where to write the page (.html).")]
 Levels = Annotated[int, typer.Option(help="Levels that it tells of.", min=2)]
 ReadAt = Annotated[float | None, typer.Option("--v-read", help="Read voltage [V].")]
+Temperature = Annotated[
+    float | None, typer.Option(help="Ambient temperature [K]; else the device's own.")
+]
 SpreadFile = Annotated[
     Path | None,
     typer.Option(
@@ -30,6 +33,7 @@ def datasheet(
     out: Out,
     levels: Levels = 8,
     v_read: ReadAt = None,
+    temperature: Temperature = None,
     spread: SpreadFile = None,
     name: Name = None,
     seed: Seed = 0,
@@ -40,7 +44,7 @@ def datasheet(
     from ....data.files import write_text
     from ....devices.datasheet.page import datasheet as page
     from ....devices.device import load_device
-    from ....devices.fitting.result import load_fit
+    from ....devices.fitting.result import Fit, load_fit
     from ....devices.levels import V_READ
     from ....devices.spread.parameters import ParameterSpread
     from ....devices.spread.record import load_law
@@ -48,6 +52,13 @@ def datasheet(
 
     check_device(device)
     source = load_fit(device) if device.endswith(".h5") else load_device(device)
+    if temperature is not None:
+        if isinstance(source, Fit):
+            raise InputError(
+                f"--temperature applies to a device, and the curves of {device} were measured at one:"
+                " make a device of it with memtwin export"
+            )
+        source = source.at(temperature)
     law = None
     if spread is not None:
         law = load_law(spread)
