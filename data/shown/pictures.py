@@ -47,10 +47,10 @@ def figure(width: float, height: float) -> "Figure":
 
 
 def shades(count: int) -> list[tuple[float, float, float, float]]:
-    """Return ``count`` colours in order, dark to light, none too light for white paper."""
+    """Return ``count`` colours in order, dark to light, none too light for white paper or too dark for a dark page."""
     from matplotlib import colormaps
 
-    return [colormaps["viridis"](x) for x in np.linspace(0.0, 0.88, count)]
+    return [colormaps["viridis"](x) for x in np.linspace(0.25, 0.88, count)]
 
 
 def level_scale(axes: "Axes", low: float, high: float, label: str) -> Any:

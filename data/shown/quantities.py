@@ -78,6 +78,7 @@ def measured(value: float, error: float | None, unit: str) -> tuple[str, str]:
         factor, name = prefix(value)
         value, unit = value / factor, name + unit
         error = None if error is None else error / factor
+    unit = re.sub("ohm$", "Ω", unit)
     if error is None or not (math.isfinite(error) and error > 0.0):
         return f"{value:.5g}", unit
     place = math.floor(math.log10(error)) - 1

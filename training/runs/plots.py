@@ -191,12 +191,16 @@ def conductance_map(axes: "Axes", g: ArrayLike, *, title: str) -> "Axes":
 
 
 def _whole(axes: "Axes") -> None:
-    """Mark whole epochs only."""
+    """Mark whole numbers only, of epochs, lines and writes."""
     from matplotlib.ticker import MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _label(axes: "Axes", image: Any, title: str, quantity: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     axes.set(title=title, xlabel="bit line (pairs: I⁺, I⁻)", ylabel="word line")
+    _whole(axes)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.figure.colorbar(image, ax=axes, label=quantity, fraction=0.05, pad=0.02)

@@ -2,6 +2,7 @@
 
 __all__ = ["report"]
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -40,9 +41,9 @@ def report(
     from ....training.runs.record import load_record, record_path
 
     paths = [record_path(one) for one in run]
-    records = {_called(path): load_record(path) for path in paths}
-    if len(records) < len(paths):
+    if len({path.resolve() for path in paths}) < len(paths):
         raise InputError("a run is named twice")
+    records = {name: load_record(path) for name, path in zip(_called(paths), paths, strict=True)}
     summary: dict[str, Any]
     if len(paths) > 1:
         from ....training.runs.report.comparison import differences, write_comparison
@@ -51,7 +52,8 @@ def report(
             raise InputError("--picture draws one run")
         page = write_comparison(records, out or Path("comparison.html"))
         summary = {"report": str(page), "bytes": page.stat().st_size, "runs": list(records)}
-        summary["differences"] = differences(records)
+        told = differences(records)
+        summary["differences"] = told if json else f"{len(told)} keys of the configuration"
     else:
         from ....training.runs.report.page import write_picture, write_report
 
@@ -63,6 +65,19 @@ def report(
     emit(summary, as_json=json)
 
 
-def _called(path: Path) -> str:
-    """Return what to call a run: its folder, or its file where that has a name of its own."""
-    return str(path.parent) if path.name == "run.h5" and path.parent.name else str(path)
+def _called(paths: Sequence[Path]) -> list[str]:
+    """Return what to call runs: their folders, or files that have names of their own, by as much of their paths as
+    tells them apart.
+    """
+    whole = [
+        (path.parent if path.name == "run.h5" and path.parent.name else path).resolve().parts
+        for path in paths
+    ]
+    return [
+        next(
+            "/".join(parts[-n:])
+            for n in range(1, len(parts) + 1)
+            if sum(other[-n:] == parts[-n:] for other in whole) == 1 or n == len(parts)
+        )
+        for parts in whole
+    ]

@@ -36,7 +36,7 @@ def test_a_report_tells_fixed_from_unidentified(tmp_path, monkeypatch):
     assert "the data do not depend on it" in rows["k_set"][1]
     assert rows["r_on"][0] == "1000 ± 2.5 ohm"
     assert "± 0.1 V (unidentified)" in rows["v_set"][0]
-    assert rows["r_s"][0] == "0 ohm (fixed)"
+    assert rows["r_s"][0] == "0 Ω (fixed)"
     assert "did not converge" in caveat
 
 

@@ -17,13 +17,16 @@ from ....data.shown.quantities import duration, percent, quantity
 from ..overview.summary import config_of
 from .figures import Figure, Panel, Series, draw
 from .page import rendered
-from .sections import Rows, Section, flat, scored
+from .sections import Rows, Section, flat, scored, words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Records = Mapping[str, Mapping[str, Any]]
 """Records of runs, by what to call them."""
+
+SHORT, LONG = 24, 48
+"""Letters of names that stand beside each other in a legend, and the most that one shows."""
 
 MARKS = ("o", "s", "^", "D", "v", "P", "X")
 """Marks of curves, so that colour is not all that tells them apart."""
@@ -45,25 +48,24 @@ def write_comparison(records: Records, path: Path) -> Path:
     Raises
     ------
     InputError
-        If there are fewer than two runs, or some of them learnt classes and others numbers.
+        If there are fewer than two runs.
     """
     from ....data.files import write_text
 
     if len(records) < 2:
         raise InputError("a comparison takes two runs or more")
-    kinds = {record["summary"]["score"] for record in records.values()}
-    if len(kinds) > 1:
-        raise InputError(
-            "some of these runs learnt classes, others numbers: they can't be compared"
-        )
     told = differences(records)
     section = ComparisonSection(
         _outcome(records),
         (
-            draw("accuracy", partial(_scores, records=records)),
+            *(
+                draw(name, partial(_scores, records=some, score=score))
+                for name, score in (("accuracy", "accuracy"), ("r2", "r2"))
+                if (some := {k: one for k, one in records.items() if one["summary"]["score"] == score})
+            ),
             draw("writes", partial(_writes, records=records)),
         ),
-        Rows(("key", *records), [(key, *map(_words, values)) for key, values in told.items()],
+        Rows(("key", *records), [(key, *map(words, values)) for key, values in told.items()],
              "What they were told differently") if told else None,
     )  # fmt: skip
     title = f"memtwin: {len(records)} runs compared"
@@ -110,8 +112,8 @@ def _outcome(records: Records) -> Rows:
     return Rows(("", *records), [(name, *cells) for name, cells in rows.items()])
 
 
-def _scores(axes: "Axes", records: Records) -> Panel:
-    regression = next(iter(records.values()))["summary"]["score"] == "r2"
+def _scores(axes: "Axes", records: Records, score: str) -> Panel:
+    regression = score == "r2"
     scale, what = (1.0, "R²") if regression else (100.0, "test accuracy [%]")
     curves = {name: scale * one["epochs"]["test_accuracy"] for name, one in records.items()}
     title = "R² over epochs" if regression else "Accuracy over epochs"
@@ -143,13 +145,13 @@ def _curves(axes: "Axes", curves: Mapping[str, Any], title: str, what: str) -> P
             marker=mark,
             ms=3,
             lw=1.3,
-            label=name,
+            label=_cut(name),
         )
         columns[f"{name}: {what}"] = values
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.25)
-    beside(axes, 2)
+    beside(axes, 2 if max(map(len, curves)) <= SHORT else 1)
     scores = "On all test samples after every epoch, through the memristor twin."
     caption = "" if "writes" in what else scores
     ends = ", ".join(f"{name} {values[-1]:.4g}" for name, values in curves.items())
@@ -162,7 +164,6 @@ def _curves(axes: "Axes", curves: Mapping[str, Any], title: str, what: str) -> P
     )  # fmt: skip
 
 
-def _words(value: Any) -> str:
-    if value is None:
-        return "–"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+def _cut(name: str) -> str:
+    """Return a name as a legend shows it: the end tells runs apart."""
+    return name if len(name) <= LONG else f"…{name[1 - LONG :]}"

@@ -75,6 +75,7 @@ class Figure:
 def draw(name: str, panel: Draw) -> Figure:
     """Draw a panel; ``name`` is its own in the page, and that of its data's file."""
     from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as Canvas
 
     style: Any = {
@@ -95,6 +96,12 @@ def draw(name: str, panel: Draw) -> Figure:
         axes = canvas.add_subplot()
         told = panel(axes)
         axes.set_title("")
+        # Laid out once, by the canvas that measures letters fastest: the page sets them in its own anyway.
+        FigureCanvasAgg(canvas)
+        layout = canvas.get_layout_engine()
+        assert layout is not None
+        layout.execute(canvas)
+        canvas.set_layout_engine("none")
         buffer = io.StringIO()
         canvas.savefig(buffer, format="svg", metadata={"Date": None}, dpi=144)
         hover = _hover(axes, told)

@@ -13,6 +13,7 @@ __all__ = [
     "configuration_rows",
     "flat",
     "scored",
+    "words",
 ]
 
 from collections.abc import Mapping, Sequence
@@ -132,10 +133,13 @@ class DeviceSection(Section):
             )
             for name, value in part["parameters"].items()
         ]
+        scaled = (
+            f" The cell is this device with {part['area']:.4g} times its area: currents are scaled, rates are"
+            " not, and no measurement was made at that area."
+        )
         return cls(
-            f"{part['name']}: {facts.get('device', 'no provenance given')}. Model: {part['title']}. The cell"
-            f" is this device with {part['area']:.4g} times its area: currents are scaled, rates are not, and"
-            f" no measurement was made at that area. It is read at {quantity(levels['v_read'], 'V')}.",
+            f"{part['name']}: {facts.get('device', 'no provenance given')}. Model: {part['title']}."
+            f"{scaled if part['area'] != 1.0 else ''} It is read at {quantity(levels['v_read'], 'V')}.",
             str(part.get("caveat") or ""),
             Rows(("parameter", "value ± standard error, unit", "meaning"), rows),
             (
@@ -476,7 +480,7 @@ class ConfigurationSection(Section):
                 if not name.startswith("measured_")
             },
         }
-        rows = [(name, _words(value)) for name, value in facts.items()]
+        rows = [(name, words(value)) for name, value in facts.items()]
         rows += [
             (f"time, {name}", figure("seconds", float(s))) for name, s in record["seconds"].items()
         ]
@@ -503,8 +507,8 @@ SECTIONS: tuple[type[Section], ...] = (
 
 
 def configuration_rows(config: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return keys of a configuration with their values as text, and the units of those that have one."""
-    return [(name, _words(value)) for name, value in flat(config).items()]
+    """Return keys of a configuration with their values as text, in the units that the keys' descriptions name."""
+    return [(name, words(value)) for name, value in flat(config).items()]
 
 
 def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -518,11 +522,12 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def _words(value: Any) -> str:
-    if value is None:
+def words(value: Any) -> str:
+    """Return a value of a configuration as the page shows it; ``–`` for nothing."""
+    if value is None or (isinstance(value, list) and not value):
         return "–"
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return ", ".join(map(_words, value))
+        return ", ".join(map(words, value))
     if isinstance(value, float):
         return f"{value:.6g}"
     return str(value)

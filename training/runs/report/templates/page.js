@@ -8,7 +8,17 @@ async function columns(link) {
     const bytes = Uint8Array.from(atob(link.href.split(",")[1]), c => c.charCodeAt(0));
     text = await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
   } else text = decodeURIComponent(link.href.slice(link.href.indexOf(",") + 1));
-  return (link.table = text.trimEnd().split("\n").map(line => line.split(",")));
+  return (link.table = cells(text));
+}
+// Rows of a CSV's cells; quoted ones may have commas, quotes and line ends in them.
+function cells(text) {
+  const table = [[]];
+  for (const [, quoted, plain, end] of text.trimEnd().matchAll(/(?:"((?:[^"]|"")*)"|([^",\n]*))(,|\n|$)/g)) {
+    table.at(-1).push(quoted === undefined ? plain : quoted.replaceAll('""', '"'));
+    if (end === "\n") table.push([]);
+    if (end === "") break;
+  }
+  return table;
 }
 function place(value, [low, high], scale) {
   if (scale === "log") [value, low, high] = [value, low, high].map(Math.log10);
