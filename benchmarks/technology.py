@@ -3,6 +3,8 @@
     python benchmarks/technology.py                  # a table
     python benchmarks/technology.py --json           # one JSON object
     python benchmarks/technology.py --only set       # some of them
+    python benchmarks/technology.py --only training cnn    # 11 and 30 CPU minutes
+    python benchmarks/technology.py --characterisation 64.h5   # keep, or take, the tile that ngspice has read
 
 Needs the measured data (MEMTWIN_DATA). Seconds are CPU seconds of one process.
 """
@@ -21,9 +23,11 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 from table import Row, add_options, at_least, at_most, publish
 
+from memtwin.circuits.array.tile import Tile
 from memtwin.circuits.technology.recipe import RampRecipe
 from memtwin.circuits.technology.set_pulse import set_in_ngspice
 from memtwin.circuits.technology.table import make_cell_table
+from memtwin.circuits.technology.tile import way_along_lines, write_tile
 from memtwin.circuits.technology.write import Tables, write
 from memtwin.data.catalogue import fetch
 from memtwin.data.importers.readers import read_measurement
@@ -33,7 +37,7 @@ from memtwin.devices.technology.combinations import Combinations, Outcome, combi
 from memtwin.devices.technology.fit import hold_out
 from memtwin.devices.technology.landing import check_log, dead_cells, fit_landing
 from memtwin.devices.technology.learn import relaxation_of_logs
-from memtwin.devices.technology.population import Spreads, draw_cells, set_pulse
+from memtwin.devices.technology.population import Cells, Spreads, draw_cells, set_pulse
 from memtwin.devices.technology.reading import fit_read_law
 from memtwin.devices.technology.reset import fit_reset
 from memtwin.devices.technology.set_fit import SetFit, fit_set, misses, predict
@@ -42,6 +46,7 @@ from memtwin.devices.technology.technology import load_technology
 from memtwin.training.runs.build import write_costs
 from memtwin.training.runs.config import load_config
 from memtwin.training.runs.setup import set_up
+from memtwin.training.trainer.loop import train_float
 from memtwin.training.trainer.results import TrainResult
 
 MAPS, LOGS = "stanford-1t1r-switching-kinetics", "stanford-1t1r-write-verify"
@@ -289,6 +294,40 @@ def spice_rows() -> Iterator[Row]:
         told.append(float(law.outer(table.after(0, v_wl, ln_pulse, law.inner(g)))))
     off = 1e6 * float(np.abs(set_in_ngspice(law, pulses) - told).max())
     yield at_most("six SET pulses, ngspice against the table, worst", off, "uS", 1.0)
+    tables = Tables(load_technology("rram_1t1r"), RampRecipe(4e-6), (300.0, 200.0))
+    worst, gates = 0.0, np.array([0.9, 1.2, 2.0, 3.0])
+    rung = np.rint((gates - tables.recipe.start) / tables.recipe.step).astype(int)
+    for way in ((300.0, 200.0), (150.0, 100.0), (100.0, 200.0)):
+        cells = Cells(np.zeros((4, len(gates))), np.repeat(np.array(way)[:, None], len(gates), 1))
+        told = tables.pulse(cells, np.full(len(gates), 8e-6), rung, None)
+        transistor = replace(law.transistor, r_source=way[1])
+        behind = replace(law, transistor=transistor, r_write=law.r_write + way[0])
+        found = set_in_ngspice(behind, [(8e-6, float(gate), 2.0, 1e-7) for gate in gates])
+        worst = max(worst, 1e6 * float(np.abs(found - told).max()))
+    yield at_most("twelve SET pulses through lines, ngspice against tables", worst, "uS", 1.0)
+
+
+def tile_rows() -> Iterator[Row]:
+    """A tile of 64 lines with its wires, written cell by cell: what it takes, and what holds."""
+    technology = load_technology("rram_1t1r")
+    levels = technology.device().levels(16, 0.2, g_min=1e-5, g_max=1.3e-4)
+    tile = Tile(64, 64, levels=levels)
+    most = [float(way.max()) for way in way_along_lines(tile)]
+    rng = np.random.default_rng(0)
+    goal = levels.g[rng.integers(0, 16, tile.shape)]
+    for passes in (1, 3):
+        began = time.process_time()
+        tables = Tables(technology, RampRecipe(4e-6), (most[0], most[1]))
+        told = write_tile(tables, tile, goal, np.random.default_rng(1), passes=passes).summary()
+        spent = time.process_time() - began
+        name = f"tile of 64×64, {passes} pass{'es' if passes > 1 else ''}"
+        share = 100.0 * told["given_up_of_sound"] / (told["cells"] - told["stuck_cells"])
+        yield at_most(f"{name}: cells given up that can be written", share, "%", 0.5)
+        yield Row(f"{name}: in band 1 s later", told["in_band_later_percent"], "%", "", None)
+        note = f"to {1e6 * told['energy_high_joule']:.2g} uJ"
+        yield Row(f"{name}: low end", 1e6 * told["energy_joule"], "uJ", "", None, note)
+        yield Row(f"{name}: one cell after the other", 1e3 * told["time_seconds"], "ms", "", None)
+        yield Row(f"{name}: CPU", spent, "s", "", None)
 
 
 def reading_rows() -> Iterator[Row]:
@@ -302,7 +341,8 @@ def trainings(epochs: int, seeds: int) -> Iterator[TrainResult]:
     setup, costs = None, None
     for seed in range(seeds):
         config = load_config("mlp", [*TRAINING, f"seed={seed}"])
-        setup = set_up(config) if setup is None else setup.seeded(seed)
+        kept = Kept.characterisation
+        setup = set_up(config, characterisation=kept) if setup is None else setup.seeded(seed)
         costs = costs or write_costs(config, setup.levels)
         options = replace(setup.config.training, epochs=epochs)
         chosen = replace(setup, config=setup.config.model_copy(update={"training": options}))
@@ -330,6 +370,27 @@ def training_rows() -> Iterator[Row]:
     )
 
 
+def cnn_rows() -> Iterator[Row]:
+    """LeNet with all effects, of linear devices without wires, beside its float network: half an hour."""
+    accuracy, goal, costs = [], [], None
+    for seed in range(3):
+        setup = set_up(load_config("cnn", [*CNN, f"seed={seed}"]), surrogate=False)
+        costs = costs or write_costs(setup.config, setup.levels)
+        found = setup.priced(costs).train(setup.priced(costs).twin(), costs)
+        accuracy.append(100.0 * found.accuracy)
+        options = setup.config.training
+        trained = train_float(setup.network, setup.images, options, seed=seed)
+        goal.append(100.0 * trained.accuracies[-1])
+    note = "; ".join(f"{one:.2f} for {two:.2f}" for one, two in zip(accuracy, goal, strict=True))
+    behind = float(np.mean(goal) - np.mean(accuracy))
+    yield Row("MNIST, LeNet, mean of 3 seeds", float(np.mean(accuracy)), "%", "", None, note)
+    yield at_most("MNIST, LeNet, behind the float network", behind, "points", 0.3)
+
+
+CNN = [
+    "device.name=rram_1t1r", "training.engine=ideal", "device.linear=true", "training.epochs=5",
+    "training.decay=0.6", "mapping.clip=3", "audit.every=0",
+]  # fmt: skip
 TRAINING = [
     "device.name=rram_1t1r", "training.epochs=6", "training.decay=0.6", "mapping.clip=6", "audit.every=0"
 ]  # fmt: skip
@@ -346,11 +407,19 @@ PARTS: dict[str, Callable[[], Iterator[Row]]] = {
     "writes": write_rows,
     "traces": trace_rows,
     "spice": spice_rows,
+    "tile": tile_rows,
     "cost": cost_rows,
     "training": training_rows,
+    "cnn": cnn_rows,
 }
-LONG = {"training"}
+LONG = {"training", "cnn"}
 """Parts of many minutes, made only where they are asked for."""
+
+
+class Kept:
+    """What parts share that the command line says."""
+
+    characterisation: str | None = None
 
 
 def main() -> int:
@@ -358,8 +427,12 @@ def main() -> int:
     parser.add_argument(
         "--only", nargs="+", choices=PARTS, default=[name for name in PARTS if name not in LONG]
     )
+    parser.add_argument(
+        "--characterisation", help="record of the trainings' tile in ngspice, made there if need be"
+    )
     add_options(parser)
     options = parser.parse_args()
+    Kept.characterisation = options.characterisation
     rows = (row for name in options.only for row in PARTS[name]())
     return publish(rows, "technology", options)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from ...data.types import Array
 from ...devices.printing.ngspice import number
-from ...devices.technology.switching import SetLaw
+from ...devices.technology.switching import PowerLaw, SetLaw
 from ..ngspice.job import Job, Step
 from ..ngspice.pool import call
 
@@ -26,7 +26,7 @@ _POINTS = 400
 _SECONDS = 120.0  # that ngspice may take
 
 
-def set_deck(law: SetLaw, g: float, v_wl: float, v_bl: float, pw: float) -> str:
+def set_deck(law: SetLaw | PowerLaw, g: float, v_wl: float, v_bl: float, pw: float) -> str:
     """Return the deck of a pulse on the word line.
 
     Parameters
@@ -42,8 +42,13 @@ def set_deck(law: SetLaw, g: float, v_wl: float, v_bl: float, pw: float) -> str:
     n = number
     opened = f"((v(wl,s)-{n(t.v_t)}+{n(t.eta)}*v(d,s))/{n(t.smooth)})"
     over = f"{n(t.smooth)}*({opened} > 40 ? {opened} : ln(1+exp({opened})))"
-    x = f"max(v(bl,n),1e-9)/{n(law.v_s)}"
-    slower = f"({n(np.log(FASTEST) - np.log(10.0) * law.log10_rate)}-{x}-ln(1-exp(-2*{x})))"
+    if isinstance(law, PowerLaw):
+        x = f"max(v(bl,n)/{n(law.v_on)}-1,{n(float(np.exp(-500.0 / law.alpha)))})"
+        faster = f"{n(law.alpha)}*ln({x})"
+    else:
+        x = f"max(v(bl,n),1e-9)/{n(law.v_s)}"
+        faster = f"{x}+ln(1-exp(-2*{x}))"
+    slower = f"({n(np.log(FASTEST) - np.log(10.0) * law.log10_rate)}-({faster}))"
     rate = f"{n(FASTEST)}/(1+exp(min({slower},500)))"
     lines = [
         f"SET pulse of {n(pw)} s, word line {n(v_wl)} V, bit line {n(v_bl)} V",
@@ -63,7 +68,10 @@ def set_deck(law: SetLaw, g: float, v_wl: float, v_bl: float, pw: float) -> str:
 
 
 def set_in_ngspice(
-    law: SetLaw, pulses: Sequence[tuple[float, float, float, float]], *, seconds: float = _SECONDS
+    law: SetLaw | PowerLaw,
+    pulses: Sequence[tuple[float, float, float, float]],
+    *,
+    seconds: float = _SECONDS,
 ) -> Array:
     """Return what cells read after SET pulses [S], (pulses,), each ``(g, v_wl, v_bl, pw)`` as of :func:`set_deck`.
 

@@ -26,7 +26,7 @@ from .learn import (
 )
 from .reading import ReadFit, fit_read_law
 from .reset import ResetFit, fit_reset
-from .set_fit import SetFit, fit_set, misses, predict
+from .set_fit import LawName, SetFit, fit_set, misses, predict
 from .technology import Technology
 
 _STATES = 10  # groups of conductance that relaxation is tabulated for
@@ -75,6 +75,8 @@ class Fitted:
 class Beside:
     """What is known of a chip beside its pulse maps."""
 
+    law: LawName = "exponential"
+    """Of the cells, see :func:`.set_fit.fit_set`."""
     logs: Sequence[WriteLog] = ()
     """Write-verify logs of one chip: relaxation, and landings in a band."""
     rounds: int | None = None
@@ -143,7 +145,7 @@ def fit_technology(
         raise InputError(f"{maps[0].name} holds no SET pulse: the SET law needs a map of them")
     pulses = _joined(sets)
     data = combine(pulses, below=below, moved=moved, seed=seed)
-    found = fit_set(data, progress=progress)
+    found = fit_set(data, law=beside.law, progress=progress)
     sources: dict[str, dict[str, Any]] = {"set": _source(sets, found.cells)}
     sources["set"]["selection"] = f"cells that read below {1e6 * below:g} uS before"
     parts: dict[str, Any] = {"set": found.law, "spreads": found.spreads}
@@ -199,12 +201,14 @@ def fit_technology(
         parts["reading"] = curves.law
         sources["reading"] = _source([beside.reads], curves.cells)
     technology = Technology(name, **parts, sources=sources, meta=dict(meta or {}))
-    tried = hold_out(data) if held_out else ()
+    tried = hold_out(data, beside.law) if held_out else ()
     return Fitted(technology, found, reset, tried, tuple(unknown), curves)
 
 
-def hold_out(data: Combinations) -> tuple[Holdout, ...]:
-    """Return what fits miss of every second word line, of the bit lines between, and of widths, from the others."""
+def hold_out(data: Combinations, law: LawName = "exponential") -> tuple[Holdout, ...]:
+    """Return what fits of a law miss of every second word line, of the bit lines between, and of widths, from the
+    others.
+    """
     gates, lines, widths = (np.unique(part) for part in (data.v_wl, data.v_bl, data.pw))
     ways: list[tuple[str, NDArray[np.bool_]]] = [
         ("every second word line", np.isin(data.v_wl, gates[1::2])),
@@ -214,12 +218,12 @@ def hold_out(data: Combinations) -> tuple[Holdout, ...]:
     rows = []
     for name, out in ways:
         if out.any() and not out.all() and len(np.unique(data.v_bl[~out])) > 1:
-            rows.append(_held(data, name, out))
+            rows.append(_held(data, name, out, law))
     return tuple(rows)
 
 
-def _held(data: Combinations, name: str, out: NDArray[np.bool_]) -> Holdout:
-    found, rest = fit_set(data.only(~out)), data.only(out)
+def _held(data: Combinations, name: str, out: NDArray[np.bool_], law: LawName) -> Holdout:
+    found, rest = fit_set(data.only(~out), law=law), data.only(out)
     error = misses(rest, predict(found.law, found.spreads, rest))
     return Holdout(name, int((~out).sum()), int(out.sum()), error)
 

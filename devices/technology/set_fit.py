@@ -5,12 +5,13 @@ every combination, each against its own bootstrap noise. Populations are drawn f
 every step, so that the residuals are smooth in the parameters.
 """
 
-__all__ = ["SetFit", "fit_set", "predict"]
+__all__ = ["LawName", "SetFit", "fit_set", "predict"]
 
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 from scipy.optimize import least_squares
@@ -18,16 +19,21 @@ from scipy.special import ndtr, ndtri
 from scipy.stats import qmc
 
 from ...data.errors import FitError, InputError
+from ...data.options import check_choice
 from ...data.types import Array, Progress
 from .access import AccessTransistor
 from .combinations import SHARES, Combinations, Outcome
 from .population import REACH, Spreads, shifted
-from .switching import SetLaw, SetTable, tabulate
+from .switching import CellLaw, PowerLaw, SetLaw, SetTable, tabulate
+
+LawName: TypeAlias = Literal["exponential", "power"]
 
 _NAMES = ("k", "v_t", "theta", "eta", "r_write", "r_read", "v_cell", "v_s")
 _SPREADS = ("s_v_t", "s_v_cell", "s_r_read", "s_u")
 """What is searched: in place of the rate and its spread the voltage of a cell at which it acts within
 100 ns, which the data tell apart from ``v_s``."""
+_POWERS = (3.0, 10.0)
+"""Of which a power law takes the one that does better: what is a power and what a threshold, maps hardly tell."""
 _PULSE = 1e-7  # [s]
 _SAMPLES = 64
 _ROUGH, _FINE = 1e-3, 1e-2  # steps of differences, in the scaled parameters
@@ -54,7 +60,7 @@ class SetFit:
         CPU time.
     """
 
-    law: SetLaw
+    law: SetLaw | PowerLaw
     spreads: Spreads
     error: Mapping[str, float]
     noise: Mapping[str, float]
@@ -64,8 +70,19 @@ class SetFit:
     seconds: float
 
 
-def fit_set(data: Combinations, *, progress: Progress | None = None) -> SetFit:
+def fit_set(
+    data: Combinations, *, law: LawName = "exponential", progress: Progress | None = None
+) -> SetFit:
     """Fit the SET law and the population.
+
+    Parameters
+    ----------
+    data
+        Combinations of pulses, and what they did.
+    law
+        The cell's: exponential in its voltage, or a power of what is above a threshold.
+    progress
+        Called with how much is done, and of how much.
 
     Raises
     ------
@@ -75,36 +92,39 @@ def fit_set(data: Combinations, *, progress: Progress | None = None) -> SetFit:
         If no parameters describe the data.
     """
     began = time.process_time()
+    check_choice("technology fit", "law", law, get_args(LawName))
     _check(data)
     report = progress or (lambda done, total: None)
     report(0, 3)
-    starts = _guesses(data)
-    rough = min(
-        (_descend(lambda x: _rough(x, data), start, _ROUGH, 30) for start in starts),
-        key=lambda one: float(one.cost),
-    )
+    powers: tuple[float | None, ...] = (None,) if law == "exponential" else _POWERS
+    tried = [
+        (_descend(partial(_rough, data=data, power=power), start, _ROUGH, 30), power)
+        for start in _guesses(data)
+        for power in powers
+    ]
+    rough, power = min(tried, key=lambda one: float(one[0].cost))
     report(1, 3)
     begin = np.concatenate((rough.x, [0.07, 0.06, 0.2, 0.06]))
-    fine = _descend(lambda x: _residuals(x, data, _SAMPLES), begin, _FINE, 40)
+    fine = _descend(partial(_residuals, data=data, power=power), begin, _FINE, 40)
     report(3, 3)
-    law, spreads = _law(fine.x), _spreads(fine.x)
-    foretold = predict(law, spreads, data, samples=256)
+    found, spreads = _law(fine.x, power), _spreads(fine.x)
+    foretold = predict(found, spreads, data, samples=256)
     error = misses(data, foretold)
     if not all(np.isfinite(list(error.values()))):
         raise FitError("the SET map: no parameters describe it")
     return SetFit(
-        law,
+        found,
         spreads,
         error,
         _noise(data),
-        _stderr(fine),
+        _stderr(fine, found),
         int(data.count.sum()),
         len(data),
         time.process_time() - began,
     )
 
 
-def predict(law: SetLaw, spreads: Spreads, data: Combinations, *, samples: int = 256) -> Outcome:
+def predict(law: CellLaw, spreads: Spreads, data: Combinations, *, samples: int = 256) -> Outcome:
     """Return what the law says of the combinations, from their cells' start values.
 
     Parameters
@@ -194,13 +214,20 @@ def _prior(x: Array) -> Array:
     return np.append((x[2:5] - usual[0]) / usual[1], steep)
 
 
-def _law(x: Array) -> SetLaw:
+def _law(x: Array, power: float | None) -> SetLaw | PowerLaw:
+    """Return the law of parameters; a power law is as steep as the exponential one would be where it acts."""
     transistor = AccessTransistor(
         float(np.exp(x[0])), float(x[1]), abs(float(x[3])), abs(float(x[2]))
     )
-    v_s = float(np.exp(x[7]))
-    rate = -np.log10(_PULSE) - float(x[6]) / (v_s * np.log(10.0))
-    return SetLaw(transistor, float(rate), v_s, float(np.exp(x[5])), 1e3 * abs(float(x[4])))
+    v_cell, v_s = float(x[6]), float(np.exp(x[7]))
+    r_read, r_write = float(np.exp(x[5])), 1e3 * abs(float(x[4]))
+    if power is None:
+        rate = -np.log10(_PULSE) - v_cell / (v_s * np.log(10.0))
+        return SetLaw(transistor, float(rate), v_s, r_read, r_write)
+    v_on = max(v_cell - power * v_s, 0.02 * abs(v_cell), 1e-3)
+    over = max(v_cell / v_on - 1.0, 1e-6)
+    rate = -np.log10(_PULSE) - power * np.log10(over)
+    return PowerLaw(transistor, float(rate), v_on, power, r_read, r_write)
 
 
 def _spreads(x: Array) -> Spreads:
@@ -222,7 +249,7 @@ def _descend(residuals: Callable[[Array], Array], start: Array, step: float, mos
 
 
 def _table(
-    law: SetLaw, spreads: Spreads, data: Combinations, step: float | None = None
+    law: CellLaw, spreads: Spreads, data: Combinations, step: float | None = None
 ) -> SetTable:
     reach = REACH * spreads.v_t
     ends = (float(data.v_wl.min()) - reach, float(data.v_wl.max()) + reach)
@@ -231,8 +258,8 @@ def _table(
     return tabulate(law, data.v_bl, ends, pulses, **more)
 
 
-def _rough(x: Array, data: Combinations) -> Array:
-    law = _law(x)
+def _rough(x: Array, data: Combinations, power: float | None) -> Array:
+    law = _law(x, power)
     gates = np.unique(data.v_wl)
     even = np.ptp(np.diff(gates)) < 1e-9 if len(gates) > 2 else True
     table = _table(law, Spreads(), data, float(gates[1] - gates[0]) if even else None)
@@ -243,8 +270,8 @@ def _rough(x: Array, data: Combinations) -> Array:
     return np.concatenate((miss, _prior(x)))
 
 
-def _residuals(x: Array, data: Combinations, samples: int) -> Array:
-    told = predict(_law(x), _spreads(x), data, samples=samples)
+def _residuals(x: Array, data: Combinations, power: float | None) -> Array:
+    told = predict(_law(x, power), _spreads(x), data, samples=_SAMPLES)
     smallest = {"median": 1e-6, "low": 1e-6, "high": 1e-6, "switched": 0.03}
     parts = [
         (getattr(told, name) - getattr(data.measured, name))
@@ -255,7 +282,7 @@ def _residuals(x: Array, data: Combinations, samples: int) -> Array:
 
 
 def _population(
-    law: SetLaw, spreads: Spreads, data: Combinations, samples: int
+    law: CellLaw, spreads: Spreads, data: Combinations, samples: int
 ) -> tuple[Array, Array, Array]:
     """Return conductances before and after, (combinations, samples), and normal numbers for the read's noise."""
     z = _sobol(samples)
@@ -280,13 +307,13 @@ def _sobol(samples: int) -> Array:
     return np.asarray(ndtri(np.clip(draws, 1e-6, 1.0 - 1e-6)).T)
 
 
-def _stderr(found: Any) -> dict[str, float]:
+def _stderr(found: Any, law: SetLaw | PowerLaw) -> dict[str, float]:
     """Return standard errors of the parameters as the law has them."""
     jac, residual = found.jac, found.fun
     chi = float(residual @ residual) / max(len(residual) - len(found.x), 1)
     error = np.sqrt(np.maximum(np.diag(np.linalg.pinv(jac.T @ jac)) * chi, 0.0))
-    law, x = _law(found.x), found.x
-    scale = [law.transistor.k, 1.0, 1.0, 1.0, 1e3, law.r_read, 1.0, law.v_s, 1.0, 1.0, 1e3, 1.0]
+    x, v_s = found.x, float(np.exp(found.x[7]))
+    scale = [law.transistor.k, 1.0, 1.0, 1.0, 1e3, law.r_read, 1.0, v_s, 1.0, 1.0, 1e3, 1.0]
     return {
         name: float(s * e)
         for name, s, e in zip((*_NAMES, *_SPREADS), scale[: len(x)], error, strict=True)

@@ -1,9 +1,10 @@
-"""What a SET pulse makes of a cell behind its transistor: exponential kinetics in the logarithm of its conductance.
+"""What a SET pulse makes of a cell behind its transistor: kinetics in the logarithm of its conductance.
 
 With u = ln(g_c/1 µS) of the cell alone,
 
     g_c v_c = i_d(v_wl, v_bl - v_c - i r_write)      the transistor limits the current
-    du/dt = rate · 2 sinh(v_c/v_s)                   the filament grows (isothermal gap law)
+    du/dt = rate · 2 sinh(v_c/v_s)                   the filament grows (isothermal gap law), or
+    du/dt = rate · (v_c/v_on - 1)^alpha              as VTEAM has it, above v_on
     1/g = 1/g_c + r_read                             a read goes through transistor and lines
 
 While the lines are constant, the time from u_0 to u is an integral of known functions: no equation is stepped. Another
@@ -11,7 +12,7 @@ rate shifts the logarithm of time, another threshold the word line, so that one 
 curves are traced along the transistor's voltage, from which v_c and g_c follow without solving for them.
 """
 
-__all__ = ["CellLaw", "ModelLaw", "SetLaw", "SetTable", "tabulate"]
+__all__ = ["CellLaw", "ModelLaw", "PowerLaw", "SetLaw", "SetTable", "tabulate"]
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ _STEP_WL = 0.03  # [V] between the table's word lines, the channel's smoothing
 _NODES = 150  # along a curve
 _U = np.linspace(-2.5, 10.0, 180)  # ln(g_c/µS): 0.08 µS to 22 mS
 _BISECTIONS = 45  # of the voltage on a cell: to 1e-13 of the bit line's
+_NEVER = 300.0  # ln of a time that no pulse has, times the rate
 _TIMES = 200  # logarithmic times of a table
 _BEFORE, _AFTER = (
     16.0,
@@ -67,11 +69,7 @@ class SetLaw:
                 f"SET law: log10_rate must be finite and v_s above 0 V, got {self.log10_rate!r} and"
                 f" {self.v_s!r}"
             )
-        for name in ("r_read", "r_write"):
-            if not 0.0 <= getattr(self, name) < np.inf:
-                raise InputError(
-                    f"SET law: {name} must be 0 ohm or more, got {getattr(self, name)!r}"
-                )
+        _check_resistances(self.r_read, self.r_write)
 
     def inner(self, g: ArrayLike, r_read: ArrayLike | None = None) -> Array:
         """Return ln(g_c/µS) of cells that read g [S]; what reads less than nothing counts as 0.1 µS."""
@@ -86,6 +84,72 @@ class SetLaw:
         over the threshold, (lines, gates, nodes) each.
         """
         return _curves(self, v_bl, over)
+
+    def ln_slow(self, v: Array) -> Array:
+        """Return ln dt/du at the cell's voltages [V], times the rate."""
+        x = v / self.v_s
+        return np.asarray(-(x + np.log1p(-np.exp(-2.0 * x))))
+
+
+@dataclass(frozen=True)
+class PowerLaw:
+    """A cell behind a transistor that SETs by a power of its overvoltage and not at all below, as VTEAM has it
+    (10.1109/TCSII.2015.2433536).
+
+    Attributes
+    ----------
+    transistor
+        What limits its current.
+    log10_rate
+        Rate at twice ``v_on``, to the base 10 [1/s].
+    v_on
+        Voltage above which it moves [V].
+    alpha
+        The power.
+    r_read, r_write
+        As of :class:`SetLaw`.
+    """
+
+    transistor: AccessTransistor
+    log10_rate: float
+    v_on: float
+    alpha: float
+    r_read: float
+    r_write: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse what is no such cell."""
+        if not (
+            np.isfinite(self.log10_rate) and 0.0 < self.v_on < np.inf and 0.0 < self.alpha < 200.0
+        ):
+            raise InputError(
+                "SET law: log10_rate must be finite, v_on above 0 V and alpha between 0 and 200, got"
+                f" {self.log10_rate!r}, {self.v_on!r} and {self.alpha!r}"
+            )
+        _check_resistances(self.r_read, self.r_write)
+
+    def inner(self, g: ArrayLike, r_read: ArrayLike | None = None) -> Array:
+        """As :meth:`SetLaw.inner`."""
+        return _inner(g, self.r_read if r_read is None else r_read)
+
+    def outer(self, u: ArrayLike, r_read: ArrayLike | None = None) -> Array:
+        """As :meth:`SetLaw.outer`."""
+        return _outer(u, self.r_read if r_read is None else r_read)
+
+    def curves(self, v_bl: Array, over: Array) -> tuple[Array, Array]:
+        """As :meth:`SetLaw.curves`."""
+        return _curves(self, v_bl, over)
+
+    def ln_slow(self, v: Array) -> Array:
+        """As :meth:`SetLaw.ln_slow`; at ``v_on`` and below beyond any pulse."""
+        least = np.exp(-_NEVER / self.alpha)
+        return np.asarray(-self.alpha * np.log(np.maximum(v / self.v_on - 1.0, least)))
+
+
+def _check_resistances(r_read: float, r_write: float) -> None:
+    for name, value in (("r_read", r_read), ("r_write", r_write)):
+        if not 0.0 <= value < np.inf:
+            raise InputError(f"SET law: {name} must be 0 ohm or more, got {value!r}")
 
 
 @dataclass(frozen=True)
@@ -160,7 +224,7 @@ class ModelLaw:
         return np.asarray(states), _accumulated(states, ln_slow)
 
 
-CellLaw: TypeAlias = SetLaw | ModelLaw
+CellLaw: TypeAlias = SetLaw | PowerLaw | ModelLaw
 """What a pulse on the word line makes of a cell."""
 
 
@@ -276,7 +340,7 @@ def tabulate(
     return SetTable(law, lines, over, forward, grid, back)
 
 
-def _curves(law: SetLaw, v_bl: Array, over: Array) -> tuple[Array, Array]:
+def _curves(law: SetLaw | PowerLaw, v_bl: Array, over: Array) -> tuple[Array, Array]:
     """Return states and ln(time · rate) along every curve, shape (lines, gates, nodes) each."""
     transistor = law.transistor
     # Close to where the bit line's whole voltage is the transistor's, v_c changes fastest with time,
@@ -289,9 +353,7 @@ def _curves(law: SetLaw, v_bl: Array, over: Array) -> tuple[Array, Array]:
     v_c = v_bl[..., None] - v_ds - i * law.r_write
     sound = (v_c > 1e-3 * v_bl[..., None]) & (i > 0.0)
     u = np.log(np.where(sound, i / np.where(sound, v_c, 1.0), np.nan) / _MICRO)
-    x = np.where(sound, v_c, np.nan) / law.v_s
-    ln_slow = -(x + np.log1p(-np.exp(-2.0 * x)))  # ln dt/du, times the rate
-    return u, _accumulated(u, ln_slow)
+    return u, _accumulated(u, law.ln_slow(np.where(sound, v_c, np.nan)))
 
 
 def _accumulated(u: Array, ln_slow: Array) -> Array:

@@ -37,7 +37,7 @@ from .landing import Landing
 from .population import REACH, Cells, Spreads, set_pulse
 from .reading import ReadLaw
 from .reset import LogNormal, ResetLaw
-from .switching import CellLaw, ModelLaw, SetLaw, SetTable, tabulate
+from .switching import CellLaw, ModelLaw, PowerLaw, SetLaw, SetTable, tabulate
 
 _LIBRARY = Path(__file__).parent / "library"
 _DIGITS = 7
@@ -323,7 +323,8 @@ def load_technology(name: str | Path) -> Technology:
     try:
         tree = _floats(read_toml(path))
         if isinstance(tree.get("set"), dict):  # files of one law alone do not name it
-            law = ModelLaw if "device" in tree["set"] else SetLaw
+            told = {"device": ModelLaw, "alpha": PowerLaw}
+            law = next((law for key, law in told.items() if key in tree["set"]), SetLaw)
             tree["set"].setdefault("kind", law.__name__.lower())
         found: Technology = unpack(Technology, tree)
     except InputError as error:

@@ -15,7 +15,7 @@ from memtwin.devices.technology.landing import check_log, dead_cells, fit_landin
 from memtwin.devices.technology.population import Spreads, draw_cells, set_pulse
 from memtwin.devices.technology.reset import LogNormal, ResetLaw, fit_reset
 from memtwin.devices.technology.set_fit import fit_set
-from memtwin.devices.technology.switching import SetLaw, tabulate
+from memtwin.devices.technology.switching import PowerLaw, SetLaw, tabulate
 from memtwin.devices.technology.technology import (
     Technology,
     load_technology,
@@ -24,6 +24,7 @@ from memtwin.devices.technology.technology import (
 )
 
 LAW = SetLaw(AccessTransistor(1.6e-3, 0.56, 0.1, 0.78), -18.4, 0.018, 5.2e3, 470.0)
+POWER = PowerLaw(AccessTransistor(1.65e-3, 0.565, 0.107, 0.79), 13.33, 0.859, 10.0, 5.15e3, 460.0)
 SPREADS = Spreads(0.06, 1.4, 200.0, 0.05)
 
 
@@ -38,6 +39,8 @@ def by_equation(law, g, v_wl, v_bl, pw):
             return law.transistor.current(v_wl, max(left, 0.0)) - g_c * v
 
         v_c = brentq(surplus, 0.0, v_bl, xtol=1e-13)
+        if isinstance(law, PowerLaw):
+            return [10.0**law.log10_rate * max(v_c / law.v_on - 1.0, 0.0) ** law.alpha]
         return [10.0**law.log10_rate * 2.0 * np.sinh(v_c / law.v_s)]
 
     found = solve_ivp(rate, (0.0, pw), [float(law.inner(g))], method="LSODA", rtol=1e-8, atol=1e-8)
@@ -48,11 +51,12 @@ def by_equation(law, g, v_wl, v_bl, pw):
     ("v_wl", "v_bl", "pw"),
     [(0.7, 2.0, 1e-7), (1.0, 2.0, 2e-8), (1.3, 1.5, 2e-7), (2.5, 3.0, 1e-6), (1.5, 1.1, 1e-6)],
 )
-def test_the_table_is_the_equation(v_wl, v_bl, pw):
-    table = tabulate(LAW, [v_bl], (0.5, 3.4), (2e-8, 2e-6))
-    u = table.after(0, v_wl, np.log(pw) + np.log(10.0) * LAW.log10_rate, LAW.inner(1e-5))
-    truth = by_equation(LAW, 1e-5, v_wl, v_bl, pw)
-    assert abs(LAW.outer(u) - truth) < max(0.1e-6, 0.015 * (truth - 1e-5))
+@pytest.mark.parametrize("law", [LAW, POWER], ids=["exponential", "power"])
+def test_the_table_is_the_equation(law, v_wl, v_bl, pw):
+    table = tabulate(law, [v_bl], (0.5, 3.4), (2e-8, 2e-6))
+    u = table.after(0, v_wl, np.log(pw) + np.log(10.0) * law.log10_rate, law.inner(1e-5))
+    truth = by_equation(law, 1e-5, v_wl, v_bl, pw)
+    assert abs(law.outer(u) - truth) < max(0.1e-6, 0.015 * (truth - 1e-5))
 
 
 @settings(max_examples=30)

@@ -4,7 +4,7 @@ __all__ = ["app", "check", "fit", "show"]
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -42,6 +42,12 @@ CycledPulse = Annotated[
 DeadFile = Annotated[str | None, typer.Option("--dead", help="Cells that can't be written.")]
 ArrayCells = Annotated[int | None, typer.Option(help="Cells that were tried for --dead.", min=1)]
 WornFile = Annotated[str | None, typer.Option("--worn", help="Endurance test to many cycles.")]
+Law = Annotated[
+    Literal["exponential", "power"],
+    typer.Option(
+        help="How fast cells SET: exponentially in their voltage, or by a power of what is above a threshold."
+    ),
+]
 Below = Annotated[
     float,
     typer.Option(help="SET pulses count on cells that read less before [S].", callback=finite),
@@ -85,6 +91,7 @@ def fit(
     maps: Map,
     chip: Chip,
     kept: Kept,
+    law: Law = "exponential",
     below: Below = 25e-6,
     moved: Moved = 15e-6,
     hold_out: HoldOut = False,
@@ -99,6 +106,7 @@ def fit(
     asked = _tables(chip.cycled, chip.dead, chip.worn)
     tables = {key: _table(item, kind) for key, item, kind in asked}
     beside = Beside(
+        law=law,
         logs=read_logs(chip.log or []),
         rounds=chip.rounds,
         cycled_pulse=_pulse(chip.cycled_pulse),
