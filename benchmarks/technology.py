@@ -3,7 +3,7 @@
     python benchmarks/technology.py                  # a table
     python benchmarks/technology.py --json           # one JSON object
     python benchmarks/technology.py --only set       # some of them
-    python benchmarks/technology.py --only training cnn    # 11 and 30 CPU minutes
+    python benchmarks/technology.py --only training cnn    # 11 and 15 CPU minutes
     python benchmarks/technology.py --characterisation 64.h5   # keep, or take, the tile that ngspice has read
 
 Needs the measured data (MEMTWIN_DATA). Seconds are CPU seconds of one process.
@@ -371,7 +371,7 @@ def training_rows() -> Iterator[Row]:
 
 
 def cnn_rows() -> Iterator[Row]:
-    """LeNet with all effects, of linear devices without wires, beside its float network: half an hour."""
+    """LeNet with all effects, of linear devices without wires, beside its float network: a quarter of an hour."""
     accuracy, goal, costs = [], [], None
     for seed in range(3):
         setup = set_up(load_config("cnn", [*CNN, f"seed={seed}"]), surrogate=False)

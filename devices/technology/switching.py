@@ -297,10 +297,11 @@ class SetTable:
         after = _bilinear(self.u, line, gate, across, time, along)
         time, along = _cell((before - self.ln_time_grid[0]) / step, len(self.ln_time_grid))
         start = _bilinear(self.u, line, gate, across, time, along)
-        # The way between two places of one table, so that a pulse of no length moves nothing; a start
-        # that is passed in no time is not in the table.
-        start = np.where(before > self.ln_time_grid[0], start, u)
-        return np.asarray(u + np.maximum(after - start, 0.0))
+        # What the table misses of the start is taken off, so that a pulse of no length moves nothing; a long
+        # one forgets where it began. A start that is passed in no time is not in the table.
+        off = np.where(before > self.ln_time_grid[0], u - start, 0.0)
+        off *= np.where(off < 0.0, np.exp(before - reached), 1.0)
+        return np.asarray(np.maximum(after + off, u))
 
 
 def tabulate(
