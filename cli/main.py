@@ -59,6 +59,7 @@ _WORDING = {
     "No such option: ": "no such option ",
     ". Did you mean": "; did you mean",
     "Input should be": "it should be",
+    "Value error, ": "",
 }
 """What typer says, and how it stands in a sentence."""
 

@@ -316,8 +316,8 @@ def load_technology(name: str | Path) -> Technology:
         if path.parent == _LIBRARY:
             known = shipped_technologies()
             raise InputError(
-                f"there is no shipped technology {str(name)!r}{nearest(str(name), known)}; known:"
-                f" {', '.join(known)}; or give the path of a .toml file"
+                f"there is no shipped technology {str(name)!r}{nearest(str(name), known)};"
+                " a file of one's own is named by its path, which ends in .toml"
             )
         raise InputError(f"there is no technology file {path}")
     try:

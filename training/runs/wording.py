@@ -48,9 +48,10 @@ def device_text(levels: Levels) -> str:
     """Say what the cells hold."""
     device = levels.device
     factor, name = prefix(levels.g[-1])
+    area = f" area × {device.area:.4g} of the measured one,"
     return (
-        f"device: {device.name} ({device.model.title}), area × {device.area:.4g} of the measured"
-        f" one, {levels.count} levels from {levels.g[0] / factor:.3g} to {levels.g[-1] / factor:.3g}"
+        f"device: {device.name} ({device.model.title}),{'' if device.area == 1.0 else area}"
+        f" {levels.count} levels from {levels.g[0] / factor:.3g} to {levels.g[-1] / factor:.3g}"
         f" {name}S at {quantity(levels.v_read, 'V')}"
         + (f"; {device.caveat}" if device.caveat else "")
     )

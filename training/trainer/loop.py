@@ -189,7 +189,7 @@ def train_float(
                 raise MemtwinError(
                     f"float training diverged in epoch {epoch + 1}, batch {b + 1}, most in matrix"
                     f" {_largest(network, weights) + 1}:"
-                    f" lower the learning rate of {options.learning_rate:g}"
+                    f" lower the learning rate of {options.learning_rate:g} (training.learning_rate)"
                 )
             gradients, by_norms = network.gradients(tape, error, weights)
             for w, optimiser, gradient in zip(weights, optimisers, gradients, strict=True):

@@ -380,7 +380,7 @@ class Trainer:
             state = f"numbers in matrix {number} or its outputs that are not finite"
         raise MemtwinError(
             f"training diverged in epoch {epoch + 1}, with a loss of {loss:.3g} and {state}:"
-            f" lower the learning rate of {self.options.learning_rate:g}"
+            f" lower the learning rate of {self.options.learning_rate:g} (training.learning_rate)"
         )
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ....data.errors import InputError
 from ...console import Json, bar, emit
 from ...groups import grouped
 from ...job import Dask, executor_at
@@ -49,6 +50,8 @@ def montecarlo(
     from ....training.studies.montecarlo import draw_montecarlo, write_montecarlo
     from ....training.studies.montecarlo import montecarlo as run_draws
 
+    if draws < 1:
+        raise InputError(f"--draws must be at least 1, got {draws}")
     conditions = Conditions(change, after, recalibrate, draws, workers, temperature)
     asked = conditions.condition(engine)
     with executor_at(dask) as executor, opened(run, asked, images, executor, conditions) as study:
