@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...data.shown.pictures import BLUE, GREY, RED, beside
+from ...data.shown.pictures import BASE, BLUE, GREY, RED, beside
 from ..trainer.validate import wilson
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def writes(
 
 
 def write_map(axes: "Axes", counts: ArrayLike, *, title: str) -> "Axes":
-    """Draw how often each device of a layer was written; ``counts`` has shape (inputs, 2 × outputs).
+    """Draw how often each device of a layer was written, those that never were in grey.
 
     Parameters
     ----------
@@ -134,14 +134,18 @@ def write_map(axes: "Axes", counts: ArrayLike, *, title: str) -> "Axes":
     title
         Heading.
     """
+    from matplotlib import colormaps
     from matplotlib.colors import LogNorm
 
     shown = np.asarray(counts, float)
+    # Grey, as the ends of the scale are the colours of a light and of a dark page.
+    scale = colormaps["magma_r"].copy()
+    scale.set_bad(BASE)
     image = axes.imshow(
         np.where(shown > 0, shown, np.nan),
         aspect="auto",
         interpolation="nearest",
-        cmap="magma_r",
+        cmap=scale,
         norm=LogNorm(1, max(2.0, float(shown.max()))),
     )
     _label(

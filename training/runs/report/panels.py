@@ -166,7 +166,7 @@ def device_map(axes: "Axes", record: Mapping[str, Any], *, what: str, layer: str
         never = 100.0 * float(np.mean(values == 0))
         title, text = (
             f"Writes, {name}",
-            f"in training, the first programming left out; {never:.0f} % never.",
+            f"in training, the first programming left out; {never:.0f} % never (grey).",
         )
         shown, label = np.rint(values).astype(int), "writes"
     return Panel(
