@@ -1,6 +1,6 @@
 """Whether nonlinear devices are compiled: as asked, and where it can be."""
 
-__all__ = ["Devices", "available", "chosen", "why_not"]
+__all__ = ["Devices", "available", "chosen", "to_compile", "why_not"]
 
 import functools
 import warnings
@@ -84,16 +84,43 @@ def chosen(
     check_choice("spice", "devices", wanted, get_args(Devices))
     if (cell.linear and not moving) or wanted == "behavioural":
         return None
+    compiled = CompiledCell(cell)
+    return compiled if to_compile(wanted, compiled.source, mode=mode) else None
+
+
+def to_compile(wanted: Devices, source: str, *, mode: Mode = "auto") -> bool:
+    """Return whether what ``source`` says is to stand in decks as compiled devices.
+
+    Parameters
+    ----------
+    wanted
+        What the user chose.
+    source
+        Verilog-A text.
+    mode
+        How ngspice is run: in the worker's own process, or as a program.
+
+    Raises
+    ------
+    InputError
+        If there is no such choice.
+    EngineMissing
+        If compiled devices are asked for, and can't be had here.
+    EngineError
+        If this text does not compile; where the choice was left open, a warning says so.
+    """
+    check_choice("spice", "devices", wanted, get_args(Devices))
+    if wanted == "behavioural":
+        return False
     if reason := why_not(mode):
         if wanted == "auto":
-            return None
+            return False
         raise EngineMissing(f"devices = compiled: {reason}; devices = behavioural does without")
-    compiled = CompiledCell(cell)
     try:
-        library_of(compiled.source)
+        library_of(source)
     except EngineError as error:
         if wanted == "compiled":
             raise
-        warnings.warn(f"{error}: behavioural devices instead", RuntimeWarning, stacklevel=3)
-        return None
-    return compiled
+        warnings.warn(f"{error}: behavioural devices instead", RuntimeWarning, stacklevel=4)
+        return False
+    return True

@@ -10,7 +10,7 @@ case, so that two which differ in nothing else get another each: Yakopcic's ``a_
 ``a_p_upper``. All are parameters of the instance, whose defaults a ``.model`` card sets for a whole tile.
 """
 
-__all__ = ["InSeries", "instance_names", "module"]
+__all__ = ["STATE_DISCIPLINE", "InSeries", "instance_names", "module"]
 
 import re
 from collections.abc import Mapping, Sequence
@@ -201,7 +201,7 @@ def module(
         "",
     ]
     if dynamic:
-        lines += [_DISCIPLINE, ""]
+        lines += [STATE_DISCIPLINE, ""]
     begin = "p" if resistive is False else "m"
     lines += [f"module {name}(p, n);", "  inout p, n;", "  electrical p, n;"]
     # A node that comes to nothing gives its name in ngspice to the next one: m is the last.
@@ -262,7 +262,7 @@ def _locals(model: CompactModel) -> list[str]:
     return inner + [f"{key}_inner" for key, _ in model.definitions]
 
 
-_DISCIPLINE = """\
+STATE_DISCIPLINE = """\
 `ifndef MEMTWIN_STATE
 `define MEMTWIN_STATE
 nature Memtwin_state_value
@@ -275,6 +275,7 @@ discipline memtwin_state
   potential Memtwin_state_value; flow Memtwin_state_rate;
 enddiscipline
 `endif"""
+"""Declares the nodes whose potential is a state; a file may have it more than once."""
 
 
 def _declaration(row: Parameter, name: str, value: float, bounded: bool) -> str:

@@ -1,5 +1,6 @@
 """SET pulses in ngspice end where the law's table says."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -8,15 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memtwin.circuits.array.tile import Tile
+from memtwin.circuits.osdi.compiler import compiler, library_of
 from memtwin.circuits.technology.recipe import RampRecipe
+from memtwin.circuits.technology.set_module import card, set_module
 from memtwin.circuits.technology.set_pulse import set_deck, set_in_ngspice
 from memtwin.circuits.technology.tile import way_along_lines
 from memtwin.circuits.technology.write import Tables
+from memtwin.devices.technology.access import AccessTransistor
 from memtwin.devices.technology.population import Cells
-from memtwin.devices.technology.switching import tabulate
+from memtwin.devices.technology.switching import PowerLaw, tabulate
 from memtwin.devices.technology.technology import load_technology
 
 LAW = load_technology("rram_1t1r").set
+POWER = PowerLaw(AccessTransistor(1.65e-3, 0.565, 0.107, 0.79), 13.33, 0.859, 10.0, 5.15e3, 460.0)
 PULSES = [
     (8e-6, 0.7, 2.0, 2e-8),
     (8e-6, 0.9, 2.0, 1e-7),
@@ -27,14 +32,39 @@ PULSES = [
 ]
 
 
+def by_table(law, pulses):
+    told = []
+    for g, v_wl, v_bl, pw in pulses:
+        table = tabulate(law, [v_bl], (v_wl, v_wl + 0.1), (pw, pw))
+        ln_pulse = np.log(pw) + np.log(10.0) * law.log10_rate
+        told.append(float(law.outer(table.after(0, v_wl, ln_pulse, law.inner(g)))))
+    return np.array(told)
+
+
 @pytest.mark.spice
 def test_set_pulses_end_at_the_conductance_of_the_table():
-    told = []
-    for g, v_wl, v_bl, pw in PULSES:
-        table = tabulate(LAW, [v_bl], (v_wl, v_wl + 0.1), (pw, pw))
-        ln_pulse = np.log(pw) + np.log(10.0) * LAW.log10_rate
-        told.append(float(LAW.outer(table.after(0, v_wl, ln_pulse, LAW.inner(g)))))
-    assert np.abs(set_in_ngspice(LAW, PULSES) - told).max() < 1e-7  # S; levels are 30 to 166 µS
+    off = set_in_ngspice(LAW, PULSES, devices="behavioural") - by_table(LAW, PULSES)
+    assert np.abs(off).max() < 1e-7  # S; levels are 30 to 166 µS
+
+
+@pytest.mark.compiled
+@pytest.mark.spice
+@pytest.mark.parametrize("law", [LAW, POWER], ids=["exponential", "power"])
+def test_compiled_cells_end_there_too(law):
+    told = set_in_ngspice(law, PULSES, devices="behavioural")
+    assert np.ptp(told) > 5e-5
+    assert np.abs(set_in_ngspice(law, PULSES, devices="compiled") - told).max() < 1e-7
+
+
+@pytest.mark.parametrize("law", [LAW, POWER], ids=["exponential", "power"])
+def test_a_compiled_cell_has_all_values_of_its_law(law):
+    source, line = set_module(law, 1e10), card(law, 1e-5, 1e10)
+    given = dict(part.split("=") for part in line.split()[3:])
+    assert set(re.findall(r"parameter real (\w+)", source)) == set(given)
+    assert f"module {line.split()[2]}(" in source
+    assert float(given["k"]) == law.transistor.k
+    if compiler() is not None:
+        assert library_of(source).exists()
 
 
 @pytest.mark.spice
