@@ -6,7 +6,7 @@ its name, a long text its bytes, which can be compressed. Where a field may hold
 tells which. A class that is kept in another way says so with :func:`register`.
 """
 
-__all__ = ["FLAT", "UNSAVED", "pack", "register", "unpack"]
+__all__ = ["FLAT", "UNSAVED", "pack", "register", "unaliased", "unpack"]
 
 import contextlib
 import dataclasses
@@ -240,12 +240,20 @@ def _unpack_leaf(kind: Any, hint: Any, value: Any) -> Any:
     return value if isinstance(value, (int, float) if kind is float else kind) else _WRONG
 
 
-@functools.cache
 def _members(hint: Any) -> tuple[Any, ...]:
     """Return the types that a hint allows, ``None`` left out."""
+    hint = unaliased(hint)
     if get_origin(hint) in (Union, UnionType):
-        return tuple(one for one in get_args(hint) if one is not NoneType)
+        return tuple(unaliased(one) for one in get_args(hint) if one is not NoneType)
     return (hint,)
+
+
+def unaliased(hint: Any) -> Any:
+    """Return what a name given by a ``type`` statement stands for, as numpy's ``NDArray`` is from 2.5 on."""
+    origin = get_origin(hint) or hint
+    if type(origin).__name__ != "TypeAliasType":  # of typing from Python 3.12 on
+        return hint
+    return unaliased(origin.__value__[get_args(hint)] if get_args(hint) else origin.__value__)
 
 
 def _inner(hints: Sequence[Any], kind: type) -> tuple[Any, ...]:
@@ -277,7 +285,7 @@ def _even(items: Sequence[Any], kinds: Sequence[Any]) -> bool:
 
 def _apart(hint: Any) -> bool:
     """Return whether values of a type never make a list."""
-    return get_origin(hint) is np.ndarray or _fields(hint) is not None
+    return get_origin(unaliased(hint)) is np.ndarray or _fields(hint) is not None
 
 
 def _leaves(item: Any) -> Iterator[Any]:
@@ -290,6 +298,7 @@ def _leaves(item: Any) -> Iterator[Any]:
 
 def _dtype(hint: Any) -> Any:
     """Return what an array is asked to hold; numbers of any type where that is not said."""
+    hint = unaliased(hint)
     wanted = get_args(get_args(hint)[1])[0] if get_args(hint) else Any
     return np.float64 if wanted is Any else wanted
 
@@ -317,6 +326,7 @@ def _inside(at: str, name: Any) -> str:
 
 def _said(hint: Any) -> str:
     """Return what a hint asks for, in words."""
+    hint = unaliased(hint)
     kind, inner = get_origin(hint) or hint, get_args(hint)
     if kind is Literal or issubclass(kind, Enum):
         return f"one of {', '.join(map(repr, inner or kind.__members__))}"

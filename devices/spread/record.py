@@ -17,6 +17,7 @@ from typing import Any, TypeAlias, Union, get_args, get_origin, get_type_hints
 import numpy as np
 
 from ...data.errors import InputError, nearest
+from ...data.records.pack import unaliased
 from ...data.records.store import reading, write_record
 from ..cycles.autoregression import CycleLaw
 from .drift import Drift
@@ -186,6 +187,7 @@ def _told(value: Any, plain: bool) -> Any:
 
 def _typed(hint: Any, value: Any, where: str) -> Any:
     """Return ``value`` as its field's type, or refuse it."""
+    hint = unaliased(hint)
     kind, inside = get_origin(hint) or hint, get_args(hint)
     try:
         if kind in (Union, types.UnionType):
