@@ -5,6 +5,7 @@ import select
 import signal
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import matplotlib
@@ -55,6 +56,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if item.get_closest_marker(name):
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@cache
+def _why_not_compiled() -> str:
+    from memtwin.circuits.ngspice.installed import available
+    from memtwin.circuits.osdi.choice import why_not
+    from memtwin.circuits.osdi.compiler import compiler
+
+    if compiler() is None:
+        return "no Verilog-A compiler: install the extra 'osdi'"
+    return why_not() if available() else "no ngspice"
+
+
+@pytest.fixture(autouse=True)
+def compiled_devices(request: pytest.FixtureRequest) -> None:
+    if request.node.get_closest_marker("compiled") and (reason := _why_not_compiled()):
+        pytest.skip(reason)
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,6 @@
 """Compiled devices: the matrix of models, cells and shapes against independent solutions, still and moving."""
 
 import re
-from functools import cache
 
 import numpy as np
 import pytest
@@ -13,11 +12,10 @@ from memtwin.circuits.array.cell import Cell, Selector, Transistor
 from memtwin.circuits.array.tile import Tile
 from memtwin.circuits.engines.nodal import Nodal
 from memtwin.circuits.ngspice.engine import Spice
-from memtwin.circuits.ngspice.installed import available, features
+from memtwin.circuits.ngspice.installed import features
 from memtwin.circuits.ngspice.netlist import build
 from memtwin.circuits.osdi.cells import CompiledCell
-from memtwin.circuits.osdi.choice import chosen, why_not
-from memtwin.circuits.osdi.compiler import compiler
+from memtwin.circuits.osdi.choice import chosen
 from memtwin.circuits.programming.array_ngspice import WriteSpice
 from memtwin.circuits.programming.array_numpy import WriteArray
 from memtwin.circuits.programming.population import Population, Spread
@@ -39,19 +37,6 @@ SHAPES = {
     "amplifier": {"rows": 3, "cols": 2, "amplifier": Amplifier()},
 }
 NONLINEAR = [name for name in models if name != "resistor"]
-
-
-@cache
-def reason() -> str:
-    if compiler() is None:
-        return "no Verilog-A compiler: install the extra 'osdi'"
-    return why_not() if available() else "no ngspice"
-
-
-@pytest.fixture(autouse=True)
-def _can(request: pytest.FixtureRequest) -> None:
-    if request.node.get_closest_marker("compiled") and reason():
-        pytest.skip(reason())
 
 
 def device(name: str, **parameters: float) -> Device:
