@@ -82,7 +82,17 @@ def set_module(law: SetLaw | PowerLaw, fastest: float) -> str:
 
 
 def card(law: SetLaw | PowerLaw, g: float, fastest: float) -> str:
-    """Return the ``.model`` line named ``cell`` of a cell that reads ``g`` [S] before its pulse."""
+    """Return the ``.model`` line named ``cell`` of a cell that reads ``g`` [S] before its pulse.
+
+    Parameters
+    ----------
+    law
+        The cell and its transistor.
+    g
+        Conductance before the pulse [S].
+    fastest
+        What the filament's rate is limited to [1/s].
+    """
     values = _values(law, fastest) | {"u0": float(law.inner(g))}
     given = " ".join(f"{key}={number(value)}" for key, value in values.items())
     return f".model cell {_name(law)} {given}"

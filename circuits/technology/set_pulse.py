@@ -67,7 +67,21 @@ def set_deck(law: SetLaw | PowerLaw, g: float, v_wl: float, v_bl: float, pw: flo
 
 
 def compiled_deck(law: SetLaw | PowerLaw, g: float, v_wl: float, v_bl: float, pw: float) -> str:
-    """Return the deck of :func:`set_deck` with cell, transistor and resistances as one compiled element ``n1``."""
+    """Return the deck of :func:`set_deck` with cell, transistor and resistances as one compiled element ``n1``.
+
+    Parameters
+    ----------
+    law
+        The cell with its transistor.
+    g
+        Conductance before the pulse [S].
+    v_wl
+        Word-line voltage [V].
+    v_bl
+        Bit-line voltage [V].
+    pw
+        Width of the pulse [s].
+    """
     return "\n".join(
         [*_sources(v_wl, v_bl, pw), card(law, g, FASTEST), "n1 bl wl 0 cell", ".end\n"]
     )
