@@ -103,7 +103,7 @@ class Crossbar:
         if self.tile.levels is None:
             raise InputError(
                 "a crossbar needs a tile with conductance levels to program, such as"
-                " Tile(32, 32, levels=make_levels(device, 16, v_read))"
+                " Tile(32, 32, levels=device.levels(16, v_read))"
             )
         if self.tile.cols % 2:
             raise InputError(
