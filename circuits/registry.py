@@ -106,10 +106,18 @@ def make_engine(name: str, tile: Tile, **options: Any) -> Engine:
     **options
         Options of the engine, by name.
 
+    Returns
+    -------
+    Engine
+        ``engine.program(g)`` with conductances [S], (..., rows, cols), gives an array whose
+        ``read(v)`` takes row voltages [V], (..., batch, rows), to currents [A], (..., batch, cols).
+
     Raises
     ------
     InputError
-        If there is no such engine, or it has no such option.
+        If there is no such engine, it has no such option, or can't read such a tile.
+    EngineMissing
+        If its simulator is not installed.
     """
     maker = ENGINES[name]
     _, *takes = signature(maker).parameters.values()  # the tile comes first

@@ -36,7 +36,8 @@ class DataOptions:
 
     label: Column | tuple[Column, ...] | None = None
     """Column of a table to predict, by name or place (from 0, -1 the last); several for targets that
-    are numbers. The one called ``label``, ``class``, ``target`` or ``y`` when absent."""
+    are numbers. The one called ``label``, ``labels``, ``class``, ``target``, ``y`` or ``species`` when
+    absent."""
     leave_out: tuple[Column, ...] = ()
     """Columns of a table that are neither label nor feature."""
     task: Task = "auto"
@@ -93,19 +94,25 @@ class Dataset:
     name
         As the catalogue calls it, or its file, or whatever its maker calls it.
     x_train, x_test
-        Inputs, float32, shape (samples, features); pixels in 0..1.
+        Inputs as ``scaling`` leaves them, float32, shape (samples, features).
     y_train, y_test
         Class of each sample, int64, shape (samples,); or scaled targets, float32, (samples, targets).
     shape
         Of one sample: (height, width), (height, width, channels) or (features,).
     x_validation, y_validation
-        The same of the part to validate on; empty where there is none.
+        The same of the part to validate on; ``None`` where there is none.
     scaling, targets
         What was done to inputs as they were found, and what the outputs stand for.
     digest
         Hash of what it holds; ``""`` for a set of the catalogue, which its name tells.
     notes
         What was read otherwise than it stands there, a sentence each.
+
+    Raises
+    ------
+    InputError
+        If samples and labels don't fit each other or ``shape``, a sample is not finite, a class is
+        below 0, or there are no samples to train on.
     """
 
     name: str
@@ -159,7 +166,7 @@ class Dataset:
 
     @property
     def classes(self) -> int:
-        """Number of classes; or of targets, for regression."""
+        """Number of classes; for regression, of targets."""
         if self.regression:
             return int(self.y_train.shape[1])
         return max(int(self.y_train.max()) + 1, len(self.targets.names))
@@ -174,9 +181,14 @@ class Dataset:
         train
             Data set of torch to train on.
         test
-            Data set of torch to test on.
+            Data set of torch to test on; by default a share (``test_share``) of ``train`` is.
         **options
             Options of :class:`DataOptions`, by name.
+
+        Raises
+        ------
+        InputError
+            If items are no pairs of samples of one shape and labels, or an option can't be.
         """
         parts = [read_torch_set(part, "data") for part in (train, test) if part is not None]
         raw = Raw("data", parts[0], test=parts[1] if test is not None else None)
@@ -203,19 +215,28 @@ class Dataset:
         y
             Labels, (n,), or targets, (n, targets).
         validation
-            Samples and labels to validate on.
+            Samples and labels to validate on; by default a share (``validation_share``) of ``x``, 0
+            unless given.
         test
-            Samples and labels to test on.
+            Samples and labels to test on; by default a share (``test_share``) of ``x``.
         name
             What to call it.
         **options
             Options of :class:`DataOptions`, by name.
+
+        Raises
+        ------
+        InputError
+            If samples and labels don't fit each other, are missing or no numbers, or an option can't
+            be.
         """
         held, kept = (None if part is None else of_pair(*part, name) for part in (validation, test))
         return _prepared(Raw(name, of_pair(x, y, name), held, kept), DataOptions(**options))
 
     def chosen(self, train: int | None, test: int | None) -> "Dataset":
-        """Keep the first samples of the parts to train and to test on."""
+        """Return the first ``train`` samples of the part to train on and the first ``test`` of the one
+        to test on; all of those where ``None``.
+        """
         return replace(
             self,
             x_train=self.x_train[:train],
@@ -232,18 +253,23 @@ def load_data(thing: Any, *, progress: Progress | None = None, **options: Any) -
     ----------
     thing
         A name of the catalogue (``digits``, ``mnist``, ``fashion-mnist``, ``cifar10``), downloaded if
-        need be; the path of a ``.npz`` or CSV file, of a folder of idx files or of images by class; a
-        pair of arrays ``(x, y)``; arrays by name (``x_train``, ``y_train``, ...); or a data set of
-        torch.
+        need be; the path of a ``.npz`` file, of a table (``.csv``, ``.tsv``, ``.txt``, ``.data``,
+        gzipped or not), of a folder of idx files or of images by class; a pair of arrays ``(x, y)``;
+        arrays by name (``x_train``, ``y_train``, ...); or a data set of torch.
     options
         Those of :class:`DataOptions`.
     progress
         Called with how much is done, and of how much.
 
+    Returns
+    -------
+    Dataset
+        Samples (n, features), float32, in parts to train and to test on.
+
     Raises
     ------
     InputError
-        If there is no such set or file, or what it holds is no labelled data.
+        If there is no such set or file, what it holds is no labelled data, or an option can't be.
 
     Examples
     --------

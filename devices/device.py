@@ -63,6 +63,12 @@ class Device:
         Provenance: source, stack, licence, fit record, and so on.
     unidentified
         Fitted parameters that the data do not pin down, with the reason.
+
+    Raises
+    ------
+    InputError
+        If the model has no parameter of a name, a value is not finite, the area not above 0, the
+        series resistance or a standard error below 0, or the device's conductance near 0 V not finite.
     """
 
     name: str
@@ -136,7 +142,14 @@ class Device:
         )
 
     def scaled(self, area: float) -> "Device":
-        """Return the same device at ``area`` times the area it was fitted at."""
+        """Return the same device at ``area`` times the area that its parameters describe, whatever its
+        own area is now.
+
+        Raises
+        ------
+        InputError
+            If the area is not a number above 0.
+        """
         return replace(self, area=area)
 
     @property
@@ -193,19 +206,26 @@ class Device:
         return self.area * self.model.current(v, x, self.parameters)
 
     def didv(self, v: ArrayLike, x: ArrayLike) -> Array:
-        """Return di/dv [S] at constant state."""
+        """Return di/dv [S] at terminal voltage v [V] and constant state x (broadcasting)."""
         return self.area * self.model.didv(v, x, self.parameters)
 
     def didx(self, v: ArrayLike, x: ArrayLike) -> Array:
-        """Return di/dx [A] at constant voltage."""
+        """Return di/dx [A] at constant terminal voltage v [V] and state x (broadcasting)."""
         return self.area * self.model.didx(v, x, self.parameters)
 
     def rate(self, v: ArrayLike, x: ArrayLike) -> Array:
-        """Return dx/dt [1/s]; independent of the area."""
+        """Return dx/dt [1/s] at terminal voltage v [V] and state x (broadcasting); independent of the
+        area.
+
+        Raises
+        ------
+        InputError
+            If the model has no dynamics.
+        """
         return self.model.rate(v, x, self.parameters)
 
     def conductance(self, x: ArrayLike, v_read: float) -> Array:
-        """Return i/v at the read voltage [S]."""
+        """Return i/v at the read voltage [S] in state x, of its shape."""
         return self.current(v_read, x) / v_read
 
     def state(self, g: ArrayLike, v_read: float) -> Array:
@@ -214,7 +234,8 @@ class Device:
         Raises
         ------
         InputError
-            If some g lies outside what the device reaches at that voltage.
+            If some g lies outside what the device reaches at that voltage, or the voltage is 0 V or
+            not finite.
         """
         if v_read == 0 or not np.isfinite(v_read):
             raise InputError(f"read voltage is {v_read} V, expected a number other than 0")
@@ -266,12 +287,14 @@ class Device:
             Standard deviation of the conductance [S] on an even grid of conductances from ``g_min``
             to ``g_max``, (n,): levels are then equally many deviations apart.
         spacing
-            How levels lie where no ``noise`` is given.
+            How levels lie where no ``noise`` is given: ``even`` steps of conductance, ``logarithmic``
+            (equal ratios), or ``powers`` (shares 0, .. 1/4, 1/2, 1 of the range).
 
         Raises
         ------
         InputError
-            If the range is empty, or the device can't reach it.
+            If there are fewer than 2, the range is empty or missing where the model has no bounds, the
+            device can't reach it, or spacing and noise don't go together.
         """
         low, high = self.model.state_range
         if np.isinf(high) and (g_min is None or g_max is None):
@@ -321,6 +344,12 @@ class Device:
         -------
         Trace
             Currents and states at the samples, with the broadcast leading shape.
+
+        Raises
+        ------
+        InputError
+            If times don't rise, shapes don't fit, a number is not finite, a state lies outside the
+            model's range, or a compliance is not above 0 A.
         """
         from .dynamics.simulate import Trace, integrate  # with SciPy and SymPy: when first used
 
@@ -360,6 +389,16 @@ class Device:
     def to_verilog_a(self, path: str | Path | None = None, *, name: str | None = None) -> str:
         """Return the device's Verilog-A module ``name(p, n)``, and write it to ``path`` if given.
 
+        Its parameter ``area`` is 1 unless an instance says otherwise, whatever the area here;
+        ``export(to="verilog-a")`` makes this device's area the default.
+
+        Parameters
+        ----------
+        path
+            Where to write it; ``None`` for nowhere.
+        name
+            Name of the module; by default ``memtwin_`` and the model's.
+
         Raises
         ------
         InputError
@@ -386,7 +425,7 @@ class Device:
         Parameters
         ----------
         path
-            Where to write it.
+            Where to write it; ``None`` for nowhere.
         to
             One of :data:`.printing.export.FORMATS`: ``ngspice``, ``ltspice``, ``xyce``, ``verilog-a``,
             ``toml``, ``json``.
@@ -395,12 +434,13 @@ class Device:
         x0
             State at the start, of subcircuits.
         state
-            Freeze the state here: the read law alone, as a subcircuit.
+            Freeze the state here: the read law alone, as a subcircuit of ``ngspice``, ``ltspice`` or
+            ``xyce``. A model without dynamics is always written so.
 
         Raises
         ------
         InputError
-            If there is no such format, or name or state can't be.
+            If there is no such format, it has no frozen states, or name or state can't be.
         """
         from .printing.export import export_text
 
@@ -456,7 +496,7 @@ class Levels:
     g
         Conductances i/v, rising, (L,) [S].
     x
-        States of the same levels, (L,).
+        States of the same levels, as the model counts them, (L,).
     """
 
     device: Device
@@ -503,7 +543,7 @@ def load_device(name: str | Path) -> Device:
     Raises
     ------
     InputError
-        If there is no such device, or its file is not a device description.
+        If there is no such device, its file is not a device description, or its model is unknown.
     """
     return Device(**device_fields(name))
 

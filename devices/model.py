@@ -47,18 +47,29 @@ _TAKEN = frozenset(("V", "W", "X", "v", "x", "numpy"))
 class Parameter:
     """One row of a model's parameter table.
 
-    ``lower`` and ``upper`` bound a fit, ``log`` says that it should search on a logarithmic scale,
-    ``fixed`` that it is no fit parameter unless asked for (a temperature, a smoothing width).
+    Raises
+    ------
+    InputError
+        If the name can't be one in equations and netlists, the bounds are not finite or the lower one
+        is not below the upper one, or the default lies outside of them.
     """
 
     name: str
+    """What equations call it."""
     unit: str
+    """Its unit, ``"1"`` for a pure number."""
     default: float
+    """Its value where none is given."""
     lower: float
+    """Least value that a fit tries."""
     upper: float
+    """Largest value that a fit tries."""
     log: bool
+    """Whether a fit searches on a logarithmic scale; ``lower`` must then be above 0."""
     meaning: str
+    """What it is, in words."""
     fixed: bool = False
+    """Whether it is no fit parameter unless asked for, such as a temperature or a smoothing width."""
 
     def __post_init__(self) -> None:
         """Refuse bounds that no fit can use, and names that equations or printings use themselves."""
@@ -126,6 +137,13 @@ class CompactModel:
     definitions
         Intermediate results by name, each in the same symbols and those before it, that the equations
         may use: simulators get a variable or a node each, where a formula written out would fill pages.
+        Only models with an inner node have them.
+
+    Raises
+    ------
+    InputError
+        If a parameter comes twice, the last is not :data:`SERIES`, or an equation uses a symbol that the
+        table does not have.
     """
 
     name: str
@@ -240,8 +258,12 @@ class CompactModel:
         raise InputError(f"model {self.name} has no parameter {name!r}{nearest(name, self.names)}")
 
     def complete(self, p: Mapping[str, ArrayLike]) -> dict[str, Array]:
-        """Return every parameter as an array, defaults where ``p`` has none; unknown names are
-        refused.
+        """Return every parameter as an array, defaults where ``p`` has none.
+
+        Raises
+        ------
+        InputError
+            If ``p`` has a name that the model has not.
         """
         for name in p:
             self.parameter(name)

@@ -145,7 +145,7 @@ def state(axes: "Axes", t: Array, x: Array, v: Array) -> "Axes":
 
 
 def starts(axes: "Axes", costs: Array) -> "Axes":
-    """Draw by how much the cost that each start reached exceeds the least [%], best first."""
+    """Draw by how much the cost that each start reached, (starts,) and rising, exceeds the least [%]."""
     above = 100.0 * (np.asarray(costs, float) / np.min(costs) - 1.0)
     axes.plot(np.arange(1, len(above) + 1), above, "o-", ms=4, color=_MODEL, lw=0.8)
     axes.set_yscale("symlog", linthresh=1.0)
@@ -342,7 +342,8 @@ def trace_page(trace: "Trace") -> "Figure":
 
 def cycles_page(traces: "Sequence[Trace]") -> "Figure":
     """Draw the loops of several devices over several cycles on one page: all loops, and the largest
-    currents of each polarity from cycle to cycle, a line for each device.
+    currents of each polarity from cycle to cycle, a line for each device. ``traces`` are the cycles,
+    whose voltages and currents are (devices, points).
     """
     figure = _figure(9.0, 3.8)
     left, right = figure.subplots(1, 2)
@@ -364,14 +365,14 @@ def cycles_page(traces: "Sequence[Trace]") -> "Figure":
 
 
 def write(figure: "Figure", path: str | Path | None) -> "Figure":
-    """Write a figure where a path is given, and return it."""
+    """Write a figure where a path is given, whose suffix names the format; return the figure."""
     if path is not None:
         write_figure(figure, path, dpi=130)
     return figure
 
 
 def save_measurement_figure(measurement: Measurement, path: str | Path) -> Path:
-    """Draw a measurement, whatever it is, on one page."""
+    """Draw a measurement, whatever it is, on one page at ``path``, and return that."""
     if isinstance(measurement, PulseMap | WriteLog):
         page = _figure(10.0, 3.4)
         if isinstance(measurement, PulseMap):

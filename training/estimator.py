@@ -41,7 +41,8 @@ class Twin:
     network
         Its layers, such as ``mlp(784, 100, 10)``.
     tile
-        The largest array, with the levels of its devices: ``Tile(32, 32, levels=...)``.
+        The largest array, with an even number of columns and the levels of its devices:
+        ``Tile(32, 32, levels=...)``.
     engine
         What reads the arrays: an engine's name, or what makes one for a tile, such as a fitted
         surrogate's ``engine``.
@@ -58,6 +59,12 @@ class Twin:
         The outcome of the last :meth:`fit`: records per epoch, writes, weights; ``None`` before.
     data
         What the last :meth:`fit` trained on, with the scaling of its inputs; ``None`` before.
+
+    Raises
+    ------
+    InputError
+        If the tile has no levels, an odd number of columns or lines with terminals of their own, or
+        there is no such engine.
     """
 
     def __init__(
@@ -129,7 +136,7 @@ class Twin:
         Raises
         ------
         InputError
-            If inputs and labels don't fit each other, the network, or an option's range.
+            If inputs and labels don't fit each other or the network, or an option is out of its range.
         MemtwinError
             If the training diverges.
         """
@@ -152,8 +159,20 @@ class Twin:
         return self
 
     def outputs(self, x: ArrayLike, *, noise: bool = True) -> Array32:
-        """Return what the last layer gives for inputs ``x``, (n, classes); read ``noise`` is drawn
-        from the seed anew at every call.
+        """Return what the last layer gives for inputs ``x``, (n, classes) or (n, targets), scaled as
+        those that it was trained on; read ``noise`` is drawn from the seed anew at every call.
+
+        Parameters
+        ----------
+        x
+            Inputs as :meth:`fit` takes them, not scaled.
+        noise
+            Whether reads have their noise.
+
+        Raises
+        ------
+        InputError
+            If the twin is not fitted yet, or inputs don't fit it.
         """
         if self.result is None:
             raise InputError("the twin holds no weights yet: fit it first")
@@ -161,8 +180,8 @@ class Twin:
         return predict(self._twin, self._scaled(x), rng)
 
     def predict(self, x: ArrayLike) -> NDArray[Any]:
-        """Return the class of every input as it was given, (n,), or the numbers that are predicted, in
-        their own unit, (n,) or (n, targets).
+        """Return the class of every input as :meth:`fit` was given it, (n,), or the numbers that are
+        predicted, in their own unit, (n,) or (n, targets); inputs and errors as for :meth:`outputs`.
         """
         outputs = self.outputs(x)
         assert self.data is not None
@@ -186,7 +205,20 @@ class Twin:
         return export(self._twin, self.data, folder)
 
     def score(self, x: ArrayLike, y: ArrayLike) -> float:
-        """Return the share of inputs that are classified right, or R² of the numbers predicted."""
+        """Return the share of inputs that are classified right, or R² of the numbers predicted.
+
+        Parameters
+        ----------
+        x
+            Inputs, as for :meth:`outputs`.
+        y
+            Their classes as :meth:`fit` was given them, (n,), or numbers, (n,) or (n, targets).
+
+        Raises
+        ------
+        InputError
+            If the twin is not fitted yet, or inputs and labels don't fit it or each other.
+        """
         said, right = self.predict(x), np.asarray(y)
         if said.shape != right.shape:
             raise InputError(f"{len(said)} inputs but labels of shape {right.shape}")

@@ -174,10 +174,19 @@ class _Return:
 
 @dataclass(frozen=True)
 class Network:
-    """Layers in order, and the shape of one input image, e.g. ``(784,)`` or ``(28, 28, 1)``."""
+    """Layers in order, and the shape of one input image, e.g. ``(784,)`` or ``(28, 28, 1)``.
+
+    Raises
+    ------
+    InputError
+        If a layer can't take what the one before gives, no layer has weights, or the last one gives no
+        vector.
+    """
 
     layers: Sequence[Layer]
+    """First to last; :class:`Residual` has layers inside."""
     shape: Shape
+    """Of one input: ``(features,)`` or ``(height, width, channels)``."""
     shapes: tuple[Shape, ...] = field(init=False, repr=False, compare=False)
     """Shape of one input of every layer, then that of the output."""
 
@@ -226,7 +235,9 @@ class Network:
         return sum(rows * cols for rows, cols in self.matrices)
 
     def initial(self, rng: np.random.Generator) -> list[Array32]:
-        """Return random matrices with zero biases."""
+        """Return random matrices, (rows, cols) each, normal with :attr:`deviations`, and zero biases in
+        their last rows.
+        """
         result = []
         for (rows, cols), deviation in zip(self.matrices, self.deviations, strict=True):
             w = rng.standard_normal((rows, cols), np.float32) * np.float32(deviation)
@@ -235,7 +246,7 @@ class Network:
         return result
 
     def states(self) -> list[Array32]:
-        """Return the digital state of every normalisation before training."""
+        """Return the digital state of every normalisation before training, (4, channels) each."""
         return [
             layer.initial(shape)
             for layer, shape in walk(self.layers, self.shape)
@@ -254,14 +265,14 @@ class Network:
 
         Parameters
         ----------
+        x
+            Images, (n, ...).
+        product
+            Multiplies inputs (n, rows) by the k-th matrix: ``product(k, a)``.
         states
             Digital states, as :meth:`states` gives them; training moves them on.
         draw
             Given while training: draws what drops out.
-        x
-            Images, (n, ...).
-        product
-            Multiplies inputs by a layer's weights.
         """
         passing = _Pass(product, states, draw)
         return passing.through(self.layers, self.shape, x.reshape(len(x), *self.shape))
@@ -343,7 +354,18 @@ def _unfolded(layers: Sequence[Layer], tape: Tape) -> Iterator[Array32]:
 
 
 def mlp(*sizes: int) -> Network:
-    """Return the network of dense layers with rectifiers between them: ``mlp(784, 100, 10)``."""
+    """Return the network of dense layers with rectifiers between them: ``mlp(784, 100, 10)``.
+
+    Parameters
+    ----------
+    *sizes
+        Number of inputs, then of the outputs of every layer.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two, or one is below 1.
+    """
     if len(sizes) < 2 or min(sizes) < 1:
         raise InputError(f"an MLP needs at least input and output sizes, all positive, got {sizes}")
     layers: list[Layer] = []
@@ -355,7 +377,7 @@ def mlp(*sizes: int) -> Network:
 def lenet(
     channels: int = 6, side: int = 28, pool: type[MaxPool | AveragePool] = MaxPool
 ) -> Network:
-    """Return a LeNet-like network for square images: two 5x5 convolutions with ``channels`` and
+    """Return a LeNet-like network for square grey images: two 5x5 convolutions with ``channels`` and
     16 outputs, each rectified and pooled, then 84 and 10 outputs; 25,010 weights by default
     (LeCun et al., Proc. IEEE 86 (1998) 2278, doi:10.1109/5.726791).
 
@@ -366,7 +388,12 @@ def lenet(
     side
         Pixels along one side.
     pool
-        Kind of the pools.
+        Kind of the pools: a class of :mod:`memtwin.training.layers.digital`.
+
+    Raises
+    ------
+    InputError
+        If the images are too small for the layers, or there are no channels.
     """
     return Network(
         (

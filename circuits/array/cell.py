@@ -32,6 +32,11 @@ class Transistor:
     body effect.
 
     Shichman & Hodges, IEEE J. Solid-State Circuits 3 (1968) 285, doi:10.1109/JSSC.1968.1049902.
+
+    Raises
+    ------
+    InputError
+        If a voltage is not finite, ``k`` not positive, or ``channel`` not from 0 to 1.
     """
 
     v_gate: float = 3.0
@@ -55,7 +60,7 @@ class Transistor:
 
     def current(self, y: ArrayLike, b: ArrayLike = 0.0) -> Array:
         """Return the current [A] from drain to source at ``y`` [V] across the channel, the source
-        at ``b`` [V].
+        at ``b`` [V]; both broadcast.
         """
         return self._law(y, b)[0]
 
@@ -87,6 +92,11 @@ class Selector:
 
     ``i = y (g_off + (g_on - g_off) / (1 + exp(-(y^2 - v^2) / (2 v w))))`` with the threshold ``v``
     and the width ``w``: smooth, odd and rising, the static envelope of a volatile threshold switch.
+
+    Raises
+    ------
+    InputError
+        If a number is not positive and finite, or ``g_off`` is above ``g_on``.
     """
 
     v_threshold: float = 0.1
@@ -142,9 +152,15 @@ class Cell:
     series.
 
     A conductance of 0 is an open device: it carries no current.
+
+    Raises
+    ------
+    InputError
+        If ``v_read`` is 0 V or not finite.
     """
 
     device: Device
+    """The memristor."""
     v_read: float
     """Voltage at which a conductance is meant [V]."""
     access: Access | None = None
@@ -178,7 +194,7 @@ class Cell:
 
     @classmethod
     def sinh(cls, b: float, v_read: float, access: Access | None = None) -> "Cell":
-        """Return the cell whose device is ``i = x sinh(b v) / b``, with ``b`` in 1/V.
+        """Return the cell whose device is ``i = x sinh(b v) / b``, with the state ``x`` in S.
 
         Parameters
         ----------
@@ -218,7 +234,13 @@ class Cell:
             )
 
     def levels(self, g: ArrayLike) -> Levels:
-        """Return the conductances ``g`` [S], (L,) rising, as levels of the memristor."""
+        """Return the conductances ``g`` [S], (L,) rising, as levels of the memristor.
+
+        Raises
+        ------
+        InputError
+            If the device can't have one of them at the read voltage.
+        """
         g = np.asarray(g, float)
         return Levels(self.device, self.v_read, g, self.state(g))
 
@@ -230,6 +252,11 @@ class Cell:
     def state(self, g: ArrayLike) -> Array:
         """Return the device state ``x`` that has the conductance ``g`` [S] at the read voltage;
         open devices get 0.
+
+        Raises
+        ------
+        InputError
+            If the device can't have such a conductance.
         """
         g = np.asarray(g, float)
         closed = g > 0.0
@@ -238,8 +265,8 @@ class Cell:
         return x
 
     def conductance(self, x: ArrayLike) -> Array:
-        """Return the conductance [S] at the read voltage of devices in the full model state ``x``:
-        what to program when states are known.
+        """Return the conductance [S] at the read voltage of devices in the state ``x`` of their
+        model, of its shape: what to program when states are known.
         """
         return self.device.conductance(x, self.v_read)
 
@@ -283,9 +310,9 @@ class Cell:
         v
             Voltage across the cell, an array that broadcasts [V].
         x
-            States of the cells, in the shape of ``g`` [0..1].
+            States of the devices, as their model counts them, an array that broadcasts.
         closed
-            Where there is a device that conducts.
+            Where there is a device that conducts, an array that broadcasts.
         b
             Potential of the bit line, where the law depends on it [V].
         """

@@ -58,7 +58,7 @@ class Terminals:
     open_rows: tuple[int, ...] = ()
     """Word lines that float, connected at neither end, counted from 0."""
     open_cols: tuple[int, ...] = ()
-    """Bit lines that float."""
+    """Bit lines that float, likewise."""
 
     def __post_init__(self) -> None:
         """Take lists for tuples; refuse what is no resistance."""
@@ -85,7 +85,14 @@ class Terminals:
                     )
 
     def check(self, layout: "Layout") -> None:
-        """Refuse what does not fit the lines of ``layout``."""
+        """Refuse what does not fit the lines of ``layout``.
+
+        Raises
+        ------
+        InputError
+            If numbers are not one per line, a line isn't there, or the layout has amplifiers, or uses
+            a far end that is said to be grounded.
+        """
         for names, opened, count, what in (
             (ROWS, "open_rows", layout.rows, "word"),
             (COLS, "open_cols", layout.cols, "bit"),

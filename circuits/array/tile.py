@@ -71,11 +71,14 @@ class Layout:
     Raises
     ------
     InputError
-        If a count or a resistance is missing, not finite, or outside what a simulator can take.
+        If a count or a resistance is not finite, or outside what a simulator can take; if ``drive``
+        or ``sense`` is no such end; or if the terminals don't fit the lines.
     """
 
     rows: int
+    """Number of word lines."""
     cols: int
+    """Number of bit lines."""
     r_row: float = 2.5
     """Word line between neighbouring cells [ohm]."""
     r_col: float = 2.5
@@ -85,9 +88,11 @@ class Layout:
     r_sense: float = 20.0
     """Input resistance of a sense amplifier [ohm]."""
     drive: Drive = "left"
-    """Where the word lines are driven."""
+    """Where the word lines are driven: at the ``left`` end, or at ``both``."""
     sense: Sense = "bottom"
-    """Where the bit lines are sensed; the currents of both ends are added."""
+    """Where the bit lines are sensed: at the ``bottom`` end, or at ``both``, whose currents are
+    added.
+    """
     amplifier: Amplifier | None = None
     """Amplifier at each sensed end; without one the sense input is held at 0 V exactly."""
     wire_spread: float = 0.0
@@ -139,13 +144,13 @@ class Layout:
         return self.parasitics or Parasitics()
 
     def capacitances(self) -> Capacitances:
-        """Return the capacitance of every node, and between nodes."""
+        """Return the capacitance of every node, and between nodes [F]."""
         return self.edge.capacitances(
             self.shape, both_driven=self.drive == "both", both_sensed=self.sense == "both"
         )
 
     def wires(self) -> Wires:
-        """Return the conductance of every segment; the same tile always has the same spread."""
+        """Return the conductance of every segment [S]; the same tile always has the same spread."""
         m, n = self.shape
         own = self.terminals or Terminals()
         rng = np.random.default_rng(self.wire_seed)
@@ -228,7 +233,7 @@ class Tile(Layout):
 
     def plot(self, path: str | Path | None = None) -> "Figure":
         """Draw the tile as a circuit with the value of every kind of element, and write the picture
-        to ``path`` if given.
+        to ``path`` if given; its suffix names the format.
         """
         figure = page(8.0, 4.4)
         driver, sense = Line(self.r_driver, "driver"), Line(self.r_sense, "sense input")

@@ -21,7 +21,7 @@ Inputs: TypeAlias = Literal["rows", "cols"]
 
 @dataclass(frozen=True)
 class TileRead:
-    """What a tile answers to a batch of voltages; all arrays (batch, ...).
+    """What a tile answers to a batch of voltages; arrays are (batch, ...), but for the conductances.
 
     Attributes
     ----------
@@ -32,9 +32,10 @@ class TileRead:
     g
         Conductances [S], (rows, cols).
     v_rows, v_cols
-        Voltages at the ends of the word lines and of the bit lines [V].
+        Voltages at the ends of the word lines and of the bit lines [V], (batch, rows) and
+        (batch, cols).
     i
-        Sensed currents [A]: out of the lines that are not the inputs.
+        Sensed currents [A]: out of the lines that are not the inputs, (batch, lines).
     fields
         Potentials and currents everywhere; ``None`` of an engine that knows only what is sensed.
     """
@@ -49,7 +50,7 @@ class TileRead:
 
     @property
     def i_inputs(self) -> Array | None:
-        """Currents that the sources send into the lines that are the inputs [A]."""
+        """Currents that the sources send into the lines that are the inputs [A], (batch, lines)."""
         if self.fields is None:
             return None
         return self.fields.driven if self.inputs == "rows" else -self.fields.sensed
@@ -139,7 +140,10 @@ def read_tile(
     Raises
     ------
     InputError
-        If shapes don't fit, an open line has no potential, or the engine can't read such a tile.
+        If shapes don't fit, a conductance or voltage is out of range, an open line has no potential,
+        or the engine can't read such a tile, or isn't there.
+    EngineError
+        If a simulator is missing, or fails.
     """
     check_choice("read", "lines called", inputs, get_args(Inputs))
     g = np.asarray(g, float)

@@ -60,9 +60,11 @@ class Characterisation:
     """The record of one characterisation."""
 
     tile: Tile
+    """The tile that was read."""
     levels: Array
     """Conductance levels [S], (L,)."""
     sweep: CellSweep
+    """Currents of single cells against voltage, at many conductances."""
     fitted: tuple[Vectors, ...]
     """For the fit."""
     held_out: tuple[Vectors, ...]
@@ -144,12 +146,19 @@ def characterise(
     devices
         How nonlinear devices stand in the decks, see :class:`~.ngspice.engine.Spice`.
     progress
-        Called after every pattern.
+        Called with how much is done, and of how much.
+
+    Returns
+    -------
+    Characterisation
+        What was read, in :class:`CellSweep` and :class:`Vectors`, with the decks.
 
     Raises
     ------
     InputError
-        If the tile has no levels.
+        If the tile has no levels, or lines with terminals of their own.
+    EngineError
+        If ngspice is missing, or fails.
     """
     options, levels = options or CharacteriseOptions(), tile.levels
     if levels is None:

@@ -45,6 +45,7 @@ class Check:
     family: tuple[str, ...]
     """Pattern family of every vector."""
     spice: Array
+    """In ngspice."""
     predicted: Array
     """By the surrogate."""
     line: Array
@@ -57,7 +58,9 @@ class Check:
     """By the alpha-beta closed form."""
 
     def errors(self, read: Array) -> tuple[Array, Array]:
-        """Return NRMSE and largest error of every pattern [%], (patterns,)."""
+        """Return NRMSE and largest error of currents ``read`` [A], (vectors, cols), for every pattern
+        [%], (patterns,) each.
+        """
         names = np.array(self.family)
         rms, worst = [], []
         for name in dict.fromkeys(self.family):
@@ -80,7 +83,7 @@ class Check:
 
     @property
     def ideal_nrmse_percent(self) -> float:
-        """Root mean square error without wires [%]."""
+        """Root mean square error of the device law without wires [%]."""
         return _rms(self.errors(self.ideal)[0])
 
     def tree(self) -> dict[str, Any]:
@@ -103,6 +106,7 @@ class SurrogateFit:
     nominal: Tile
     """The same with its resistances as they were stated."""
     law: Law
+    """The device law."""
     stderr: dict[str, float]
     """Relative standard error of every resistance."""
     residual_percent: float
@@ -115,7 +119,7 @@ class SurrogateFit:
     def engine(self, tile: Tile | None = None, **options: Any) -> Surrogate:
         """Return a surrogate for stacks of ``tile``, by default the characterised one.
 
-        ``options`` are those of :class:`.surrogate.Surrogate`.
+        ``options`` are those of :class:`.surrogate.engine.Surrogate`.
 
         Raises
         ------
@@ -128,7 +132,14 @@ class SurrogateFit:
         return Surrogate(self._effective(tile or self.nominal), law=self.law, **options)
 
     def line(self, tile: Tile | None = None, **options: Any) -> LineSolver:
-        """Return the line solver with the fitted law and resistances."""
+        """Return the line solver with the fitted law and resistances; ``tile`` as for :meth:`engine`,
+        ``options`` those of :class:`~memtwin.circuits.lines.solver.LineSolver`.
+
+        Raises
+        ------
+        InputError
+            As :meth:`engine`.
+        """
         return LineSolver(self._effective(tile or self.nominal), law=self.law, **options)
 
     def check(self, record: Characterisation) -> Check:
@@ -180,7 +191,13 @@ def _difference(name: str, stated: Mapping[str, Any], asked: Mapping[str, Any]) 
 
 
 def load_surrogate(path: str | Path) -> SurrogateFit:
-    """Read the fit at ``path``."""
+    """Read the fit at ``path``.
+
+    Raises
+    ------
+    InputError
+        If it is no surrogate's fit, or an incomplete one.
+    """
     with reading(path, KIND, format=FORMAT) as tree:
         if (
             tree.get("format") != FORMAT
@@ -204,6 +221,11 @@ def fit_surrogate(
         Resistances to start from; by default those that the tile states.
     multipliers
         Whether to try factors on the closure's terms, and keep them if they win.
+
+    Returns
+    -------
+    SurrogateFit
+        Law, resistances and their errors; its :meth:`~SurrogateFit.engine` reads tiles.
 
     Raises
     ------

@@ -44,7 +44,7 @@ def read_table(
     ----------
     label
         Column to predict, by its name or place (from 0; -1 is the last), or several for targets that
-        are numbers; the one called ``label``, ``class``, ``target`` or ``y`` if absent.
+        are numbers; the one called by one of :data:`LABELS` if absent.
     leave_out
         Columns that are neither label nor feature.
     path

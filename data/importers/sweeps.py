@@ -1,4 +1,4 @@
-"""Current-voltage sweeps from the text files that instruments write.
+"""Current-voltage sweeps from the files that instruments write: text, workbooks, MATLAB files.
 
 :func:`read_sweep` finds time, voltage and current by their names, whatever the dialect (see
 :mod:`~memtwin.data.importers.headings`), or takes a column map. It builds the missing time axis from a sweep
@@ -31,7 +31,19 @@ _FAR = 100.0  # durations after which a time, such as seconds since 1970, is a d
 
 
 def read_sweep(path: str | Path, **options: Any) -> Sweep:
-    """Read the one sweep that a delimited text file holds; options as of :func:`read_sweeps`.
+    """Read the one sweep that a file holds.
+
+    Parameters
+    ----------
+    path
+        The file: delimited text, a workbook or a MATLAB file.
+    **options
+        As of :func:`read_sweeps`.
+
+    Returns
+    -------
+    Sweep
+        Times [s], voltages [V] and currents [A], (points,) each.
 
     Raises
     ------
@@ -66,13 +78,13 @@ def read_sweeps(
     name: str | None = None,
     meta: Meta | None = None,
 ) -> list[Sweep]:
-    """Read the sweeps in a delimited text file: one, or as many as it repeats its header or counts
-    in a column of cycles.
+    """Read the sweeps in a file: one, or as many as it has tables, repeats its header or counts in a
+    column of cycles.
 
     Parameters
     ----------
     path
-        The file; gzipped is fine.
+        The file: delimited text, a workbook (``.xlsx``, ``.xls``) or a MATLAB file; gzipped is fine.
     columns
         Column of ``t``, ``v`` and ``i``, of ``cycle`` and ``status``: header names, or positions
         counted from 0. Default: by the header. What was read as what is kept in ``meta`` as ``read``.
@@ -93,7 +105,7 @@ def read_sweeps(
     polarity
         -1 turns the sign of voltage and current, for a device that SETs at negative voltage.
     magnitude
-        The current column holds magnitudes: give each the sign of its voltage.
+        Whether the current column holds magnitudes: each gets the sign of its voltage.
     r_tester
         Known resistor in series with the device, when ``v`` is the voltage across both [ohm].
     shunt
@@ -106,13 +118,21 @@ def read_sweeps(
     decimal
         ``,`` or ``.``, where the file does not tell which is its decimal mark.
     name, meta
-        Name and further facts to keep.
+        Name, by default the file's, and further facts to keep.
+
+    Returns
+    -------
+    list of Sweep
+        Times [s], voltages [V] and currents [A], (points,) each; where the current is not the device's
+        own, ``censored`` is true.
 
     Raises
     ------
     InputError
-        If a column is missing, unnamed, in an impossible unit or not finite; if there is no time
-        axis and no rate; if time does not increase; if there are too few points.
+        If the file can't be read; if a column is missing, unnamed, in an impossible unit or not
+        finite; if there is no time axis and no rate, or two rates; if time does not increase; if there
+        are too few points, or currents are never negative though the voltage is; or if an option is
+        out of its range.
     """
     if polarity not in (1, -1):
         raise InputError(f"polarity must be 1 or -1, got {polarity} (--polarity)")

@@ -136,7 +136,12 @@ def fit_best(
         switch, tried by a short search first.
     settings
         Further arguments of :func:`memtwin.devices.fitting.fit.fit`, such as ``starts``, ``fixed``,
-        ``seed``.
+        ``seed``; with several models also those of :func:`compare`.
+
+    Returns
+    -------
+    Fit
+        One set of parameters for all sweeps, with an initial state for each.
 
     Raises
     ------
@@ -191,10 +196,13 @@ def compare(
     progress
         Called with (tasks done, tasks): short searches, full judgements, and the last fit.
     settings
-        Further arguments of :func:`memtwin.devices.fitting.fit.fit`.
+        Further arguments of :func:`memtwin.devices.fitting.fit.fit`; what they say of parameters that a
+        model does not have is left out for that one.
 
     Raises
     ------
+    InputError
+        If there is no model, two have the same name, or none has a parameter of a name.
     FitError
         If no model can be fitted.
     """

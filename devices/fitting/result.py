@@ -79,17 +79,19 @@ class Fit:
 
     @property
     def parameters(self) -> Mapping[str, float]:
-        """Value of every parameter of the model."""
+        """Value of every parameter of the model, in its unit."""
         return self.estimate.parameters
 
     @property
     def stderr(self) -> Mapping[str, float]:
-        """Standard error of the free parameters and initial states, by name."""
+        """Standard error of the free parameters, in their units, and initial states, by name; infinite
+        where the data do not know it.
+        """
         return self.estimate.stderr
 
     @property
     def x0(self) -> tuple[float, ...]:
-        """Initial state in each sweep."""
+        """Initial state in each sweep, as the model counts it."""
         return self.estimate.x0
 
     @property
@@ -129,7 +131,7 @@ class Fit:
 
     @property
     def variants(self) -> tuple["Fit", ...]:
-        """Return the fit, and what it would be with the parameters of each other end."""
+        """The fit, and what it would be with the parameters of each other end."""
         others = (
             replace(self, estimate=replace(self.estimate, parameters=end.parameters))
             for end in self.course.ends
@@ -166,7 +168,12 @@ class Fit:
         Parameters
         ----------
         path
-            Where to write the picture; the suffix names its format.
+            Where to write the picture; the suffix names its format. ``None`` for nowhere.
+
+        Raises
+        ------
+        InputError
+            If the suffix is no format of a picture.
         """
         from ..fit_plots import fit_page
         from ..plots import write
@@ -174,7 +181,16 @@ class Fit:
         return write(fit_page(self), path)
 
     def device(self, name: str, *, meta: Mapping[str, Any] | None = None) -> Device:
-        """Return the fitted device, its provenance taken from the sweeps' ``meta``."""
+        """Return the fitted device, with its standard errors, and its provenance taken from the sweeps'
+        ``meta``.
+
+        Parameters
+        ----------
+        name
+            What to call it.
+        meta
+            Further facts of its provenance, which come before those found.
+        """
         facts: dict[str, Any] = {}
         for key in ("device", "licence", "doi", "source", "area"):
             values = {sweep.meta[key] for sweep in self.sweeps if key in sweep.meta}
@@ -211,7 +227,13 @@ class Fit:
         return Device(name, self.model, self.parameters, errors, meta=meta, unidentified=reasons)
 
     def save(self, path: str | Path, *, keep_unconverged: bool = False) -> Path:
-        """Write the fit as a record; see :func:`save_fit`."""
+        """Write the fit as a record (HDF5) at ``path``, and return that; see :func:`save_fit`.
+
+        Raises
+        ------
+        FitError
+            If the fit did not converge and ``keep_unconverged`` is not given.
+        """
         return save_fit(self, path, keep_unconverged=keep_unconverged)
 
     def profile(
@@ -236,6 +258,11 @@ class Fit:
             Values at which the others are refitted.
         confidence
             Level of the interval [0..1].
+
+        Raises
+        ------
+        InputError
+            If the parameter is not free in this fit.
         """
         return profile(self, name, span=span, points=points, confidence=confidence)
 
@@ -254,15 +281,23 @@ class Fit:
         Parameters
         ----------
         draws
-            How many measurements to draw.
+            How many measurements to draw, at least 20.
         kind
-            What is drawn: whole sweeps, or blocks of residuals.
+            What is drawn: whole sweeps (``cycles``), ``blocks`` of residuals, or what the number of sweeps
+            calls for (``auto``).
         length
             Points in a block, by default as the residuals' correlation asks.
         seed
             Seed of every random draw.
         progress
             Called with how much is done, and of how much.
+
+        Raises
+        ------
+        InputError
+            If there are too few draws, or one sweep for ``cycles``.
+        FitError
+            If hardly any draw descends to an end.
         """
         return bootstrap(self, draws=draws, kind=kind, length=length, seed=seed, progress=progress)
 
@@ -281,7 +316,13 @@ class Fit:
         """Return the current that the fitted device carries through another sweep [A], shape
         (points,).
 
-        Without ``x0`` the initial state is the one that suits the sweep best, the parameters kept.
+        Parameters
+        ----------
+        sweep
+            What drives it: its times [s] and voltages [V].
+        x0
+            State at the start; by default the one that suits the sweep's own current best, the
+            parameters kept.
         """
         p = {name: np.array([value]) for name, value in self.parameters.items()}
         if x0 is None:
@@ -333,6 +374,11 @@ def save_fit(fit: Fit, path: str | Path, *, keep_unconverged: bool = False) -> P
         What to write, and where.
     keep_unconverged
         Whether to write one that did not converge; the record says so.
+
+    Returns
+    -------
+    Path
+        Where it is.
 
     Raises
     ------

@@ -64,6 +64,11 @@ class Effects:
 
     Numbers are fractions of the conductance range (highest minus lowest level) unless said
     otherwise; 0 is off. ``technology`` stands for the law of the device's technology.
+
+    Raises
+    ------
+    InputError
+        If something is no number, path or law of its kind, or a number is out of its range.
     """
 
     programming: float | str | Programming | PcmProgramming | CycleLaw | ProgrammingQuantiles = 0.01
@@ -134,7 +139,13 @@ class Effects:
 
     @classmethod
     def of(cls, tree: Any) -> "Effects":
-        """Return the effects that a table of a configuration describes, see :meth:`tree`."""
+        """Return the effects that a table of a configuration describes, see :meth:`tree`.
+
+        Raises
+        ------
+        InputError
+            If it is no table, or a key or value is none of effects.
+        """
         if isinstance(tree, Effects):
             return tree
         if not isinstance(tree, Mapping):
@@ -172,7 +183,8 @@ class Effects:
         Raises
         ------
         InputError
-            If there is no record of such a law at a path.
+            If there is no record of such a law at a path, or ``technology`` or ``table`` still stand
+            for one (:meth:`resolved`).
         """
         return Laws(**{name: self._law(name) for name in Laws._fields})
 
@@ -276,12 +288,17 @@ class Effects:
         levels
             Conductance of the lowest and of the highest level [S], for laws that refer to them.
         writes
-            How often each cell has been written before, broadcasting against g.
+            How often each cell has been written before, broadcasting against g, for ``wear``.
 
         Returns
         -------
         Array
             Conductances read [S], shape (times, *g.shape), or g's for a single time; never below 0.
+
+        Raises
+        ------
+        InputError
+            If a target is below 0 S or not finite, or a law refers to the levels and none are given.
         """
         target = np.asarray(g, float)
         if (target < 0).any() or not np.isfinite(target).all():

@@ -87,10 +87,18 @@ def configured(
     digital, say
         As for :func:`.convert.convert`.
 
+    Returns
+    -------
+    Configured
+        The converted model, and an :meth:`~Configured.optimiser` for it.
+
     Raises
     ------
     InputError
-        If the configuration can't be met, or no layer of the model can go on tiles.
+        If the configuration can't be met, ``changes`` come with a configuration, or no layer of the
+        model can go on tiles.
+    EngineError
+        If ngspice is needed for the characterisation, and missing or failing.
     """
     settings = config if isinstance(config, RunConfig) else load_config(config, changes)
     if isinstance(config, RunConfig) and changes:

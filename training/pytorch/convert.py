@@ -44,13 +44,17 @@ class Placed:
     layer: str
     """Its name in the model."""
     kind: str
+    """Its class."""
     rows: int = 0
-    """Rows of its matrix on tiles; 0 where it stays digital."""
+    """Rows of its matrix on tiles; 0 where it stays digital, as are the numbers below."""
     cols: int = 0
+    """Columns of its matrix, two of devices each."""
     tiles: int = 0
+    """Tiles that the matrix is cut into."""
     devices: int = 0
+    """Devices that hold it."""
     digital: str = ""
-    """Why it stays digital."""
+    """Why it stays digital; empty where it does not."""
     tile: tuple[int, int] = (0, 0)
     """Lines of its tiles."""
     levels: int = 0
@@ -79,6 +83,8 @@ def convert(
     """Return a copy of ``model`` whose linear layers, two-dimensional convolutions (of those in groups
     every group) and attention projections sit on tiles; what stays digital, and why, is said.
 
+    The devices hold weights once a :class:`.optimiser.SiameseOptimizer` has programmed them.
+
     Parameters
     ----------
     model
@@ -96,8 +102,6 @@ def convert(
         larger weights end there.
     say
         Hears the table of :func:`layer_table` in words; ``None`` for silence.
-
-    The devices hold weights once a :class:`.optimiser.SiameseOptimizer` has programmed them.
 
     Raises
     ------

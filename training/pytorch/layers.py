@@ -265,7 +265,9 @@ class TwinConv2d(TileLayer, nn.Conv2d):
     """A convolution on tiles, one read per image position."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the outputs (n, channels, height, width), or of one image without the n."""
+        """Return the outputs (n, out_channels, height, width) for images (n, in_channels, height,
+        width), or of one image without the n.
+        """
         if x.dim() not in (3, 4) or x.shape[-3] != self.in_channels:
             raise InputError(
                 f"{self.label}: expected images ([n,] {self.in_channels}, height, width), got"

@@ -49,6 +49,12 @@ class SiameseOptimizer(torch.optim.Optimizer):
     reverify
         Seconds after which written devices are read again, and written anew where they have left
         their band meanwhile; these reads and writes count. ``None`` or 0: they are left alone.
+
+    Raises
+    ------
+    InputError
+        If the model has no layers on tiles, the optimiser moves none of its parameters, there is no
+        such rule or torch can't train by it, or an option is out of its range.
     """
 
     def __init__(
@@ -159,7 +165,20 @@ class SiameseOptimizer(torch.optim.Optimizer):
         self.optimiser.zero_grad(set_to_none=set_to_none)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Cost:
-        """Move the float weights, write the devices that must change; return what that costs."""
+        """Move the float weights, write the devices that must change; return what that costs.
+
+        Parameters
+        ----------
+        closure
+            What the optimiser inside takes, such as ``torch.optim.LBFGS``.
+
+        Raises
+        ------
+        InputError
+            If a layer has a gradient but nothing was read through its tiles.
+        MemtwinError
+            If weights are no longer finite.
+        """
         for layer in self.layers:
             if not layer.was_read and _has_gradient(layer):
                 raise InputError(
@@ -239,7 +258,13 @@ class SiameseOptimizer(torch.optim.Optimizer):
         return {} if self.options is None else asdict(self.options)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from what :meth:`state_dict` returned; load the model's state as well."""
+        """Continue from what :meth:`state_dict` returned; load the model's state as well.
+
+        Raises
+        ------
+        InputError
+            If it is no such state, or one of other options.
+        """
         if not {"optimiser", "siamese"} <= state_dict.keys():
             raise InputError(
                 "expected the state_dict of a SiameseOptimizer, with keys 'optimiser'"

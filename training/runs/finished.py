@@ -37,7 +37,7 @@ class Run:
     path
         Its record, ``run.h5``.
     record
-        All that it holds.
+        All that it holds, by name; groups are mappings, see the page on records.
     """
 
     path: Path
@@ -62,7 +62,9 @@ class Run:
         )
 
     def plot(self, path: str | Path) -> Path:
-        """Draw the report's first pictures as one, at ``path``; return where."""
+        """Draw the report's first pictures as one, at ``path``, whose suffix names the format; return
+        where.
+        """
         from .report.page import write_picture
 
         return write_picture(self.record, Path(path))
@@ -77,14 +79,21 @@ class Run:
         engine
             What tiles are read through.
         images
-            Number of test images.
+            Number of test images; as configured when ``None``.
         workers
-            Processes, of ngspice with that engine.
+            Processes, of ngspice with that engine; when ``None`` as configured for ngspice, else one.
+
+        Returns
+        -------
+        Validation
+            Accuracy through that engine; images that were read before are not read again.
 
         Raises
         ------
         InputError
             If the run's folder is gone, or there is no such engine.
+        EngineError
+            If a simulator is missing, or fails.
         """
         return validate_run(self.path.parent, engine=engine, images=images, workers=workers)
 
@@ -119,6 +128,11 @@ class Run:
         workers
             Processes.
 
+        Returns
+        -------
+        Outcome
+            Scores of the draws with their intervals, and the outputs behind them.
+
         Raises
         ------
         InputError
@@ -148,6 +162,16 @@ class Run:
             ``KEY=VALUE,VALUE,…``, one or two.
         changes, after, recalibrate, engine, draws, images, workers
             As of :meth:`study`.
+
+        Returns
+        -------
+        Sweep
+            An outcome for every point; ``rows()`` has them as a table.
+
+        Raises
+        ------
+        InputError
+            As :meth:`study`, and if there is no axis, or more than two.
         """
         condition = _condition(changes, after, recalibrate, engine)
         with opened_run(self.path.parent, engine=engine, images=images, workers=workers) as opened:
@@ -174,13 +198,25 @@ class Run:
             Number of arrays.
         changes, after, recalibrate, engine, images, workers
             As of :meth:`study`.
+
+        Returns
+        -------
+        MonteCarlo
+            Scores of all arrays, and of the one that was trained.
+
+        Raises
+        ------
+        InputError
+            As :meth:`study`, and if ``draws`` is below 1.
         """
         condition = _condition(changes, after, recalibrate, engine)
         with opened_run(self.path.parent, engine=engine, images=images, workers=workers) as opened:
             return montecarlo(opened.trained, draws, condition, **opened.how)
 
     def footprint(self, changes: Sequence[str] = ()) -> Footprint:
-        """Return energy, latency and area of one inference, by the figures of ``[hardware]``."""
+        """Return energy [J], latency [s] and area [m²] of one inference, by the figures of
+        ``[hardware]``, under ``changes`` as of :meth:`study`.
+        """
         with opened_run(self.path.parent) as opened:
             return opened.trained.footprint(Condition(changes_of(changes)))
 
@@ -240,11 +276,17 @@ def run(
     folder
         Where its files go; by default a new one, ``runs/NAME-SEED``. What is finished there is kept.
     changes
-        Keys to change in a preset or file, such as ``"training.epochs=2"``.
+        Keys to change in a preset or file, such as ``"training.epochs=2"``; a configuration is taken as
+        it is.
     listener
         Hears of the job's steps.
     executor
         Where ngspice reads tiles; by default in processes of its own here.
+
+    Returns
+    -------
+    Run
+        The finished run, its report written beside its record.
 
     Raises
     ------

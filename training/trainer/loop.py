@@ -77,6 +77,14 @@ def train(
 
     Parameters
     ----------
+    twin
+        The memristor twin.
+    images
+        The data set.
+    options
+        How to train.
+    costs
+        What writes cost.
     seed
         Of weights, order of images, and all that is random in writes and reads.
     on_batch
@@ -89,14 +97,19 @@ def train(
     checkpoint
         File to which the training is saved after every epoch, and from which it goes on where it is
         there.
-    twin
-        The memristor twin.
-    images
-        The data set.
-    options
-        How to train.
-    costs
-        What writes cost.
+
+    Returns
+    -------
+    TrainResult
+        A record per epoch, the ledger of writes, float weights and level codes.
+
+    Raises
+    ------
+    InputError
+        If data, network, options or prices don't fit each other, or the checkpoint is of another
+        training.
+    MemtwinError
+        If the training diverges.
     """
     weights = None if twin.start is None else [w.copy() for w in twin.start]
     trainer = Trainer(twin, images, options, costs, seed=seed, weights=weights, auditor=auditor)
