@@ -84,7 +84,9 @@ Devices = Annotated[
     Literal["auto", "behavioural", "compiled"] | None,
     typer.Option(help="How devices stand in ngspice's decks; auto compiles them where it can."),
 ]
-Out = Annotated[Path | None, typer.Option(help="Folder of the run; runs/NAME-SEED when absent.")]
+Out = Annotated[
+    Path | None, typer.Option("--out", "-o", help="Folder of the run; runs/NAME-SEED when absent.")
+]
 Dask = Annotated[
     str | None,
     typer.Option(

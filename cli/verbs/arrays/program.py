@@ -161,9 +161,9 @@ def table(
     writing: Writing,
     spreads: Spreads,
     device: Chosen = None,
-    out: Annotated[Path, typer.Option(help="Where to write the table (HDF5).")] = Path(
-        "write-table.h5"
-    ),
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Where to write the table (HDF5).")
+    ] = Path("write-table.h5"),
     samples: Annotated[int, typer.Option(help="Sampled devices per pair of levels.")] = 64,
     plot: Annotated[
         Path | None, typer.Option(help="Where to draw the table.", callback=picture)
@@ -347,7 +347,7 @@ def _tile_of_cells(
 def show(
     record: Annotated[Path, typer.Argument(help="A table that `memtwin program table` wrote.")],
     out: Annotated[
-        Path | None, typer.Option(help="Where to draw it; beside the table as .png.")
+        Path | None, typer.Option("--out", "-o", help="Where to draw it; beside the table as .png.")
     ] = None,
     json: Json = False,
 ) -> dict[str, Any]:
@@ -377,9 +377,9 @@ def tile(
     writing: Writing,
     pulsing: Pulsing,
     device: Chosen = None,
-    out: Annotated[Path, typer.Option(help="Where to keep the outcome (HDF5).")] = Path(
-        "written-tile.h5"
-    ),
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Where to keep the outcome (HDF5).")
+    ] = Path("written-tile.h5"),
     plot: Annotated[
         Path | None, typer.Option(help="Where to draw the tile.", callback=picture)
     ] = None,

@@ -48,7 +48,11 @@ def read(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Where to keep the currents (.csv, .npy), or all of it (.npz, .json)."),
+        typer.Option(
+            "--out",
+            "-o",
+            help="Where to keep the currents (.csv, .npy), or all of it (.npz, .json).",
+        ),
     ] = None,
     plot: Annotated[
         Path | None,

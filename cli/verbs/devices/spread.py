@@ -42,7 +42,9 @@ def learn(
         typer.Argument(help="Files, measurement records, or DATASET:PATTERN of the catalogue."),
     ],
     kind: Annotated[Kind, typer.Option(help="What to learn.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where to keep the law (HDF5).")],
+    output: Annotated[
+        Path, typer.Option("--out", "--output", "-o", help="Where to keep the law (HDF5).")
+    ],
     model: Annotated[
         str, typer.Option(help="For parameters: the model that every sweep is fitted with.")
     ] = "yakopcic",

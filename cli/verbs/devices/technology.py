@@ -27,7 +27,8 @@ Files = list[str]
 _FILES = "files, measurement records, or DATASET:PATTERN of the catalogue"
 Map = Annotated[Files, typer.Argument(help=f"Pulse maps: {_FILES}.")]
 Output = Annotated[
-    Path | None, typer.Option("--output", "-o", help="Where to keep the technology (TOML).")
+    Path | None,
+    typer.Option("--out", "--output", "-o", help="Where to keep the technology (TOML)."),
 ]
 Name = Annotated[str | None, typer.Option(help="Name of the technology.")]
 Logs = Annotated[

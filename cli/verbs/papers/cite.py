@@ -20,7 +20,9 @@ def cite(
         typer.Argument(help="A run's folder or record, the record of a fit (.h5), or a device."),
     ],
     bibtex: Bibtex = False,
-    out: Annotated[Path | None, typer.Option(help="Where to write it; without it, stdout.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Where to write it; without it, stdout.")
+    ] = None,
     json: Json = False,
 ) -> dict[str, Any]:
     """Name the works behind a run: model, device, method, engines, data."""

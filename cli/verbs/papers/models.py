@@ -89,7 +89,9 @@ def cite(
         typer.Argument(help="Models, devices by name or file, or published pulse responses."),
     ],
     bibtex: Bibtex = False,
-    out: Annotated[Path | None, typer.Option(help="Where to write it; without it, stdout.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Where to write it; without it, stdout.")
+    ] = None,
     json: Json = False,
 ) -> dict[str, Any]:
     """Name the works behind models and devices, as text or as BibTeX."""

@@ -25,7 +25,9 @@ def report(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Where to write the page; report.html beside the record, comparison.html here."
+            "--out",
+            "-o",
+            help="Where to write the page; report.html beside the record, comparison.html here.",
         ),
     ] = None,
     picture: Annotated[
