@@ -4,7 +4,7 @@
 the label, what is kept apart to validate and to test on, how inputs are scaled.
 """
 
-__all__ = ["DataOptions", "Dataset", "load_data"]
+__all__ = ["DataOptions", "Dataset", "check_data_path", "load_data"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -301,7 +301,6 @@ def _endings(path: Path) -> list[str]:
 
 
 def _read(path: Path, options: DataOptions) -> Raw:
-    endings = _endings(path)
     if path.is_dir():
         try:
             if any("idx" in each.name and each.is_file() for each in path.iterdir()):
@@ -309,18 +308,38 @@ def _read(path: Path, options: DataOptions) -> Raw:
             return read_pictures(path, options.shape)
         except OSError as error:
             raise InputError(f"can't read {path}: {error.strerror or error}") from error
+    check_data_path(path)
+    if path.suffix.lower() == ".npz":
+        return _npz(path)
+    return read_table(path, options.label, options.leave_out)
+
+
+def check_data_path(path: str | Path) -> None:
+    """Refuse what can't be read by its name, without reading it.
+
+    Parameters
+    ----------
+    path
+        A file, or a folder.
+
+    Raises
+    ------
+    InputError
+        If there is nothing of that name, or it is a file of no kind that is read.
+    """
+    path = Path(path)
+    endings = _endings(path)
+    if path.is_dir():
+        return
     if not path.is_file():
         bare = len(path.parts) == 1 and not endings
         hint = nearest(str(path), IMAGE_SETS) if bare else ""
         raise InputError(f"there is no data set, file or folder {str(path)!r}{hint}")
-    if path.suffix.lower() == ".npz":
-        return _npz(path)
-    if TABLES.intersection(endings):
-        return read_table(path, options.label, options.leave_out)
-    raise InputError(
-        f"can't tell what {path} holds: expected .npz, .csv (or .tsv, .txt, .data, gzipped or not), or"
-        " a folder of idx files or of images by class"
-    )
+    if path.suffix.lower() != ".npz" and not TABLES.intersection(endings):
+        raise InputError(
+            f"can't tell what {path} holds: expected .npz, .csv (or .tsv, .txt, .data, gzipped or not), or"
+            " a folder of idx files or of images by class"
+        )
 
 
 def _npz(path: Path) -> Raw:

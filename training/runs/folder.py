@@ -10,6 +10,7 @@ from itertools import count
 from pathlib import Path
 
 from ...circuits.ngspice import installed
+from ...data.dataset import check_data_path
 from ...data.errors import InputError
 from ...data.files import write_text
 from ...devices.pulses.pricing import LevelPricing
@@ -53,6 +54,8 @@ def check_inputs(config: RunConfig, characterisation: str | Path | None = None) 
     path = config.data.path
     if path is not None and not Path(path).exists():
         raise InputError(f"data.path: there is no file or folder {path!r}")
+    if path is not None:
+        check_data_path(path)
     if characterisation is not None and not Path(characterisation).is_file():
         raise InputError(f"there is no characterisation {characterisation}")
     engines = engines_of(config)
