@@ -252,7 +252,9 @@ def test_what_cannot_be_trained_is_said(digits):
     for rate in (0.0, np.nan, np.inf, 1e300):
         with pytest.raises(InputError, match="learning_rate"):
             TrainOptions(learning_rate=rate)
-    with pytest.raises(MemtwinError, match=r"diverged in epoch 1.* % of matrix \d at .* of 30$"):
+    with pytest.raises(
+        MemtwinError, match=r"diverged in epoch 1.* % of matrix \d at .* rate of 30 \("
+    ):
         train(twin(), digits, replace(OPTIONS, learning_rate=30.0), COSTS, seed=SEED)
     with (
         np.errstate(all="ignore"),

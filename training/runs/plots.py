@@ -139,8 +139,7 @@ def write_map(axes: "Axes", counts: ArrayLike, *, title: str) -> "Axes":
 
     shown = np.asarray(counts, float)
     # Grey, as the ends of the scale are the colours of a light and of a dark page.
-    scale = colormaps["magma_r"].copy()
-    scale.set_bad(BASE)
+    scale = colormaps["magma_r"].with_extremes(bad=BASE)
     image = axes.imshow(
         np.where(shown > 0, shown, np.nan),
         aspect="auto",

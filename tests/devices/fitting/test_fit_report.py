@@ -34,7 +34,7 @@ def test_a_report_tells_fixed_from_unidentified(tmp_path, monkeypatch):
     rows, caveat = shown(record, monkeypatch)
     assert rows["k_set"][0] == "0.3 1/s (unidentified)"
     assert "the data do not depend on it" in rows["k_set"][1]
-    assert rows["r_on"][0] == "1000 ± 2.5 ohm"
+    assert rows["r_on"][0] == "1000 ± 2.5 Ω"
     assert "± 0.1 V (unidentified)" in rows["v_set"][0]
     assert rows["r_s"][0] == "0 Ω (fixed)"
     assert "did not converge" in caveat
