@@ -389,8 +389,7 @@ class Device:
     def to_verilog_a(self, path: str | Path | None = None, *, name: str | None = None) -> str:
         """Return the device's Verilog-A module ``name(p, n)``, and write it to ``path`` if given.
 
-        Its parameter ``area`` is 1 unless an instance says otherwise, whatever the area here;
-        ``export(to="verilog-a")`` makes this device's area the default.
+        The default of its parameter ``area`` is the area here.
 
         Parameters
         ----------
@@ -406,7 +405,7 @@ class Device:
         """
         from .printing.verilog_a import module
 
-        text = module(self.model, name, values=self.parameters)
+        text = module(self.model, name, values=self.parameters, area=self.area)
         if path is not None:
             write_text(path, text)
         return text

@@ -11,6 +11,7 @@ import pytest
 
 import memtwin as mt
 from memtwin.data.errors import FitError
+from memtwin.training.runs.config import load_config
 
 ROOT = Path(__file__).parents[1]
 
@@ -63,7 +64,7 @@ def test_from_a_loop_to_a_device(loop):
     fit.device("mine").save("mine.toml")
     again = mt.load_device("mine.toml")
     assert ".subckt memristor p n x" in again.to_ngspice("mine.sub")
-    assert "module" in again.to_verilog_a("mine.va")
+    assert "parameter real area = 0.5 " in again.scaled(0.5).to_verilog_a("mine.va")
     assert {p.name for p in Path().iterdir()} >= {"fit.png", "mine.toml", "mine.sub", "mine.va"}
     assert fit.quality[0].nrmse_percent < 1.5
     assert again.parameters["r_s"] == pytest.approx(loop.parameters["r_s"], rel=0.1)
@@ -145,6 +146,16 @@ def test_what_a_twin_can_not_learn_is_one_sentence(x, y, sentence):
     tile = mt.Tile(4, 4, levels=mt.Cell.resistor(0.2).levels(np.linspace(1e-6, 1e-5, 4)))
     with pytest.raises(mt.InputError, match=sentence):
         mt.Twin(mt.mlp(2, 2), tile, engine="ideal").fit(x, y, epochs=1, batch=2)
+
+
+def test_unknown_options_are_one_sentence():
+    tile = mt.Tile(4, 4, levels=mt.Cell.resistor(0.2).levels(np.linspace(1e-6, 1e-5, 4)))
+    with pytest.raises(
+        mt.InputError, match=r"no option 'epoch' of a training .did you mean 'epochs'"
+    ):
+        mt.Twin(mt.mlp(2, 2), tile, engine="ideal").fit(np.eye(2), [0, 1], epoch=1)
+    with pytest.raises(mt.InputError, match="changes belong to a preset or a file"):
+        mt.run(load_config("demo"), changes=["seed=1"])
 
 
 def test_devices_levels_tiles_and_models_show_themselves(tmp_path):

@@ -3,6 +3,7 @@
 __all__ = ["Twin"]
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from ..circuits.registry import make_engine
 from ..data.dataset import Dataset
 from ..data.datasets.prepare import Scale, Task
 from ..data.display import as_html, as_text
-from ..data.errors import InputError
+from ..data.errors import InputError, nearest
 from ..data.types import Array32, Progress
 from ..devices.pulses.costs import Pricing
 from ..devices.pulses.nominal import nominal_pricing
@@ -136,10 +137,15 @@ class Twin:
         Raises
         ------
         InputError
-            If inputs and labels don't fit each other or the network, or an option is out of its range.
+            If inputs and labels don't fit each other or the network, or an option is unknown or out of its
+            range.
         MemtwinError
             If the training diverges.
         """
+        known = [row.name for row in fields(TrainOptions) if row.init]
+        for name in options:
+            if name not in known:
+                raise InputError(f"there is no option {name!r} of a training{nearest(name, known)}")
         chosen = TrainOptions(**options)
         data = x if isinstance(x, Dataset) else _dataset(x, y, validation, chosen, scale, task)
         self.data, self._labels = data, None if isinstance(x, Dataset) else _kinds(y, data)

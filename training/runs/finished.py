@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ...data.display import as_html, as_text, laid_out
+from ...data.errors import InputError
 from ...data.shown.quantities import figure, seconds_of
 from ..studies.hardware import Footprint
 from ..studies.montecarlo import MonteCarlo, montecarlo
@@ -276,8 +277,7 @@ def run(
     folder
         Where its files go; by default a new one, ``runs/NAME-SEED``. What is finished there is kept.
     changes
-        Keys to change in a preset or file, such as ``"training.epochs=2"``; a configuration is taken as
-        it is.
+        Keys to change in a preset or file, such as ``"training.epochs=2"``.
     listener
         Hears of the job's steps.
     executor
@@ -291,10 +291,13 @@ def run(
     Raises
     ------
     InputError
-        If the configuration can't be met, or ``folder`` holds a run with another one or is in use.
+        If the configuration can't be met, ``changes`` come with a configuration, or ``folder`` holds a run with
+        another one or is in use.
     MemtwinError
         If a step fails; what was finished stays in the folder.
     """
+    if isinstance(config, RunConfig) and changes:
+        raise InputError("changes belong to a preset or a file; change the configuration itself")
     settings = config if isinstance(config, RunConfig) else load_config(config, changes)
     with new_folder(None, settings) if folder is None else Claim(folder) as claim:
         record = run_job(settings, claim, listener, executor)
