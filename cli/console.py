@@ -78,6 +78,7 @@ def verb(function: Callable[P, R]) -> Callable[P, None]:
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
         warnings.showwarning = _warned
         try:
+            _check_apart(kwargs)
             function(*args, **kwargs)
         except KeyboardInterrupt as error:
             _fail(f"interrupted; {str(error) or 'nothing is left half-written'}", 1)
@@ -95,6 +96,30 @@ def verb(function: Callable[P, R]) -> Callable[P, None]:
             _fail(unexpected(error), BUG)
 
     return wrapped
+
+
+def _check_apart(given: Mapping[str, Any]) -> None:
+    """Refuse a command that names one file twice: what it writes would take the place of what it reads."""
+    found: dict[Path, tuple[str, bool]] = {}
+    for name, values in given.items():
+        for value in values if isinstance(values, list | tuple) else (values,):
+            if not isinstance(value, str | Path) or not (place := _file(value)):
+                continue
+            other, is_path = found.setdefault(place, (name, isinstance(value, Path)))
+            if other != name and (is_path or isinstance(value, Path)):
+                one, two = (each.replace("_", "-") for each in (other, name))
+                raise InputError(
+                    f"{value} is named as {one} and as {two}: what is written must be a file of its own"
+                )
+
+
+def _file(name: str | Path) -> Path | None:
+    """Return where a file of that name is; ``None`` if there is none."""
+    try:
+        path = Path(name)
+        return path.resolve() if path.is_file() else None
+    except (OSError, ValueError):  # text that is no name
+        return None
 
 
 def finite(value: float | None) -> float | None:

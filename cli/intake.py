@@ -146,6 +146,8 @@ def find_files(data: str) -> tuple[list[Path], dict[str, str | float]]:
             "source": entry.source,
         }
         return fetch(dataset, pattern or "*"), facts
+    if Path(data).is_dir():
+        raise InputError(f"{data} is a folder: name its files, as in {Path(data) / '*.csv'}")
     if not Path(data).is_file():
         hint = nearest(dataset, datasets()) if pattern or "." not in data else ""
         raise InputError(

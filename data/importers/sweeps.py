@@ -136,12 +136,18 @@ def read_sweeps(
     """
     if polarity not in (1, -1):
         raise InputError(f"polarity must be 1 or -1, got {polarity} (--polarity)")
-    for what, value in (("tester's resistor", r_tester), ("shunt", shunt), ("area", area)):
-        least = "0 or more" if value is r_tester else "above 0"
+    for what, value, option in (
+        ("tester's resistor", r_tester, "--r-tester"),
+        ("shunt", shunt, "--shunt"),
+        ("area", area, "--area"),
+        ("compliance", compliance, "--compliance"),
+    ):
+        none = option == "--r-tester"  # a resistance of 0 is that of no resistor
         if value is not None and not (
-            np.isfinite(value) and (value > 0.0 or value is r_tester == 0.0)
+            np.isfinite(value) and (value > 0.0 or (none and value == 0.0))
         ):
-            raise InputError(f"the {what} must be {least}, got {value:g}")
+            least = "0 or more" if none else "above 0"
+            raise InputError(f"the {what} must be {least}, got {value:g} ({option})")
     if sweep_rate is not None and frequency is not None:
         raise InputError(f"{path}: give the sweep rate or the frequency, not both")
     parts, passed = _parts(
@@ -289,7 +295,9 @@ def _time(
     """
     if sweep_rate is not None:
         if not 0.0 < sweep_rate < np.inf:
-            raise InputError(f"the sweep rate must be positive [V/s], got {sweep_rate:g}")
+            raise InputError(
+                f"the sweep rate must be positive [V/s], got {sweep_rate:g} (--sweep-rate)"
+            )
         steps = np.abs(np.diff(v))
         # a point held, as at the turn of a sweep, still takes the instrument one step
         floor = float(np.median(steps)) if len(steps) else 0.0
@@ -301,7 +309,9 @@ def _time(
         return np.concatenate([[0.0], np.cumsum(taken)]) / sweep_rate, None, []
     if frequency is not None:
         if not 0.0 < frequency < np.inf:
-            raise InputError(f"the frequency must be positive [Hz], got {frequency:g}")
+            raise InputError(
+                f"the frequency must be positive [Hz], got {frequency:g} (--frequency)"
+            )
         points, periods = count_periods(v, label)
         return np.arange(len(v)) / (frequency * points), periods, []
     if place.t is None:

@@ -88,6 +88,26 @@ def test_import_errors_end_with_two_and_one_sentence(tmp_path, sweep_file):
     assert not (tmp_path / "x.h5").exists()
 
 
+@pytest.mark.parametrize(
+    "words",
+    ["data import {0} {0}", "data import {0} {1}", "fit {0} --record {0}", "fit {0} --device {1}"],
+)
+def test_what_is_read_is_never_written_over(tmp_path, sweep_file, words):
+    before, link = sweep_file.read_bytes(), tmp_path / "link.csv"
+    link.symlink_to(sweep_file)
+    done = runner.invoke(app, [w.format(sweep_file, link) for w in words.split()])
+    assert done.exit_code == 2
+    assert "what is written must be a file of its own" in done.stderr
+    assert sweep_file.read_bytes() == before
+
+
+def test_options_that_are_no_quantities_name_themselves(sweep_file):
+    for option in ("--compliance", "--shunt", "--area", "--r-tester"):
+        done = runner.invoke(app, ["data", "show", str(sweep_file), option, "-1"])
+        assert done.exit_code == 2
+        assert f"({option})" in done.stderr
+
+
 def test_fit_from_a_file_to_a_device(tmp_path, sweep_file, capsys):
     record, device, picture = (tmp_path / name for name in ("f.h5", "d.toml", "f.png"))
     summary = fit(

@@ -275,7 +275,7 @@ def test_another_read_voltage_than_the_cells_is_refused(cell, asked):
 
 
 def test_a_crossbar_needs_levels_and_pairs_of_columns():
-    with pytest.raises(InputError, match=r"needs a tile with conductance levels .* levels=make"):
+    with pytest.raises(InputError, match=r"needs a tile with conductance levels .* levels=device"):
         Crossbar(Tile(4, 4))
     with pytest.raises(InputError, match=r"cols must be even, .* got 5"):
         Crossbar(with_levels(Tile(4, 5)))
