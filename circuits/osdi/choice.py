@@ -4,6 +4,7 @@ __all__ = ["Devices", "available", "chosen", "to_compile", "why_not"]
 
 import functools
 import warnings
+from collections.abc import Callable
 from typing import Literal, TypeAlias, get_args
 
 from ...data.errors import EngineError, EngineMissing
@@ -81,22 +82,22 @@ def chosen(
     EngineError
         If this device's text does not compile; where the choice was left open, a warning says so.
     """
-    check_choice("spice", "devices", wanted, get_args(Devices))
-    if (cell.linear and not moving) or wanted == "behavioural":
+    if cell.linear and not moving:
+        check_choice("spice", "devices", wanted, get_args(Devices))
         return None
     compiled = CompiledCell(cell)
-    return compiled if to_compile(wanted, compiled.source, mode=mode) else None
+    return compiled if to_compile(wanted, lambda: compiled.source, mode=mode) else None
 
 
-def to_compile(wanted: Devices, source: str, *, mode: Mode = "auto") -> bool:
-    """Return whether what ``source`` says is to stand in decks as compiled devices.
+def to_compile(wanted: Devices, source: Callable[[], str], *, mode: Mode = "auto") -> bool:
+    """Return whether what ``source`` gives is to stand in decks as compiled devices.
 
     Parameters
     ----------
     wanted
         What the user chose.
     source
-        Verilog-A text.
+        Gives the Verilog-A text; called only where it can be compiled, as printing a model takes time.
     mode
         How ngspice is run: in the worker's own process, or as a program.
 
@@ -117,7 +118,7 @@ def to_compile(wanted: Devices, source: str, *, mode: Mode = "auto") -> bool:
             return False
         raise EngineMissing(f"devices = compiled: {reason}; devices = behavioural does without")
     try:
-        library_of(source)
+        library_of(source())
     except EngineError as error:
         if wanted == "compiled":
             raise

@@ -115,7 +115,7 @@ def set_in_ngspice(
         If there is no ngspice, or compiled devices are asked for and can't be had here.
     """
     source = set_module(law, FASTEST)
-    compiled = to_compile(devices, source)
+    compiled = to_compile(devices, lambda: source)
     node = "v(n1#u)" if compiled else "v(u)"
     found = []
     for g, v_wl, v_bl, pw in pulses:
