@@ -2,7 +2,7 @@
 changes of its keys, and shorthands for some of them. What is not given is as configured.
 """
 
-__all__ = ["DeviceKeys", "Source", "TileKeys"]
+__all__ = ["DeviceKeys", "Source", "Temperature", "TileKeys"]
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from ..training.runs.config import RunConfig
 
 
+Temperature = Annotated[
+    float | None, typer.Option(help="Ambient temperature [K]; else the device's own.")
+]
+
+
 @dataclass(frozen=True)
 class DeviceKeys:
     """Shorthands for keys of ``[device]``."""
@@ -26,9 +31,7 @@ class DeviceKeys:
     v_read: Annotated[
         float | None, typer.Option(help="Voltage at which conductances are meant [V].")
     ] = None
-    temperature: Annotated[
-        float | None, typer.Option(help="Ambient temperature [K]; else the device's own.")
-    ] = None
+    temperature: Temperature = None
     levels: Annotated[int | None, typer.Option(help="Conductance levels.")] = None
     g_min: Annotated[float | None, typer.Option(help="Lowest level [S].")] = None
     g_max: Annotated[float | None, typer.Option(help="Highest level [S].")] = None

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ...console import SEED, Json, emit
+from ...settings import Temperature
 
 Which = Annotated[
     str, typer.Argument(help="Record of a fit (.h5), a device's file, or a shipped device.")
@@ -15,9 +16,6 @@ Which = Annotated[
 Out = Annotated[Path, typer.Argument(help="Where to write the page (.html).")]
 Levels = Annotated[int, typer.Option(help="Levels that it tells of.", min=2)]
 ReadAt = Annotated[float | None, typer.Option("--v-read", help="Read voltage [V].")]
-Temperature = Annotated[
-    float | None, typer.Option(help="Ambient temperature [K]; else the device's own.")
-]
 SpreadFile = Annotated[
     Path | None,
     typer.Option(

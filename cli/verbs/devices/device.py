@@ -13,6 +13,7 @@ from ....data.errors import InputError
 from ... import complete
 from ...console import SEED, Json, bar, emit, finite, note, picture
 from ...groups import grouped
+from ...settings import Temperature
 
 if TYPE_CHECKING:
     from ....data.types import Array
@@ -67,9 +68,6 @@ Walk = Annotated[
         help="How parameters differ and walk: 'jart' for that of JART's variable form, or a TOML file"
         " with step and bounds."
     ),
-]
-Temperature = Annotated[
-    float | None, typer.Option(help="Ambient temperature [K]; else the device's own.")
 ]
 Switches = Annotated[
     int,
