@@ -21,6 +21,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
+from parts.selective import selective
 from table import Row, add_options, at_least, at_most, publish
 
 from memtwin.circuits.array.cell import Access, Cell, Transistor
@@ -286,6 +287,7 @@ ROWS: dict[str, Callable[[], Iterator[Row]]] = {
     "population": population,
     "tile": tile,
     "verify": verify,
+    "selective": selective,
 }
 
 

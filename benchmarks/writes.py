@@ -4,6 +4,7 @@
     python benchmarks/writes.py budgeted "budgeted L=4" # some of it
     python benchmarks/writes.py accumulation            # k = 1, 2, 4, 8, the learning rate scaled
     python benchmarks/writes.py devices --epochs 1      # energy and time against three closed loops
+    python benchmarks/writes.py convergence --plot convergence.png    # accuracy batch by batch
 
 784-128-10 (or LeNet) in tiles of 64x64 of linear devices without wires (the engine ideal), 1 %
 programming error, 0.5 % read noise, batches of 100, rate 0.1 with momentum 0.9, x 0.8 per epoch.
@@ -15,12 +16,10 @@ every 100 batches. One process; rows are means over the seeds.
 import argparse
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -30,6 +29,8 @@ import numpy as np
 from table import Row, add_options, publish
 
 from memtwin.data.errors import MemtwinError
+from memtwin.data.files import write_figure
+from memtwin.data.shown.pictures import GREY, PALETTE, figure
 from memtwin.devices.pulses.costs import step_over_gentlest
 from memtwin.devices.pulses.nominal import nominal_pricing
 from memtwin.devices.pulses.pricing import LevelPricing
@@ -64,7 +65,6 @@ class Case:
             "training.engine=ideal",
             "device.linear=true",
             "audit.every=0",
-            *([f"device.name='{device_file(self.device)}'"] if self.device else []),
         )
         return set_up(load_config(self.preset, (*self.changes, *settings)), surrogate=False)
 
@@ -110,33 +110,41 @@ ACCUMULATION = {
     )
     for k in (1, 2, 4, 8)
 }
-DEVICES: dict[str, float | None] = {
-    "nbsto_32um": None,
-    "stanford_hfox": 1.5,
-    "vteam_asic2": 1.5,
+ASSUMED = ("device.v_set=1.5", "device.v_reset=-1.5")
+"""Voltages up to which devices are written that were published as a set of parameters."""
+DEVICES: dict[str, tuple[str, ...]] = {
+    "nbsto_32um": (),
+    "stanford_hfox": ASSUMED,
+    "vteam_asic2": ASSUMED,
+    "rram_1t1r": ("mapping.clip=6",),
 }
-"""Devices of the library, and the voltages of either sign up to which they are written, where their
-file does not say which they were fitted on; those are assumed."""
+"""Devices and technologies of the library, with what changes with them."""
 
 
-@cache
-def device_file(name: str) -> str:
-    """Return the device's name, or the path of its file with the voltages that are assumed."""
-    limit = DEVICES[name]
-    if limit is None:
-        return name
-    text = files("memtwin.devices.library").joinpath(f"{name}.toml").read_text(encoding="utf-8")
-    path = Path(mkdtemp(prefix="memtwin-writes-")) / f"{name}.toml"
-    path.write_text(f"{text}\nv_min = {-limit}\nv_max = {limit}\n", encoding="utf-8")
-    return str(path)
-
-
+FREE = "training.partner=free"
+RULES: dict[str, tuple[str, tuple[str, ...], dict[str, Any]]] = {
+    "siamese": ("siamese", (), {}),
+    "budgeted": ("budgeted", (), {}),
+    "free": ("budgeted", (FREE,), {}),
+    "gathered": ("budgeted", (FREE,), {"gather": 0.1}),
+    "verify-first": ("verify-first", (), {}),
+}
+"""Rules whose writes are priced on every device: *free* is the budgeted one with a free partner, *gathered* that with
+writes gathered by lines of devices too."""
 PRICED = {
-    f"{rule} on {device}": ruled(rule, f"device.name='{device}'")
-    for device in DEVICES
-    for rule in ("siamese", "budgeted")
+    f"{name} on {device}": ruled(rule, f"device.name='{device}'", *changes, *others, **options)
+    for device, changes in DEVICES.items()
+    for name, (rule, others, options) in RULES.items()
 }
-CASES = ABLATION | ACCUMULATION | PRICED
+CONVERGENCE = {
+    "Siamese": ruled("siamese"),
+    "budgeted": ruled("budgeted"),
+    "every device": ruled("closed loop"),
+    "not the resting partner": ruled("closed loop", skip="resting"),
+    "only devices whose target moved": ruled("closed loop", skip="unmoved"),
+}
+"""What is drawn batch by batch; the last three are the baselines, trained by for real."""
+CASES = ABLATION | ACCUMULATION | PRICED | CONVERGENCE
 
 
 @cache
@@ -167,33 +175,39 @@ class Outcome:
     """Of float training [points]."""
     reached: float
     """Batches until half a point below float; nan where it never was."""
+    curve: tuple[tuple[int, float], ...] = ()
+    """Batches done and accuracy then [%], where all of it was wanted."""
 
 
-def train(case: Case, seed: int, epochs: int) -> Outcome:
-    """Train one case, looking at the test set on the way."""
+def train(case: Case, seed: int, epochs: int, *, whole: bool = False) -> Outcome:
+    """Train one case, looking at the test set on the way, to the end if the ``whole`` curve is wanted."""
     goal = float_accuracy(case.preset, seed, epochs)
     setup = case.setup(seed, epochs)
     config = setup.config
     costs: Any = nominal_pricing(config.device.levels)
     if case.device:
         costs = priced(case.device)
+        setup = setup.priced(costs)
     trainer = Trainer(setup.twin(), setup.images, config.training, costs, seed=seed)
     batches = -(-len(setup.images.x_train) // config.training.batch)
     weights = sum(update.codes.size for update in trainer.updates)
     reached, noise = np.nan, generator(seed, "testing", epochs + 1)
+    curve: list[tuple[int, float]] = []
 
     def look(done: int, _: int) -> None:
         nonlocal reached
-        if done % LOOK == 0 and np.isnan(reached):
+        if done % LOOK == 0 and (whole or np.isnan(reached)):
             x, y = setup.images.x_test, setup.images.y_test
-            if 100 * evaluate(trainer.twin, x, y, noise) >= goal - 0.5:
-                reached = float(len(trainer.records) * batches + done)
+            found = 100 * evaluate(trainer.twin, x, y, noise)
+            curve.append((len(trainer.records) * batches + done, found))
+            if found >= goal - 0.5 and np.isnan(reached):
+                reached = float(curve[-1][0])
 
     for _ in range(epochs):
         trainer.run_epoch(look)
     last = 100 * trainer.records[-1].test_accuracy
     share = tuple(100 * each.cost.weights / (weights * batches) for each in trainer.records)
-    return Outcome(tuple(trainer.records), share, last, last - goal, reached)
+    return Outcome(tuple(trainer.records), share, last, last - goal, reached, tuple(curve))
 
 
 def figures(name: str, seeds: int, epochs: int) -> Iterator[Row]:
@@ -252,13 +266,38 @@ def ratios() -> Iterator[Row]:
         yield Row(f"{device}: energy of a step / of the gentlest move", ratio, "x", "", None)
 
 
+def converging(names: Sequence[str], epochs: int, plot: Path | None) -> Iterator[Row]:
+    """Yield how fast trainings converge (seed 0), and draw their curves."""
+    curves = {}
+    for name in names:
+        run = train(CASES[name], 0, epochs, whole=True)
+        curves[name] = np.array(run.curve)
+        yield Row(f"{name}: batches to float - 0.5", run.reached, "", "", None)
+        yield Row(f"{name}: accuracy", run.accuracy, "%", "", None, "one seed")
+    if plot is not None:
+        picture = figure(7.2, 3.6)
+        axes = picture.add_subplot()
+        for (name, curve), colour in zip(curves.items(), PALETTE, strict=False):
+            axes.plot(curve[:, 0], curve[:, 1], color=colour, label=name)
+        axes.axhline(float_accuracy("mlp", 0, epochs) - 0.5, color=GREY, lw=0.8, ls="--")
+        axes.set(xlabel="batches of 100", ylabel="test images right [%]", ylim=(93.0, 98.6))
+        axes.legend(frameon=False)
+        write_figure(picture, plot, dpi=150)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    groups = {"ablation": ABLATION, "accumulation": ACCUMULATION, "devices": PRICED}
+    groups = {
+        "ablation": ABLATION,
+        "accumulation": ACCUMULATION,
+        "devices": PRICED,
+        "convergence": CONVERGENCE,
+    }
     names = [*CASES, *groups]
     parser.add_argument("cases", nargs="*", help=f"of {', '.join(names)}; default: all")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--plot", type=Path, help="where the curves of convergence are drawn")
     add_options(parser)
     arguments = parser.parse_args()
     wanted = arguments.cases or list(groups)
@@ -270,6 +309,9 @@ def main() -> int:
         for name in wanted:
             if name == "devices":
                 yield from ratios()
+            if name == "convergence":
+                yield from converging(list(CONVERGENCE), arguments.epochs, arguments.plot)
+                continue
             for case in groups.get(name, [name]):
                 yield from figures(case, arguments.seeds, arguments.epochs)
 

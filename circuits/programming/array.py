@@ -23,7 +23,7 @@ from ...devices.cycles.autoregression import CycleLaw
 from .array_numpy import ArrayPulse, ArrayWriter
 from .reads import VerifyReads
 from .recipe import Indices, Loop, Recipe, Status
-from .verify import check_targets
+from .verify import check_targets, planned_pulses
 
 KIND = "written-tile"
 
@@ -124,6 +124,7 @@ def program_array(
     parallel: bool = True,
     passes: int = 3,
     reads: VerifyReads = CELL_BY_CELL,
+    verified: ArrayLike | None = None,
     keep_steps: bool = False,
     progress: Progress | None = None,
 ) -> ArrayOutcome:
@@ -148,6 +149,10 @@ def program_array(
         Passes over all rows at most: a later one corrects what later writes disturbed.
     reads
         How cells are read, and what the read adds to a current.
+    verified
+        Which cells are read after every pulse, (rows, cols) of booleans; the others get the pulses that the
+        nominal device would need, first and unread, and their status says what we, not the circuit, know of
+        them. By default all.
     keep_steps
         Keep every pulse and the states after it.
     progress
@@ -161,6 +166,9 @@ def program_array(
         raise InputError(f"expected targets of shape ({rows}, {cols}), got {target.shape}")
     if passes < 1:
         raise InputError(f"passes must be at least 1, got {passes}")
+    planned = ~np.broadcast_to(
+        np.asarray(True if verified is None else verified, bool), (rows, cols)
+    )
     spread = population.spread
     blocks, own = reads.blocks(rows), np.broadcast_to(spread.noise_at(target), target.shape)
     noise = np.concatenate(
@@ -182,6 +190,8 @@ def program_array(
     def verify(block: range, loops: list[Loop]) -> None:
         here = slice(block.start, block.stop)
         on = np.concatenate([k * cols + loop.running for k, loop in enumerate(loops)])
+        if not len(on):
+            return
         seen = reads.read(population, states[here], place[here], on, recipe, rng)
         totals.read_energy += seen.energy
         totals.time += seen.time
@@ -192,28 +202,45 @@ def program_array(
             if len(part):
                 loop.observe(part)
 
+    def pulse(row: int, amplitude: Array, width: float) -> None:
+        nonlocal states
+        pace = np.ones((rows, cols))
+        if paces is not None:
+            pace = paces.sample((rows, cols), rng)
+        done = writer.pulse(states, row, amplitude, width, recipe.edge, pace)
+        moved = population.conductance(done.x.ravel(), recipe.v_read)
+        moved -= population.conductance(states.ravel(), recipe.v_read)
+        totals.add(row, amplitude, done, moved.reshape(rows, cols))
+        totals.time += float(recipe.duration(width))
+        states = done.x
+        if keep_steps:
+            totals.steps.append(ArrayStep(row, amplitude, width, pace, done))
+
+    for k in np.flatnonzero(planned.any(axis=1)).tolist():
+        on = np.flatnonzero(planned[k])
+        plan = planned_pulses(population.device, states[k, on], target[k, on], recipe)
+        for amplitudes, widths in zip(plan.amplitude[1:], plan.width[1:], strict=True):
+            still = np.flatnonzero(widths > 0.0)
+            totals.pulses[k, on[still], (amplitudes[still] > 0.0).astype(int)] += 1
+            for amplitude, width in _pulses(
+                on[still], amplitudes[still], widths[still], cols, parallel
+            ):
+                pulse(k, amplitude, width)
+
     made = 0
     for made in range(1, passes + 1):
         before = totals.count
         for block in blocks:
             loops = [Loop(recipe, target[row], noise[row]) for row in block]
+            for row, loop in zip(block, loops, strict=True):
+                loop.status[planned[row]] = Status.REACHED
             verify(block, loops)
             while any(len(loop.running) for loop in loops):
                 for row, loop in zip(block, loops, strict=True):
                     if not len(loop.running):
                         continue
                     for amplitude, width in _pulses(*loop.following(), cols, parallel):
-                        pace = np.ones((rows, cols))
-                        if paces is not None:
-                            pace = paces.sample((rows, cols), rng)
-                        done = writer.pulse(states, row, amplitude, width, recipe.edge, pace)
-                        moved = population.conductance(done.x.ravel(), recipe.v_read)
-                        moved -= population.conductance(states.ravel(), recipe.v_read)
-                        totals.add(row, amplitude, done, moved.reshape(rows, cols))
-                        totals.time += float(recipe.duration(width))
-                        states = done.x
-                        if keep_steps:
-                            totals.steps.append(ArrayStep(row, amplitude, width, pace, done))
+                        pulse(row, amplitude, width)
                 verify(block, loops)
             for row, loop in zip(block, loops, strict=True):
                 totals.settle(row, loop)
@@ -223,10 +250,13 @@ def program_array(
             break
     if progress is not None:
         progress(passes * rows, passes * rows)
+    g = population.conductance(states.ravel(), recipe.v_read).reshape(rows, cols)
+    missed = planned & (np.abs(g - target) > recipe.tolerance)
+    totals.status[missed] = Status.EXHAUSTED
     return ArrayOutcome(
         target=target,
         x=states,
-        g=population.conductance(states.ravel(), recipe.v_read).reshape(rows, cols),
+        g=g,
         status=totals.status,
         pulses=totals.pulses,
         reads=totals.reads,

@@ -4,7 +4,7 @@ No wires and no neighbours here, so tens of thousands of devices run side by sid
 both is :mod:`.write_array` and, in ngspice, :mod:`.write_spice`.
 """
 
-__all__ = ["History", "Outcome", "check_targets", "open_loop", "write"]
+__all__ = ["History", "Outcome", "check_targets", "open_loop", "planned_pulses", "write"]
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -244,6 +244,26 @@ def open_loop(
         _reachable(population, target, recipe),
         time,
     )
+
+
+def planned_pulses(device: Device, x: Array, target: Array, recipe: Recipe) -> History:
+    """Return the pulses that the nominal device takes from states to targets, (n,) each.
+
+    Parameters
+    ----------
+    device
+        The nominal device.
+    x
+        States to begin with, (n,).
+    target
+        Conductances to reach, (n,) [S].
+    recipe
+        How writes go: pulses, reads, tolerance.
+    """
+    nominal = Population(device, len(x))
+    found = write(nominal, x, target, recipe, np.random.default_rng(0), history=True).history
+    assert found is not None
+    return found
 
 
 def _reachable(population: Population, target: Array, recipe: Recipe) -> NDArray[np.bool_]:

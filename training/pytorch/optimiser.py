@@ -109,10 +109,12 @@ class SiameseOptimizer(torch.optim.Optimizer):
                     Sgd(tuple(layer.joined().shape), 0.0),
                     int(matrix.bias is not None),
                     self._rng,
+                    energy=partial(self.ledger.energy, k),
+                    line=matrix.placement.outputs,
                 ),
                 self.options,
             )
-            for layer, matrix in zip(self.layers, matrices, strict=True)
+            for k, (layer, matrix) in enumerate(zip(self.layers, matrices, strict=True))
         ]
         if any(update.transposed for update in self.updates):
             raise InputError(
@@ -125,10 +127,12 @@ class SiameseOptimizer(torch.optim.Optimizer):
             if layer.codes is None:
                 writes = update.first()
             else:
-                if not isinstance(update, Rescalable):
+                free = getattr(self.options, "partner", "resting") == "free"
+                if free or not isinstance(update, Rescalable):
                     raise InputError(
-                        f"{layer.label} is programmed already, and the rule {rule!r} can't go on from"
-                        " that: convert the float model anew, or choose the rule siamese"
+                        f"{layer.label} is programmed already, and the rule {rule!r}"
+                        f"{' with a free partner' if free else ''} can't go on from that: convert the float"
+                        " model anew, or choose the rule siamese"
                     )
                 update.codes[...] = layer.codes
                 if not layer.strayed():

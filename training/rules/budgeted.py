@@ -17,6 +17,7 @@ is this project's own.
 __all__ = ["Budgeted", "BudgetedOptions"]
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -44,12 +45,16 @@ class BudgetedOptions(SiameseOptions):
     """How the budget follows the learning rate: by this power of its ratio to the first one."""
     reach: float = 2.0
     """How far a float weight may be from what its devices hold, in mean level steps."""
+    gather: float = 0.0
+    """Level steps within which waiting weights count as equally far, those on one line of devices, a row of
+    a tile, being written together; row-parallel writing gains by it. 0 for each by itself."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_number("budgeted rule", budget=self.budget, above=0, at_most=1)
         check_number("budgeted rule", least=self.least, whole=True, at_least=1)
         check_number("budgeted rule", fade=self.fade, at_least=0, at_most=10)
+        check_number("budgeted rule", gather=self.gather, at_least=0, at_most=10)
         check_number("budgeted rule", reach=self.reach, above=0, below=1e6)
         if self.reach <= 0.5 + self.hysteresis:
             raise InputError(
@@ -66,6 +71,7 @@ class Budgeted(Siamese):
     def __init__(self, start: Start, options: BudgetedOptions | None = None) -> None:
         super().__init__(start, options or BudgetedOptions())
         self._rng, self._first_rate = start.rng, 0.0
+        self._width = start.line
         self._room: int | None = None
         """Weights that the present update may change; ``None`` for as many as there are."""
 
@@ -118,6 +124,25 @@ class Budgeted(Siamese):
             return weight, ahead
         # Many wait at the end of their reach: chance decides among them. To take those
         # first that the last batch pushes on was measured to train worse.
-        rank = np.rint(np.abs(ahead) * FINE) + self._rng.random(len(ahead), np.float32)
+        # Where lines are gathered chance decides among lines, by which each weight's turn is as likely.
+        if self.options.gather:
+            fine, luck = np.float32(1.0 / self.options.gather), self._luck(weight)
+        else:
+            fine, luck = FINE, self._rng.random(len(ahead), np.float32)
+        rank = np.rint(np.abs(ahead) * fine) + luck
         chosen = np.sort(np.argpartition(rank, -self._room)[-self._room :])
         return weight[chosen], ahead[chosen]
+
+    def _luck(self, weight: NDArray[np.int64]) -> Array32:
+        """Return one random number per line of devices, for each weight that of its line [0..1]."""
+        drawn: Array32 = self._rng.random(int(self._line[-1]) + 1, np.float32)[self._line[weight]]
+        return drawn
+
+    @cached_property
+    def _line(self) -> NDArray[np.int64]:
+        """Line of devices that each weight sits on, flattened."""
+        rows, cols = self.codes.shape
+        width = self._width or cols
+        block = np.arange(cols) // width
+        line: NDArray[np.int64] = np.arange(rows)[:, None] * (block[-1] + 1) + block
+        return line.reshape(-1)

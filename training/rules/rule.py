@@ -1,19 +1,23 @@
 """What an update rule is: gradients of one matrix in, device writes out."""
 
-__all__ = ["Rescalable", "Rule", "Start", "Writes"]
+__all__ = ["EnergyOf", "Rescalable", "Rule", "Start", "Writes"]
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...data.types import Array32
+from ...data.types import Array, Array32
 from ...devices.pulses.steps import PulseSteps
 from .optim import Optimiser
 from .quantise import Coding
 
 Indices: TypeAlias = NDArray[np.int64]
+
+EnergyOf: TypeAlias = Callable[[Array32, Array32], Array]
+"""Energy of verified writes from levels to levels, (n,) each [J]."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,10 @@ class Start:
     nothing of it."""
     pulses: PulseSteps | None = None
     """What pulses do to the devices, where that is known."""
+    energy: EnergyOf | None = None
+    """What writes between levels take, where that is known."""
+    line: int | None = None
+    """Weights of a row that share a line of devices, counted from its first; ``None`` for all."""
 
 
 class Rule(Protocol):

@@ -33,15 +33,19 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from ...data.errors import InputError
 from ...data.options import check_choice, check_number
 from ...data.types import Array32
 from .bad_cells import Limits
+from .partners import FreePairs
 from .quantise import Uniform, pair
 from .rule import Start, Writes
 
 Compensation: TypeAlias = Literal["carry", "sd", "readback", "damp", "scale", "none"]
 
 COMPENSATIONS: tuple[str, ...] = get_args(Compensation)
+
+Partner: TypeAlias = Literal["resting", "free"]
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,9 @@ class SiameseOptions:
     spare_failed: bool = True
     """Whether a device is asked no more for what it has failed to reach, by a controller that keeps
     a list of bad cells; else it is written in vain again and again."""
+    partner: Partner = "resting"
+    """The other device of a pair: at the lowest level, or ``free`` to be written instead where that takes
+    less energy, or where a device fails."""
 
     def __post_init__(self) -> None:
         check_number("training", accumulate=self.accumulate, whole=True, at_least=1)
@@ -69,6 +76,7 @@ class SiameseOptions:
         check_number(
             "training", write_limit=self.write_limit, whole=True, optional=True, at_least=1
         )
+        check_choice("training", "partner", self.partner, get_args(Partner))
 
 
 SIGNS = np.array([1.0, -1.0], np.float32)
@@ -98,7 +106,20 @@ class Siamese:
         self._limits = (
             Limits(2 * self.codes.size, self.coding.top) if self.options.spare_failed else None
         )
+        self._pairs = self._free(start) if self.options.partner == "free" else None
         self._scratch = np.empty_like(self.codes)
+
+    def _free(self, start: Start) -> FreePairs:
+        if not isinstance(self.coding.quantiser, Uniform):
+            raise InputError(
+                "training.partner: a free partner needs evenly spaced levels, whose differences are levels"
+                " again; choose 'resting', or device.spacing = 'even'"
+            )
+        if start.energy is None:
+            raise InputError(
+                "training.partner: a free partner is chosen by the energy of writes: Start(..., energy=...)"
+            )
+        return FreePairs(self.codes.reshape(-1), start.energy, self._limits, self.coding.top)
 
     @property
     def _mapped(self) -> Array32:
@@ -162,6 +183,9 @@ class Siamese:
         """
         if self._limits is not None and failed is not None:
             self._limits.learn(writes, measured, failed)
+            if self._pairs is not None and failed.any():
+                weight = self._pairs.settle(writes.device[failed])
+                self.codes.reshape(-1)[weight] = self._pairs.code(weight)
         if self.options.compensation not in ("sd", "readback"):
             return
         steps = self.coding.quantiser.steps
@@ -204,6 +228,7 @@ class Siamese:
             "device_error": self._device_error,
             "written": self._written,
             "limits": None if self._limits is None else self._limits.state(),
+            "pairs": None if self._pairs is None else self._pairs.levels.copy(),
             "optimiser": self.optimiser.state(),
         }
 
@@ -222,18 +247,24 @@ class Siamese:
                 mine[...] = state[name]
         if self._limits is not None:
             self._limits.restore(state["limits"])
+        if self._pairs is not None:
+            self._pairs.levels[...] = state["pairs"]
         self.optimiser.restore(state["optimiser"])
 
     def _sync(self) -> Writes:
         target = self.coding.steps(self._mapped, out=self._scratch)
         if self._error is not None:
             target += self._error
+        if self._pairs is not None:
+            self._pairs.within(target.reshape(-1))
         weight, ahead = self._leaving(target)
         codes = self.codes.reshape(-1)
         old = codes[weight]
         new = np.clip(np.rint(old + ahead), -self.coding.top, self.coding.top)
         moved = new != old
         weight, old, new = weight[moved], old[moved], new[moved]
+        if self._pairs is not None:
+            return self._written_by(self._pairs, weight, new)
         # The plus device holds what is above zero, the minus device what is below.
         before, after = (np.maximum(each[:, None] * SIGNS, np.float32(0.0)) for each in (old, new))
         device = 2 * weight[:, None] + np.arange(2)
@@ -248,6 +279,20 @@ class Siamese:
             )
             self._written[device[touched]] += 1
         codes[weight] = new
+        changed = int(np.count_nonzero(touched.any(axis=1)))
+        return Writes(device[touched], before[touched], after[touched], changed)
+
+    def _written_by(self, pairs: FreePairs, weight: NDArray[np.int64], code: Array32) -> Writes:
+        """Return the writes that bring weights to ``code`` by either of their devices."""
+        device, worn = 2 * weight[:, None] + np.arange(2), None
+        if self._written is not None and self.options.write_limit is not None:
+            worn = self._written[device] >= self.options.write_limit
+        before, after = pairs.plan(weight, code, worn)
+        touched = before != after
+        pairs.levels[weight] = after
+        self.codes.reshape(-1)[weight] = pairs.code(weight)
+        if self._written is not None:
+            self._written[device[touched]] += 1
         changed = int(np.count_nonzero(touched.any(axis=1)))
         return Writes(device[touched], before[touched], after[touched], changed)
 

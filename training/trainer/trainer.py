@@ -40,6 +40,9 @@ from .validate import r2_interval
 DIVERGED = 0.2
 """Share of a matrix' weights at their limit beyond which a loss no better than chance stops."""
 
+RESTING = ", partner='resting'"
+"""What rules' options say where trainings of before said nothing."""
+
 SAMPLES = 6
 """Batches per epoch on which the baselines are counted; writes of every device need no sampling."""
 
@@ -113,10 +116,12 @@ class Trainer:
                     int(matrix.bias is not None),
                     self._drawing,
                     twin.crossbar.pulses,
+                    partial(self.ledger.energy, k),
+                    matrix.placement.outputs,
                 ),
                 options.of_rule,
             )
-            for w, matrix in zip(twin.on_devices(start), twin.matrices, strict=True)
+            for k, (w, matrix) in enumerate(zip(twin.on_devices(start), twin.matrices, strict=True))
         ]
         self._updates_done = 0
         rng = generator(seed, "programming", 0)
@@ -439,6 +444,8 @@ def _identity(twin: MemristorTwin, images: Dataset, options: TrainOptions, seed:
         settings["loss"] = options.loss
     if not options.reverify:
         del settings["reverify"]  # trainings of before did not know it
+    if options.partner == "resting":
+        del settings["partner"]  # nor that
     return digest(
         repr(twin.network),
         pack(twin.tile),
@@ -448,7 +455,7 @@ def _identity(twin: MemristorTwin, images: Dataset, options: TrainOptions, seed:
         twin.effects.identity(),
         asdict(twin.crossbar.mapping),
         settings,
-        repr(options.of_rule),
+        repr(options.of_rule).replace(RESTING, ""),
         seed,
         images.name,
         len(images.x_train),

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ...data.types import Array32
+from ...data.types import Array, Array32
 from ...devices.pulses.costs import Costs, Pricing, highest
 from ..rules.quantise import Quantiser
 from ..rules.rule import Writes
@@ -149,6 +149,19 @@ class Ledger:
         for sums, limited in zip(each, found, strict=True):
             sums[odd] = limited
         return each
+
+    def energy(self, matrix: int, before: Array32, level: Array32) -> Array:
+        """Return what verified writes of devices that follow take, of one matrix, (n,) [J].
+
+        Parameters
+        ----------
+        matrix
+            Which matrix, counted from 0.
+        before, level
+            Levels before and after, (n,).
+        """
+        ends = (self._priced(matrix, one) for one in (before, level))
+        return self.pricing.of(*ends).energy
 
     def _pulsed(self, pulses: NDArray[np.int64]) -> Costs:
         """Return what ``pulses`` cost, each as much as those of a write through the whole range."""
