@@ -5,7 +5,7 @@ Write-verify is run on many sampled cells per pair of levels; a training looks m
 
 __all__ = ["CellTable", "Targets", "Vain", "load_cell_table", "make_cell_table"]
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ...data.errors import InputError
-from ...data.records.store import digest, pack, reading, unpack, write_record
+from ...data.records.store import pack, reading, unpack, write_record
 from ...data.types import Array, Progress
 from ...devices.device import Levels
 from ...devices.pulses.costs import Costs, Read
 from ...devices.pulses.pricing import LevelPricing, uneven_places
 from ...devices.spread.programming import ProgrammingQuantiles, left_by_writes
 from ...devices.technology.population import draw_cells
-from ...devices.technology.technology import Technology, technology_text
+from ...devices.technology.technology import Technology, digest_of
 from ..programming.table import SHARES
 from .recipe import RampRecipe
 from .write import Tables, write
@@ -238,11 +238,6 @@ def load_cell_table(path: str | Path) -> CellTable:
     with reading(path, KIND) as tree:
         found: CellTable = unpack(CellTable, tree)
         return found
-
-
-def digest_of(technology: Technology) -> str:
-    """Return a hash of a technology's laws, whatever they come from."""
-    return digest(technology_text(replace(technology, name="", window=None, sources={}, meta={})))
 
 
 def make_cell_table(

@@ -1,9 +1,9 @@
 """A whole technology from the files of its chips, and what of it the data do not tell."""
 
-__all__ = ["Fitted", "Holdout", "fit_technology", "hold_out"]
+__all__ = ["Beside", "Fitted", "Holdout", "Searched", "fit_technology", "hold_out"]
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,7 +26,7 @@ from .learn import (
 )
 from .reading import ReadFit, fit_read_law
 from .reset import ResetFit, fit_reset
-from .set_fit import LawName, SetFit, fit_set, misses, predict
+from .set_fit import SetFit, fit_set, misses, predict
 from .technology import Technology
 
 _STATES = 10  # groups of conductance that relaxation is tabulated for
@@ -34,6 +34,15 @@ UNKNOWN = (
     "one pulse per cell does not tell what differs between devices from what differs between cycles",
     "the current of a pulse was not measured: energies are brackets",
 )
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What is fitted, as :func:`.set_fit.fit_set` has it."""
+
+    law: str = "exponential"
+    free: tuple[str, ...] = ()
+    v_read: float = 0.2
 
 
 class Holdout(NamedTuple):
@@ -75,8 +84,10 @@ class Fitted:
 class Beside:
     """What is known of a chip beside its pulse maps."""
 
-    law: LawName = "exponential"
+    law: str = "exponential"
     """Of the cells, see :func:`.set_fit.fit_set`."""
+    free: Sequence[str] = ()
+    """Parameters of a model as the law that are searched; empty for the usual ones."""
     logs: Sequence[WriteLog] = ()
     """Write-verify logs of one chip: relaxation, and landings in a band."""
     rounds: int | None = None
@@ -145,7 +156,9 @@ def fit_technology(
         raise InputError(f"{maps[0].name} holds no SET pulse: the SET law needs a map of them")
     pulses = _joined(sets)
     data = combine(pulses, below=below, moved=moved, seed=seed)
-    found = fit_set(data, law=beside.law, progress=progress)
+    v_read = float(pulses.meta.get("v_read", beside.v_read))
+    searched = Searched(beside.law, tuple(beside.free), v_read)
+    found = fit_set(data, **asdict(searched), progress=progress)
     sources: dict[str, dict[str, Any]] = {"set": _source(sets, found.cells)}
     sources["set"]["selection"] = f"cells that read below {1e6 * below:g} uS before"
     parts: dict[str, Any] = {"set": found.law, "spreads": found.spreads}
@@ -201,14 +214,15 @@ def fit_technology(
         parts["reading"] = curves.law
         sources["reading"] = _source([beside.reads], curves.cells)
     technology = Technology(name, **parts, sources=sources, meta=dict(meta or {}))
-    tried = hold_out(data, beside.law) if held_out else ()
+    tried = hold_out(data, searched) if held_out else ()
     return Fitted(technology, found, reset, tried, tuple(unknown), curves)
 
 
-def hold_out(data: Combinations, law: LawName = "exponential") -> tuple[Holdout, ...]:
+def hold_out(data: Combinations, searched: Searched | None = None) -> tuple[Holdout, ...]:
     """Return what fits of a law miss of every second word line, of the bit lines between, and of widths, from the
     others.
     """
+    searched = searched or Searched()
     gates, lines, widths = (np.unique(part) for part in (data.v_wl, data.v_bl, data.pw))
     ways: list[tuple[str, NDArray[np.bool_]]] = [
         ("every second word line", np.isin(data.v_wl, gates[1::2])),
@@ -218,12 +232,12 @@ def hold_out(data: Combinations, law: LawName = "exponential") -> tuple[Holdout,
     rows = []
     for name, out in ways:
         if out.any() and not out.all() and len(np.unique(data.v_bl[~out])) > 1:
-            rows.append(_held(data, name, out, law))
+            rows.append(_held(data, name, out, searched))
     return tuple(rows)
 
 
-def _held(data: Combinations, name: str, out: NDArray[np.bool_], law: LawName) -> Holdout:
-    found, rest = fit_set(data.only(~out), law=law), data.only(out)
+def _held(data: Combinations, name: str, out: NDArray[np.bool_], searched: Searched) -> Holdout:
+    found, rest = fit_set(data.only(~out), **asdict(searched)), data.only(out)
     error = misses(rest, predict(found.law, found.spreads, rest))
     return Holdout(name, int((~out).sum()), int(out.sum()), error)
 

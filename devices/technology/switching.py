@@ -15,8 +15,9 @@ curves are traced along the transistor's voltage, from which v_c and g_c follow 
 __all__ = ["CellLaw", "ModelLaw", "PowerLaw", "SetLaw", "SetTable", "tabulate"]
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
@@ -25,13 +26,17 @@ from numpy.typing import ArrayLike
 from ...data.errors import InputError
 from ...data.types import Array
 from ..device import Device, load_device
+from ..device_file import shipped_devices
+from ..models import models
 from .access import AccessTransistor
 
 _MICRO = 1e-6
 _STEP_WL = 0.03  # [V] between the table's word lines, the channel's smoothing
 _NODES = 150  # along a curve
 _U = np.linspace(-2.5, 10.0, 180)  # ln(g_c/µS): 0.08 µS to 22 mS
-_BISECTIONS = 45  # of the voltage on a cell: to 1e-13 of the bit line's
+_COARSE, _FINER = 100, 6  # intervals of a model's voltage, and of its rate in each
+_VOLTAGES = 257  # at which a model's current is asked
+_BISECTIONS = 14  # between two of them: to a millionth of a volt
 _NEVER = 300.0  # ln of a time that no pulse has, times the rate
 _TIMES = 200  # logarithmic times of a table
 _BEFORE, _AFTER = (
@@ -161,13 +166,15 @@ class ModelLaw:
     transistor
         What limits its current.
     device
-        A shipped device, or the path of a device's file.
+        A shipped device, the path of a device's file, or a model, with its defaults.
     v_read
         Voltage at which its conductance is meant [V].
     area
         Area relative to the device that its parameters describe.
     r_read, r_write
         As of :class:`SetLaw`.
+    parameters
+        Values that take the place of the device's own.
     """
 
     transistor: AccessTransistor
@@ -176,9 +183,10 @@ class ModelLaw:
     area: float = 1.0
     r_read: float = 0.0
     r_write: float = 0.0
+    parameters: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse a device that does not move, or grows under a voltage of the other sign."""
+        """Refuse a device that does not move, or whose conductance does not grow with its state."""
         if not (0.0 < self.v_read < np.inf and self.r_read >= 0.0 and self.r_write >= 0.0):
             raise InputError("SET law: v_read must be above 0 V, resistances 0 ohm or more")
         if not self.cell.dynamic:
@@ -192,7 +200,9 @@ class ModelLaw:
     @cached_property
     def cell(self) -> Device:
         """The device."""
-        return load_device(self.device).scaled(self.area)
+        base = device_or_model(self.device)
+        told = {name: float(value) for name, value in self.parameters.items()}
+        return replace(base, parameters={**base.parameters, **told}, area=self.area)
 
     def inner(self, g: ArrayLike, r_read: ArrayLike | None = None) -> Array:
         """As :meth:`SetLaw.inner`."""
@@ -204,24 +214,82 @@ class ModelLaw:
 
     def curves(self, v_bl: Array, over: Array) -> tuple[Array, Array]:
         """As :meth:`SetLaw.curves`."""
-        low, high = self.cell.model.state_range
-        x = low + (high - low) * np.linspace(1e-3, 1.0 - 1e-3, _NODES)
-        u = np.log(np.maximum(self.cell.conductance(x, self.v_read), 1e-12) / _MICRO)
-        v_bl, over = v_bl[..., None], over[..., None]
-        gate = over + self.transistor.v_t
-        below, above = (
-            np.zeros(np.broadcast(v_bl, over, x).shape),
-            np.broadcast_to(v_bl, np.broadcast(v_bl, over, x).shape),
-        )
-        for _ in range(_BISECTIONS):
-            v = 0.5 * (below + above)
-            i = self.cell.current(v, x)
-            more = self.transistor.current(gate, np.maximum(v_bl - v - i * self.r_write, 0.0)) > i
-            below, above = np.where(more, v, below), np.where(more, above, v)
-        speed = self.cell.rate(0.5 * (below + above), x) / np.gradient(x, u)
-        ln_slow = -np.log(np.maximum(speed, 1e-290))
+        x, u = evenly_read(self.cell, self.v_read, _FINER * _COARSE + 1)
+        # The voltage is smooth in u; what the rate does at a window's edge is not.
+        some = self._voltage(x[::_FINER], v_bl[..., None], over[..., None] + self.transistor.v_t)
+        share = np.arange(_FINER) / _FINER
+        between = some[..., :-1, None] + share * np.diff(some)[..., None]
+        v = np.concatenate((between.reshape(*some.shape[:-1], -1), some[..., -1:]), axis=-1)
+        rise = self.cell.didx(self.v_read, x) / self.cell.current(self.v_read, x)  # du/dx
+        ln_slow = -np.log(np.maximum(self.cell.rate(v, x) * rise, 1e-290))
         states = np.broadcast_to(u, ln_slow.shape)
         return np.asarray(states), _accumulated(states, ln_slow)
+
+    def _voltage(self, x: Array, v_bl: Array, gate: Array) -> Array:
+        """Return the cell's voltage [V] in states x (nodes,), where its and the transistor's currents agree.
+
+        The cell is asked on one grid of voltages for all lines and gates; between, ln(i/v) is linear in v.
+        """
+        v = np.linspace(0.0, float(v_bl.max()), _VOLTAGES)
+        v[0] = 1e-6 * v[1]
+        ln_g = np.log(np.maximum(self.cell.current(v[:, None], x) / v[:, None], 1e-30))
+        node = np.arange(len(x))
+
+        def surplus(volts: Array, current: Array) -> Array:
+            left = np.maximum(v_bl - volts - current * self.r_write, 0.0)
+            return np.asarray(self.transistor.current(gate, left) - current)
+
+        below = np.zeros(np.broadcast(v_bl, gate, x).shape, np.intp)
+        above = np.full_like(below, len(v) - 1)
+        for _ in range(int(np.ceil(np.log2(len(v))))):
+            at = (below + above) // 2
+            more = surplus(v[at], np.exp(ln_g[at, node]) * v[at]) > 0.0
+            below, above = np.where(more, at, below), np.where(more, above, at)
+        start, end = v[below], v[above]
+        base, climb = ln_g[below, node], ln_g[above, node] - ln_g[below, node]
+        step = v[2] - v[1]
+        for _ in range(_BISECTIONS):
+            volts = 0.5 * (start + end)
+            here = np.exp(base + climb * (volts - v[below]) / step) * volts
+            more = surplus(volts, here) > 0.0
+            start, end = np.where(more, volts, start), np.where(more, end, volts)
+        return np.asarray(0.5 * (start + end))
+
+
+def device_or_model(name: str) -> Device:
+    """Return a shipped device, that of a file, or a model's defaults.
+
+    Raises
+    ------
+    InputError
+        If there is none of the name.
+    """
+    if name not in shipped_devices() and not Path(name).suffix and name in models:
+        return Device(name, models[name])
+    return load_device(name)
+
+
+def evenly_read(device: Device, v_read: float, count: int) -> tuple[Array, Array]:
+    """Return states of a device and ln(g/µS) at ``v_read`` [V] there, which lies evenly; (count,) each.
+
+    Raises
+    ------
+    InputError
+        If the state has no bounds, or the conductance does not grow with it.
+    """
+    low, high = device.model.state_range
+    if not np.isfinite(high - low):
+        raise InputError(f"SET law: the state of device {device.name} has no bounds")
+    near = np.geomspace(1e-7, 0.5, 300)
+    fine = low + (high - low) * np.concatenate((near, 1.0 - near[-2::-1]))
+    g = device.conductance(fine, v_read)
+    if not (np.isfinite(g).all() and (g > 0.0).all() and (np.diff(g) > 0.0).all()):
+        raise InputError(
+            f"SET law: the conductance of device {device.name} at {v_read:g} V does not grow with its state"
+        )
+    u = np.log(g / _MICRO)
+    even = np.linspace(max(float(u[0]), _U[0]), min(float(u[-1]), _U[-1]), count)
+    return np.interp(even, u, fine), even
 
 
 CellLaw: TypeAlias = SetLaw | PowerLaw | ModelLaw

@@ -10,6 +10,7 @@ __all__ = [
     "Technology",
     "Window",
     "check_device",
+    "digest_of",
     "is_technology",
     "load_technology",
     "shipped_technologies",
@@ -17,7 +18,7 @@ __all__ = [
 ]
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from numpy.typing import ArrayLike
 from ...data.errors import InputError, nearest
 from ...data.files import read_toml, toml_key, toml_value
 from ...data.records.pack import pack, unpack
+from ...data.records.store import digest
 from ...data.types import Array
 from ..device import Device
 from ..models import models
@@ -326,6 +328,9 @@ def load_technology(name: str | Path) -> Technology:
             told = {"device": ModelLaw, "alpha": PowerLaw}
             law = next((law for key, law in told.items() if key in tree["set"]), SetLaw)
             tree["set"].setdefault("kind", law.__name__.lower())
+            device = tree["set"].get("device")
+            if isinstance(device, str) and (path.parent / device).is_file():
+                tree["set"]["device"] = str(path.parent / device)
         found: Technology = unpack(Technology, tree)
     except InputError as error:
         if str(path) in str(error):
@@ -340,6 +345,14 @@ def technology_text(technology: Technology) -> str:
     lines: list[str] = []
     _section(tree, "", lines)
     return "\n".join(lines).strip() + "\n"
+
+
+def digest_of(technology: Technology) -> str:
+    """Return a hash of a technology's laws, that of a device which they name among them, whatever they come from."""
+    laws = technology_text(replace(technology, name="", window=None, sources={}, meta={}))
+    if isinstance(technology.set, ModelLaw):
+        return digest(laws, technology.set.cell.digest)
+    return digest(laws)
 
 
 def _section(tree: Mapping[str, Any], at: str, lines: list[str]) -> None:

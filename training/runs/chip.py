@@ -11,13 +11,13 @@ import numpy as np
 
 from ...circuits.surrogate.characterise import MARGIN
 from ...circuits.technology.recipe import RampRecipe, Way
-from ...circuits.technology.table import CellTable, digest_of, load_cell_table, make_cell_table
+from ...circuits.technology.table import CellTable, load_cell_table, make_cell_table
 from ...data.errors import InputError
 from ...data.types import Progress
 from ...devices.device import Levels
 from ...devices.spread.effects import TABLE, TECHNOLOGY
 from ...devices.spread.wear import WRITES_PER_CYCLE
-from ...devices.technology.technology import Technology, is_technology, load_technology
+from ...devices.technology.technology import Technology, digest_of, is_technology, load_technology
 
 SECONDS = 1.0
 """From update to update, and from a write to the read that looks whether it holds, where nobody says."""

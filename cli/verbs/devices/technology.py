@@ -4,7 +4,7 @@ __all__ = ["app", "check", "fit", "show"]
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -44,9 +44,18 @@ DeadFile = Annotated[str | None, typer.Option("--dead", help="Cells that can't b
 ArrayCells = Annotated[int | None, typer.Option(help="Cells that were tried for --dead.", min=1)]
 WornFile = Annotated[str | None, typer.Option("--worn", help="Endurance test to many cycles.")]
 Law = Annotated[
-    Literal["exponential", "power"],
+    str,
     typer.Option(
-        help="How fast cells SET: exponentially in their voltage, or by a power of what is above a threshold."
+        help="How cells SET: 'exponential' in their voltage, by a 'power' of what is above a threshold, or as a"
+        " model has it: its name, that of a shipped device, or a device's file."
+    ),
+]
+Free = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--free",
+        help="Parameter of such a model to fit, repeatable; default: those that the speed of a SET depends on and"
+        " a read does not.",
     ),
 ]
 Below = Annotated[
@@ -93,6 +102,7 @@ def fit(
     chip: Chip,
     kept: Kept,
     law: Law = "exponential",
+    free: Free = None,
     below: Below = 25e-6,
     moved: Moved = 15e-6,
     hold_out: HoldOut = False,
@@ -108,6 +118,7 @@ def fit(
     tables = {key: _table(item, kind) for key, item, kind in asked}
     beside = Beside(
         law=law,
+        free=free or (),
         logs=read_logs(chip.log or []),
         rounds=chip.rounds,
         cycled_pulse=_pulse(chip.cycled_pulse),
@@ -135,6 +146,12 @@ def fit(
         drawn = save_fit_figure(found, fitted, kept.plot, below=below, moved=moved)
     summary = {**_told(fitted), "technology": kept.output, "picture": drawn}
     emit(summary, as_json=kept.json, title=f"technology {fitted.technology.name}")
+    if not fitted.set.describes:
+        error, noise = (1e6 * one["median"] for one in (fitted.set.error, fitted.set.noise))
+        note(
+            f"the law {law} does not describe this map: it misses the medians by {error:.3g} µS, their noise is"
+            f" {noise:.3g} µS"
+        )
     for sentence in fitted.unknown:
         note(f"the data do not tell: {sentence}")
     return summary
