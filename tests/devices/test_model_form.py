@@ -60,7 +60,7 @@ def test_a_fit_begins_with_a_cell_that_sets_in_time(data, name, free):
     for form in model_forms(name, data, (), 0.2):
         assert form.own == free
         cell = form.law(form.starts(data)[0]).cell
-        low, high = cell.conductance(np.array([0.001, 0.999]), 0.2)
+        low, high = cell.conductance(np.array([1e-5, 0.999]), 0.2)
         assert low < 1.3e-5
         assert high > 3.0 * data.measured.median.max()
         start = float(cell.state(max(1e-5, 1.01 * float(low)), 0.2))
