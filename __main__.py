@@ -9,7 +9,7 @@ import sys
 
 def _leave(*_: object) -> None:
     os.write(2, b"error: interrupted before anything was begun\n")
-    os._exit(1)
+    os._exit(130)
 
 
 def _answered(words: list[str]) -> bool:

@@ -25,6 +25,7 @@ import os
 import shlex
 import sys
 import tempfile
+import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -48,6 +49,7 @@ from ..data.display import Group, laid_out
 from ..data.errors import InputError, MemtwinError
 from ..data.files import PICTURES, printable
 from ..data.shown.quantities import figure, split_unit
+from .interrupt import exit_code
 
 if TYPE_CHECKING:
     from ..data.types import Progress as Report
@@ -70,18 +72,19 @@ R = TypeVar("R")
 
 
 def verb(function: Callable[P, R]) -> Callable[P, None]:
-    """Wrap a command so that errors end it with one sentence: exit code 2 for bad input, 1 for a failure, 70 for a
-    fault of memtwin's own.
+    """Wrap a command so that errors end it with one sentence: exit code 2 for bad input, 1 for a failure, 130 after
+    Ctrl-C, 70 for a fault of memtwin's own.
     """
 
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
         warnings.showwarning = _warned
+        began = time.time()
         try:
             _check_apart(kwargs)
             function(*args, **kwargs)
         except KeyboardInterrupt as error:
-            _fail(f"interrupted; {str(error) or 'nothing is left half-written'}", 1)
+            _fail(f"interrupted; {str(error) or _left(kwargs, began)}", exit_code())
         except InputError as error:
             _fail(str(error), 2)
         except MemtwinError as error:
@@ -111,6 +114,18 @@ def _check_apart(given: Mapping[str, Any]) -> None:
                 raise InputError(
                     f"{value} is named as {one} and as {two}: what is written must be a file of its own"
                 )
+
+
+def _left(given: Mapping[str, Any], began: float) -> str:
+    """Say which of the files that a command names it has written since it ``began``."""
+    there = [
+        value
+        for values in given.values()
+        for value in (values if isinstance(values, list | tuple) else (values,))
+        if isinstance(value, Path) and value.is_file() and value.stat().st_mtime >= began
+    ]
+    said = f"{' and '.join(map(str, there))} written" if there else "nothing is left half-written"
+    return f"{said}; the same command begins anew"
 
 
 def _file(name: str | Path) -> Path | None:

@@ -1,16 +1,34 @@
 """Requests to end a command: Ctrl-C, SIGTERM, and the end of the terminal."""
 
-__all__ = ["interruptible"]
+__all__ = ["exit_code", "interruptible", "keeping"]
 
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 AGAIN = 1.0
 """Time after which a request that nothing came of is made again [s]."""
+
+_asked: list[int] = []
+
+
+def exit_code() -> int:
+    """Return the exit code of a command that was asked to end: 128 and the signal's number, as shells have it; 130 for
+    Ctrl-C.
+    """
+    return 128 + (_asked[-1] if _asked else signal.SIGINT)
+
+
+@contextmanager
+def keeping(left: Callable[[], str]) -> Iterator[None]:
+    """Let an interrupt of the block say what ``left`` returns then: what is there, and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt(str(stop) or left()) from stop
 
 
 @contextmanager
@@ -31,6 +49,7 @@ def interruptible() -> Iterator[None]:
     waiting: list[threading.Timer] = []
 
     def interrupt(number: int, frame: FrameType | None) -> None:
+        _asked.append(number)
         while waiting:
             waiting.pop().cancel()
         waiting.append(threading.Timer(AGAIN, _ask, (number,)))

@@ -33,6 +33,7 @@ import typer
 from ..data.errors import EngineError, InputError, MemtwinError
 from . import complete
 from .console import SEED, bar, note
+from .interrupt import keeping
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -211,10 +212,11 @@ def job(
     with claim:
         note(f"{kind or 'run'} folder: {claim.path}")
         try:
-            with executor_at(asked.dask) as executor:
+            with (
+                keeping(lambda: _left(claim.path, again)),
+                executor_at(asked.dask) as executor,
+            ):
                 yield Job(settings, claim, executor)
-        except KeyboardInterrupt as stop:
-            raise KeyboardInterrupt(_left(claim.path, again)) from stop
         except EngineError:
             note(_left(claim.path, again))
             raise

@@ -18,7 +18,7 @@ from typer.core import TyperGroup
 
 from .. import __version__
 from .console import BUG, unexpected, verb
-from .interrupt import interruptible
+from .interrupt import exit_code, interruptible
 from .table import HEAD, help_text, rows
 
 
@@ -93,8 +93,9 @@ class _Root(TyperGroup):
             return super().main(*args, **settings)
         try:
             code = super().main(*args, **settings)
-        except typer.Abort:
-            sys.exit(1)
+        except typer.Abort:  # what click makes of an interrupt
+            typer.echo("error: interrupted before anything was begun", err=True)
+            sys.exit(exit_code())
         except Exception as error:
             if hasattr(error, "format_message"):
                 _misused(error)

@@ -74,6 +74,22 @@ class Entry:
         """Return where ``file`` lies, or would lie, in the cache."""
         return cache_folder() / self.folder / file
 
+    def matching(self, pattern: str) -> list[str]:
+        """Return its files whose names match a shell ``pattern`` (``*`` also crosses folders).
+
+        Raises
+        ------
+        InputError
+            If none does.
+        """
+        found = [file for file in self.files if fnmatchcase(file, pattern)]
+        if not found:
+            raise InputError(
+                f"no file of dataset {self.name} matches {pattern!r}; it has {len(self.files)} files,"
+                f" the first is {next(iter(self.files))!r}"
+            )
+        return found
+
     @property
     def cached(self) -> int:
         """Number of its files that lie in the cache, their contents not checked."""
@@ -127,12 +143,7 @@ def fetch(name: str, pattern: str = "*", *, progress: Progress | None = None) ->
         If a download fails, or brings something else than the catalogue's file.
     """
     dataset = find_dataset(name)
-    wanted = [file for file in dataset.files if fnmatchcase(file, pattern)]
-    if not wanted:
-        raise InputError(
-            f"no file of dataset {name} matches {pattern!r}; it has {len(dataset.files)} files,"
-            f" the first is {next(iter(dataset.files))!r}"
-        )
+    wanted = dataset.matching(pattern)
     for done, file in enumerate(wanted, start=1):
         path = dataset.path(file)
         if path.exists():

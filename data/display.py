@@ -7,13 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any, NamedTuple
 
-from .shown.quantities import figure
+from .shown.quantities import figure, saved
 
 Rows = Sequence[tuple[str, str]]
 
 
 class Line(NamedTuple):
-    """A line of a summary: a label, and a text whose ``{names}`` stand for figures with their units."""
+    """A line of a summary: a label, and a text whose ``{names}`` stand for figures with their units;
+    ``{name:less}`` is a share saved, with its word, or how much more it was.
+    """
 
     label: str
     text: str
@@ -45,12 +47,13 @@ def laid_out(groups: Iterable[Group], figures: Mapping[str, Any]) -> list[tuple[
 
 def _filled(text: str, figures: Mapping[str, Any]) -> str | None:
     parts: list[str] = []
-    for before, name, *_ in string.Formatter().parse(text):
+    for before, name, word, _ in string.Formatter().parse(text):
         parts.append(before)
         if name is not None:
             if figures.get(name) is None:
                 return None
-            parts.append(figure(name, figures[name]))
+            value = figures[name]
+            parts.append(saved(value, word) if word else figure(name, value))
     return "".join(parts)
 
 

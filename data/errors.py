@@ -19,6 +19,7 @@ __all__ = [
     "Unregistered",
     "WorkerCrash",
     "nearest",
+    "too_few",
 ]
 
 import difflib
@@ -55,6 +56,11 @@ class NonConvergence(EngineError):
 
 class WorkerCrash(EngineError):
     """A simulator process died or hung, and again when tried once more."""
+
+
+def too_few(count: int, thing: str) -> str:
+    """Return ``1 point is too few`` or ``3 points are too few``."""
+    return f"{count} {thing} is too few" if count == 1 else f"{count} {thing}s are too few"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .chip import PULSE_MAP_UNITS, WRITE_LOG_UNITS, PulseMap, WriteLog
-from .errors import InputError
+from .errors import InputError, too_few
 from .limits import source_limit
 from .records.store import digest, pack, reading, unpack, write_record
 from .types import Array, Meta
@@ -84,8 +84,8 @@ class Sweep:
                 )
         if size[0] < _MIN_POINTS:
             raise InputError(
-                f"{self.name}: {size[0]} points are too few for a sweep, expected at least"
-                f" {_MIN_POINTS}"
+                f"{self.name}: {too_few(size[0], 'point')} for a"
+                f" sweep, expected at least {_MIN_POINTS}"
             )
         for name in ("t", "v", "i"):
             wrong = ~np.isfinite(getattr(self, name))

@@ -7,6 +7,7 @@ __all__ = [
     "percent",
     "prefix",
     "quantity",
+    "saved",
     "seconds_of",
     "split_unit",
 ]
@@ -92,6 +93,15 @@ def percent(value: float) -> str:
     """Return a number of percent as people read it: to a hundredth, and small ones to two digits."""
     places = f"{value:.2f}" if not value or abs(value) >= 0.1 else f"{value:.2g}"
     return f"{places} %"
+
+
+def saved(value: float, word: str = "") -> str:
+    """Return a share that was saved [percent], with the ``word`` for that: ``99.41 % less``; what was
+    lost instead is ``13 % more``.
+    """
+    if value < 0.0:
+        return f"{percent(-value)} more"
+    return f"{percent(value)} {word}".rstrip()
 
 
 def duration(seconds: float, digits: int = 4) -> str:

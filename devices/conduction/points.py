@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...data.errors import InputError
+from ...data.errors import InputError, too_few
 from ...data.measurement import Measurement, Sweep, Table
 from ...data.types import Array
 
@@ -44,9 +44,7 @@ class ReadPoints:
         if len(sizes) != 1:
             raise InputError(f"read points: expected columns of equal length, got {sorted(sizes)}")
         if len(self.v) < LEAST:
-            raise InputError(
-                f"{len(self.v)} points are too few for a law, expected {LEAST} or more"
-            )
+            raise InputError(f"{too_few(len(self.v), 'point')} for a law, expected {LEAST} or more")
         for name in ("v", "i", "temperature"):
             if not np.isfinite(getattr(self, name)).all():
                 raise InputError(f"read points: {name} is not finite everywhere")

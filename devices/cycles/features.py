@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...data.errors import InputError
+from ...data.errors import InputError, too_few
 from ...data.measurement import Sweep, Table
 from ...data.types import Array
 
@@ -53,7 +53,7 @@ class CycleFeatures:
             )
         if len(self.values) < LEAST:
             raise InputError(
-                f"{len(self.values)} cycles are too few to learn from, expected {LEAST} or more"
+                f"{too_few(len(self.values), 'cycle')} to learn from, expected {LEAST} or more"
             )
         if not (np.isfinite(self.values).all() and (self.values > 0.0).all()):
             raise InputError("cycles: features must be finite and above 0")

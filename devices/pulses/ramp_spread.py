@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ...data.errors import InputError
+from ...data.errors import InputError, too_few
 from ...data.measurement import PulseTrain
 from ...data.types import Array, Progress
 from .laws import PulseLaw
@@ -198,7 +198,7 @@ def fit_spread(
     law = find_law(law)
     if len(train.g) < LEAST:
         raise InputError(
-            f"{train.name}: {len(train.g)} ramps are too few for a spread, expected {LEAST} or more"
+            f"{train.name}: {too_few(len(train.g), 'ramp')} for a spread, expected {LEAST} or more"
         )
     length = int(train.lengths.min())
     fits = []

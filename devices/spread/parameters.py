@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ...data.errors import InputError
+from ...data.errors import InputError, too_few
 from ...data.types import Array
 from ..device import Device
 from ..model import CompactModel
@@ -159,7 +159,7 @@ def fit_parameters(fits: Sequence[Fitted]) -> ParameterSpread:
         If there are fewer than three fits, or they are of different models.
     """
     if len(fits) < 3:
-        raise InputError(f"{len(fits)} fits are too few for a spread, expected 3 or more")
+        raise InputError(f"{too_few(len(fits), 'fit')} for a spread, expected 3 or more")
     model = fits[0].model
     if any(one.model is not model for one in fits):
         raise InputError("the fits are of different models")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ...data.errors import InputError
+from ...data.errors import InputError, too_few
 from ...data.measurement import Table
 from ...data.types import Array
 
@@ -64,7 +64,7 @@ def fit_wear(writes: ArrayLike, failed: ArrayLike) -> Wear:
     dead: NDArray[np.bool_] = np.asarray(failed, bool)
     if dead.sum() < 3 or (x <= 0).any():
         raise InputError(
-            f"{int(dead.sum())} failures are too few for a law, expected 3 or more, at positive"
+            f"{too_few(int(dead.sum()), 'failure')} for a law, expected 3 or more, at positive"
             " writes"
         )
     log = np.log(x / x.max())

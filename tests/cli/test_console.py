@@ -20,7 +20,11 @@ from memtwin.data.errors import FitError, InputError
     [
         (InputError("column 'I' is missing in a.csv"), 2, "error: column 'I' is missing in a.csv"),
         (FitError("did not converge"), 1, "error: did not converge"),
-        (KeyboardInterrupt(), 1, "error: interrupted; nothing is left half-written"),
+        (
+            KeyboardInterrupt(),
+            130,
+            "error: interrupted; nothing is left half-written; the same command begins anew",
+        ),
         (
             OSError(errno.ENOSPC, "No space left on device", "a.h5"),
             1,
@@ -73,7 +77,7 @@ def test_ctrl_c_while_the_command_loads_gives_no_traceback(tmp_path):
     assert process.stdout.readline() == "loading\n"
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 1
+    assert process.returncode == 130
     assert err == "error: interrupted before anything was begun\n"
 
 

@@ -134,7 +134,7 @@ def test_weibull_comes_back(rng):
     found = fit_wear(np.minimum(life, end), life < end)
     assert found.writes == pytest.approx(1e6, rel=0.06)
     assert found.shape == pytest.approx(1.7, rel=0.06)
-    with pytest.raises(InputError, match="1 failures are too few"):
+    with pytest.raises(InputError, match="1 failure is too few"):
         fit_wear([1.0, 2.0, 3.0], [True, False, False])
 
 

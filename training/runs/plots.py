@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ...data.shown.pictures import BASE, BLUE, GREY, RED, beside
+from ...data.shown.quantities import saved
 from ..trainer.validate import wilson
 
 if TYPE_CHECKING:
@@ -115,7 +116,8 @@ def writes(
     axes.set(xlabel="epoch", ylabel="device writes per epoch")
     removed = 100.0 * (1.0 - done / basic)
     axes.set_title(
-        f"−{removed[0]:.2f} % in the first epoch, −{removed[-1]:.2f} % in the last", pad=20
+        f"{saved(removed[0], 'fewer')} in the first epoch, {saved(removed[-1], 'fewer')} in the last",
+        pad=20,
     )
     _whole(axes)
     beside(axes, 2)

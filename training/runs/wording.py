@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...data.dataset import Dataset
-from ...data.shown.quantities import duration, percent, prefix, quantity
+from ...data.shown.quantities import duration, percent, prefix, quantity, saved
 from ...devices.device import Levels
 from ..losses import score_text
 from ..trainer.audit import AuditOptions, AuditRecord
@@ -79,9 +79,11 @@ def surrogate_text(check: Mapping[str, Any]) -> str:
 def epoch_text(epoch: EpochRecord, *, regression: bool = False) -> str:
     """Say what an epoch came to."""
     row = epoch.summary()
+    score = score_text(epoch.test_accuracy, regression=regression)
     return (
-        f"epoch {epoch.epoch}: {score_text(epoch.test_accuracy, regression=regression)}, {int(row['writes']):,} writes"
-        f" ({percent(row['writes_removed_percent'])} fewer than closed loop), {duration(float(f'{epoch.seconds:.2g}'))}"
+        f"epoch {epoch.epoch}: {score}, {int(row['writes']):,} writes"
+        f" ({saved(row['writes_removed_percent'], 'fewer')} than closed loop),"
+        f" {duration(float(f'{epoch.seconds:.2g}'))}"
     )
 
 
@@ -100,11 +102,11 @@ def training_text(rule: str, seed: int, result: TrainResult, goal: float) -> str
         Score of the float network: share of test images [0..1], or R².
     """
     first = result.records[0]
-    removed = percent(first.cost.removed(first.closed_loop)["writes"])
+    removed = saved(first.cost.removed(first.closed_loop)["writes"], "fewer")
     scale, unit = (1, "") if result.regression else (100, " %")
     return (
         f"{rule}, seed {seed}: {score_text(result.accuracy, regression=result.regression)},"
-        f" {scale * (result.accuracy - goal):+.4g}{unit} to float; {removed} of the closed loop's writes removed"
+        f" {scale * (result.accuracy - goal):+.4g}{unit} to float; {removed} writes than the closed loop"
         " in the first epoch"
     )
 

@@ -12,6 +12,7 @@ import typer
 from ... import complete
 from ...console import Json, bar, emit, note, picture, verb
 from ...intake import say_reading, takes_reading
+from ...interrupt import keeping
 
 app = typer.Typer(
     help="Public datasets, and measurements of your own.",
@@ -65,8 +66,14 @@ def get(
     from ....data.catalogue import fetch, find_dataset
 
     entry = find_dataset(dataset)
+    wanted = entry.matching(pattern)
+
+    def left() -> str:
+        there = sum(entry.path(file).is_file() for file in wanted)
+        return f"{there} of {len(wanted)} files are in {entry.path('')}; the same command gets the rest"
+
     note(f"licence: {entry.licence}")
-    with bar(f"getting {dataset}") as progress:
+    with keeping(left), bar(f"getting {dataset}") as progress:
         paths = fetch(dataset, pattern, progress=progress)
     summary = {
         "dataset": dataset,

@@ -10,8 +10,10 @@ import typer
 from ....data.errors import InputError
 from ...console import Json, bar, emit
 from ...groups import grouped
+from ...interrupt import keeping
 from ...job import Dask, executor_at
 from .validate import (
+    KEPT,
     After,
     Changed,
     Conditions,
@@ -54,7 +56,11 @@ def montecarlo(
         raise InputError(f"--draws must be at least 1, got {draws}")
     conditions = Conditions(change, after, recalibrate, draws, workers, temperature)
     asked = conditions.condition(engine)
-    with executor_at(dask) as executor, opened(run, asked, images, executor, conditions) as study:
+    with (
+        keeping(lambda: KEPT.format(run)),
+        executor_at(dask) as executor,
+        opened(run, asked, images, executor, conditions) as study,
+    ):
         with bar(f"reading {draws} arrays") as progress:
             found = run_draws(study.trained, draws, asked, progress=progress, **study.how)
         table = write_montecarlo(table or study.folder / "montecarlo.csv", found)

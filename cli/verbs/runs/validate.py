@@ -2,7 +2,7 @@
 conditions: noise, faults, wires, converters, age.
 """
 
-__all__ = ["After", "Changed", "Conditions", "Temperature", "opened", "validate"]
+__all__ = ["KEPT", "After", "Changed", "Conditions", "Temperature", "opened", "validate"]
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +16,7 @@ from ....data.errors import InputError
 from ... import complete
 from ...console import Json, bar, emit, note, picture
 from ...groups import grouped
+from ...interrupt import keeping
 from ...job import Dask, Devices, Terminal, executor_at
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from ....training.studies.study import Study
     from ....training.studies.trained import Condition
     from ....training.trainer.validate import Validation
+
+KEPT = "{}/studies.h5 keeps what was read; the same command goes on from there"
+"""What to say of studies of a run that were interrupted."""
 
 After = Annotated[
     str, typer.Option(help="Time since the devices were written, such as 90s, 12h, 30d or 1y.")
@@ -127,7 +131,11 @@ def validate(
         _compare(run, images, engine, (devices, conditions.workers), dask, json)
         return
     asked = conditions.condition(engine)
-    with executor_at(dask) as executor, opened(run, asked, images, executor, conditions) as study:
+    with (
+        keeping(lambda: KEPT.format(run)),
+        executor_at(dask) as executor,
+        opened(run, asked, images, executor, conditions) as study,
+    ):
         if sweep:
             _sweep(study, asked, conditions, sweep, (table, plot), json, hardware=hardware)
             return
@@ -151,7 +159,7 @@ def _compare(
     from ....training.runs.run import validate_run
 
     names = [None] if engine is None else [name.strip() for name in engine.split(",")]
-    with executor_at(dask) as executor:
+    with keeping(lambda: _left(run, names)), executor_at(dask) as executor:
         found = [
             validate_run(
                 run,
@@ -169,12 +177,22 @@ def _compare(
     for one in others:
         scale = float(np.abs(first.outputs).max()) or 1.0
         summary[one.engine] = _summary(one) | {
-            f"agreement_with_{first.engine}": float((one.predictions == first.predictions).mean()),
-            f"outputs_apart_from_{first.engine}": float(
-                np.abs(one.outputs - first.outputs).max() / scale
-            ),
+            f"agreement_with_{first.engine}_percent": 100.0
+            * float((one.predictions == first.predictions).mean()),
+            f"outputs_apart_from_{first.engine}_percent": 100.0
+            * float(np.abs(one.outputs - first.outputs).max() / scale),
         }
     emit(summary, as_json=json, title=f"validation of {run}", groups=VALIDATED)
+
+
+def _left(run: Path, names: Sequence[str | None]) -> str:
+    """Say what an interrupted validation has left behind."""
+    from ....training.runs.folder import stored_config
+    from ....training.runs.overview.folders import images_read
+
+    engines = [name or stored_config(run).validation.engine for name in names]
+    there = ", ".join(f"{images_read(run, name)} images read in {name}" for name in engines)
+    return f"{run} holds {there}; the same command goes on from there"
 
 
 def _summary(found: "Validation") -> dict[str, Any]:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
-from ....data.errors import FitError, InputError
+from ....data.errors import FitError, InputError, too_few
 from ....data.types import Array, Progress
 from ..search import Descent, Problem, descend
 from ..space import Space
@@ -147,7 +147,7 @@ def bootstrap(
         If hardly any draw descends to an end.
     """
     if draws < 20:
-        raise InputError(f"{draws} draws are too few for an interval, expected 20 or more")
+        raise InputError(f"{too_few(draws, 'draw')} for an interval, expected 20 or more")
     if kind == "auto":
         kind = "cycles" if len(fit.sweeps) >= LEAST_CYCLES else "blocks"
     if kind == "cycles" and len(fit.sweeps) < 2:

@@ -1,11 +1,15 @@
 """What stands on the page of a run, and of several: held to the record that it is made from."""
 
+import ast
 import base64
 import copy
 import csv
 import gzip
+import inspect
+import itertools
 import json
 import re
+import textwrap
 from html import unescape
 from html.parser import HTMLParser
 from urllib.parse import unquote
@@ -14,13 +18,19 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from memtwin.circuits.array.amplifier import Amplifier
+from memtwin.circuits.array.cell import Selector, Transistor
+from memtwin.circuits.array.parasitics import Parasitics
+from memtwin.circuits.array.terminals import Terminals
 from memtwin.data.errors import InputError
 from memtwin.devices.device import Device
 from memtwin.devices.models import models
-from memtwin.training.runs.config import load_config
+from memtwin.devices.spread.effects import Effects
+from memtwin.training.runs.config import RunConfig, load_config
 from memtwin.training.runs.record import device_tree
 from memtwin.training.runs.report import figures, panels
 from memtwin.training.runs.report.comparison import differences, write_comparison
+from memtwin.training.runs.report.keys import UNITS, configuration_rows
 from memtwin.training.runs.report.page import write_report
 from memtwin.training.runs.run import run
 
@@ -227,3 +237,45 @@ def test_runs_are_compared_by_what_differs(record, tmp_path):
     page = Page(mixed.read_text(encoding="utf-8"))
     assert table_of(page, "accuracy.csv")[0][1:] == ["a: test accuracy [%]"]
     assert table_of(page, "r2.csv")[0][1:] == ["b: R²"]
+
+
+def described(kind: type) -> dict[str, str]:
+    """Return the units in brackets at the end of the first sentence about every field of a class."""
+    found = {}
+    for part in kind.__mro__:
+        if not part.__module__.startswith("memtwin"):
+            continue
+        (tree,) = ast.parse(textwrap.dedent(inspect.getsource(part))).body
+        for item, text in itertools.pairwise(tree.body):
+            if isinstance(item, ast.AnnAssign) and isinstance(text, ast.Expr):
+                said = re.search(
+                    r"\[(\S+|% of full scale)\](?=[.,;:])", ast.literal_eval(text.value)
+                )
+                if said:
+                    found.setdefault(item.target.id, said[1].split()[0])
+    return found
+
+
+def test_keys_have_the_units_that_their_descriptions_name():
+    classes = {name: field.annotation for name, field in RunConfig.model_fields.items()}
+    kept = {"": RunConfig, "effects.": Effects}
+    kept |= {f"{name}.": kind for name, kind in classes.items() if inspect.isclass(kind)}
+    kept |= {"tile.access.": Transistor, "tile.amplifier.": Amplifier}
+    kept |= {"tile.terminals.": Terminals, "tile.parasitics.": Parasitics}
+    stated = {
+        f"{at}{key}": unit for at, kind in kept.items() for key, unit in described(kind).items()
+    }
+    stated |= {f"tile.access.{key}": unit for key, unit in described(Selector).items()}
+    symbols = {"ohm": "Ω", "A/V^2": "A/V²", "byte": "B"}
+    in_words = {"effects.seconds": "s", "training.reverify": "s", "worker_memory": "B"}
+    assert {key: symbols.get(unit, unit) for key, unit in stated.items()} | in_words == UNITS
+
+
+def test_keys_are_shown_in_their_units():
+    rows = dict(configuration_rows(load_config("demo").model_dump(mode="json")))
+    assert rows["device.g_max"] == "130 µS"
+    assert rows["tile.r_row"] == "2.5 Ω"
+    assert rows["audit.bar_percent"] == "0.5 %"
+    assert rows["hardware.adc_area"] == "1.2e-09 m²"
+    assert rows["device.v_set"] == "–"
+    assert rows["training.epochs"] == "20"

@@ -1,6 +1,6 @@
 """How far the runs in folders have come, as their files say."""
 
-__all__ = ["RunState", "find_runs", "state_of"]
+__all__ = ["RunState", "find_runs", "images_read", "state_of"]
 
 import json
 from collections.abc import Iterator
@@ -93,14 +93,9 @@ def state_of(folder: str | Path) -> RunState:
             summary = dict(load_record(folder)["summary"])
         except MemtwinError as error:
             problem = str(error)
-    done, read = 0, 0
+    done = 0
     with suppress(MemtwinError, OSError):
         done = finished_epochs(folder / "checkpoint.h5")
-    with (
-        suppress(MemtwinError, OSError, LookupError),
-        reading(folder / f"validation-{config.validation.engine}.h5", "validation") as tree,
-    ):
-        read = len(tree["outputs"])
     return RunState(
         folder,
         config.name,
@@ -108,13 +103,23 @@ def state_of(folder: str | Path) -> RunState:
         tuple(said for file, said in STEPS.items() if (folder / file).exists()),
         done,
         config.training.epochs,
-        read,
+        images_read(folder, config.validation.engine),
         config.validation.images,
         holder(folder),
         sum(not file.name.startswith("validation-") for file in folder.glob("*-*.h5")),
         summary,
         problem,
     )
+
+
+def images_read(folder: str | Path, engine: str) -> int:
+    """Return how many test images ``engine`` has read for a validation of the run in ``folder``."""
+    with (
+        suppress(MemtwinError, OSError, LookupError),
+        reading(Path(folder) / f"validation-{engine}.h5", "validation") as tree,
+    ):
+        return len(tree["outputs"])
+    return 0
 
 
 def find_runs(home: str | Path) -> Iterator[RunState]:

@@ -122,12 +122,12 @@ GROUPS = (
         (
             Line("device writes", "{writes}; a closed loop: {writes_closed_loop}"),
             Line(
-                "removed",
-                "{writes_removed_percent}, in the first epoch {writes_removed_first_epoch_percent}",
+                "against a closed loop",
+                "{writes_removed_percent:fewer}, in the first epoch {writes_removed_first_epoch_percent:fewer}",
             ),
             Line(
                 "of weights changed",
-                "{weights_removed_percent}, in the first epoch {weights_removed_first_epoch_percent}",
+                "{weights_removed_percent:fewer}, in the first epoch {weights_removed_first_epoch_percent:fewer}",
             ),
             Line(
                 "most-written device",
@@ -140,7 +140,7 @@ GROUPS = (
         (
             Line(
                 "write energy",
-                "{write_energy_joule}, {energy_removed_percent} less than a closed loop",
+                "{write_energy_joule}, {energy_removed_percent:less} than a closed loop",
             ),
             Line(
                 "write energy at most",
@@ -159,11 +159,11 @@ GROUPS = (
             ),
             Line(
                 "write time, row by row",
-                "{write_row_time_seconds}, {row_time_removed_percent} less",
+                "{write_row_time_seconds}, {row_time_removed_percent:less}",
             ),
             Line(
                 "write time, device by device",
-                "{write_time_seconds}, {time_removed_percent} less",
+                "{write_time_seconds}, {time_removed_percent:less}",
             ),
             Line("this computer", "{wall_seconds} for {epochs} epochs and the rest"),
         ),
@@ -198,9 +198,9 @@ TRAINED = (
     Group(
         "last epoch",
         (
-            Line("device writes", "{writes}; {writes_removed_percent} fewer than a closed loop"),
-            Line("write energy", "{energy_joule}; {energy_removed_percent} less"),
-            Line("write time, row by row", "{row_time_seconds}; {row_time_removed_percent} less"),
+            Line("device writes", "{writes}; {writes_removed_percent:fewer} than a closed loop"),
+            Line("write energy", "{energy_joule}; {energy_removed_percent:less}"),
+            Line("write time, row by row", "{row_time_seconds}; {row_time_removed_percent:less}"),
             Line("this computer", "{wall_seconds}"),
         ),
     ),

@@ -13,11 +13,12 @@ import numpy as np
 
 from ....data.errors import InputError
 from ....data.shown.pictures import PALETTE, beside
-from ....data.shown.quantities import duration, percent, quantity
+from ....data.shown.quantities import duration, percent, quantity, saved
 from ..overview.summary import config_of
 from .figures import Figure, Panel, Series, draw
+from .keys import flat, told
 from .page import rendered
-from .sections import Rows, Section, flat, scored, words
+from .sections import Rows, Section, scored
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,7 +55,7 @@ def write_comparison(records: Records, path: Path) -> Path:
 
     if len(records) < 2:
         raise InputError("a comparison takes two runs or more")
-    told = differences(records)
+    other = differences(records)
     section = ComparisonSection(
         _outcome(records),
         (
@@ -65,8 +66,8 @@ def write_comparison(records: Records, path: Path) -> Path:
             ),
             draw("writes", partial(_writes, records=records)),
         ),
-        Rows(("key", *records), [(key, *map(words, values)) for key, values in told.items()],
-             "What they were told differently") if told else None,
+        Rows(("key", *records), [(key, *(told(key, one) for one in values)) for key, values in other.items()],
+             "What they were told differently") if other else None,
     )  # fmt: skip
     title = f"memtwin: {len(records)} runs compared"
     text = rendered(title, "; ".join(records) + "; everything on this page is simulated", [section])
@@ -101,11 +102,11 @@ def _outcome(records: Records) -> Rows:
         "of these, the same predictions": each(str, "agreement"),
         "error of the surrogate (NRMSE)": each(percent, "surrogate_nrmse_percent"),
         "device writes": each("{:,}".format, "writes"),
-        "writes removed": each(percent, "writes_removed_percent"),
-        "writes removed, first epoch": each(percent, "writes_removed_first_epoch_percent"),
+        "writes removed": each(saved, "writes_removed_percent"),
+        "writes removed, first epoch": each(saved, "writes_removed_first_epoch_percent"),
         "most-written device, writes": each("{:,}".format, "max_writes"),
         "write energy": each(joules, "write_energy_joule"),
-        "write energy removed": each(percent, "energy_removed_percent"),
+        "write energy removed": each(saved, "energy_removed_percent"),
         "write time, row by row": each(duration, "write_row_time_seconds"),
         "time on this computer": each(duration, "wall_seconds"),
     }

@@ -76,6 +76,7 @@ def draw(name: str, panel: Draw) -> Figure:
     """Draw a panel; ``name`` is its own in the page, and that of its data's file."""
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure as Canvas
 
     style: Any = {
@@ -102,8 +103,10 @@ def draw(name: str, panel: Draw) -> Figure:
         assert layout is not None
         layout.execute(canvas)
         canvas.set_layout_engine("none")
+        canvas.set_dpi(144)
         buffer = io.StringIO()
-        canvas.savefig(buffer, format="svg", metadata={"Date": None}, dpi=144)
+        # Not by savefig, which draws all of it once more beforehand for a layout that is there.
+        FigureCanvasSVG(canvas).print_svg(buffer, metadata={"Date": None})
         hover = _hover(axes, told)
     file, data = _data(name, told.columns)
     return Figure(

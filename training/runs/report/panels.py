@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ....data.shown.quantities import saved
 from ..overview.summary import config_of, score_of_summary
 from .figures import Panel, Series
 
@@ -129,13 +130,14 @@ def writes(axes: "Axes", record: Mapping[str, Any]) -> Panel:
     }
     names = list(columns)
     removed = 100.0 * (1.0 - epochs["writes"] / epochs["closed_loop_writes"])
+    first, last = (saved(float(removed[k]), "fewer") for k in (0, -1))
     return Panel(
         "Device writes per epoch",
-        f"Bars on a logarithmic axis: {removed[0]:.2f} % of the closed loop's writes are removed in"
-        f" the first epoch, {removed[-1]:.2f} % in the last.",
+        f"Bars on a logarithmic axis: {first} writes than the closed loop's in the first epoch,"
+        f" {last} in the last.",
         columns,
-        f"Counted per device: {removed[0]:.2f} % fewer than the basic closed loop in the first epoch,"
-        f" {removed[-1]:.2f} % in the last. That loop writes every device after every batch.",
+        f"Counted per device: {first} than the basic closed loop in the first epoch,"
+        f" {last} in the last. That loop writes every device after every batch.",
         (Series(label, "epoch", names[1]), Series("basic closed loop", "epoch", names[2])),
     )
 

@@ -10,10 +10,7 @@ __all__ = [
     "Rows",
     "Section",
     "cards",
-    "configuration_rows",
-    "flat",
     "scored",
-    "words",
 ]
 
 from collections.abc import Mapping, Sequence
@@ -22,10 +19,11 @@ from functools import partial
 from math import isfinite
 from typing import Any, ClassVar, NamedTuple, Self
 
-from ....data.shown.quantities import duration, figure, percent, quantity
+from ....data.shown.quantities import duration, figure, percent, quantity, saved
 from ..overview.summary import config_of, counted, score_key
 from . import panels
 from .figures import Figure, draw
+from .keys import configuration_rows, words
 
 Record = Mapping[str, Any]
 
@@ -93,8 +91,8 @@ def cards(summary: Mapping[str, Any]) -> list[Card]:
     first = summary["writes_removed_first_epoch_percent"]
     return [
         *found,
-        Card(percent(first), "", "of a closed loop's writes removed, first epoch"),
-        Card(percent(summary["energy_removed_percent"]), "", "of its write energy, whole run"),
+        Card(saved(first, "fewer"), "", "writes than a closed loop, first epoch"),
+        Card(saved(summary["energy_removed_percent"], "less"), "", "write energy, whole run"),
     ]
 
 
@@ -244,7 +242,7 @@ def _against(epochs: Mapping[str, Any], baseline: str, writes: str) -> Rows:
         done, basic = counted(epochs, name, baseline)
         cells = [label]
         for mine, theirs in ((done[0], basic[0]), (done.sum(), basic.sum())):
-            removed = percent(removed_percent(mine, theirs)) if theirs else "–"
+            removed = saved(removed_percent(mine, theirs)) if theirs else "–"
             cells += [told(float(mine), unit), told(float(theirs), unit), removed]
         rows.append(cells)
     head = ("", "epoch 1", "closed loop", "removed", "all epochs", "closed loop", "removed")
@@ -504,30 +502,3 @@ SECTIONS: tuple[type[Section], ...] = (
     ConfigurationSection,
 )
 """The page, from top to bottom."""
-
-
-def configuration_rows(config: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return keys of a configuration with their values as text, in the units that the keys' descriptions name."""
-    return [(name, words(value)) for name, value in flat(config).items()]
-
-
-def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the leaves of nested sections under dotted names."""
-    found: dict[str, Any] = {}
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            found |= flat(value, f"{prefix}{name}.")
-        else:
-            found[f"{prefix}{name}"] = value
-    return found
-
-
-def words(value: Any) -> str:
-    """Return a value of a configuration as the page shows it; ``–`` for nothing."""
-    if value is None or (isinstance(value, list) and not value):
-        return "–"
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return ", ".join(map(words, value))
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return str(value)
