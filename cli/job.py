@@ -229,5 +229,5 @@ def _left(folder: Path, again: str) -> str:
     try:
         held = state_of(folder).held
     except MemtwinError:
-        return "nothing is left half-written"
+        return "nothing is left half-written; the same command begins anew"
     return f"{folder} holds {held}; continue with: {again.format(folder)}"

@@ -45,11 +45,9 @@ class Configured:
         if inner is None:
             parameters = list(self.model.parameters())
             if options.optimiser == "adam":
-                inner = torch.optim.Adam(
-                    parameters, options.learning_rate, (options.momentum, 0.999)
-                )
+                inner = torch.optim.Adam(parameters, options.rate(), (options.momentum, 0.999))
             else:
-                inner = torch.optim.SGD(parameters, options.learning_rate, options.momentum)
+                inner = torch.optim.SGD(parameters, options.rate(), options.momentum)
         return SiameseOptimizer(
             self.model,
             inner,

@@ -293,7 +293,8 @@ def load_config(
     source: str | Path, changes: Sequence[str] = (), given: Mapping[str, Any] | None = None
 ) -> RunConfig:
     """Read a configuration from a preset's name or a TOML file, with ``changes`` such as ``training.epochs=2`` applied,
-    and then the keys that are ``given`` with a value other than ``None``.
+    and then the keys that are ``given`` with a value other than ``None``. How many images a preset validates is meant
+    for its own data: with others it is left open.
 
     Parameters
     ----------
@@ -311,12 +312,25 @@ def load_config(
         value can't be.
     """
     tree, where = _read(source)
+    own = [_stated(tree, "data", key) for key in ("name", "path", "test")]
+    images = _stated(tree, "validation", "images")
+    if images is not None and str(source) in presets():
+        del tree["validation"]["images"]
     for change in changes:
         _apply(tree, change)
     for key, value in (given or {}).items():
         if value is not None:
             _put(tree, key, value)
+    still = [_stated(tree, "data", key) for key in ("name", "path", "test")] == own
+    if images is not None and still and _stated(tree, "validation", "images") is None:
+        _put(tree, "validation.images", images)
     return parse_config(tree, where)
+
+
+def _stated(tree: Mapping[str, Any], section: str, key: str) -> Any:
+    """Return what a configuration says of a key, ``None`` for nothing."""
+    part = tree.get(section)
+    return part.get(key) if isinstance(part, dict) else None
 
 
 def load_bench(

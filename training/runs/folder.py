@@ -3,6 +3,7 @@
 __all__ = ["Folder", "check_inputs", "new_folder", "stored_config"]
 
 import json
+from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from ...data.dataset import check_data_path
 from ...data.errors import InputError
 from ...data.files import write_text
 from ...devices.pulses.pricing import LevelPricing
+from ..trainer.trainer import check_images
 from .build import engines_of, levels_of, write_costs, write_note
 from .claim import Claim, FolderInUse
 from .config import FITTED, RunConfig, parse_config
@@ -127,9 +129,10 @@ class Folder:
         *,
         surrogate: bool = True,
         executor: Executor | None = None,
+        before: Callable[[Setup], object] = lambda setup: None,
     ) -> tuple[Setup, LevelPricing]:
         """Return what training starts from, made here or taken from here; what can go wrong quickly
-        comes first. See :func:`.setup.set_up`.
+        comes first, and an input that is refused leaves no file behind. See :func:`.setup.set_up`.
 
         Parameters
         ----------
@@ -141,6 +144,8 @@ class Folder:
             Whether an engine needs one.
         executor
             Where jobs run, by default in processes of its own here.
+        before
+            Called with what the configuration stands for, before anything long is begun or written.
         """
         if self.characterisation is not None and not surrogate:
             raise InputError(
@@ -148,18 +153,29 @@ class Folder:
                 " choose the engine surrogate or line"
             )
         setup = set_up(config, steps, surrogate=False, executor=executor)
+        check_images(setup.network, setup.images, config.training.batch)
         note = write_note(config, setup.levels)  # refuses levels that can't be written
-        if not (self.path / CONFIG).exists():
-            write_text(self.path / CONFIG, config.model_dump_json(indent=2) + "\n")
-        with steps.step("write cost", "pulsing the device between levels") as progress:
-            table = self.path / "write_table.h5"
-            costs = write_costs(config, setup.levels, progress, path=table)
-        setup = setup.priced(costs)
+        kept = self.path / "characterisation.h5"
+        given = None
+        if self.characterisation is not None and not kept.exists():
+            given = characterised(config, setup.tile, self.characterisation)
+        before(setup)
+        table = self.path / "write_table.h5"
+        made = [file for file in (self.path / CONFIG, table) if not file.exists()]
+        try:
+            if not (self.path / CONFIG).exists():
+                write_text(self.path / CONFIG, config.model_dump_json(indent=2) + "\n")
+            with steps.step("write cost", "pulsing the device between levels") as progress:
+                costs = write_costs(config, setup.levels, progress, path=table)
+            setup = setup.priced(costs)
+        except InputError:
+            for file in made:
+                file.unlink(missing_ok=True)
+            raise
         if note:
             steps.say(f"warning: {note}")
         if not surrogate:
             return setup, costs
-        path = self.path / "characterisation.h5"
-        if self.characterisation is not None and not path.exists():
-            characterised(config, setup.tile, self.characterisation).save(path)
-        return fitted(setup, steps, path), costs
+        if given is not None:
+            given.save(kept)
+        return fitted(setup, steps, kept), costs

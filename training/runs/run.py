@@ -8,7 +8,7 @@ Every step leaves its result in the run's folder, whole or not at all, and is ta
 __all__ = ["finished_config", "run", "train_run", "trained_by", "validate_run"]
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
@@ -205,8 +205,10 @@ class _Job:
         started = time.perf_counter()
         self.folder.check(self.config)
         features = ngspice.features() if "spice" in self.engines or self.needs_fit else None
-        setup, costs = self._start()
-        trained_float = self._train_float(setup)
+        floats: list[FloatTraining] = []
+        # First of all: a rate at which even this diverges is told before anything long is begun.
+        setup, costs = self._start(lambda setup: floats.append(self._train_float(setup)))
+        (trained_float,) = floats
         twin, result = self._train(setup, costs)
         validation = self._validate(setup, twin, result)
         self.steps.seconds["all"] = time.perf_counter() - started
@@ -248,9 +250,15 @@ class _Job:
         twin, result = self._train(setup, costs)
         return self._validate(setup, twin, result, workers)
 
-    def _start(self) -> tuple[Setup, LevelPricing]:
+    def _start(
+        self, before: Callable[[Setup], object] = lambda setup: None
+    ) -> tuple[Setup, LevelPricing]:
         return self.folder.start(
-            self.config, self.steps, surrogate=self.needs_fit, executor=self.executor
+            self.config,
+            self.steps,
+            surrogate=self.needs_fit,
+            executor=self.executor,
+            before=before,
         )
 
     def _train_float(self, setup: Setup) -> FloatTraining:

@@ -188,21 +188,21 @@ def train_float(
         return a @ weights[k]
 
     accuracies: list[float] = []
+    first = options.rate(regression=images.regression)
     total = -(-len(images.x_train) // options.batch)
     for epoch in range(options.epochs):
         order = generator(seed, "order", epoch + 1).permutation(len(images.x_train))
         dropping = generator(seed, "dropout", epoch + 1)
-        rate = schedule(
-            options.schedule, options.learning_rate, options.decay, epoch, options.epochs
-        )
+        rate = schedule(options.schedule, first, options.decay, epoch, options.epochs)
         for b, chosen in enumerate(batches(order, options.batch)):
-            outputs, tape = network.forward(images.x_train[chosen], product, norms, dropping)
-            loss, error = loss_and_error(outputs, images.y_train[chosen])
+            with np.errstate(over="ignore", invalid="ignore"):  # said below
+                outputs, tape = network.forward(images.x_train[chosen], product, norms, dropping)
+                loss, error = loss_and_error(outputs, images.y_train[chosen])
             if not np.isfinite(loss):
                 raise MemtwinError(
                     f"float training diverged in epoch {epoch + 1}, batch {b + 1}, most in matrix"
                     f" {_largest(network, weights) + 1}:"
-                    f" lower the learning rate of {options.learning_rate:g} (training.learning_rate)"
+                    f" lower the learning rate of {first:g} (training.learning_rate)"
                 )
             gradients, by_norms = network.gradients(tape, error, weights)
             for w, optimiser, gradient in zip(weights, optimisers, gradients, strict=True):

@@ -86,6 +86,7 @@ class Trainer:
         self.identity = _identity(twin, images, options, seed)
         """Hash of all that a checkpoint must share with the training it continues."""
         self.loss = loss_of(options.loss, regression=images.regression)
+        self.rate = options.rate(regression=images.regression)
         self._norms = [
             make_optimiser(options.optimiser, (2, norm.shape[1]), options.momentum)
             for norm in twin.norms
@@ -146,9 +147,7 @@ class Trainer:
             for name in ("reading", "programming", "closed loop", "audit", "dropout")
         )
         order = generator(self.seed, "order", epoch + 1).permutation(len(x))
-        rate = schedule(
-            options.schedule, options.learning_rate, options.decay, epoch, options.epochs
-        )
+        rate = schedule(options.schedule, self.rate, options.decay, epoch, options.epochs)
         for matrix in self.twin.matrices:
             matrix.renew()
             matrix.age(self._updates_done)
@@ -385,7 +384,7 @@ class Trainer:
             state = f"numbers in matrix {number} or its outputs that are not finite"
         raise MemtwinError(
             f"training diverged in epoch {epoch + 1}, with a loss of {loss:.3g} and {state}:"
-            f" lower the learning rate of {self.options.learning_rate:g} (training.learning_rate)"
+            f" lower the learning rate of {self.rate:g} (training.learning_rate)"
         )
 
 
@@ -440,6 +439,7 @@ def _identity(twin: MemristorTwin, images: Dataset, options: TrainOptions, seed:
         for item in fields(TrainOptions)
         if item.name not in ("epochs", "rule_options", "patience", "loss")
     }
+    settings["learning_rate"] = repr(options.rate(regression=images.regression))
     if options.loss != "auto":
         settings["loss"] = options.loss
     if not options.reverify:
