@@ -19,6 +19,7 @@ __all__ = [
 ]
 
 import functools
+import inspect
 import json
 import math
 import os
@@ -47,7 +48,7 @@ from rich.progress import (
 from .. import __version__
 from ..data.display import Group, laid_out
 from ..data.errors import InputError, MemtwinError
-from ..data.files import PICTURES, printable
+from ..data.files import PICTURES, check_target, printable
 from ..data.shown.quantities import figure, split_unit
 from .interrupt import exit_code
 
@@ -75,6 +76,7 @@ def verb(function: Callable[P, R]) -> Callable[P, None]:
     """Wrap a command so that errors end it with one sentence: exit code 2 for bad input, 1 for a failure, 130 after
     Ctrl-C, 70 for a fault of memtwin's own.
     """
+    targets = _targets(function)
 
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -82,6 +84,9 @@ def verb(function: Callable[P, R]) -> Callable[P, None]:
         began = time.time()
         try:
             _check_apart(kwargs)
+            for name in targets & kwargs.keys():
+                if kwargs[name] is not None:
+                    check_target(kwargs[name])
             function(*args, **kwargs)
         except KeyboardInterrupt as error:
             _fail(f"interrupted; {str(error) or _left(kwargs, began)}", exit_code())
@@ -99,6 +104,16 @@ def verb(function: Callable[P, R]) -> Callable[P, None]:
             _fail(unexpected(error), BUG)
 
     return wrapped
+
+
+def _targets(function: Callable[..., Any]) -> set[str]:
+    """Return the parameters that name a file to write: those whose help begins with 'Where to'."""
+    found = set()
+    for name, parameter in inspect.signature(function, eval_str=True).parameters.items():
+        for one in getattr(parameter.annotation, "__metadata__", ()):
+            if str(getattr(one, "help", "")).startswith("Where to"):
+                found.add(name)
+    return found
 
 
 def _check_apart(given: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ __all__ = [
     "PICTURES",
     "Partial",
     "caption",
+    "check_target",
     "parse_toml",
     "printable",
     "read_toml",
@@ -90,6 +91,20 @@ def replacing(path: str | Path) -> Iterator[Partial]:
                 f"can't write {path}: {error.strerror or error}; what was there before is unchanged"
             ) from error
         raise
+
+
+def check_target(path: str | Path) -> None:
+    """Refuse, before any work is done, a path at which no file can be written.
+
+    Raises
+    ------
+    InputError, MemtwinError
+        As :func:`replacing`.
+    """
+    target = _target(path)
+    folder = next(each for each in target.parents if each.exists())
+    if not os.access(folder, os.W_OK):
+        raise MemtwinError(f"can't write {path}: {folder} is write-protected")
 
 
 def write_text(path: str | Path, text: str) -> Path:

@@ -43,19 +43,19 @@ def test_a_sweep_is_what_simulate_gives(tmp_path):
     )
     t, v, i, x = np.loadtxt(tmp_path / "s.csv", delimiter=",", skiprows=1).T
     assert len(t) == 401
-    assert said["v_range"] == [v.min(), v.max()] == [-0.5, 0.5]
+    assert said["v_range_volt"] == [v.min(), v.max()] == [-0.5, 0.5]
     assert np.abs(np.diff(v) / np.diff(t)) == pytest.approx(100.0)
     again = load_device("yakopcic_oblea").simulate(t, v, 0.2)
     np.testing.assert_allclose(i, again.i, rtol=1e-9)
     np.testing.assert_allclose(x, again.x, rtol=1e-9)
-    assert said["energy"] == pytest.approx(float(again.energy))
+    assert said["energy_joule"] == pytest.approx(float(again.energy))
     assert (tmp_path / "s.png").stat().st_size > 5000
 
 
 def test_a_fitted_device_knows_its_own_sweep():
     said = json.loads(ran("simulate", "nbsto_32um", "--points", "101", "--json"))
     meta = load_device("nbsto_32um").meta
-    assert said["v_range"] == pytest.approx([meta["v_min"], meta["v_max"]])
+    assert said["v_range_volt"] == pytest.approx([meta["v_min"], meta["v_max"]])
     assert said["x0"] == pytest.approx(meta["x0"][0])
 
 
@@ -112,8 +112,8 @@ def test_pulses_move_the_device_up_and_down(tmp_path):
     assert len(n) == 25
     assert (np.diff(g[:13]) > 0).all()
     assert (np.diff(g[12:]) < 0).all()
-    assert said["energy"] == pytest.approx(energy.sum())
-    device, width = load_device("nbsto_32um"), said["set"]["width"]
+    assert said["energy_joule"] == pytest.approx(energy.sum())
+    device, width = load_device("nbsto_32um"), said["set"]["width_seconds"]
     t, wave = Pulse(v[1], width, 0.05 * width).waveform()
     assert x[1] == pytest.approx(float(device.simulate(t, wave, x[0]).x[-1]), rel=1e-6)
 

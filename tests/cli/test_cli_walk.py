@@ -20,7 +20,7 @@ def test_loops_of_devices_that_walk(tmp_path):
     done = run(f"{words} --plot {tmp_path / 'a.png'}")
     assert done.exit_code == 0, done.output
     said = json.loads(done.stdout)
-    assert said["i_max_between_devices"] > said["i_max_between_cycles"] > 0.0
+    assert said["i_max_between_devices_ampere"] > said["i_max_between_cycles_ampere"] > 0.0
     rows = np.loadtxt(tmp_path / "a.csv", delimiter=",", skiprows=1)
     assert rows[:, :2].max(axis=0).tolist() == [1, 2]
     assert (tmp_path / "a.png").stat().st_size > 0
@@ -30,7 +30,7 @@ def test_loops_of_devices_that_walk(tmp_path):
     (tmp_path / "w.toml").write_text("step = 0.0\n[bounds]\nr_det = [1.0, 1.0]\n")
     plain = json.loads(run(f"{WORDS} --json").stdout)
     same = json.loads(run(f"{WORDS} --walk {tmp_path / 'w.toml'} --json").stdout)
-    assert same["i_max"] == pytest.approx(plain["i_range"][1], rel=1e-3)
+    assert same["i_max_ampere"] == pytest.approx(plain["i_range_ampere"][1], rel=1e-3)
 
 
 @pytest.mark.parametrize(

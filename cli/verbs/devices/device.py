@@ -288,14 +288,16 @@ def _walked(
         "devices": count,
         "cycles": source.cycles,
         "seconds": float(t[-1] - t[0]) * source.cycles,
-        "v_range": [float(v.min()), float(v.max())],
+        "v_range_volt": [float(v.min()), float(v.max())],
     }
     for name, ends in (("i_max", i.max(axis=2)), ("i_min", i.min(axis=2))):
-        summary[name] = float(ends.mean())
+        summary[f"{name}_ampere"] = float(ends.mean())
         if count > 1:
-            summary[f"{name}_between_devices"] = float(ends.mean(axis=0).std(ddof=1))
+            summary[f"{name}_between_devices_ampere"] = float(ends.mean(axis=0).std(ddof=1))
         if source.cycles > 1:
-            summary[f"{name}_between_cycles"] = float(np.sqrt(ends.var(axis=0, ddof=1).mean()))
+            summary[f"{name}_between_cycles_ampere"] = float(
+                np.sqrt(ends.var(axis=0, ddof=1).mean())
+            )
     at = np.indices(i.shape)
     columns = {
         "cycle": at[0].reshape(-1),
@@ -394,17 +396,20 @@ def _driven(
         write(trace_page(trace), plot)
     summary = {
         "seconds": float(t[-1] - t[0]),
-        "v_range": [float(v.min()), float(v.max())],
-        "i_range": [float(trace.i.min()), float(trace.i.max())],
+        "v_range_volt": [float(v.min()), float(v.max())],
+        "i_range_ampere": [float(trace.i.min()), float(trace.i.max())],
         "x_range": [float(trace.x.min()), float(trace.x.max())],
         "x_end": float(trace.x[-1]),
-        "energy": float(trace.energy),
+        "energy_joule": float(trace.energy),
     }
     columns = {"t [s]": t, "v [V]": trace.v, "i [A]": trace.i, "x": trace.x}
     if limits is not None:
         columns["drive [V]"] = v
         below = np.abs(trace.v) < np.abs(v) * (1.0 - 1e-6)
-        summary |= {"compliance": list(limits), "held_share": float(np.mean(below))}
+        summary |= {
+            "compliance_ampere": list(limits),
+            "held_percent": 100.0 * float(np.mean(below)),
+        }
     return columns, summary
 
 
@@ -450,7 +455,7 @@ def _pulsed(
         if v is None or width is None:
             pulse = choose_pulse(device, start, end, count=count)
             v, width = pulse.v, pulse.width
-        said[way] = {"v": v, "width": width}
+        said[way] = {"height_volt": v, "width_seconds": width}
         for _ in range(count):
             done = apply_pulse(device, x, v, width)
             x = float(done.x)
@@ -466,8 +471,10 @@ def _pulsed(
         write(figure, plot)
     columns = {"pulse": np.arange(len(g)), "v [V]": np.array(volts), "g [S]": g}
     columns |= {"x": np.array(states), "energy [J]": np.array(energies)}
-    ends = {"g_start": float(g[0]), "g_set": float(g[count]), "g_reset": float(g[-1])}
-    return columns, {"pulses": count, **said, **ends, "energy": float(np.sum(energies))}
+    ends = {
+        f"g_{k}_siemens": float(g[at]) for k, at in (("start", 0), ("set", count), ("reset", -1))
+    }
+    return columns, {"pulses": count, **said, **ends, "energy_joule": float(np.sum(energies))}
 
 
 def _pulse(text: str, way: str) -> tuple[float, float]:

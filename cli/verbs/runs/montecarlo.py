@@ -74,5 +74,7 @@ def montecarlo(
         "plot": plot,
     }
     if json:
-        summary["scores"] = found.drawn.scores
+        regression = found.drawn.regression
+        scores = found.drawn.scores if regression else 100.0 * found.drawn.scores
+        summary["scores_r2" if regression else "scores_percent"] = scores
     emit(summary, as_json=json, title=f"arrays for {run}")

@@ -216,7 +216,7 @@ def test_the_command_line_keeps_table_and_picture(finished, tmp_path):
     assert "no law of these effects" in one.stderr
     many = CliRunner().invoke(app, ["montecarlo", str(finished), "--draws", "3", "--json"])
     assert many.exit_code == 0, many.output
-    assert len(json.loads(many.stdout)["scores"]) == 3
+    assert len(json.loads(many.stdout)["scores_percent"]) == 3
     assert (finished / "montecarlo.png").exists()
 
 
