@@ -16,6 +16,7 @@ __all__ = [
     "table",
     "unexpected",
     "verb",
+    "voltage",
 ]
 
 import functools
@@ -29,8 +30,9 @@ import tempfile
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 
@@ -83,10 +85,10 @@ def verb(function: Callable[P, R]) -> Callable[P, None]:
         warnings.showwarning = _warned
         began = time.time()
         try:
-            _check_apart(kwargs)
-            for name in targets & kwargs.keys():
+            _check_apart(kwargs, sorted(targets))
+            for name in sorted(targets & kwargs.keys()):
                 if kwargs[name] is not None:
-                    check_target(kwargs[name])
+                    check_target(str(kwargs[name]))
             function(*args, **kwargs)
         except KeyboardInterrupt as error:
             _fail(f"interrupted; {str(error) or _left(kwargs, began)}", exit_code())
@@ -116,9 +118,15 @@ def _targets(function: Callable[..., Any]) -> set[str]:
     return found
 
 
-def _check_apart(given: Mapping[str, Any]) -> None:
+def _check_apart(given: Mapping[str, Any], targets: Iterable[str]) -> None:
     """Refuse a command that names one file twice: what it writes would take the place of what it reads."""
     found: dict[Path, tuple[str, bool]] = {}
+    written = [(name, Path(os.path.abspath(given[name]))) for name in targets if given.get(name)]
+    for (first, path), (second, also) in combinations(written, 2):
+        if path == also:
+            raise InputError(
+                f"{given[first]} is named as {first} and as {second}: they are two files"
+            )
     for name, values in given.items():
         for value in values if isinstance(values, list | tuple) else (values,):
             if not isinstance(value, str | Path) or not (place := _file(value)):
@@ -156,6 +164,13 @@ def finite(value: float | None) -> float | None:
     """Refuse an option's number that is none (typer's callback)."""
     if value is not None and not math.isfinite(value):
         raise typer.BadParameter(f"expected a finite number, got {value}")
+    return value
+
+
+def voltage(value: float | None) -> float | None:
+    """Refuse a read voltage at which nothing can be read (typer's callback)."""
+    if finite(value) == 0.0:
+        raise typer.BadParameter("expected a voltage other than 0 V")
     return value
 
 

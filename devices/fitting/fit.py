@@ -114,7 +114,8 @@ def fit(
     loss = Loss(loss) if isinstance(loss, str) else loss
     if starts < 1 or candidates < starts:
         raise InputError(
-            f"{starts} starts of {candidates} candidates: expected 1 or more of as many or more"
+            f"{starts} starts of {candidates} candidates: expected one start or more, and no fewer"
+            " candidates than starts"
         )
     space = make_space(
         model, given, loss, fixed=fixed, free=free, bounds=bounds, priors=priors, series=series

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ...console import SEED, Json, emit
+from ...console import SEED, Json, emit, voltage
 from ...settings import Temperature
 
 Which = Annotated[
@@ -15,7 +15,9 @@ Which = Annotated[
 ]
 Out = Annotated[Path, typer.Argument(help="Where to write the page (.html).")]
 Levels = Annotated[int, typer.Option(help="Levels that it tells of.", min=2)]
-ReadAt = Annotated[float | None, typer.Option("--v-read", help="Read voltage [V].")]
+ReadAt = Annotated[
+    float | None, typer.Option("--v-read", help="Read voltage [V].", callback=voltage)
+]
 SpreadFile = Annotated[
     Path | None,
     typer.Option(
@@ -48,6 +50,10 @@ def datasheet(
     from ....devices.spread.record import load_law
     from ....devices.technology.technology import check_device
 
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise InputError(
+            f"{out}: a datasheet is a page of HTML, give a name such as {out.stem}.html"
+        )
     check_device(device)
     source = load_fit(device) if device.endswith(".h5") else load_device(device)
     if temperature is not None:

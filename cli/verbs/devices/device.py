@@ -11,7 +11,7 @@ import typer
 
 from ....data.errors import InputError
 from ... import complete
-from ...console import SEED, Json, bar, emit, finite, note, picture
+from ...console import SEED, Json, bar, emit, finite, note, picture, voltage
 from ...groups import grouped
 from ...settings import Temperature
 
@@ -54,7 +54,9 @@ ResetPulse = Annotated[
 ]
 ReadAt = Annotated[
     float | None,
-    typer.Option("--v-read", help="Read voltage between pulses [V]; 0.05 if not given."),
+    typer.Option(
+        "--v-read", help="Read voltage between pulses [V]; 0.05 if not given.", callback=voltage
+    ),
 ]
 Start = Annotated[
     float | None, typer.Option(help="State at the start; by default that of the fit, or 0.1.")
@@ -168,7 +170,7 @@ def export(
     out: Annotated[
         Path | None,
         typer.Argument(
-            help="Where to write it; without it, stdout. For a run a new folder, NAME-numpy here when absent."
+            help="File to write; without it, stdout. For a run a new folder, NAME-numpy here when absent."
         ),
     ] = None,
     to: Annotated[
@@ -204,6 +206,9 @@ def export(
         )
     to = to or "ngspice"
     chosen = _placed(_load(device).scaled(area), temperature)
+    low, high = chosen.model.state_range
+    if not low <= x0 <= high:
+        raise InputError(f"--x0 is {x0:g}, expected {low:g} to {high:g}")
     text = chosen.export(out, to=to, name=name, x0=x0, state=state)
     if chosen.caveat:
         note(f"warning: device {chosen.name}: {chosen.caveat}")

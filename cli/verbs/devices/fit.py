@@ -3,7 +3,7 @@
 __all__ = ["fit"]
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ....data.errors import FitError, InputError
+from ....data.errors import FitError, InputError, nearest
 from ...conduction import Conduction, fit_conduction
 from ...console import SEED, bar, emit, note, show
 from ...groups import grouped
@@ -135,7 +135,7 @@ def fit(
     _refuse("sweeps, only to --kind ramps", ramps.written())
     settings = _settings(named, weights, search)
     sweeps, origin = read_files(data, kind, reading)
-    best, comparison = _best(model, sweeps, search, settings)
+    best, comparison = _best(model, sweeps, search, settings, kept.profile or ())
     if comparison is not None and comparison.held_out and kept.plot is not None:
         comparison.plot(kept.plot.with_stem(f"{kept.plot.stem}_held_out"))
     if best is None:
@@ -181,7 +181,11 @@ def _settings(named: Named, weights: Weights, search: Search) -> dict[str, Any]:
 
 
 def _best(
-    model: str, sweeps: list[Any], search: Search, settings: dict[str, Any]
+    model: str,
+    sweeps: list[Any],
+    search: Search,
+    settings: dict[str, Any],
+    profiled: Sequence[str],
 ) -> "tuple[Fit | None, Comparison | None]":
     """Fit the model, or compare several and fit the one that foretells best."""
     from ....data.measurement import Sweep
@@ -194,6 +198,10 @@ def _best(
             raise InputError(f"{measured.name} holds no current-voltage sweep")
     names = all_models() if model == "auto" else tuple(model.split(","))
     models = [load_model(name) for name in names]
+    known = {parameter.name for each in models for parameter in each.parameters}
+    for name in profiled:
+        if name not in known and not name.startswith("x0"):
+            raise InputError(f"--profile {name}: there is no such parameter{nearest(name, known)}")
     with _pool(search) as pool, bar(f"fitting {model}") as progress:
         if len(models) == 1:
             found = run(models[0], sweeps, executor=pool, progress=progress, **settings)

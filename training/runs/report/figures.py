@@ -106,7 +106,8 @@ def draw(name: str, panel: Draw) -> Figure:
         canvas.set_dpi(144)
         buffer = io.StringIO()
         # Not by savefig, which draws all of it once more beforehand for a layout that is there.
-        FigureCanvasSVG(canvas).print_svg(buffer, metadata={"Date": None})
+        page: Any = FigureCanvasSVG(canvas)
+        page.print_svg(buffer, metadata={"Date": None})
         hover = _hover(axes, told)
     file, data = _data(name, told.columns)
     return Figure(
