@@ -1,6 +1,6 @@
 """Names that a shell completes; each is looked up in files, since a shell waits for no imports."""
 
-__all__ = ["datasets", "devices", "presets", "runs"]
+__all__ = ["cells", "datasets", "devices", "presets", "runs", "technologies"]
 
 from importlib.resources import files
 from pathlib import Path
@@ -16,6 +16,17 @@ def presets(incomplete: str) -> list[str]:
 def devices(incomplete: str) -> list[str]:
     """Return shipped devices."""
     return _named(Path(str(files(_PACKAGE))) / "devices" / "library", incomplete)
+
+
+def technologies(incomplete: str) -> list[str]:
+    """Return shipped technologies."""
+    folder = Path(str(files(_PACKAGE))) / "devices" / "technology" / "library"
+    return _named(folder, incomplete)
+
+
+def cells(incomplete: str) -> list[str]:
+    """Return what the cells of a run may be: shipped devices and technologies."""
+    return devices(incomplete) + technologies(incomplete)
 
 
 def datasets(incomplete: str) -> list[str]:

@@ -64,6 +64,7 @@ Device = Annotated[
     typer.Option(
         help="Device in every cell: a shipped one, or a TOML file that memtwin fit wrote; the preset is"
         " demo where none is given.",
+        autocompletion=complete.cells,
     ),
 ]
 Response = Annotated[

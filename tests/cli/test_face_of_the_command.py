@@ -156,6 +156,8 @@ def complete(line: str) -> str:
         ("memtwin r", {"run", "runs", "report"}),
         ("memtwin run de", {"demo"}),
         ("memtwin data get mn", {"mnist"}),
+        ("memtwin run --device rram_1", {"rram_1t1r"}),
+        ("memtwin simulate nbsto_", {"nbsto_32um"}),
     ],
 )
 def test_the_shell_completes_verbs_and_names(line, known):

@@ -7,11 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
+from ... import complete
 from ...console import SEED, Json, emit, voltage
 from ...settings import Temperature
 
 Which = Annotated[
-    str, typer.Argument(help="Record of a fit (.h5), a device's file, or a shipped device.")
+    str,
+    typer.Argument(
+        help="Record of a fit (.h5), a device's file, or a shipped device.",
+        autocompletion=complete.devices,
+    ),
 ]
 Out = Annotated[Path, typer.Argument(help="Where to write the page (.html).")]
 Levels = Annotated[int, typer.Option(help="Levels that it tells of.", min=2)]

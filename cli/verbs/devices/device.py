@@ -22,7 +22,11 @@ if TYPE_CHECKING:
     from ....devices.dynamics.simulate import Trace
 
 Which = Annotated[
-    str, typer.Argument(help="Shipped device, a device's TOML file, or the record of a fit (.h5).")
+    str,
+    typer.Argument(
+        help="Shipped device, a device's TOML file, or the record of a fit (.h5).",
+        autocompletion=complete.devices,
+    ),
 ]
 Area = Annotated[float, typer.Option(help="Area of the device, in areas of the fitted one.")]
 Corners = Annotated[

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ....data.errors import InputError
+from ... import complete
 from ...console import SEED, Json, bar, emit, finite, note, picture, verb
 from ...groups import grouped
 
@@ -22,7 +23,13 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Which = Annotated[str, typer.Argument(help="A shipped technology, or the path of a .toml file.")]
+Which = Annotated[
+    str,
+    typer.Argument(
+        help="A shipped technology, or the path of a .toml file.",
+        autocompletion=complete.technologies,
+    ),
+]
 Files = list[str]
 _FILES = "files, measurement records, or DATASET:PATTERN of the catalogue"
 Map = Annotated[Files, typer.Argument(help=f"Pulse maps: {_FILES}.")]

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ....data.errors import InputError
+from ... import complete
 from ...console import Json, bar, emit
 from ...groups import grouped
 from ...interrupt import keeping
@@ -29,7 +30,9 @@ from .validate import (
 
 @grouped
 def montecarlo(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    run: Annotated[
+        Path, typer.Argument(help="Folder of a finished run.", autocompletion=complete.runs)
+    ],
     draws: Annotated[int, typer.Option(help="Arrays that are drawn.")] = 20,
     change: Changed = None,
     after: After = "0s",

@@ -66,7 +66,7 @@ def test_the_table_of_presets_is_theirs():
         training = config.training
         stated = (float(clip), float(rate), float(hysteresis), int(levels))
         assert stated == (
-            config.mapping.clip, training.learning_rate, training.hysteresis, config.device.levels,
+            config.mapping.clip, training.rate(), training.hysteresis, config.device.levels,
         )  # fmt: skip
         assert tiles == f"{config.tile.rows}×{config.tile.cols}"
         assert every.split()[0] == str(config.audit.every)
