@@ -43,10 +43,11 @@ def shipped() -> list[str]:
 
 
 def configured(changes: list[str]) -> RunConfig:
-    config = load_config("demo", [*changes, "training.engine=ideal"])
+    changes = ["training.epochs=30", "training.decay=0.93", *changes, "training.engine=ideal"]
+    config = load_config("demo", changes)
     levels = levels_of(config)
     error = max(write_tolerance(config, levels) / 3.0**0.5 / (levels.count - 1), 0.01)
-    return load_config("demo", [*changes, "training.engine=ideal", f"effects.programming={error}"])
+    return load_config("demo", [*changes, f"effects.programming={error}"])
 
 
 def scores(config: RunConfig) -> tuple[float, float]:
