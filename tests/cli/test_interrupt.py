@@ -3,7 +3,11 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from typer.testing import CliRunner
+
+from memtwin.cli.main import app
 
 HEAD = """
 import os, signal, time
@@ -62,3 +66,52 @@ def test_requests(code, said, name):
     )
     assert ran.stdout == said, ran.stderr
     assert ran.returncode == 0
+
+
+def stopped(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("words", "place", "said"),
+    [
+        (
+            ["data", "get", "mnist"],
+            "memtwin.data.catalogue.fetch",
+            "0 of 4 files are in",
+        ),
+        (
+            ["fit", "s.csv", "--device", "d.toml"],
+            "memtwin.devices.fitting.fit.fit",
+            "nothing is left half-written; the same command begins anew",
+        ),
+        (
+            ["program", "table", "nbsto_32um"],
+            "memtwin.circuits.programming.table.make_table",
+            "the same command begins anew",
+        ),
+        (
+            ["train", "demo", "--set", "training.engine=ideal", "--set", "audit.every=0"],
+            "memtwin.training.runs.run._Job._train",
+            "holds the write table; continue with: memtwin train --resume",
+        ),
+        (
+            ["run", "demo", "--set", "training.engine=ideal"],
+            "memtwin.training.runs.run._Job._train_float",
+            "the same command begins anew",
+        ),
+    ],
+)
+def test_an_interrupted_verb_says_what_is_there(words, place, said, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MEMTWIN_DATA", str(tmp_path / "data"))
+    t = np.linspace(0.0, 1.0, 20)
+    rows = "\n".join(f"{a},{np.sin(6 * a)},{1e-4 * np.sin(6 * a)}" for a in t)
+    (tmp_path / "s.csv").write_text(f"t,v,i\n{rows}\n")
+    monkeypatch.setattr(place, stopped)
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 130
+    (line,) = [one for one in done.stderr.splitlines() if one.startswith("error: ")]
+    assert line.startswith("error: interrupted; ")
+    assert said in line
+    assert "Traceback" not in done.output

@@ -113,7 +113,7 @@ def writes(
     axes.bar(epochs - 0.2, basic, 0.4, color=FLOAT, label="basic closed loop")
     axes.bar(epochs + 0.2, np.maximum(done, 0.5), 0.4, color=MEMRISTOR, label=label)
     axes.set_yscale("log")
-    axes.set(xlabel="epoch", ylabel="device writes per epoch")
+    axes.set(xlabel="epoch", ylabel="device writes per epoch", xlim=(0.4, len(done) + 0.6))
     removed = 100.0 * (1.0 - done / basic)
     axes.set_title(
         f"{saved(removed[0], 'fewer')} in the first epoch, {saved(removed[-1], 'fewer')} in the last",
