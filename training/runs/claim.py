@@ -43,6 +43,8 @@ class Claim:
 
     def __init__(self, folder: str | Path) -> None:
         self.path = Path(folder)
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(f"{folder} is no folder: a run keeps its files in one of its own")
         self._made = [place for place in (self.path, *self.path.parents) if not place.exists()]
         self._handle = _lock(self.path)
         _held.add(self._handle)

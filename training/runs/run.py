@@ -161,8 +161,9 @@ def validate_run(
         "engine": engine or config.validation.engine,
         "images": images or config.validation.images,
     }
-    if workers is not None and workers < 1:
-        raise InputError(f"workers must be at least 1, got {workers}")
+    for what, value in (("workers", workers), ("images", images)):
+        if value is not None and value < 1:
+            raise InputError(f"{what} must be at least 1, got {value}")
     tree = config.model_dump() | {
         "validation": changes,
         "devices": devices or config.devices,
