@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from .datasets.catalogued import IMAGE_SETS, read_catalogued
 from .datasets.idx import read_idx_folder
 from .datasets.pictures import read_pictures
-from .datasets.prepare import Scale, Scaling, Targets, Task, split
+from .datasets.prepare import Missing, Scale, Scaling, Targets, Task, split
 from .datasets.raw import Raw, Values, of_mapping, of_pair
 from .datasets.tables import LARGEST, Column, read_table
 from .datasets.torch_sets import is_torch_set, read_torch_set
@@ -40,6 +40,8 @@ class DataOptions:
     absent."""
     leave_out: tuple[Column, ...] = ()
     """Columns of a table that are neither label nor feature."""
+    missing: Missing = "refuse"
+    """Whether a table with missing fields is refused, or ``drop``: such rows are left out."""
     task: Task = "auto"
     """``classes`` for text and whole numbers, ``regression`` for others, unless said."""
     shape: tuple[int, ...] | None = None
@@ -66,6 +68,7 @@ class DataOptions:
                 object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.label == ():
             raise InputError("data: label must be a column, or several, got none")
+        check_choice("data", "missing", self.missing, get_args(Missing))
         check_choice("data", "task", self.task, get_args(Task))
         check_choice("data", "scale", self.scale, get_args(Scale))
         check_number("data", test_share=self.test_share, above=0, below=1)
@@ -311,7 +314,7 @@ def _read(path: Path, options: DataOptions) -> Raw:
     check_data_path(path)
     if path.suffix.lower() == ".npz":
         return _npz(path)
-    return read_table(path, options.label, options.leave_out)
+    return read_table(path, options.label, options.leave_out, drop=options.missing == "drop")
 
 
 def check_data_path(path: str | Path) -> None:

@@ -2,7 +2,7 @@
 
 __all__ = ["info"]
 
-from ..console import Json, emit
+from ..console import Json, emit, note
 
 
 def info(json: Json = False) -> None:
@@ -15,6 +15,7 @@ def info(json: Json = False) -> None:
 
     from ... import __version__
     from ...circuits.ngspice import installed as ngspice
+    from ...circuits.ngspice.verdict import INSTALL
     from ...circuits.osdi.choice import why_not
     from ...circuits.osdi.compiler import compiler
     from ...circuits.registry import engine_names
@@ -45,3 +46,5 @@ def info(json: Json = False) -> None:
         "importers": list(IMPORTERS),
     }
     emit(summary, as_json=json, title="memtwin")
+    if found is None:
+        note(f"note: ngspice was not found: {INSTALL}")

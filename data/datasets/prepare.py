@@ -17,6 +17,7 @@ from ..types import Array, Array32
 from .raw import Values
 
 Scale: TypeAlias = Literal["auto", "none", "unit", "standard"]
+Missing: TypeAlias = Literal["refuse", "drop"]
 Task: TypeAlias = Literal["auto", "classes", "regression"]
 
 

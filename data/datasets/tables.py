@@ -12,7 +12,7 @@ import gzip
 import warnings
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
@@ -30,12 +30,19 @@ UNNAMED = ("", "Unnamed: 0")
 
 Column = str | int
 
+MISSING = ("", "-", "?", "n/a", "na", "nan", "none", "null")
+"""Fields that say nothing."""
+
 LARGEST = float(np.finfo(np.float32).max)
 """Numbers are single precision."""
 
 
 def read_table(
-    path: Path, label: Column | Sequence[Column] | None = None, leave_out: Sequence[Column] = ()
+    path: Path,
+    label: Column | Sequence[Column] | None = None,
+    leave_out: Sequence[Column] = (),
+    *,
+    drop: bool = False,
 ) -> Raw:
     """Read a table, gzipped or not: fields between commas, semicolons, tabs or blanks, with a header or
     without.
@@ -49,6 +56,8 @@ def read_table(
         Columns that are neither label nor feature.
     path
         Where the file is.
+    drop
+        Whether rows with a missing field are left out, and counted in the notes.
 
     Raises
     ------
@@ -68,6 +77,10 @@ def read_table(
     features = [k for k in range(width) if k not in out]
     if not features:
         raise InputError(f"{path} has no column beside the label: there is nothing to learn from")
+    if drop:
+        table = replace(table, needed=tuple(sorted({*features, *labels})))
+        if count := table.incomplete():
+            notes.append(f"{path.name}: {count} rows with missing fields are left out")
     x = table.columns(features, np.float32)
     if x is not None and not len(x):
         raise InputError(f"{path} holds no samples")
@@ -80,6 +93,7 @@ def read_table(
         row, column = np.argwhere(words == "")[0]
         raise InputError(
             f"{path}: sample {row + 1} has no {names[labels[column]]!r}: labels must not be missing"
+            " (data.missing = 'drop' leaves such rows out)"
         )
     pair = of_pair(x, _labels(table, words, labels), str(path))
     return Raw(path.name, pair, notes=tuple(notes))
@@ -124,6 +138,8 @@ class _Table:
     names: tuple[str, ...]
     comma: bool
     """Whether numbers have decimal commas."""
+    needed: tuple[int, ...] = ()
+    """Columns in which no field may be missing: rows where one is are passed over."""
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -146,8 +162,9 @@ class _Table:
         try:
             with self.open() as file, warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # of a file without rows
+                lines = filter(self._complete, file) if self.needed else file
                 return np.loadtxt(
-                    (line.replace(",", ".") for line in file) if self.comma and number else file,
+                    (line.replace(",", ".") for line in lines) if self.comma and number else lines,
                     dtype=kind,
                     delimiter=None if self.separator == " " else self.separator,
                     comments=None,
@@ -159,13 +176,27 @@ class _Table:
         except (ValueError, EOFError, OSError, zlib.error):
             return None
 
+    def incomplete(self) -> int:
+        """Return how many rows are passed over."""
+        with self.open() as file:
+            return sum(bool(line.strip()) and not self._complete(line) for line in file)
+
+    def _complete(self, line: str) -> bool:
+        """Return whether no field of a line is missing where it is needed."""
+        blanks = self.separator == " "
+        row = line.split() if blanks else next(csv.reader([line], delimiter=self.separator), [])
+        return not self._gap(row)
+
+    def _gap(self, row: Sequence[str]) -> bool:
+        return any(k < len(row) and row[k].strip().lower() in MISSING for k in self.needed)
+
     def rows(self) -> "Iterator[tuple[int, list[str]]]":
         """Yield the number of the line and the fields of every row but the header."""
         with self.open() as file:
             reader = csv.reader(file, delimiter=self.separator, skipinitialspace=True)
             for row in reader:
                 row = [word for word in row if word] if self.separator == " " else row
-                if row and not (self.header and reader.line_num == 1):
+                if row and not (self.header and reader.line_num == 1) and not self._gap(row):
                     yield reader.line_num, row
 
     def number(self, word: str) -> float | None:
@@ -255,9 +286,12 @@ def _wrong(table: _Table, features: Sequence[int]) -> InputError:
                 word, number = row[k].strip(), table.number(row[k].strip())
                 if number is None or not abs(number) < LARGEST:
                     what = f"got {word!r}" if word else "the field is empty"
+                    remedy = "data.leave_out leaves a column out"
+                    if word.lower() in MISSING:
+                        remedy = f"data.missing = 'drop' leaves such rows out, {remedy}"
                     return InputError(
                         f"{path}, line {line}, column {names[k]!r}: expected a number,"
-                        f" {what} (data.leave_out leaves a column out)"
+                        f" {what} ({remedy})"
                     )
     except (csv.Error, OSError, EOFError, ValueError, zlib.error) as error:
         return InputError(f"can't read {path} to its end: {error}")

@@ -344,3 +344,23 @@ def test_pixels_of_any_type_come_to_the_range_of_bytes(kind):
     np.testing.assert_allclose(wide.x_train, bytes_ * 255.0 / x.max(), rtol=1e-2)
     table = Dataset.of_arrays(x.reshape(20, 64)[:, :20].astype(kind), y)  # few features: a table
     np.testing.assert_allclose(table.x_train.mean(axis=0), 0.0, atol=1e-5)
+
+
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_rows_with_missing_fields_are_left_out_where_that_is_asked_for(
+    tmp_path, flowers, separator
+):
+    x, y = flowers
+    path = written(tmp_path / "t.csv", x, y, separator=separator, comma=separator == ";")
+    lines = path.read_text().splitlines()
+    for row, place, word in ((3, 0, ""), (7, 1, "NA"), (9, -1, " ")):
+        fields = lines[row].split(separator)
+        fields[place] = word
+        lines[row] = separator.join(fields)
+    path.write_text("\n".join(lines) + "\n")
+    with pytest.raises(InputError, match=r"line 4, .*data.missing = 'drop' leaves such rows out"):
+        load_data(path)
+    found = load_data(path, missing="drop")
+    assert sum(len(part) for _, part, _ in found.parts) == len(x) - 3
+    assert f"{path.name}: 3 rows with missing fields are left out" in found.notes
+    assert load_data(path, missing="drop", leave_out=[0]).notes[-1].startswith("t.csv: 2 rows")

@@ -78,6 +78,8 @@ def words(value: Any) -> str:
         return "–"
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(map(words, value))
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return str(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    if abs(value) >= 1e4 and value == int(value) and abs(value) < 1e15:
+        return f"{int(value):,}"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
