@@ -297,6 +297,9 @@ def main() -> int:
     parser.add_argument("cases", nargs="*", help=f"of {', '.join(names)}; default: all")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument(
+        "--curves", nargs="+", choices=CONVERGENCE, default=list(CONVERGENCE), help="which of them"
+    )
     parser.add_argument("--plot", type=Path, help="where the curves of convergence are drawn")
     add_options(parser)
     arguments = parser.parse_args()
@@ -310,7 +313,7 @@ def main() -> int:
             if name == "devices":
                 yield from ratios()
             if name == "convergence":
-                yield from converging(list(CONVERGENCE), arguments.epochs, arguments.plot)
+                yield from converging(arguments.curves, arguments.epochs, arguments.plot)
                 continue
             for case in groups.get(name, [name]):
                 yield from figures(case, arguments.seeds, arguments.epochs)

@@ -203,10 +203,16 @@ class TrainingSection(TrainOptions):
     """``[training]``: the library's options, and the engine that tiles are read through."""
 
     engine: str = "surrogate"
+    device: str | None = None
+    """Device of torch, as ``cuda`` or ``cpu``, on which the surrogate computes; when absent numpy computes."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_registered("training", "engine", self.engine, ENGINES)
+        if self.device is not None and self.engine != "surrogate":
+            raise InputError(
+                f"training.device: torch computes the engine 'surrogate' alone, not {self.engine!r}: leave it out"
+            )
 
 
 @dataclass(frozen=True)

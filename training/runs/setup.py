@@ -27,6 +27,7 @@ from ...circuits.osdi.choice import chosen
 from ...circuits.registry import make_engine
 from ...circuits.surrogate.characterise import Characterisation, characterise, load_characterisation
 from ...circuits.surrogate.fit import SurrogateFit, fit_surrogate
+from ...circuits.surrogate.torch_arrays import torch_arrays
 from ...data.dataset import Dataset, load_data
 from ...data.errors import FitError, InputError, MemtwinError
 from ...data.records.store import pack
@@ -92,7 +93,10 @@ class Setup:
         if name in FITTED:
             if self.fit is None:
                 raise InputError(f"the engine {name} needs a surrogate, which was not fitted here")
-            return self.fit.engine if name == "surrogate" else self.fit.line
+            if name == "line":
+                return self.fit.line
+            on = self.config.training.device
+            return self.fit.engine if on is None else partial(self.fit.engine, **torch_arrays(on))
         if name == "spice":
             return partial(
                 make_engine,
@@ -241,6 +245,8 @@ def set_up(
         If training is to go through the surrogate and that misses its bar.
     """
     steps = steps or Steps()
+    if config.training.device is not None:
+        torch_arrays(config.training.device)  # refuses what there is not
     with steps.step("images", f"loading {config.data.source}") as progress:
         found = load_data(config.data.source, progress=progress, **config.data.options)
         images = chosen_images(found, config)
