@@ -209,6 +209,11 @@ class Device:
         """Return di/dv [S] at terminal voltage v [V] and constant state x (broadcasting)."""
         return self.area * self.model.didv(v, x, self.parameters)
 
+    def current_and_didv(self, v: ArrayLike, x: ArrayLike) -> tuple[Array, Array]:
+        """Return :meth:`current` and :meth:`didv`, for which a device is solved once."""
+        i, slope = self.model.current_and_didv(v, x, self.parameters)
+        return self.area * i, self.area * slope
+
     def didx(self, v: ArrayLike, x: ArrayLike) -> Array:
         """Return di/dx [A] at constant terminal voltage v [V] and state x (broadcasting)."""
         return self.area * self.model.didx(v, x, self.parameters)

@@ -9,7 +9,7 @@ ln(F/J), which is nearly a straight line where F is an exponential, and near it 
 What depends on W follows it: dq/dV = ∂q/∂V + ∂q/∂W dW/dV with dW/dV = -∂h/∂V / ∂h/∂W of h = F - J.
 """
 
-__all__ = ["NODE", "Noded"]
+__all__ = ["COLD", "NODE", "Noded"]
 
 import functools
 from collections.abc import Callable
@@ -33,9 +33,8 @@ NODE = "node"
 """The quantity W itself, beside ``current`` and ``rate``."""
 
 _STEPS = 100
-_COLD = (
-    1e-3  # where a search begins, in parts of V: of several solutions the one nearest to 0 holds
-)
+COLD = 1e-3
+"""Where a search begins, in parts of V: of several solutions the one nearest to 0 holds."""
 _CLOSED = 4.0 * float(np.finfo(float).eps)
 _NEARER = 3e-5  # Newton step, relative to |V|, that slopes may be taken before
 _MANY = 64  # points from which those that are found are left aside
@@ -157,7 +156,7 @@ class Noded:
         v = np.broadcast_to(np.asarray(v, float), shape)
         low, high = np.minimum(v, 0.0), np.maximum(v, 0.0)
         small = _SETTLED * high - _SETTLED * low + 1e-18
-        w = _COLD * v if start is None else np.minimum(np.maximum(start, low), high)
+        w = COLD * v if start is None else np.minimum(np.maximum(start, low), high)
         balance = _balance(self.model, _side_of(v))
         found, left = np.empty(shape), None  # where those are that are still searched for
         with np.errstate(all="ignore"):

@@ -328,6 +328,23 @@ class CompactModel:
         s = self._solve(v, x, p)
         return s.slope * s.gain
 
+    def current_and_didv(
+        self, v: ArrayLike, x: ArrayLike, p: Mapping[str, ArrayLike]
+    ) -> tuple[Array, Array]:
+        """Return the current [A] and di/dv [S] at constant state.
+
+        Parameters
+        ----------
+        v
+            Voltage [V], an array that broadcasts.
+        x
+            State [0..1], an array that broadcasts.
+        p
+            Parameters by name, SI, numbers or arrays that broadcast.
+        """
+        s = self._solve(v, x, p)
+        return s.i, s.slope * s.gain
+
     def didx(self, v: ArrayLike, x: ArrayLike, p: Mapping[str, ArrayLike]) -> Array:
         """Return di/dx [A] at constant terminal voltage.
 

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from ..data.errors import NonConvergence
 from ..data.types import Array
+from .inner import COLD
 
 if TYPE_CHECKING:
     from .compile import Numeric
@@ -206,6 +207,8 @@ class Terminal:
 
     def absorb(self, part: "Terminal", index: NDArray[np.intp] | slice) -> None:
         """Keep what ``part``, the devices at ``index``, have kept."""
+        if part._node and not self._node and np.ndim(self.r_s):
+            self._node = tuple(np.zeros(self.r_s.shape) for _ in part._node)
         for kept, found in zip(self._node, part._node, strict=False):
             kept[index] = found
         if self._u is None or part._u is None:
@@ -279,7 +282,11 @@ class Terminal:
     def rate_and_current(self, v: Array, x: Array) -> tuple[Array, Array]:
         """Return dx/dt [1/s] and i [A]."""
         u = self._kept(self._inner(v, x))
-        rate, i = self._at(self._rate_and_current, u, x)
+        if self.series or not self._noded:
+            rate, i = self._at(self._rate_and_current, u, x)
+        else:
+            rate, i, *node = self._near(self._rate_current_and_node, u, x)
+            self._keep_node(u, x, node)
         return full(rate, v.shape), full(i, v.shape)
 
     def rate_and_slopes(self, v: Array, x: Array) -> tuple[Array, Array, Array]:
@@ -359,6 +366,11 @@ class Terminal:
         return self.model.compiled_many(("rate", ""), ("current", ""))
 
     @cached_property
+    def _rate_current_and_node(self) -> Any:
+        wanted = [("rate", ""), ("current", ""), *(("node", wrt) for wrt in ("", "V", "X"))]
+        return self.model.compiled_many(*wanted)
+
+    @cached_property
     def _rate_and_node(self) -> Any:
         return self.model.compiled_many(("rate", ""), ("node", ""))
 
@@ -397,7 +409,9 @@ class Terminal:
         if not self._node or self._node[0].shape != u.shape or x.shape != u.shape:
             return None
         w, at_u, at_x, by_u, by_x = self._node
-        return np.asarray(w + by_u * (u - at_u) + by_x * (x - at_x))
+        # From 0 V on, and across it, the other polarity's slopes would lead to another solution than the one near 0.
+        near = w + by_u * (u - at_u) + by_x * (x - at_x)
+        return np.where(at_u * u > 0.0, near, COLD * u)
 
     def _keep_node(self, u: Array, x: Array, node: Sequence[Array]) -> None:
         if node:

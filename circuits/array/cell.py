@@ -320,7 +320,8 @@ class Cell:
             np.asarray(v, float), np.asarray(x, float), closed, np.asarray(b, float)
         )
         if self.access is None:
-            i, didv, didb = self.device.current(v, x), self.device.didv(v, x), np.zeros(v.shape)
+            i, didv = self.device.current_and_didv(v, x)
+            didb = np.zeros(v.shape)
         else:
             i, didv, didb = self._series(self.access, v, x, b)
         return np.where(closed, i, 0.0), np.where(closed, didv, 0.0), np.where(closed, didb, 0.0)
@@ -334,7 +335,7 @@ class Cell:
         low, high = np.minimum(v, 0.0), np.maximum(v, 0.0)
         y = 0.5 * v
         for _ in range(NEWTON_STEPS):
-            i, g_memristor = self.device.current(v - y, x), self.device.didv(v - y, x)
+            i, g_memristor = self.device.current_and_didv(v - y, x)
             excess = access.current(y, b) - i
             low, high = np.where(excess < 0.0, y, low), np.where(excess > 0.0, y, high)
             didy, _ = access.slopes(y, b)
@@ -346,7 +347,7 @@ class Cell:
             y = new
             if np.all(moved <= 1e-15 + 4e-16 * np.abs(v)):
                 break
-        i, g_memristor = self.device.current(v - y, x), self.device.didv(v - y, x)
+        i, g_memristor = self.device.current_and_didv(v - y, x)
         didy, didb = access.slopes(y, b)
         total = didy + g_memristor
         # An access device that is off lets nothing through: no current, no slope.
