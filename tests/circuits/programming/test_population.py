@@ -102,3 +102,14 @@ def test_what_cannot_be_pulsed_is_refused():
         Population.sample(VTEAM, 3, Spread({"k_sett": 0.1}), np.random.default_rng(0))
     with pytest.raises(InputError, match="c2c must be"):
         Spread(c2c=-0.1)
+
+
+@pytest.mark.slow
+def test_pulses_on_a_device_with_an_inner_node_are_its_own():
+    device = load_device("jart_bengel2020").scaled(0.02)
+    t = 1e-6 * np.concatenate((np.linspace(0.0, 0.1, 40), [0.6], np.linspace(1.1, 1.2, 40)))
+    v = -0.6 * np.interp(1e6 * t, [0.0, 0.1, 1.1, 1.2], [0.0, 1.0, 1.0, 0.0])
+    trace = device.simulate(t, v, 0.947)
+    pulsed = Population(device, 1).pulse(np.array([0.947]), -0.6, 1e-6, 0.1)
+    assert pulsed.x[0] == pytest.approx(float(trace.x[-1]), abs=1e-7)
+    assert pulsed.energy[0] == pytest.approx(float(np.trapezoid(trace.i * v, t)), rel=2e-3)

@@ -146,3 +146,10 @@ def test_the_explicit_current_ends_at_0_v_and_its_rate_knows_the_ambient() -> No
     device = load_device("jart_explicit_ntinas")
     assert device.at(330.0).rate(0.3, 0.3) > 10.0 * device.rate(0.3, 0.3)
     assert float(device.current(0.0, 0.5)) == pytest.approx(0.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ["jart_bengel2020", "jart_explicit_ntinas"])
+def test_what_drives_a_state_out_drives_it_back(name):
+    device = load_device(name)
+    assert device.rate(0.8, 1.2) < 0.0 < device.rate(0.8, 0.9)
+    assert device.rate(-0.8, -0.2) > 0.0 > device.rate(-0.8, 0.1)
