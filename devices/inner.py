@@ -9,7 +9,7 @@ ln(F/J), which is nearly a straight line where F is an exponential, and near it 
 What depends on W follows it: dq/dV = ∂q/∂V + ∂q/∂W dW/dV with dW/dV = -∂h/∂V / ∂h/∂W of h = F - J.
 """
 
-__all__ = ["COLD", "NODE", "Noded"]
+__all__ = ["NODE", "Noded"]
 
 import functools
 from collections.abc import Callable
@@ -24,6 +24,7 @@ from ..data.errors import InputError, NonConvergence
 from ..data.types import Array
 from .compile import Numeric
 from .functions import branches
+from .series import COLD
 from .tape import Tape
 
 if TYPE_CHECKING:
@@ -33,8 +34,6 @@ NODE = "node"
 """The quantity W itself, beside ``current`` and ``rate``."""
 
 _STEPS = 100
-COLD = 1e-3
-"""Where a search begins, in parts of V: of several solutions the one nearest to 0 holds."""
 _CLOSED = 4.0 * float(np.finfo(float).eps)
 _NEARER = 3e-5  # Newton step, relative to |V|, that slopes may be taken before
 _MANY = 64  # points from which those that are found are left aside

@@ -12,7 +12,7 @@ conditions grow with u, so that the root nearer to 0 V is the one that holds; an
 limit is one behind an infinite resistance, which every slope here takes it for.
 """
 
-__all__ = ["Inner", "Terminal", "full", "inner_voltage"]
+__all__ = ["COLD", "Inner", "Terminal", "full", "inner_voltage"]
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -23,12 +23,13 @@ from numpy.typing import NDArray
 
 from ..data.errors import NonConvergence
 from ..data.types import Array
-from .inner import COLD
 
 if TYPE_CHECKING:
     from .compile import Numeric
     from .model import CompactModel
 
+COLD = 1e-3
+"""Where the search for an inner node begins, in parts of V: of several solutions the one nearest to 0 holds."""
 _STEPS = 120
 _PATIENCE = 8  # steps after which Newton's have to halve each time
 _SETTLED = 1e-5  # Newton step, relative to |v|, whose square no longer matters to a walk
