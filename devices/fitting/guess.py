@@ -62,7 +62,7 @@ def guess_ranges(
                 lift = 30.0 if scale != "gmin" else 1.0
                 ranges[scale + suffix] = (0.3 * value, 3.0 * lift * value)
                 ranges[curvature + suffix] = (0.7 * b, 1.5 * b)
-    if {"r_min", "r_max"} <= ranges.keys():
+    if {"r_min", "r_max", "s_set", "a_p"} <= ranges.keys():
         _resistance_as_state({**model.defaults, **(fixed or {})}, ranges, duration)
     # a current proportional to x spans decades of it; any other hardly sees x below a few percent
     top = float(np.abs(v).max())

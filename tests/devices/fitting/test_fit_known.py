@@ -17,6 +17,7 @@ from memtwin.devices.fitting import compare as fit_compare
 from memtwin.devices.fitting.compare import compare
 from memtwin.devices.fitting.errors.correlated import correlated
 from memtwin.devices.fitting.fit import fit
+from memtwin.devices.fitting.guess import guess_ranges
 from memtwin.devices.fitting.loss import Loss
 from memtwin.devices.fitting.parts import Alternative
 from memtwin.devices.fitting.quality import (
@@ -295,3 +296,13 @@ def test_equal_devices_agree_or_are_said_not_to_be_known():
             assert (apart <= 3.0 * np.hypot(errors, errors[k]) + 0.15 * values[k]).all(), name
     for one in fits:
         assert "A_n" in one.unidentified
+
+
+def test_starts_are_guessed_for_a_model_with_other_end_resistances() -> None:
+    device = load_device("memdiode_oxidation")
+    t = np.linspace(0.0, 1.0, 101)
+    v = 1.5 * np.sin(2 * np.pi * t)
+    i = device.simulate(t, v, 0.1).i
+    ranges = guess_ranges(device.model, [Sweep("loop", t, v, i, np.zeros(101, bool))])
+    assert all(low <= high for low, high in ranges.values())
+    assert {"r_min", "i_max", "v_set", "x0"} <= ranges.keys()
