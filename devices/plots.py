@@ -37,6 +37,7 @@ from ..data.files import caption, write_figure
 from ..data.measurement import Measurement, PulseTrain, Relaxation, Sweep, Table
 from ..data.shown.pictures import BLUE, GREY, RED, beside, level_scale, shades
 from ..data.shown.pictures import figure as _figure
+from ..data.shown.quantities import quantity
 from ..data.types import Array
 from .fitting.loss import current_floor
 from .technology.plots import draw_pulse_map, draw_write_log
@@ -182,11 +183,18 @@ def correlation(axes: "Axes", names: Sequence[str], matrix: Array) -> "Axes":
 def profile_likelihood(axes: "Axes", curve: "Profile") -> "Axes":
     """Draw a parameter's profile with its confidence interval."""
     axes.plot(curve.values, curve.costs, "o-", ms=3, lw=1, color=_MODEL)
-    axes.axhline(curve.limit, color=_MEASURED, lw=0.8, ls="--", label=f"{curve.confidence:.0%}")
+    axes.axhline(
+        curve.limit,
+        color=_MEASURED,
+        lw=0.8,
+        ls="--",
+        label=f"{curve.confidence:.0%}".replace("%", " %"),
+    )
     for end in curve.interval:
         if np.isfinite(end):
             axes.axvline(end, color=_SECOND, lw=0.8)
-    axes.set(xlabel=curve.name, ylabel="cost, others refitted")
+    unit = "" if curve.unit == "1" else f" [{curve.unit.replace('ohm', 'Ω')}]"
+    axes.set(xlabel=f"{curve.name}{unit}", ylabel="cost, others refitted")
     beside(axes)
     return axes
 
@@ -293,7 +301,12 @@ def table(axes: "Axes", columns: Table) -> "Axes":
         counts, _ = np.histogram(values, 60, (low, high if high > low else low + 1.0))
         height = 0.8 * counts / max(int(counts.max()), 1)
         axes.bar(np.linspace(0, 1, 60), height, 1 / 60, k, color=_SECOND)
-        axes.text(1.04, k, caption(f"{low:.3g} … {high:.3g} {columns.units[name]}"), fontsize=8)
+        unit = columns.units[name]
+        unit = "" if unit == "1" else unit.replace("ohm", "Ω")
+        ends = " … ".join(quantity(float(end), unit, 3) for end in (low, high))
+        if not unit:
+            ends = " … ".join(f"{v:,.0f}" if abs(v) >= 1e3 else f"{v:.4g}" for v in (low, high))
+        axes.text(1.04, k, caption(ends), fontsize=8)
     axes.set_yticks(range(len(names)), [caption(name) for name in names])
     axes.set(xticks=[], xlim=(-0.02, 1.02), title=caption(columns.name[:40]))
     return axes

@@ -74,7 +74,7 @@ def draw_data() -> None:
     plots.ramp_band(right, fit_spread(train.ramps(0, 30)), 34)
     for ramp in train.g[30:]:
         right.plot(1e6 * ramp, color="black", lw=0.6, alpha=0.6)
-    right.set_title("ramps 30 to 38, band learnt from 0 to 29")
+    right.set_title("ramps 30 to 38, band learnt from 0 to 29", pad=22)
     save(figure, "ramps.png")
 
     cells = read_relaxation(fetch("rram-relaxation-3tech", "techB/relax*")[0], g_max=128e-6)

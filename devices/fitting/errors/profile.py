@@ -41,6 +41,8 @@ class Profile:
         tried.
     confidence
         Its probability.
+    unit
+        Unit of the parameter, ``"1"`` for a pure number.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Profile:
     limit: float
     interval: tuple[float, float]
     confidence: float
+    unit: str = "1"
 
     def __str__(self) -> str:
         """Return the interval in a line."""
@@ -125,7 +128,8 @@ def profile(
         interval = _interval(grid, costs, limit)
         if span is not None or np.isfinite(interval).all() or not np.isfinite(fit.stderr[name]):
             break
-    return Profile(name, grid, costs, limit, interval, confidence)
+    units = {row.name: row.unit for row in fit.model.parameters}
+    return Profile(name, grid, costs, limit, interval, confidence, units.get(name, "1"))
 
 
 def _span(value: float, error: float, errors: float, log: bool) -> tuple[float, float]:
