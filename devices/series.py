@@ -12,7 +12,7 @@ conditions grow with u, so that the root nearer to 0 V is the one that holds; an
 limit is one behind an infinite resistance, which every slope here takes it for.
 """
 
-__all__ = ["COLD", "Inner", "Terminal", "full", "inner_voltage"]
+__all__ = ["COLD", "Approach", "Inner", "Terminal", "full", "inner_voltage"]
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -129,6 +129,25 @@ class Inner(NamedTuple):
     """di/du [S]."""
     ohms: Array
     """Resistance between the source's voltage and u [ohm]: r_s, or beyond all measure at its limit."""
+
+
+class Approach(NamedTuple):
+    """One Newton step of a voltage behind the series resistance, and the motion to first order in it."""
+
+    u: Array
+    """Voltage after the step [V]."""
+    move: Array
+    """The step [V]."""
+    ohms: Array
+    """Resistance between the source's voltage and u [ohm]."""
+    u_v: Array
+    """du/dv at constant state."""
+    by_x: Array
+    """du/dx at constant voltage [V]."""
+    rate: Array
+    """dx/dt [1/s]."""
+    slope: Array
+    """Its slope by x at constant voltage [1/s]."""
 
 
 class Terminal:
@@ -313,34 +332,56 @@ class Terminal:
 
         Newton's method runs on all quantities at once, so that its last step corrects the rate too.
         """
-        law = self._everything
         if not self.series:
-            u = np.full(len(x), v)
-            _, _, _, rate, _, slope = self._at(law, u, x)
-            return u, rate, slope
+            found = self.approach(v, x, x)
+            return found.u, found.rate, found.slope
         low, high = np.minimum(v, 0.0), np.maximum(v, 0.0)
         guess = self._guess(v, x)
         u = np.full(len(x), v) if guess is None else np.minimum(np.maximum(guess, low), high)
         near = _SETTLED * np.abs(v) + 1e-12
         for _ in range(_WALK_STEPS):
-            i, i_v, i_x, rate, r_v, r_x = self._at(law, u, x)
-            move, ohms = self._newton(v, u, i, i_v)
-            following = np.minimum(np.maximum(u + move, low), high)
-            move = following - u
-            u = following
-            if (np.abs(move) <= near).all():
+            found = self.approach(v, u, x)
+            u = found.u
+            if (np.abs(found.move) <= near).all():
                 break
         else:
             inner = self.fresh().solve(np.full(len(x), v), x)
-            u, ohms, move = inner.u, inner.ohms, np.zeros(len(x))
-            i, i_v, i_x, rate, r_v, r_x = self._at(law, u, x)
+            found = self.approach(v, inner.u, x, settled=inner.ohms)
+        self.ohms = found.ohms
+        self._u, self._tangent = found.u, ((np.asarray(v, float), found.u_v),)
+        if self.limit is not None:  # at the limit it is the state that moves the voltage
+            self._tangent = ((np.full(len(x), v), found.u_v), (x.copy(), found.by_x))
+        return found.u, found.rate, found.slope
+
+    def approach(
+        self, v: Array | float, u: Array, x: Array, *, settled: Array | None = None
+    ) -> Approach:
+        """Take one Newton step from u [V] towards the voltage behind r_s.
+
+        Parameters
+        ----------
+        v
+            Terminal voltages [V].
+        u
+            Where they may be behind r_s [V].
+        x
+            States, in the shape of ``u``.
+        settled
+            Where u is that voltage already: the resistance before it [ohm].
+        """
+        if not self.series:
+            u, none = full(v, x.shape), np.zeros(x.shape)
+            _, _, _, rate, _, r_x = self._at(self._everything, u, x)
+            return Approach(u, none, self.r_s, none + 1.0, none, rate, r_x)
+        i, i_v, i_x, rate, r_v, r_x = self._at(self._everything, u, x)
+        following, ohms = u, settled
+        if ohms is None:
+            move, ohms = self._newton(v, u, i, i_v)
+            following = np.minimum(np.maximum(u + move, np.minimum(v, 0.0)), np.maximum(v, 0.0))
+        move = following - u
         gain = 1.0 / (1.0 + ohms * i_v)
         by_x = -ohms * i_x * gain
-        self.ohms = ohms
-        self._u, self._tangent = u, ((np.asarray(v, float), gain),)
-        if self.limit is not None:  # at the limit it is the state that moves the voltage
-            self._tangent = ((np.full(len(x), v), gain), (x.copy(), by_x))
-        return u, rate + r_v * move, r_x + r_v * by_x
+        return Approach(following, move, ohms, gain, by_x, rate + r_v * move, r_x + r_v * by_x)
 
     def _newton(self, v: Array | float, u: Array, i: Array, slope: Array) -> tuple[Array, Array]:
         """Return Newton's step of u [V] to where the series resistance, or the limit, lets it be, and

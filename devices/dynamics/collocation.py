@@ -7,7 +7,7 @@ Newton over the whole waveform. The linear system is a recurrence, solved by dou
 of the cubic says where the mesh is too coarse.
 """
 
-__all__ = ["collocate"]
+__all__ = ["collocate", "recurrence"]
 
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
@@ -68,7 +68,7 @@ class _Solver:
                 miss = x[1:] - x[:-1] - h / 6.0 * (f[:-1] + 4.0 * f_m + f[1:])
                 left = -1.0 - h / 6.0 * (j[:-1] + 4.0 * j_m * (0.5 + 0.125 * h * j[:-1]))
                 right = 1.0 - h / 6.0 * (j[1:] + 4.0 * j_m * (0.5 - 0.125 * h * j[1:]))
-                step = _recurrence(-left / right, -miss / right)
+                step = recurrence(-left / right, -miss / right)
                 if not np.isfinite(step).all():
                     step = np.nan_to_num(step, nan=0.0, posinf=1.0, neginf=-1.0)
                 moved = np.clip(x[1:] + step, low, high)
@@ -194,7 +194,7 @@ def _at(finer: Array, mesh: Array, values: Array) -> Array:
     return np.stack([np.interp(finer, mesh, column) for column in values.T], axis=1)
 
 
-def _recurrence(a: Array, b: Array) -> Array:
+def recurrence(a: Array, b: Array) -> Array:
     """Return y with y[k] = a[k] y[k-1] + b[k] and y[-1] = 0, along the first axis, by doubling."""
     a, b = a.copy(), b.copy()
     stride = 1

@@ -2,12 +2,8 @@
 once.
 
 A fit asks the same question a few thousand times: the same voltage over time, other parameters.
-Here all sets walk through the sweep side by side as numpy vectors, one exponential Rosenbrock step
-per measured interval (second order, exact where the rate is linear in the state, stable where it is
-stiff):
-
-    x_{k+1} = x_k + h φ(h J) r,   φ(z) = (e^z - 1)/z,   r = dx/dt and J = ∂r/∂x at x_k and the
-    interval's mid voltage
+Here all sets walk through the sweep side by side as numpy vectors (:mod:`memtwin.devices.dynamics.walk`), from
+one measured interval to the next or, where a walk of nearby parameters is known, all intervals at once.
 
 The series resistance is solved on the way, one or two Newton steps from the last interval's
 solution. Derivatives come from the sensitivity equations s' = J s + ∂r/∂p, whose coefficients are
@@ -27,15 +23,11 @@ import numpy as np
 
 from ...data.measurement import Sweep
 from ...data.types import Array
-from ..dynamics.jump import LEAP, Jump, cross, rate_slopes
+from ..dynamics.jump import rate_slopes
+from ..dynamics.walk import STIFF, Walk, all_at_once, by_set, phi, step_through
 from ..model import SERIES, CompactModel
 from ..series import Inner, Terminal
 
-_STIFF = 30.0  # a state that would grow e^30-fold within one interval has reached its bound anyway
-_STRIDE, _BENT, _SHARE = 5e-4, 0.4, 0.3
-"""Under a limit: change of the state within a step, and of the logarithm of its rate or as a share of the state, from
-which one slope is too little for the step and its derivatives to mean the same.
-"""
 _SOLVED = 1e-10  # Newton step behind r_s at a sample, relative to the voltage
 
 
@@ -51,11 +43,14 @@ class Response:
         State at every sample, shape (points, sets).
     slopes
         di/dp for each parameter asked for, shape (parameters, points, sets); empty if none was.
+    walk
+        How the states got there, of all sweeps that were walked through together; ``None`` without dynamics.
     """
 
     i: Array
     x: Array
     slopes: Array
+    walk: Walk | None = None
 
 
 def respond(
@@ -68,6 +63,7 @@ def respond(
     wanted: Sequence[str] = (),
     substeps: int = 1,
     limit: Array | None = None,
+    near: Walk | None = None,
 ) -> Response:
     """Drive S parameter sets of a model through one sweep.
 
@@ -89,6 +85,8 @@ def respond(
     limit
         Largest current of the source at every sample [A], in the shape of ``v``, the lower of two
         holding between them; infinite where there is none.
+    near
+        Walks of nearby parameters to begin with, one per set.
     """
     if substeps > 1:
         answer = respond(
@@ -99,22 +97,26 @@ def respond(
             x0,
             wanted=wanted,
             limit=None if limit is None else _finer_limit(limit, substeps),
+            near=near,
         )
-        return Response(answer.i[::substeps], answer.x[::substeps], answer.slopes[:, ::substeps])
+        slopes = answer.slopes[:, ::substeps]
+        return Response(answer.i[::substeps], answer.x[::substeps], slopes, answer.walk)
     terminal = Terminal(model, [p[name] for name in model.names], tolerance=_SOLVED)
     if limit is not None:
-        terminal = terminal.limited(_by_set(limit))
-    if model.rate_expr is None:
-        x = np.repeat(x0[None], len(t), 0)
-        walk = None
-    else:
-        walk = _walk(terminal.limited(None), t, v, x0, limit)
-        x = walk.x
-    inner = terminal.solve(np.broadcast_to(_by_set(v), x.shape).copy(), x)
+        terminal = terminal.limited(by_set(limit))
+    walk = None
+    if model.rate_expr is not None:
+        free = terminal.limited(None)
+        if near is None or limit is not None or free.costly:
+            walk = step_through(free, t, v, x0, limit)
+        else:
+            walk = all_at_once(free, t, v, x0, near)
+    x = np.repeat(x0[None], len(t), 0) if walk is None else walk.x
+    inner = terminal.solve(np.broadcast_to(by_set(v), x.shape).copy(), x)
     if not wanted:
-        return Response(inner.i, x, np.empty((0, *inner.i.shape)))
+        return Response(inner.i, x, np.empty((0, *inner.i.shape)), walk)
     moves = _sensitivity(model, t, terminal, x, walk, wanted)
-    return Response(inner.i, x, _slopes(model, inner, x, terminal.args, moves, wanted))
+    return Response(inner.i, x, _slopes(model, inner, x, terminal.args, moves, wanted), walk)
 
 
 def respond_to(
@@ -125,6 +127,7 @@ def respond_to(
     *,
     wanted: Sequence[str] = (),
     substeps: int = 1,
+    near: Walk | None = None,
 ) -> list[Response]:
     """Drive S parameter sets as each sweep did: through its tester's resistor, by a source with its
     limit. All sweeps are walked through together; a shorter one stands still at its end.
@@ -143,6 +146,8 @@ def respond_to(
         Parameters to differentiate by.
     substeps
         Integration steps per interval of the sweeps.
+    near
+        Walk of nearby parameters to begin with, as an answer to the same sweeps has it.
     """
     if len(sweeps) > 1:
         t, v, limit = (
@@ -163,12 +168,13 @@ def respond_to(
         wanted=wanted,
         substeps=substeps,
         limit=limit if np.isfinite(limit).any() else None,
+        near=near,
     )
     found, first = [], 0
     for sweep, start in zip(sweeps, x0, strict=True):
         its = (slice(len(sweep.t)), slice(first, first + len(start)))
         slopes = answer.slopes[:, its[0], its[1]] if wanted else np.empty((0, *answer.i[its].shape))
-        found.append(Response(answer.i[its], answer.x[its], slopes))
+        found.append(Response(answer.i[its], answer.x[its], slopes, answer.walk))
         first += len(start)
     return found
 
@@ -180,10 +186,6 @@ def _side_by_side(columns: Sequence[Array], sets: int) -> Array:
     longest = max(map(len, columns))
     even = [np.pad(column, (0, longest - len(column)), "edge") for column in columns]
     return np.repeat(np.stack(even, 1), sets, 1)
-
-
-def _by_set(values: Array) -> Array:
-    return values if values.ndim > 1 else values[:, None]
 
 
 def _finer(values: Array, substeps: int) -> Array:
@@ -200,59 +202,12 @@ def _finer_limit(limit: Array, substeps: int) -> Array:
     return np.concatenate([between, limit[-1:]])
 
 
-@dataclass(frozen=True)
-class _Walk:
-    """States at the samples, (points, sets); in every interval the voltage behind r_s at its middle and
-    the resistance before it, (points - 1, sets); and the intervals crossed in a jump.
-    """
-
-    x: Array
-    u: Array
-    ohms: Array
-    jumps: tuple[Jump, ...]
-
-
-def _walk(terminal: Terminal, t: Array, v: Array, x0: Array, limit: Array | None) -> _Walk:
-    low, high = terminal.bounds
-    x = np.empty((len(t), len(x0)))
-    x[0] = np.clip(x0, low, high)
-    inner = np.empty((len(t) - 1, len(x0)))
-    ohms = np.broadcast_to(terminal.r_s, inner.shape)
-    middles, steps = 0.5 * (v[1:] + v[:-1]), np.diff(t, axis=0)
-    jumps: list[Jump] = []
-    between = np.full(len(t) - 1, np.inf)
-    if limit is not None:
-        between, ohms = np.minimum(limit[1:], limit[:-1]), ohms.copy()
-    limited = np.asarray(np.isfinite(_by_set(between)).any(1))
-    for k, (middle, step) in enumerate(zip(middles, steps, strict=True)):
-        most = between[k] if limited[k] else None
-        if (most is None) != (terminal.limit is None):
-            terminal = terminal.limited(most)
-        elif most is not None:
-            terminal.limit = most
-        inner[k], rate, slope = terminal.walk(middle, x[k])
-        # minimum and maximum: half of a step's time would go into clip's checks of its arguments
-        stretch = np.minimum(np.maximum(step * slope, -1e6), _STIFF)
-        x[k + 1] = np.minimum(np.maximum(x[k] + step * _phi(stretch) * rate, low), high)
-        if most is not None:
-            ohms[k] = terminal.ohms
-            far = np.abs(x[k + 1] - x[k])
-            bent = (np.abs(stretch) > _BENT) | (far > _SHARE * np.abs(x[k]))
-            leaps = (far > LEAP) | ((far > _STRIDE) & bent)
-            (sets,) = np.nonzero(leaps & np.isfinite(most))
-            if len(sets):
-                each = (np.broadcast_to(value, far.shape)[sets] for value in (middle, step))
-                jumps.append(cross(terminal.only(sets), k, sets, x[k, sets], *each))
-                x[k + 1, sets] = jumps[-1].end
-    return _Walk(x, inner, ohms, tuple(jumps))
-
-
 def _sensitivity(
     model: CompactModel,
     t: Array,
     terminal: Terminal,
     x: Array,
-    walk: _Walk | None,
+    walk: Walk | None,
     wanted: Sequence[str],
 ) -> Array:
     """Return dx/dp, shape (parameters, points, sets)."""
@@ -263,15 +218,15 @@ def _sensitivity(
         moves[:] = moves[:, :1]
         return moves
     args, ohms = terminal.args, walk.ohms
-    step = _by_set(np.diff(t, axis=0))
+    step = by_set(np.diff(t, axis=0))
     # half the step on: there the coefficients are of second order
     half = 0.5 * (x[1:] + x[:-1])
     law = model.compiled_many(("current", ""), ("current", "V"), ("current", "X"))
     _, i_v, i_x = law(walk.u, x[:-1], *args)
     u = walk.u - ohms * i_x / (1.0 + ohms * i_v) * (half - x[:-1])
     slope, pushes = rate_slopes(model, u, half, args, ohms, wanted)
-    stretch = np.clip(step * slope, -1e6, _STIFF)
-    pushes *= step * _phi(stretch)
+    stretch = np.clip(step * slope, -1e6, STIFF)
+    pushes *= step * phi(stretch)
     grow = np.exp(stretch)
     for jump in walk.jumps:
         grow[jump.interval, jump.sets], pushes[:, jump.interval, jump.sets] = jump.slopes(wanted)
@@ -304,10 +259,3 @@ def _slopes(
     if SERIES.name in rows:
         slopes[rows.index(SERIES.name)] -= i_v * inner.i
     return np.asarray(slopes * gain)
-
-
-def _phi(z: Array) -> Array:
-    """Return (e^z - 1)/z, 1 at z = 0."""
-    small = np.abs(z) < 1e-8
-    safe = np.where(small, 1.0, z)
-    return np.where(small, 1.0 + 0.5 * z, np.expm1(safe) / safe)

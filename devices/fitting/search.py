@@ -2,8 +2,11 @@
 
 :func:`descend` runs Levenberg and Marquardt's method for S starts in lock step: every start has its
 own damping, takes or refuses its own step, and leaves the batch when it has converged, while the
-model is asked for all of them together. Points live in the unit cube, whose faces are the bounds; a
-coordinate on a face that wants to leave it rests there.
+model is asked for all of them together. A step is bent by the second derivative along it (geodesic
+acceleration, Transtrum and Sethna 2012, arXiv:1201.5885), which one more simulation tells: where parameters
+trade against each other, the cost has long curved valleys, and straight steps along their floor are short.
+Points live in the unit cube, whose faces are the bounds; a coordinate on a face that wants to leave it rests
+there.
 
 :func:`race` finds starts that are worth a descent. All candidates take a few steps, the better ones go
 on. Most of what still differs is one basin or another, and a basin is often chosen by a few parameters
@@ -38,6 +41,10 @@ _GAIN = 0.003  # relative gain below which a round was in vain; the second such 
 _DRAWN = 0.12  # share of the parameters that a hop draws anew
 _CROSSED = 0.25  # of the others: share that it takes from another end
 _TRIES = 24  # starts of a round: a step costs nearly as much for one
+_PROBE, _BENT = (
+    0.1,
+    0.375,
+)  # share of a step at which its bend is looked at, and largest bend over the step
 _EXACT = 1e-9  # mean square residual below which there is nothing left to fit
 
 
@@ -91,7 +98,9 @@ def latin_hypercube(count: int, dimensions: int, rng: np.random.Generator) -> Ar
     return np.asarray(qmc.LatinHypercube(dimensions, rng=rng).random(count))
 
 
-def descend(problem: Problem, start: Descent | Array, *, steps: int = 60) -> Descent:
+def descend(
+    problem: Problem, start: Descent | Array, *, steps: int = 60, bent: bool = True
+) -> Descent:
     """Minimise half the sum of squares from every point.
 
     Parameters
@@ -103,6 +112,8 @@ def descend(problem: Problem, start: Descent | Array, *, steps: int = 60) -> Des
         rounds it takes the same way as in one.
     steps
         Steps at most.
+    bent
+        Whether steps follow the valley they are in; straight ones stay nearer to where they begin.
     """
     begin = start if isinstance(start, Descent) else Descent.begin(start)
     ends, costs, converged = begin.points.copy(), begin.costs.copy(), begin.converged.copy()
@@ -114,7 +125,7 @@ def descend(problem: Problem, start: Descent | Array, *, steps: int = 60) -> Des
     residual, jacobian = problem(z, True)
     cost = _cost(residual)
     for _ in range(steps):
-        trial = _step(z, residual, jacobian, damping)
+        trial = _step(problem if bent else None, z, residual, jacobian, damping)
         trial_residual, trial_jacobian = problem(trial, True)
         trial_cost = _cost(trial_residual)
         better = trial_cost < cost
@@ -211,18 +222,43 @@ def _cost(residual: Array) -> Array:
     return np.where(np.isfinite(cost), cost, np.inf)
 
 
-def _step(z: Array, residual: Array, jacobian: Array, damping: Array) -> Array:
-    """Return the damped Gauss-Newton points, clipped to the cube, shape (sets, parameters)."""
+def _step(
+    problem: Problem | None, z: Array, residual: Array, jacobian: Array, damping: Array
+) -> Array:
+    """Return where a damped Gauss-Newton step leads, clipped to the cube, shape (sets, parameters); bent along the
+    valley it is in, if there is a problem to ask.
+    """
     columns = np.moveaxis(jacobian, 2, 0)  # (sets, parameters, rows)
+    solve = _solver(z, columns, residual, damping)
+    straight = solve(residual)
+    if problem is None:
+        return np.asarray(np.clip(z + straight, 0.0, 1.0))
+    probe = np.clip(z + _PROBE * straight, 0.0, 1.0)
+    ahead, _ = problem(probe, False)
+    with np.errstate(over="ignore", invalid="ignore"):
+        foretold = np.einsum("spr,sp->rs", columns, probe - z)
+        bend = solve((ahead - residual - foretold) / _PROBE**2)
+        long = np.linalg.norm(bend, axis=1) > _BENT * np.linalg.norm(straight, axis=1)
+    bend = np.where((long | ~np.isfinite(bend).all(1))[:, None], 0.0, bend)
+    return np.asarray(np.clip(z + straight + bend, 0.0, 1.0))
+
+
+def _solver(z: Array, columns: Array, residual: Array, damping: Array) -> Callable[[Array], Array]:
+    """Return what gives the damped step against ``rows`` (rows, sets), shape (sets, parameters), from the
+    points z with the derivatives ``columns`` (sets, parameters, rows) of ``residual``.
+    """
+
+    def downhill(rows: Array) -> Array:
+        with np.errstate(over="ignore", invalid="ignore"):
+            slope = -(columns @ rows.T[:, :, None])[:, :, 0]
+        return np.where((np.isfinite(slope).all(1) & sound)[:, None], slope, 0.0)
+
     with np.errstate(over="ignore", invalid="ignore"):
         normal = columns @ columns.swapaxes(1, 2)
-        gradient = (columns @ residual.T[:, :, None])[:, :, 0]
-    sound = np.asarray(np.isfinite(normal).all((1, 2)) & np.isfinite(gradient).all(1))
+    sound = np.asarray(np.isfinite(normal).all((1, 2)))
     normal = np.where(sound[:, None, None], normal, 0.0)
-    gradient = np.where(sound[:, None], gradient, 0.0)
-    rests = ((z <= 0.0) & (gradient > 0.0)) | ((z >= 1.0) & (gradient < 0.0))
-    gradient = np.where(rests, 0.0, gradient)
-    moving = ~rests
+    wanted = downhill(residual)
+    moving = ~(((z <= 0.0) & (wanted < 0.0)) | ((z >= 1.0) & (wanted > 0.0)))
     normal = normal * (moving[:, :, None] & moving[:, None, :])
     scale = np.einsum("spp->sp", normal)
     floor = 1e-12 * scale.max(1, keepdims=True) + 1e-300
@@ -230,7 +266,10 @@ def _step(z: Array, residual: Array, jacobian: Array, damping: Array) -> Array:
     # scaled to a unit diagonal, so that parameters the data hardly know do not spoil the solve
     total = normal + diagonal[:, :, None] * np.eye(z.shape[1])
     root = np.sqrt(np.einsum("spp->sp", total))
-    step = np.linalg.solve(
-        total / (root[:, :, None] * root[:, None, :]), (-gradient / root)[:, :, None]
-    )[:, :, 0]
-    return np.asarray(np.clip(z + step / root, 0.0, 1.0))
+    inverse = np.linalg.inv(total / (root[:, :, None] * root[:, None, :]))
+
+    def solve(rows: Array) -> Array:
+        right = np.where(moving, downhill(rows), 0.0) / root
+        return np.asarray((inverse @ right[:, :, None])[:, :, 0] / root)
+
+    return solve

@@ -9,6 +9,7 @@ __all__ = ["Prior", "Space", "default_bounds", "make_space", "thinned"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +17,11 @@ from numpy.typing import NDArray
 from ...data.errors import InputError, nearest
 from ...data.measurement import Sweep
 from ...data.types import Array
+from ..dynamics.walk import Trail
 from ..model import SERIES, CompactModel
 from .loss import Loss
 from .model_response import respond_to
+from .search import Problem
 
 _FEW = 100  # points of a thinned sweep
 _LEAST_STATE = 1e-5  # the logarithmic axis of x0 starts here
@@ -107,9 +110,23 @@ class Space:
         ]
         return p, starts
 
-    def residuals(self, z: Array, differentiate: bool = True) -> tuple[Array, Array]:
-        """Return residuals (rows, sets) of points z (sets, parameters), and dr/dz (parameters,
-        rows, sets).
+    def along(self, trail: Trail | None = None) -> Problem:
+        """Return :meth:`residuals` on a trail, by default a new one."""
+        return partial(self.residuals, trail=Trail() if trail is None else trail)
+
+    def residuals(
+        self, z: Array, differentiate: bool = True, trail: Trail | None = None
+    ) -> tuple[Array, Array]:
+        """Return residuals (rows, sets) of points, and dr/dz (parameters, rows, sets).
+
+        Parameters
+        ----------
+        z
+            Points of the cube, (sets, parameters).
+        differentiate
+            Whether dr/dz is wanted; else it is empty.
+        trail
+            Walks of points tried before, to begin with the nearest ones'; these are added to it.
         """
         p, starts = self.split(self.values(z))
         scale = self.slopes(z).T  # (parameters, sets)
@@ -122,7 +139,10 @@ class Space:
             starts,
             wanted=wanted if differentiate else (),
             substeps=self.substeps,
+            near=None if trail is None else trail.near(z),
         )
+        if trail is not None and answers[0].walk is not None:
+            trail.keep(z, answers[0].walk)
         parts, slopes = [], []
         for k, (sweep, answer) in enumerate(zip(self.sweeps, answers, strict=True)):
             residual, slope = self.loss.residuals(answer.i, sweep)

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from ...data.errors import InputError, NonConvergence
 from ...data.types import Array, Progress
+from ..dynamics.walk import Trail
 from ..model import CompactModel
 from .guess import guess_ranges
 from .search import Descent, descend, latin_hypercube
@@ -29,7 +30,7 @@ from .space import Space
 
 _CHUNK = 16  # starts that descend together, whatever the number of workers
 _ROUND = 15  # steps between two reports of progress
-_SETTLING, _SIDESTEPS = 8, 6  # steps of ends that are nearly alike, and of a restart
+_SETTLING, _SIDESTEPS = 60, 6  # steps of ends that are nearly alike, and of a restart
 _FLAT = 1e-7  # relative gain at which leastsq ends
 _EVALUATIONS = 20  # of residuals in one of its runs
 _SETTLED = 1e-3  # relative gain of a restart below which a cost has stopped changing
@@ -136,10 +137,10 @@ def settle_substeps(space: Space, points: Array, share: float, most: int) -> int
     most
         Steps per interval that are not exceeded.
     """
-    count = space.substeps
-    coarse = space.residuals(points, False)[0]
+    count, trail = space.substeps, Trail()
+    coarse = space.residuals(points, False, trail)[0]
     while count < most:
-        fine = replace(space, substeps=2 * count).residuals(points, False)[0]
+        fine = replace(space, substeps=2 * count).residuals(points, False, trail)[0]
         with np.errstate(over="ignore", invalid="ignore"):
             error, misfit = ((coarse - fine) ** 2).sum(0), (fine**2).sum(0)
         # an exact fit has no misfit: a thousandth of a residual is fine enough for any
@@ -212,7 +213,7 @@ def _descend(space: Space, begin: Descent, steps: int) -> Descent:
     model = space.model
     key = f"{model.name}: {model.current_expr}; {model.rate_expr}; {model.inside}"
     known = _compiled.setdefault(key, model)
-    return descend(replace(space, model=known).residuals, begin, steps=steps)
+    return descend(replace(space, model=known).along(), begin, steps=steps)
 
 
 def settle(space: Space, points: Array) -> tuple[Array, Array]:
@@ -221,7 +222,7 @@ def settle(space: Space, points: Array) -> tuple[Array, Array]:
     They begin with fresh damping: one that has grown at a kink, a threshold that a sample has just
     crossed, stops a descent short of the minimum.
     """
-    descent = descend(space.residuals, _afresh(points, _FRESH), steps=_SETTLING)
+    descent = descend(space.along(), _afresh(points, _FRESH), steps=_SETTLING)
     return descent.points, descent.costs
 
 
@@ -233,14 +234,15 @@ def polish(space: Space, z: Array) -> tuple[Array, str, bool]:
     stop at one. Each new beginning is where our own steps lead at another number of integration
     steps, whose kinks lie elsewhere; the cost has stopped when one of these gains nothing.
     """
-    z = _leastsq(space, z)
-    cost = float(_costs(space, z[None])[0])
+    trail = Trail()
+    z = _leastsq(space, z, trail)
+    cost = _cost(space, z, trail)
     gains = [1.0]
     for more, damping in _ASIDE:
         aside = replace(space, substeps=space.substeps + more)
-        descent = descend(aside.residuals, _afresh(z[None], damping), steps=_SIDESTEPS)
-        trial = _leastsq(space, descent.points[0])
-        reached = float(_costs(space, trial[None])[0])
+        descent = descend(aside.along(trail), _afresh(z[None], damping), steps=_SIDESTEPS)
+        trial = _leastsq(space, descent.points[0], trail)
+        reached = _cost(space, trial, trail)
         gains.append(max(1.0 - reached / cost, 0.0) if cost else 0.0)
         if reached < cost:
             z, cost = trial, reached
@@ -254,12 +256,12 @@ def _afresh(points: Array, damping: float) -> Descent:
     return replace(Descent.begin(points), damping=np.full(len(points), damping))
 
 
-def _costs(space: Space, points: Array) -> Array:
+def _cost(space: Space, z: Array, trail: Trail) -> float:
     with np.errstate(over="ignore", invalid="ignore"):
-        return np.asarray(0.5 * (space.residuals(points, False)[0] ** 2).sum(0))
+        return 0.5 * float((space.residuals(z[None], False, trail)[0] ** 2).sum())
 
 
-def _leastsq(space: Space, z: Array) -> Array:
+def _leastsq(space: Space, z: Array, trail: Trail) -> Array:
     """Return where one run of lmfit's leastsq ends, ``z`` where it fails; coordinates on a face stay there."""
     parameters = lmfit.Parameters()
     for k, name in enumerate(space.names):
@@ -278,7 +280,7 @@ def _leastsq(space: Space, z: Array) -> Array:
             raise FloatingPointError("its step was not a number")
         if point.tobytes() not in known:
             known.clear()
-            residual, slopes = space.residuals(point)
+            residual, slopes = space.residuals(point, True, trail)
             known[point.tobytes()] = residual[:, 0], slopes[:, :, 0]
         return known[point.tobytes()]
 
@@ -296,6 +298,6 @@ def _leastsq(space: Space, z: Array) -> Array:
     except (FloatingPointError, NonConvergence):
         return z
     end = np.array([result.params[name].value for name in space.names])
-    if not np.isfinite(result.chisqr) or result.chisqr > 2.0 * float(_costs(space, z[None])[0]):
+    if not np.isfinite(result.chisqr) or result.chisqr > 2.0 * _cost(space, z, trail):
         return z
     return end

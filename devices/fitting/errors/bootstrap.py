@@ -204,10 +204,11 @@ def _moving(z: Array) -> int:
 def _drawn(space: Space, weights: Array | None, shifts: Array | None) -> Problem:
     """Return the problem of several draws; a last coordinate, which nothing moves, says whose a point is."""
     count = len(weights if weights is not None else shifts if shifts is not None else [])
+    along = space.along()
 
     def problem(z: Array, differentiate: bool) -> tuple[Array, Array]:
         which = np.rint(z[:, -1] * count - 0.5).astype(int)
-        residual, slopes = space.residuals(z[:, :-1], differentiate)
+        residual, slopes = along(z[:, :-1], differentiate)
         if shifts is not None:
             residual = residual + shifts[which].T
         if weights is not None:
@@ -224,7 +225,7 @@ def _descended(problem: Problem, best: Array, count: int) -> Descent:
     labels = (np.arange(count) + 0.5) / count
     starts = np.column_stack([np.tile(best, (count, 1)), labels])
     begin = replace(Descent.begin(starts), damping=np.full(count, 1e-6))
-    return descend(problem, begin, steps=_STEPS)
+    return descend(problem, begin, steps=_STEPS, bent=False)  # a draw is to stay in its minimum
 
 
 def _cycles(space: Space, rows: int, draws: int, rng: np.random.Generator) -> Array:

@@ -105,9 +105,10 @@ def profile(
     space, best = space_of(fit)
     column = space.names.index(name)
     value, log = best[column], bool(space.log[column])
+    along = space.along()
 
     def held(z: Array, differentiate: bool) -> tuple[Array, Array]:
-        residual, slopes = space.residuals(z, differentiate)
+        residual, slopes = along(z, differentiate)
         if differentiate:
             slopes[column] = 0.0  # no slope, no step
         return residual, slopes
@@ -121,7 +122,7 @@ def profile(
         grid = np.geomspace(low, high, points) if log else np.linspace(low, high, points)
         starts = np.tile(best, (points, 1))
         starts[:, column] = grid
-        costs = descend(held, space.points(starts), steps=steps).costs
+        costs = descend(held, space.points(starts), steps=steps, bent=False).costs
         lowest = min(0.5 * float((centre**2).sum()), float(costs.min()))
         noise = 2.0 * lowest / max(fit.estimate.effective_points - len(best), 1.0)
         limit = lowest + 0.5 * noise * float(chdtri(1, 1.0 - confidence))
