@@ -13,12 +13,14 @@ AGAIN = 1.0
 """Time after which a request that nothing came of is made again [s]."""
 
 _asked: list[int] = []
+_waiting: list[threading.Timer] = []
 
 
 def exit_code() -> int:
-    """Return the exit code of a command that was asked to end: 128 and the signal's number, as shells have it; 130 for
-    Ctrl-C.
+    """Return the exit code of a command that was asked to end, and ask it no more: 128 and the signal's number, as
+    shells have it; 130 for Ctrl-C.
     """
+    _rest()
     return 128 + (_asked[-1] if _asked else signal.SIGINT)
 
 
@@ -46,15 +48,14 @@ def interruptible() -> Iterator[None]:
     numbers = [getattr(signal, name) for name in usual if hasattr(signal, name)]
     # One that is ignored, as under nohup, stays so.
     taken = {n: before for n in numbers if (before := signal.getsignal(n)) == usual[n.name]}
-    waiting: list[threading.Timer] = []
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         _asked.append(number)
-        while waiting:
-            waiting.pop().cancel()
-        waiting.append(threading.Timer(AGAIN, _ask, (number,)))
-        waiting[0].daemon = True
-        waiting[0].start()
+        _rest()
+        timer = threading.Timer(AGAIN, _ask, (number,))
+        timer.daemon = True
+        _waiting.append(timer)
+        timer.start()
         if not _ending():
             raise KeyboardInterrupt
 
@@ -65,8 +66,13 @@ def interruptible() -> Iterator[None]:
     finally:
         for number, before in taken.items():
             signal.signal(number, before)
-        while waiting:
-            waiting.pop().cancel()
+        _rest()
+
+
+def _rest() -> None:
+    """Ask no more."""
+    while _waiting:
+        _waiting.pop().cancel()
 
 
 def _ask(number: int) -> None:
