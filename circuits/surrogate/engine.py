@@ -36,7 +36,7 @@ from ..lines.solver import LineArray, LineSolver
 from ..ngspice.allocator import keep_freed_memory
 from .expansion import Expansion, expansion_for, other_side
 from .self_check import SurrogateReport, Watch
-from .tables import Adopted, Tables
+from .tables import Adopted, Blocks, Tables
 
 NEGLIGIBLE = 1e-5
 """Misfit of a law that no column makes an error to speak of."""
@@ -75,6 +75,8 @@ class Surrogate:
     xp, array
         Array namespace, and what turns a numpy array into one of it (on a GPU, say); numpy by
         default. Namespaces that resemble numpy in names and arguments will do, such as torch's.
+    blocks
+        How much of it is computed at a time; by default what suits a processor's cache.
     """
 
     name = "surrogate"
@@ -94,6 +96,7 @@ class Surrogate:
         fallback: Choice = "nodal",
         xp: Any = np,
         array: Callable[[Array], Any] | None = None,
+        blocks: Blocks | None = None,
     ) -> None:
         if dtype not in ("float32", "float64"):
             raise InputError(f"surrogate: dtype must be float32 or float64, got {dtype!r}")
@@ -111,7 +114,7 @@ class Surrogate:
         self.residual, self.renew, self.refresh = residual, renew, refresh
         self.check, self.bar = check, bar
         self.xp, self.array = xp, array or (lambda values: np.asarray(values, dtype))
-        self.single = dtype == "float32"
+        self.single, self.blocks = dtype == "float32", blocks or Blocks()
         self.sense = sense_of(tile)
         self.lines = Lines.of(self.sense.tile, self.array, xp)
         self.last_resort = LastResort("surrogate", tile, fallback)

@@ -29,13 +29,28 @@ from .updates import Changed, update
 if TYPE_CHECKING:
     from .engine import Surrogate
 
-REFRESHED, READ = 13, 4
-"""Tiles refreshed and read at a time: few enough to stay in the cache, enough to hide the cost of a
-call.
-"""
+SHORT = 50
+"""Least number of vectors that are read at a time."""
 
-ELEMENTS, SHORT = 60_000, 50
-"""Numbers of an array that is read at a time, and least number of vectors."""
+
+@dataclass(frozen=True)
+class Blocks:
+    """How much is computed at a time, as suits what computes: by default few enough numbers to stay in a
+    processor's cache, enough to hide the cost of a call.
+    """
+
+    refreshed: int = 13
+    """Tiles that are worked out together."""
+    read: int = 4
+    """Tiles that are read together."""
+    elements: int = 60_000
+    """Voltages of a block that is read."""
+
+
+LARGE = Blocks(refreshed=512, read=4096, elements=32_000_000)
+"""For devices with a memory of their own: a read is one block, and one transfer each way, until its voltages
+take 128 MB.
+"""
 
 LONGEST = 64
 """Steps of a history that is not looked through for what tiles worked out anew leave of it."""
@@ -143,7 +158,9 @@ class Tables:
         if adopted is not None and batch.size:
             unit, gain = 1.0 / adopted.law.v_full, adopted.law.v_full * engine.sense.gain
             together, side, blocks = self._blocks(alike)
-            stride = max(SHORT, ELEMENTS // (together * side * max(engine.tile.shape)))
+            stride = max(
+                SHORT, engine.blocks.elements // (together * side * max(engine.tile.shape))
+            )
             with np.errstate(all="ignore"):
                 for k in range(0, count, together):
                     group = batch[k : k + together]
@@ -166,7 +183,8 @@ class Tables:
         """
         whole = self.closure()
         if self._parts is None or self._parts[0] is not whole or self._parts[1] != alike:
-            together, side, count = max(1, READ // alike), min(READ, alike), len(self.g) // alike
+            most, count = self.engine.blocks.read, len(self.g) // alike
+            together, side = min(max(1, most // alike), max(count, 1)), min(most, alike)
             assert whole is not None
             shaped = _map(
                 lambda part: part.reshape((count, alike, *part.shape[1:])),
@@ -189,8 +207,9 @@ class Tables:
         if adopted is None or whole is None:
             return None
         law, by_g, by_v = adopted.law, np.zeros(self.g.shape), np.zeros_like(batch)
-        for k in range(0, len(batch), READ):
-            part = slice(k, k + READ)
+        most = engine.blocks.read
+        for k in range(0, len(batch), most):
+            part = slice(k, k + most)
             found = closed_gradients(
                 engine.lines,
                 law,
@@ -297,8 +316,9 @@ class Tables:
             # Tables that these came from hold the same array.
             self._residual = self.engine.xp.concatenate([self._residual])
         with np.errstate(all="ignore"):  # curvature beyond all bounds is seen in what is read
-            for k in range(0, len(stale), REFRESHED):
-                self._refresh_block(stale[k : k + REFRESHED])
+            most = self.engine.blocks.refreshed
+            for k in range(0, len(stale), most):
+                self._refresh_block(stale[k : k + most])
 
     def _refresh_block(self, block: Tiles) -> None:
         engine, adopted = self.engine, self.adopted

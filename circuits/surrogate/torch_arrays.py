@@ -11,6 +11,7 @@ from typing import Any, Literal, TypedDict
 import numpy as np
 
 from ...data.errors import InputError
+from .tables import LARGE, Blocks
 
 
 class Arrays(TypedDict):
@@ -19,6 +20,7 @@ class Arrays(TypedDict):
     xp: Any
     array: Any
     dtype: str
+    blocks: Blocks
 
 
 def torch_arrays(device: str = "cpu", dtype: Literal["float32", "float64"] = "float32") -> Arrays:
@@ -44,4 +46,5 @@ def torch_arrays(device: str = "cpu", dtype: Literal["float32", "float64"] = "fl
             np.require(values, requirements=["C", "W"]), dtype=kind, device=device
         )
 
-    return {"xp": torch, "array": array, "dtype": dtype}
+    blocks = Blocks() if torch.device(device).type == "cpu" else LARGE
+    return {"xp": torch, "array": array, "dtype": dtype, "blocks": blocks}

@@ -21,6 +21,7 @@ from memtwin.circuits.surrogate.engine import Surrogate, SurrogateArray
 from memtwin.circuits.surrogate.expansion import Expansion
 from memtwin.circuits.surrogate.patterns import FAMILIES, UNSEEN, pattern, vectors
 from memtwin.circuits.surrogate.self_check import CHECKED, Watch
+from memtwin.circuits.surrogate.tables import LARGE
 from memtwin.circuits.surrogate.torch_arrays import torch_arrays
 from memtwin.data.errors import InputError, NonConvergence
 from memtwin.devices.device import Device
@@ -414,6 +415,24 @@ def test_torch_computes_the_same(cell: str, rng: np.random.Generator) -> None:
         np.testing.assert_allclose(first, second, rtol=1e-9, atol=1e-12 * np.abs(first).max())
     with pytest.raises(InputError, match="no device"):
         torch_arrays("cuda:99")
+
+
+def test_blocks_of_a_device_with_its_own_memory_are_whole_reads(rng: np.random.Generator) -> None:
+    """The same currents as in blocks for a cache, and the vectors of all tiles go there in one piece."""
+    tile = Tile(24, 20, cell=Cell.sinh(2.0, 0.2))
+    g, v = rng.choice(LEVELS, (3, 4, 24, 20)), 0.2 * rng.random((3, 4, 700, 24))
+    sent: list[int] = []
+
+    def array(values: np.ndarray) -> np.ndarray:
+        sent.append(np.ndim(values))
+        return np.asarray(values, "float32")
+
+    small = Surrogate(tile, check=0.0).program(g).read(v)
+    large = Surrogate(tile, check=0.0, array=array, blocks=LARGE).program(g)
+    large.read(v)
+    sent.clear()
+    np.testing.assert_allclose(large.read(v), small, rtol=1e-5, atol=1e-6 * np.abs(small).max())
+    assert sent == [4]
 
 
 def test_baselines_are_where_they_should_be(rng: np.random.Generator) -> None:
