@@ -74,7 +74,7 @@ class ReadTiming:
         return {
             "engine": self.engine,
             "vectors": len(self.settling),
-            "settling_error": self.error,
+            "settling_error_percent": 100.0 * self.error,
             "settling_seconds": float(self.slowest.max()),
             "settling_median_seconds": float(np.median(self.slowest)),
             "duration_seconds": self.duration,

@@ -6,6 +6,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from memtwin.circuits.array.cell import Cell
+from memtwin.circuits.array.parasitics import Parasitics
+from memtwin.circuits.array.tile import Tile
+from memtwin.circuits.timing.read import read_time
 from memtwin.cli.main import app
 
 
@@ -44,6 +48,25 @@ def test_numbers_come_out_as_the_library_says(files):
     assert np.load("all.npz")["i"].shape == (1, 3)
 
 
+def test_time_is_what_the_library_says(files, tmp_path):
+    (tmp_path / "timed.toml").write_text(
+        "[tile]\nr_row = 5.0\n[tile.parasitics]\npitch = 1e-6\nrise = 1e-10\n"
+    )
+    words = ("--tile", "timed.toml", "--g", "g.npy", "--v", "v.csv", "--engine", "nodal")
+    code, found = read(*words, "--time", "estimate", "--settled", "2")
+    assert code == 0
+    tile = Tile(
+        3, 2, r_row=5.0, cell=Cell.resistor(), parasitics=Parasitics(pitch=1e-6, rise=1e-10)
+    )
+    timing = read_time(tile, files, [[0.1, 0.0, 0.05]], error=0.02)
+    assert found["time"]["settling_error_percent"] == 2.0
+    assert found["time"]["settling_seconds"] == pytest.approx(float(timing.slowest.max()), rel=1e-6)
+    assert found["time"]["energy_joule"] == pytest.approx(float(timing.energy.drivers[0]), rel=1e-6)
+    shown = CliRunner().invoke(app, ["read", *words, "--time", "estimate"])
+    assert "settling" in shown.stdout
+    assert shown.exit_code == 0
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -51,6 +74,11 @@ def test_numbers_come_out_as_the_library_says(files):
         (["--g", "g.npy", "--v", "cols.npy"], "expected voltages of shape (batch, 3)"),
         (["--g", "g.npy", "--v", "v.csv", "--engine", "spicy"], "no engine 'spicy'"),
         (["--g", "g.npy", "--v", "v.csv", "--out", "i.xls"], "ends in .csv"),
+        (["--g", "g.npy", "--v", "v.csv", "--settled", "2"], "add --time"),
+        (
+            ["--g", "g.npy", "--v", "cols.npy", "--inputs", "cols", "--time", "spice"],
+            "from the word lines",
+        ),
         (["--g", "g.npy", "--v", "v.csv", "--rows", "4"], "shape (..., 4, 2)"),
         (["--g", "g.npy", "--v", "v.csv", "--set", "tile.terminals.open_row=[1]"], "open_row"),
     ],

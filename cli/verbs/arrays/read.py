@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from ...console import Json, emit, note, picture
+from ....data.errors import InputError
+from ...console import Json, bar, emit, note, picture
 from ...groups import grouped
 from ...settings import TileKeys
 
@@ -46,6 +47,23 @@ def read(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change a key, e.g. tile.drive=both."),
     ] = None,
+    time: Annotated[
+        Literal["estimate", "spice"] | None,
+        typer.Option(
+            help="Also tell settling, energy and crosstalk of the read in time: by a reduced network, or in"
+            " ngspice; capacitances are tile.parasitics."
+        ),
+    ] = None,
+    settled: Annotated[
+        float | None,
+        typer.Option(
+            "--settled",
+            min=1e-9,
+            max=99.0,
+            help="With --time: how close to its end a column is settled, in percent of the largest"
+            " current. [default: 1]",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -60,15 +78,24 @@ def read(
     ] = None,
     json: Json = False,
 ) -> dict[str, Any]:
-    """Read a tile of given conductances: currents, power, and what its wires cost."""
+    """Read a tile of given conductances: currents, power, and what its wires cost; in time, too."""
     from ....circuits.reading.files import check_output, read_table, write_read
     from ....circuits.reading.picture import draw_read
     from ....circuits.reading.read import read_tile
+    from ....circuits.timing.read import ERROR, read_time
     from ....training.runs.build import bench_tile
     from ....training.runs.config import load_bench
 
     if out is not None:
         check_output(out)
+    if time is None and settled is not None:
+        raise InputError(
+            "--settled says what --time takes for settled: add --time estimate or spice"
+        )
+    if time is not None and (inputs == "cols" or held is not None):
+        raise InputError(
+            "reads in time are from the word lines, with the others at 0 V: leave out --inputs and --held"
+        )
     held_g = read_table(g, "conductances [S]")
     config = load_bench(tile, held_g.shape, change or (), {"device.name": device} | array.given())
     made = bench_tile(config, float(held_g.max()))
@@ -84,15 +111,32 @@ def read(
         engine=engine,
     )
     summary = {"device": made.cell.device.name} | found.summary()
+    timed = {}
+    if time is not None:
+        with bar("reading in time") as step:
+            timing = read_time(
+                made,
+                held_g,
+                found.v_rows,
+                engine=time,
+                error=ERROR if settled is None else settled / 100.0,
+                progress=step,
+            )
+        timed = timing.summary()
     if out is not None:
         summary["out"] = str(write_read(out, found))
     if plot is not None:
         draw_read(found, plot)
         summary["map"] = str(plot)
     if json:
-        emit(summary | {"current_ampere": found.i}, as_json=True)
+        emit(
+            summary | {"current_ampere": found.i} | ({"time": timed} if timed else {}), as_json=True
+        )
         return summary
     emit(summary, as_json=False, title=f"tile of {made.rows} x {made.cols}")
+    if timed:
+        del timed["vectors"]
+        emit(timed, as_json=False, title="in time, all drivers from 0 V")
     if out is None:
         for k, row in enumerate(found.i[:SHOWN]):
             note(f"vector {k}: {', '.join(f'{x:.6g}' for x in row)} A")
