@@ -20,6 +20,7 @@ from memtwin.training.twin.crossbar import Crossbar, MappingOptions
 
 
 def test_an_epoch_is_the_same_on_torch():
+    pytest.importorskip("torch")
     levels = Cell.sinh(5.0, v_read=0.2).levels(np.linspace(5e-6, 50e-6, 16))
     crossbar = Crossbar(Tile(32, 32, levels=levels), mapping=MappingOptions(clip=5.0))
     found = []

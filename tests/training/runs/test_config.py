@@ -85,7 +85,7 @@ SECTIONS = {
     "audit": AuditOptions,
 }  # fmt: skip
 """Sections that are the library's own options."""
-OWN = {"tile": {"access"}, "training": {"engine"}}
+OWN = {"tile": {"access"}, "training": {"engine", "device"}}
 """Keys that a section has beside them."""
 
 
