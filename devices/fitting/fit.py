@@ -177,7 +177,8 @@ def _starts(
     coarse = thinned(space)
     drawn = draw_starts(coarse, start, min(_RACERS * count, candidates), candidates, rng)
     coarse = replace(coarse, substeps=settle_substeps(coarse, drawn[:4], 0.05, _COARSEST))
-    winners = race(coarse.along(), drawn, drawn_between(coarse), count, rng)
+    spans = drawn_between(coarse)
+    winners = race(coarse.along(), drawn, spans, count, rng, bent=space.at_once)
     return np.concatenate([drawn[:1], winners[:-1]]) if start else winners
 
 

@@ -154,6 +154,8 @@ def race(
     spans: tuple[Array, Array],
     count: int,
     rng: np.random.Generator,
+    *,
+    bent: bool = True,
 ) -> Array:
     """Return the ``count`` best ends of a race, shape (count, parameters), best first.
 
@@ -169,11 +171,13 @@ def race(
         How many are wanted.
     rng
         Source of the hops.
+    bent
+        See :func:`descend`.
     """
-    best = descend(problem, _raced(problem, points, 2 * count), steps=_ON)
+    best = descend(problem, _raced(problem, points, 2 * count, bent), steps=_ON, bent=bent)
     vain = 0
     for _ in range(_HOPS):
-        hops = _raced(problem, _hops(_best(best, count).points, spans, rng), count)
+        hops = _raced(problem, _hops(_best(best, count).points, spans, rng), count, bent)
         reached, least = float(hops.costs[0]), float(best.costs.min())
         best = _best(_joined(best, hops), 2 * count)
         vain = 0 if reached < (1.0 - _GAIN) * least else vain + 1
@@ -182,9 +186,9 @@ def race(
     return _best(best, count).points
 
 
-def _raced(problem: Problem, points: Array, count: int) -> Descent:
-    descent = _best(descend(problem, Descent.begin(points), steps=_FIRST), count)
-    return _best(descend(problem, descent, steps=_THEN), count)
+def _raced(problem: Problem, points: Array, count: int, bent: bool) -> Descent:
+    descent = _best(descend(problem, Descent.begin(points), steps=_FIRST, bent=bent), count)
+    return _best(descend(problem, descent, steps=_THEN, bent=bent), count)
 
 
 def _hops(ends: Array, spans: tuple[Array, Array], rng: np.random.Generator) -> Array:

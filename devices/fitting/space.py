@@ -110,6 +110,12 @@ class Space:
         ]
         return p, starts
 
+    @property
+    def at_once(self) -> bool:
+        """Whether a simulation can correct all its steps at once, so that many cost little."""
+        limited = any(np.isfinite(sweep.limit).any() for sweep in self.sweeps)
+        return self.model.inner_expr is None and not limited
+
     def along(self, trail: Trail | None = None) -> Problem:
         """Return :meth:`residuals` on a trail, by default a new one."""
         return partial(self.residuals, trail=Trail() if trail is None else trail)

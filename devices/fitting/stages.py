@@ -31,6 +31,7 @@ from .space import Space
 _CHUNK = 16  # starts that descend together, whatever the number of workers
 _ROUND = 15  # steps between two reports of progress
 _SETTLING, _SIDESTEPS = 60, 6  # steps of ends that are nearly alike, and of a restart
+_COSTLY = 8  # steps of nearly alike ends where simulations go step by step
 _FLAT = 1e-7  # relative gain at which leastsq ends
 _EVALUATIONS = 20  # of residuals in one of its runs
 _SETTLED = 1e-3  # relative gain of a restart below which a cost has stopped changing
@@ -213,7 +214,7 @@ def _descend(space: Space, begin: Descent, steps: int) -> Descent:
     model = space.model
     key = f"{model.name}: {model.current_expr}; {model.rate_expr}; {model.inside}"
     known = _compiled.setdefault(key, model)
-    return descend(replace(space, model=known).along(), begin, steps=steps)
+    return descend(replace(space, model=known).along(), begin, steps=steps, bent=space.at_once)
 
 
 def settle(space: Space, points: Array) -> tuple[Array, Array]:
@@ -222,7 +223,8 @@ def settle(space: Space, points: Array) -> tuple[Array, Array]:
     They begin with fresh damping: one that has grown at a kink, a threshold that a sample has just
     crossed, stops a descent short of the minimum.
     """
-    descent = descend(space.along(), _afresh(points, _FRESH), steps=_SETTLING)
+    steps = _SETTLING if space.at_once else _COSTLY
+    descent = descend(space.along(), _afresh(points, _FRESH), steps=steps, bent=space.at_once)
     return descent.points, descent.costs
 
 
@@ -240,7 +242,8 @@ def polish(space: Space, z: Array) -> tuple[Array, str, bool]:
     gains = [1.0]
     for more, damping in _ASIDE:
         aside = replace(space, substeps=space.substeps + more)
-        descent = descend(aside.along(trail), _afresh(z[None], damping), steps=_SIDESTEPS)
+        begin = _afresh(z[None], damping)
+        descent = descend(aside.along(trail), begin, steps=_SIDESTEPS, bent=space.at_once)
         trial = _leastsq(space, descent.points[0], trail)
         reached = _cost(space, trial, trail)
         gains.append(max(1.0 - reached / cost, 0.0) if cost else 0.0)
