@@ -127,24 +127,29 @@ def _check_apart(given: Mapping[str, Any], targets: Iterable[str]) -> None:
             raise InputError(
                 f"{given[first]} is named as {first} and as {second}: they are two files"
             )
+    for name, value in _each(given):
+        if not isinstance(value, str | Path) or not (place := _file(value)):
+            continue
+        other, is_path = found.setdefault(place, (name, isinstance(value, Path)))
+        if other != name and (is_path or isinstance(value, Path)):
+            one, two = (each.replace("_", "-") for each in (other, name))
+            raise InputError(
+                f"{value} is named as {one} and as {two}: what is written must be a file of its own"
+            )
+
+
+def _each(given: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield every value that a command was given, those of a list one by one, with its name."""
     for name, values in given.items():
         for value in values if isinstance(values, list | tuple) else (values,):
-            if not isinstance(value, str | Path) or not (place := _file(value)):
-                continue
-            other, is_path = found.setdefault(place, (name, isinstance(value, Path)))
-            if other != name and (is_path or isinstance(value, Path)):
-                one, two = (each.replace("_", "-") for each in (other, name))
-                raise InputError(
-                    f"{value} is named as {one} and as {two}: what is written must be a file of its own"
-                )
+            yield name, value
 
 
 def _left(given: Mapping[str, Any], began: float) -> str:
     """Say which of the files that a command names it has written since it ``began``."""
     there = [
         value
-        for values in given.values()
-        for value in (values if isinstance(values, list | tuple) else (values,))
+        for _, value in _each(given)
         if isinstance(value, Path) and value.is_file() and value.stat().st_mtime >= began
     ]
     said = f"{' and '.join(map(str, there))} written" if there else "nothing is left half-written"

@@ -325,8 +325,7 @@ class CompactModel:
         p
             Parameters by name, SI, numbers or arrays that broadcast.
         """
-        s = self._solve(v, x, p)
-        return s.slope * s.gain
+        return self.current_and_didv(v, x, p)[1]
 
     def current_and_didv(
         self, v: ArrayLike, x: ArrayLike, p: Mapping[str, ArrayLike]

@@ -23,7 +23,7 @@ from ...devices.cycles.autoregression import CycleLaw
 from .array_numpy import ArrayPulse, ArrayWriter
 from .reads import VerifyReads
 from .recipe import Indices, Loop, Recipe, Status
-from .verify import check_targets, planned_pulses
+from .verify import check_targets, planned_writes
 
 KIND = "written-tile"
 
@@ -218,7 +218,8 @@ def program_array(
 
     for k in np.flatnonzero(planned.any(axis=1)).tolist():
         on = np.flatnonzero(planned[k])
-        plan = planned_pulses(population.device, states[k, on], target[k, on], recipe)
+        plan = planned_writes(population.device, states[k, on], target[k, on], recipe).history
+        assert plan is not None
         for amplitudes, widths in zip(plan.amplitude[1:], plan.width[1:], strict=True):
             still = np.flatnonzero(widths > 0.0)
             totals.pulses[k, on[still], (amplitudes[still] > 0.0).astype(int)] += 1

@@ -4,7 +4,7 @@ No wires and no neighbours here, so tens of thousands of devices run side by sid
 both is :mod:`.write_array` and, in ngspice, :mod:`.write_spice`.
 """
 
-__all__ = ["History", "Outcome", "check_targets", "open_loop", "planned_pulses", "write"]
+__all__ = ["History", "Outcome", "check_targets", "open_loop", "planned_writes", "write"]
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -217,8 +217,7 @@ def open_loop(
     # Equal writes have equal plans: each is made once.
     pairs, plan_of = np.unique(np.stack([x, target], axis=1), axis=0, return_inverse=True)
     plan_of = plan_of.reshape(-1)
-    nominal = Population(population.device, len(pairs))
-    plan = write(nominal, pairs[:, 0], pairs[:, 1], recipe, np.random.default_rng(0), history=True)
+    plan = planned_writes(population.device, pairs[:, 0], pairs[:, 1], recipe)
     assert plan.history is not None
     energy, time = np.zeros(n), np.zeros(n)
     for amplitudes, widths in zip(plan.history.amplitude[1:], plan.history.width[1:], strict=True):
@@ -246,8 +245,8 @@ def open_loop(
     )
 
 
-def planned_pulses(device: Device, x: Array, target: Array, recipe: Recipe) -> History:
-    """Return the pulses that the nominal device takes from states to targets, (n,) each.
+def planned_writes(device: Device, x: Array, target: Array, recipe: Recipe) -> Outcome:
+    """Return how the nominal device is written from states to targets, (n,) each, with its pulses as the history.
 
     Parameters
     ----------
@@ -261,9 +260,7 @@ def planned_pulses(device: Device, x: Array, target: Array, recipe: Recipe) -> H
         How writes go: pulses, reads, tolerance.
     """
     nominal = Population(device, len(x))
-    found = write(nominal, x, target, recipe, np.random.default_rng(0), history=True).history
-    assert found is not None
-    return found
+    return write(nominal, x, target, recipe, np.random.default_rng(0), history=True)
 
 
 def _reachable(population: Population, target: Array, recipe: Recipe) -> NDArray[np.bool_]:

@@ -86,7 +86,7 @@ def respond(
         Largest current of the source at every sample [A], in the shape of ``v``, the lower of two
         holding between them; infinite where there is none.
     near
-        Walks of nearby parameters to begin with, one per set.
+        Walks of nearby parameters to begin with, one per set; not with a limit, or for a model with an inner node.
     """
     if substeps > 1:
         answer = respond(
@@ -107,10 +107,11 @@ def respond(
     walk = None
     if model.rate_expr is not None:
         free = terminal.limited(None)
-        if near is None or limit is not None or free.costly:
-            walk = step_through(free, t, v, x0, limit)
-        else:
-            walk = all_at_once(free, t, v, x0, near)
+        walk = (
+            step_through(free, t, v, x0, limit)
+            if near is None
+            else all_at_once(free, t, v, x0, near)
+        )
     x = np.repeat(x0[None], len(t), 0) if walk is None else walk.x
     inner = terminal.solve(np.broadcast_to(by_set(v), x.shape).copy(), x)
     if not wanted:

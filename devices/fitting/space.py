@@ -9,7 +9,7 @@ __all__ = ["Prior", "Space", "default_bounds", "make_space", "thinned"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,7 +110,7 @@ class Space:
         ]
         return p, starts
 
-    @property
+    @cached_property
     def at_once(self) -> bool:
         """Whether a simulation can correct all its steps at once, so that many cost little."""
         limited = any(np.isfinite(sweep.limit).any() for sweep in self.sweeps)
@@ -145,9 +145,9 @@ class Space:
             starts,
             wanted=wanted if differentiate else (),
             substeps=self.substeps,
-            near=None if trail is None else trail.near(z),
+            near=trail.near(z) if trail is not None and self.at_once else None,
         )
-        if trail is not None and answers[0].walk is not None:
+        if trail is not None and self.at_once and answers[0].walk is not None:
             trail.keep(z, answers[0].walk)
         parts, slopes = [], []
         for k, (sweep, answer) in enumerate(zip(self.sweeps, answers, strict=True)):

@@ -81,21 +81,26 @@ class ModelForm(Form):
     def law(self, x: Array) -> CellLaw:
         """Return the law; it holds every parameter, so that it needs no file."""
         transistor, r_read, r_write = shared(x)
-        values = {**self.device.parameters, **_values(self.free, x[6 : 6 + len(self.free)])}
+        values = {**self.device.parameters, **_values(self.free, self._of(x))}
         return ModelLaw(
             transistor, self.named, self.v_read, self.device.area, r_read, r_write, values
         )
 
     def own_prior(self, x: Array) -> Array:
         """Return how far each parameter is from its beginning, and beyond its bounds."""
-        z = x[6 : 6 + len(self.free)]
+        z = self._of(x)
         inside = _searched(self.free, _values(self.free, z))
         return np.asarray((z - self.centre) / self._width + 10.0 * (z - inside) / self._width)
 
     def own_scales(self, x: Array) -> Iterable[float]:
         """Return each parameter where its logarithm is searched, else its unit."""
-        values = _values(self.free, x[6 : 6 + len(self.free)])
+        values = _values(self.free, self._of(x))
         return [values[row.name] if row.log else 1.0 for row in self.free]
+
+    def _of(self, x: Array) -> Array:
+        """Return the model's own of searched numbers."""
+        first = len(self.names) - len(self.free)
+        return x[first : first + len(self.free)]
 
     @property
     def _width(self) -> Array:

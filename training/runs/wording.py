@@ -37,8 +37,8 @@ def data_text(data: Dataset) -> str:
     """Say what was found, and what was made of it."""
     shape = " × ".join(map(str, data.shape))
     parts = ", ".join(f"{len(x):,} to {name}" for name, x, _ in data.parts)
-    what = f"{data.classes} {'targets' if data.regression else 'classes'}"
-    what = "1 target" if what == "1 targets" else what
+    targets = "target" if data.classes == 1 else "targets"
+    what = f"{data.classes} {targets if data.regression else 'classes'}"
     return (
         f"data: {data.name}, {parts.replace(' to train', ' to train on').replace(' to test', ' to test on')},"
         f" {shape} {'numbers' if len(data.shape) == 1 else 'pixels'} each, {SCALED[data.scaling.kind]}; {what}"
