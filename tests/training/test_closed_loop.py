@@ -20,7 +20,7 @@ from memtwin.devices.pulses.pricing import LevelPricing
 from memtwin.devices.spread.effects import Effects
 from memtwin.training.network import mlp
 from memtwin.training.rules.baselines import ClosedLoopOptions
-from memtwin.training.trainer.closed_loop import BASELINES, closed_loops
+from memtwin.training.trainer.closed_loop import BASELINES, Share, closed_loops
 from memtwin.training.trainer.loop import build_twin, train
 from memtwin.training.trainer.options import TrainOptions
 from memtwin.training.trainer.results import EpochRecord
@@ -82,13 +82,31 @@ def test_what_is_written_follows_from_the_targets():
     trainer = Trainer(twin(), load_data("digits"), OPTIONS, COSTS, seed=3)
     before = [np.zeros_like(update.weights) for update in trainer.updates]
     after = [w.copy() for w in before]
-    first = before[0]
+    rows, first = len(before[0]), before[0]
     first[0, :3], after[0][0, :3] = (0.1, 0.1, -0.1), (0.1, 0.2, 0.1)
     found = closed_loops(trainer.twin, trainer.ledger, before, after, np.random.default_rng(0))
     # One stays, one moves on one device, one changes its sign and thereby moves both.
     assert found.every.writes == trainer.twin.devices
     assert (found.not_resting.writes, found.not_resting.weights) == (4, 3)
     assert (found.moved.writes, found.moved.weights) == (3, 2)
+    # Looked at in thirds, all rows are looked at once, and each third stands for the whole.
+    thirds = [
+        closed_loops(
+            trainer.twin,
+            trainer.ledger,
+            before,
+            after,
+            np.random.default_rng(0),
+            share=Share(3, k),
+        )
+        for k in range(3)
+    ]
+    assert [third.every.writes for third in thirds] == [pytest.approx(trainer.twin.devices)] * 3
+    counts = [
+        round(third.moved.writes * len(Share(3, k).rows(rows)) / rows)
+        for k, third in enumerate(thirds)
+    ]
+    assert counts == [3, 0, 0]
     still = closed_loops(trainer.twin, trainer.ledger, before, before, np.random.default_rng(0))
     assert still.moved.writes == still.moved.row_time == 0.0
 

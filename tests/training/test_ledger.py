@@ -17,6 +17,7 @@ from memtwin.devices.pulses.nominal import nominal_pricing
 from memtwin.devices.pulses.open_loop import open_loop_costs
 from memtwin.devices.pulses.pricing import LevelPricing
 from memtwin.training.rules.rule import Writes
+from memtwin.training.twin import ledger as ledgers
 from memtwin.training.twin.cost import Cost
 from memtwin.training.twin.ledger import Ledger
 from memtwin.training.twin.placement import Placement
@@ -62,6 +63,24 @@ def test_an_update_costs_what_a_hand_counts():
         assert getattr(devices, name).sum() == pytest.approx(getattr(cost, name))
     assert ledger.close_epoch() == cost
     assert ledger.epoch == Cost()
+
+
+def test_updates_summed_together_cost_what_they_do_one_by_one(monkeypatch):
+    monkeypatch.setattr(ledgers, "TOGETHER", 7)  # some are summed up on the way, some at the end
+    alone, together = (Ledger([Placement(2, 2, 2, 4)], linear_costs()) for _ in range(2))
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        device = rng.permutation(8)[: rng.integers(0, 5)]
+        before, level = rng.integers(0, LEVELS, (2, len(device)))
+        update = writes(device, before, level, len(device))
+        alone.record(0, update)
+        together.enter(0, update)
+        update.device[:] = update.level[:] = 0  # whoever made it may use its arrays again
+    for name, sums in vars(alone.devices[0]).items():
+        np.testing.assert_array_equal(getattr(together.devices[0], name), sums)
+    assert together.close_epoch().values() == pytest.approx(alone.close_epoch().values())
+    together.enter(0, replace(writes([0], [0], [1]), reads=8))  # rows are read: counted at once
+    assert together.epoch.reads == UP + 1 + 8
 
 
 class Flat:

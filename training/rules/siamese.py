@@ -107,7 +107,7 @@ class Siamese:
             Limits(2 * self.codes.size, self.coding.top) if self.options.spare_failed else None
         )
         self._pairs = self._free(start) if self.options.partner == "free" else None
-        self._scratch = np.empty_like(self.codes)
+        self._scratch, self._away = np.empty_like(self.codes), np.empty_like(self.codes)
 
     def _free(self, start: Start) -> FreePairs:
         if not isinstance(self.coding.quantiser, Uniform):
@@ -152,7 +152,7 @@ class Siamese:
             )
         self.weights -= self.optimiser.move(gradient, rate)
         limit = np.float32(self.coding.clip)
-        np.clip(self.weights, -limit, limit, out=self.weights)
+        self.weights.clip(-limit, limit, out=self.weights)
         writes = self._sync()
         if self.options.compensation == "none":
             self._mapped[...] = self.coding.weights(self.codes)
@@ -258,41 +258,48 @@ class Siamese:
         if self._pairs is not None:
             self._pairs.within(target.reshape(-1))
         weight, ahead = self._leaving(target)
-        codes = self.codes.reshape(-1)
-        old = codes[weight]
-        new = np.clip(np.rint(old + ahead), -self.coding.top, self.coding.top)
+        top = np.float32(self.coding.top)
+        old = self.codes.reshape(-1)[weight]
+        new = np.rint(old + ahead)
+        new.clip(-top, top, out=new)
         moved = new != old
-        weight, old, new = weight[moved], old[moved], new[moved]
-        if self._pairs is not None:
-            return self._written_by(self._pairs, weight, new)
-        # The plus device holds what is above zero, the minus device what is below.
-        before, after = (np.maximum(each[:, None] * SIGNS, np.float32(0.0)) for each in (old, new))
-        device = 2 * weight[:, None] + np.arange(2)
-        if self._limits is not None:
-            before, after = (self._limits.clip(device, level) for level in (before, after))
-        touched = before != after
-        if self._written is not None and self.options.write_limit is not None:
-            spent = self._written[device] >= self.options.write_limit
-            free = ~np.any(spent & touched, axis=1)
-            weight, new, before, after, touched, device = (
-                array[free] for array in (weight, new, before, after, touched, device)
-            )
-            self._written[device[touched]] += 1
-        codes[weight] = new
-        changed = int(np.count_nonzero(touched.any(axis=1)))
-        return Writes(device[touched], before[touched], after[touched], changed)
+        if not moved.all():
+            weight, old, new = weight[moved], old[moved], new[moved]
+        return self._writes(weight, old, new)
 
-    def _written_by(self, pairs: FreePairs, weight: NDArray[np.int64], code: Array32) -> Writes:
-        """Return the writes that bring weights to ``code`` by either of their devices."""
+    def _writes(self, weight: NDArray[np.int64], old: Array32, new: Array32) -> Writes:
+        """Return the writes that bring weights from their codes to others, as far as they may be."""
+        codes, limits = self.codes.reshape(-1), self._limits
+        free = self._pairs is None and self._written is None and (limits is None or limits.none)
+        if free and not (old * new < 0.0).any():
+            # None changes its sign: one device of each pair moves.
+            codes[weight] = new
+            minus = (old + new) < 0.0
+            return Writes(2 * weight + minus, np.abs(old), np.abs(new), len(weight))
         device, worn = 2 * weight[:, None] + np.arange(2), None
         if self._written is not None and self.options.write_limit is not None:
             worn = self._written[device] >= self.options.write_limit
-        before, after = pairs.plan(weight, code, worn)
+        if self._pairs is not None:
+            before, after = self._pairs.plan(weight, new, worn)
+        else:
+            # The plus device holds what is above zero, the minus device what is below.
+            before, after = (
+                np.maximum(each[:, None] * SIGNS, np.float32(0.0)) for each in (old, new)
+            )
+            if limits is not None:
+                before, after = (limits.clip(device, level) for level in (before, after))
+            if worn is not None:
+                left = ~np.any(worn & (before != after), axis=1)
+                weight, new, before, after, device = (
+                    array[left] for array in (weight, new, before, after, device)
+                )
         touched = before != after
-        pairs.levels[weight] = after
-        self.codes.reshape(-1)[weight] = pairs.code(weight)
         if self._written is not None:
             self._written[device[touched]] += 1
+        if self._pairs is not None:
+            self._pairs.levels[weight] = after
+            new = self._pairs.code(weight)
+        codes[weight] = new
         changed = int(np.count_nonzero(touched.any(axis=1)))
         return Writes(device[touched], before[touched], after[touched], changed)
 
@@ -302,9 +309,9 @@ class Siamese:
         """
         if isinstance(self.coding.quantiser, Uniform):
             target -= self.codes
-            flat = target.reshape(-1)
-            weight = np.flatnonzero(np.abs(flat) > np.float32(self._slack))
-            return weight, flat[weight]
+            away = np.abs(target, out=self._away) > np.float32(self._slack)
+            weight = np.flatnonzero(away)
+            return weight, target.reshape(-1)[weight]
         low, high = self._bounds
         code = (self.codes + np.float32(self.coding.top)).astype(np.intp)
         weight = np.flatnonzero((target < low[code]) | (target > high[code]))

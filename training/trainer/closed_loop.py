@@ -10,7 +10,7 @@ controller, pulses and tolerance. They differ in which devices they leave alone:
   needs no read to know what to write.
 """
 
-__all__ = ["BASELINES", "ClosedLoops", "closed_loops"]
+__all__ = ["BASELINES", "ClosedLoops", "Share", "closed_loops"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -50,6 +50,20 @@ class ClosedLoops:
         return ClosedLoops(**{name: cost.times(factor) for name, cost in vars(self).items()})
 
 
+@dataclass(frozen=True)
+class Share:
+    """Every how many rows of weights are looked at, from which one on: neighbours are alike, and so is what
+    is left out.
+    """
+
+    every: int = 1
+    first: int = 0
+
+    def rows(self, count: int) -> NDArray[np.int64]:
+        """Return which of ``count`` rows; one at least."""
+        return np.arange(self.first % count, count, self.every)
+
+
 def closed_loops(
     twin: MemristorTwin,
     ledger: Ledger,
@@ -58,6 +72,7 @@ def closed_loops(
     rng: np.random.Generator,
     *,
     spare_failed: bool = True,
+    share: Share | None = None,
 ) -> ClosedLoops:
     """Return what it would cost to bring the devices from float weights ``before`` to ``after``, a
     matrix each.
@@ -79,17 +94,22 @@ def closed_loops(
         What random numbers are drawn from.
     spare_failed
         Whether failed devices are asked only for what they reach.
+    share
+        Which rows of the weights are looked at; the others are taken to cost as much. By default all.
     """
-    total = ClosedLoops()
+    total, share = ClosedLoops(), share or Share()
     for k, (matrix, old, new) in enumerate(zip(twin.matrices, before, after, strict=True)):
-        devices, rows = matrix.devices, matrix.placement.rows
+        devices, (rows, cols) = matrix.devices, (matrix.placement.rows, matrix.placement.cols)
         scale = np.float32(devices.top / matrix.clip)
-        aims = [np.stack(pair(w[:rows].ravel() * scale), axis=-1).ravel() for w in (old, new)]
+        looked = share.rows(rows)
+        device = (2 * cols * looked[:, None] + np.arange(2 * cols)).reshape(-1)
+        aims = [np.stack(pair(w[looked].ravel() * scale), axis=-1).ravel() for w in (old, new)]
         start = aims[0] + devices.programming_error(aims[0], rng)
         np.clip(start, 0.0, np.float32(devices.top), out=start)
         levels = [devices.quantiser.code(steps) for steps in (start, *aims)]
         if spare_failed:
-            levels = [devices.attainable(matrix.placement.places, level) for level in levels]
+            places = matrix.placement.places[device]
+            levels = [devices.attainable(places, level) for level in levels]
         start, aimed, target = levels
         chosen = (
             np.ones(target.size, bool),
@@ -97,14 +117,19 @@ def closed_loops(
             aimed != target,
         )
         # Priced once: the others are parts of the first.
-        each = ledger.price(k, _writes(chosen[0], start, target))
-        total = total + ClosedLoops(
-            *(ledger.estimate(k, _writes(mask, start, target), each.at(mask)) for mask in chosen)
+        each = ledger.price(k, _writes(device, chosen[0], start, target))
+        of_rows = ClosedLoops(
+            *(
+                ledger.estimate(k, _writes(device, mask, start, target), each.at(mask))
+                for mask in chosen
+            )
         )
+        total = total + of_rows.times(rows / len(looked))
     return total
 
 
-def _writes(chosen: NDArray[np.bool_], start: Array32, target: Array32) -> Writes:
-    device = np.flatnonzero(chosen)
-    weights = int(np.count_nonzero(chosen.reshape(-1, 2).any(axis=1)))
-    return Writes(device, start[device], target[device], weights)
+def _writes(
+    device: NDArray[np.int64], chosen: NDArray[np.bool_], start: Array32, target: Array32
+) -> Writes:
+    weights = int(np.count_nonzero(chosen[0::2] | chosen[1::2]))
+    return Writes(device[chosen], start[chosen], target[chosen], weights)

@@ -32,7 +32,7 @@ from ..twin.evaluation import evaluate, predict
 from ..twin.ledger import Ledger
 from ..twin.twin import MemristorTwin
 from .audit import Auditor, AuditRecord
-from .closed_loop import ClosedLoops, closed_loops
+from .closed_loop import ClosedLoops, Share, closed_loops
 from .options import TrainOptions
 from .results import EpochRecord, TrainResult
 from .validate import r2_interval
@@ -45,6 +45,11 @@ RESTING = ", partner='resting'"
 
 SAMPLES = 6
 """Batches per epoch on which the baselines are counted; writes of every device need no sampling."""
+
+PART = (0, 1, 2, 2, 1, 0)
+"""Which third of the rows of weights each of them looks at: what changes steadily in an epoch does so
+for all of them.
+"""
 
 
 class Trainer:
@@ -187,7 +192,8 @@ class Trainer:
             for number, optimiser in self._digital.items():
                 self.twin.digital[number] -= optimiser.move(everything[number], rate)
             if sample:
-                closed, sampled = closed + self._closed_loops(before, sampling), sampled + 1
+                share = Share(3, PART[sampled % len(PART)])
+                closed, sampled = closed + self._closed_loops(before, sampling, share), sampled + 1
             if on_batch is not None:
                 on_batch(b + 1, total)
         self._check(loss / len(x), epoch)
@@ -313,7 +319,7 @@ class Trainer:
                 self._write(k, update.rescale(clip), rng)
 
     def _write(self, k: int, writes: Writes, rng: np.random.Generator) -> None:
-        self.ledger.record(k, writes)
+        self.ledger.enter(k, writes)
         measured = self.twin.matrices[k].write(writes, rng, now=self._updates_done)
         self.updates[k].verify(writes, measured, self.ledger.failed(k, writes))
         if self.options.reverify and writes.blind is None and len(writes):
@@ -355,11 +361,15 @@ class Trainer:
             for gradient, matrix in zip(gradients, self.twin.matrices, strict=True)
         )
 
-    def _closed_loops(self, before: list[Array32], rng: np.random.Generator) -> ClosedLoops:
+    def _closed_loops(
+        self, before: list[Array32], rng: np.random.Generator, share: Share
+    ) -> ClosedLoops:
         """Return what the baselines would pay for this update."""
         after = [update.weights for update in self.updates]
         spares = getattr(self.options.of_rule, "spare_failed", True)
-        return closed_loops(self.twin, self.ledger, before, after, rng, spare_failed=spares)
+        return closed_loops(
+            self.twin, self.ledger, before, after, rng, spare_failed=spares, share=share
+        )
 
     def _check(self, loss: float, epoch: int) -> None:
         """Stop where training has diverged: numbers that are not finite, or a loss no better than

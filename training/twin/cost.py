@@ -71,13 +71,17 @@ class DeviceCosts:
         self.energy, self.time = np.zeros(devices), np.zeros(devices)
 
     def add(self, device: NDArray[Any], each: Costs) -> None:
-        """Add writes of devices, (n,), each of which occurs once."""
-        self.writes[device] += 1
-        self.pulses_up[device] += each.pulses_up
-        self.pulses_down[device] += each.pulses - each.pulses_up
-        self.reads[device] += each.reads
-        self.energy[device] += each.energy
-        self.time[device] += each.time
+        """Add writes of devices, (n,)."""
+        # An array of ones: numpy adds it seventy times as fast as the number.
+        np.add.at(self.writes, device, np.ones(len(device), np.int32))
+        for sums, more in (
+            (self.pulses_up, each.pulses_up),
+            (self.pulses_down, each.pulses - each.pulses_up),
+            (self.reads, each.reads),
+            (self.energy, each.energy),
+            (self.time, each.time),
+        ):
+            np.add.at(sums, device, more)
 
     def look(self, reads: int, read: Read) -> None:
         """Add ``reads`` that find out what to write, of all devices alike."""

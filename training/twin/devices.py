@@ -270,7 +270,7 @@ class Devices:
         bottom, top = np.float32(0.0), np.float32(self.top)
         if self._sampled:  # bands reach beyond the outer levels
             bottom, top = -self.low / self.step, np.float32(np.inf)
-        reached = np.clip(reached, bottom, top if self._reach is None else self._reach[index])
+        reached = reached.clip(bottom, top if self._reach is None else self._reach[index])
         held = reached
         if self._jump is not None:
             held = np.clip(held + self._draw(self._jump, held, rng), bottom, top)

@@ -136,6 +136,11 @@ class Drive:
         result: Array32 = steep[share] / scale
         return result
 
+    @property
+    def scaled(self) -> bool:
+        """Whether what is noisy in a read depends on the scale that is driven."""
+        return self.sliced or self.signed == "offset"
+
     def power(self, x: Array32, scale: Array32) -> Array32:
         """Return the root of the summed squares of what the inputs drive, (n, 1), in their unit:
         the read noise of devices adds up with it.

@@ -29,6 +29,9 @@ from .placement import Placement
 SAME = np.float32(1e-4)
 """Distance between levels up to which they are the same."""
 
+TOGETHER = 50_000
+"""Writes of a matrix that are summed up together, where nothing depends on when."""
+
 
 class Ruler(NamedTuple):
     """Two sets of levels over the same conductances."""
@@ -67,20 +70,73 @@ class Ledger:
             else Ruler(array.quantiser, quantiser)
             for array in arrays or ()
         ]
-        self.devices = [DeviceCosts(p.places.size) for p in placements]
-        self.epoch = Cost()
+        self._devices = [DeviceCosts(p.places.size) for p in placements]
+        self._epoch = Cost()
         self._rows = [p.places // p.tile_cols for p in placements]
         self._used_rows = [len(np.unique(rows)) for rows in self._rows]
-        self._slowest = [np.zeros(2 * int(np.prod(p.shape[:3]))) for p in placements]
+        self._lines = [2 * int(np.prod(p.shape[:3])) for p in placements]
+        self._waiting: list[list[Writes]] = [[] for _ in placements]
+        self._many = [0 for _ in placements]
+
+    @property
+    def devices(self) -> list[DeviceCosts]:
+        """Sums per device, a matrix each."""
+        self._settle_all()
+        return self._devices
+
+    @property
+    def epoch(self) -> Cost:
+        """Sums of the epoch so far."""
+        self._settle_all()
+        return self._epoch
+
+    @epoch.setter
+    def epoch(self, cost: Cost) -> None:
+        self._settle_all()
+        self._epoch = cost
+
+    def enter(self, matrix: int, writes: Writes) -> None:
+        """Count the writes of one update of one matrix as :meth:`record` does, but together with those of
+        other updates, where what they cost doesn't depend on when.
+        """
+        limited = bool(self._arrays) and self._arrays[matrix] is not None
+        if limited or writes.reads or writes.blind is not None or writes.pulses is not None:
+            self.record(matrix, writes)
+        elif len(writes):
+            # Whose they are may use the arrays again.
+            before, level = writes.before.copy(), writes.level.copy()
+            self._waiting[matrix].append(
+                Writes(writes.device.copy(), before, level, writes.weights)
+            )
+            self._many[matrix] += len(writes)
+            if self._many[matrix] >= TOGETHER:
+                self._settle(matrix)
+
+    def _settle_all(self) -> None:
+        for matrix, waiting in enumerate(self._waiting):
+            if waiting:
+                self._settle(matrix)
+
+    def _settle(self, matrix: int) -> None:
+        waiting, self._waiting[matrix], self._many[matrix] = self._waiting[matrix], [], 0
+        device, before, level = (
+            np.concatenate([getattr(one, name) for one in waiting])
+            for name in ("device", "before", "level")
+        )
+        writes = Writes(device, before, level, sum(one.weights for one in waiting))
+        update = np.repeat(np.arange(len(waiting)), [len(one) for one in waiting])
+        each = self.price(matrix, writes)
+        self._devices[matrix].add(device, each)
+        self._epoch = self._epoch + self._writing(matrix, writes, each, update)
 
     def record(self, matrix: int, writes: Writes) -> Cost:
         """Count the writes of one update of one matrix."""
         each = self.price(matrix, writes)
         cost = self._sum(matrix, writes, each)
-        self.devices[matrix].add(writes.device, each)
+        self._devices[matrix].add(writes.device, each)
         if writes.reads:
-            self.devices[matrix].look(writes.reads, self.pricing.read)
-        self.epoch = self.epoch + cost
+            self._devices[matrix].look(writes.reads, self.pricing.read)
+        self._epoch = self._epoch + cost
         return cost
 
     def estimate(self, matrix: int, writes: Writes, each: Costs | None = None) -> Cost:
@@ -183,12 +239,18 @@ class Ledger:
         cost = self._writing(matrix, writes, each) if len(writes) else Cost()
         return cost + self._looking(matrix, writes.reads) if writes.reads else cost
 
-    def _writing(self, matrix: int, writes: Writes, each: Costs) -> Cost:
-        slowest = self._slowest[matrix]
-        key = 2 * self._rows[matrix][writes.device] + (writes.level < writes.before)
-        np.maximum.at(slowest, key, each.time)
+    def _writing(
+        self,
+        matrix: int,
+        writes: Writes,
+        each: Costs,
+        update: NDArray[np.int64] | int = 0,
+    ) -> Cost:
+        """Return the cost of writes, of one update or, where ``update`` counts them from 0, (n,), of several."""
+        line = 2 * self._rows[matrix][writes.device] + (writes.level < writes.before)
+        slowest = np.zeros((1 + int(np.max(update))) * self._lines[matrix])
+        np.maximum.at(slowest, line + update * self._lines[matrix], each.time)
         row_time = float(slowest.sum())
-        slowest[key] = 0.0
         before, level = (self._priced(matrix, one) for one in (writes.before, writes.level))
         sums = {name: float(values.sum()) for name, values in each._asdict().items()}
         return Cost(
@@ -212,7 +274,8 @@ class Ledger:
 
     def close_epoch(self) -> Cost:
         """Return the sums of the epoch and start a new one."""
-        epoch, self.epoch = self.epoch, Cost()
+        epoch = self.epoch
+        self.epoch = Cost()
         return epoch
 
     def maps(self, name: str = "writes") -> list[NDArray[Any]]:

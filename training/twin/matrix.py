@@ -115,6 +115,8 @@ class MappedMatrix:
         self._array: ProgrammedArray | None = None
         self._stale = False
         self._variances: Array32 | None = None
+        self._product: bool | None = None
+        """Whether a read is a product with the weights that are held, where that is known."""
         self._held: Array32 | None = None
         """Weights that the devices hold [mean steps], (rows, cols), where a read is a product with
         them.
@@ -210,8 +212,9 @@ class MappedMatrix:
         """Return by how many mean steps the devices of a pair differ, (n,), for some weights in
         row-major order.
         """
-        steps = self.devices.steps(self.placement.places.reshape(-1, 2)[weight])
-        difference: Array32 = steps[:, 0] - steps[:, 1]
+        plus = self.placement.plus[weight]
+        difference: Array32 = self.devices.steps(plus)
+        difference -= self.devices.steps(plus + 1)
         return difference
 
     def use(self, engine: EngineFactory) -> None:
@@ -226,7 +229,8 @@ class MappedMatrix:
         at the beginning of an epoch and where states are taken and restored, so that a resumed
         training repeats to the last bit.
         """
-        self.engine, self._array, self._held = self._factory(self.tile), None, None
+        self.engine, self._array = self._factory(self.tile), None
+        self._held = self._product = None
 
     def age(self, now: int) -> None:
         """Let the devices drift until update ``now``."""
@@ -236,7 +240,6 @@ class MappedMatrix:
     def multiply(self, a: Array32, rng: np.random.Generator | None) -> Array32:
         """Return ``a @ w`` (n, cols) as the tiles compute it; noisy if ``rng`` is given."""
         x = a if self.bias is None else a[:, : self.placement.rows]
-        scale = self._scale(x)
         if self._plain:
             y = x @ self._holding() * (self.gain * np.float32(self.clip / self.devices.top))
         elif len(x) >= MANY and 4 * len(other := np.flatnonzero((x != x[0]).any(1))) < 3 * len(x):
@@ -246,7 +249,7 @@ class MappedMatrix:
         else:
             y = self._products(x)
         if rng is not None and self.effects.laws.read is not None:
-            y += self._noise(x, scale) * rng.standard_normal(y.shape, np.float32)
+            y += self._noise(x) * rng.standard_normal(y.shape, np.float32)
         if self.bias is not None:
             y += self.bias
         return np.asarray(y, np.float32)
@@ -261,9 +264,11 @@ class MappedMatrix:
         """Whether a read is a product with the weights that are held: by linear devices without
         wires or converters.
         """
-        analog = self.adc is None and self.mapping.dac_bits is None and not self.drive.sliced
-        linear = type(self.engine) is Ideal and self.tile.cell.linear
-        return analog and linear and self.gain.ndim < 4
+        if self._product is None:
+            analog = self.adc is None and self.mapping.dac_bits is None and not self.drive.sliced
+            linear = type(self.engine) is Ideal and self.tile.cell.linear
+            self._product = analog and linear
+        return self._product and self.gain.ndim < 4
 
     def _holding(self) -> Array32:
         if not self.programmed:
@@ -440,7 +445,7 @@ class MappedMatrix:
         """Weight times input of one ampere between the columns of a pair."""
         return np.float32(self.clip / (self.v_read * self._span))
 
-    def _noise(self, x: Array32, scale: Array32) -> Array32:
+    def _noise(self, x: Array32) -> Array32:
         """Return the standard deviation of the outputs by read noise, (n, 1) or (n, cols).
 
         The noise of all devices of a column adds up in its current, and both devices of a pair are
@@ -448,6 +453,7 @@ class MappedMatrix:
         """
         law = self.effects.laws.read
         assert law is not None
+        scale = self._scale(x) if self.drive.scaled else np.ones((1, 1), np.float32)
         share = law.share(self._span)
         if share is not None:
             return np.float32(self.clip * share * 2.0**0.5) * self.drive.power(x, scale)
