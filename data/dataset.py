@@ -154,6 +154,13 @@ class Dataset:
         if not self.y_train.size:
             raise InputError(f"{self.name}: there are no samples to train on")
 
+    def __repr__(self) -> str:
+        """Return name, sizes and outputs: arrays are too long to be read."""
+        parts = ", ".join(f"{len(y)} {part}" for part, _, y in self.parts)
+        outputs = "targets" if self.regression else "classes"
+        shape = "×".join(map(str, self.shape))
+        return f"<Dataset {self.name}: {parts} samples of {shape}, {self.classes} {outputs}>"
+
     @property
     def parts(self) -> list[tuple[str, Array32, NDArray[Any]]]:
         """Name, samples and labels of every part."""

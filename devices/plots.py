@@ -237,6 +237,7 @@ def level_curves(axes: "Axes", levels: "Levels") -> "Axes":
         axes.plot(v, 1e6 * levels.device.current(v, x), color=shade, lw=1.0)
     level_scale(axes, 1e6 * float(levels.g[0]), 1e6 * float(levels.g[-1]), "conductance [µS]")
     axes.set(xlabel="voltage [V]", ylabel="current [µA]", title=f"{levels.count} levels")
+    axes.locator_params(axis="x", nbins=5)
     axes.grid(alpha=0.25)
     return axes
 

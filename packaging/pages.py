@@ -2,14 +2,14 @@
 
 A script is cut into cells at its lines ``# %%``; a cell ``# %% [markdown]`` is text. What a cell prints is
 shown below it, and its last line's value as well: a figure as a picture, anything else as it shows itself.
-mkdocs calls :func:`on_files` (``hooks`` in ``mkdocs.yml``); the tests call :func:`run`.
+mkdocs calls the functions ``on_…`` (``hooks`` in ``mkdocs.yml``); the tests call :func:`run`.
 """
 
 import ast
-import base64
 import contextlib
 import io
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +19,11 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("notebooks", "gallery")
 SOURCE = "https://github.com/memtwin/memtwin/blob/main"
+# What would have the reader's browser ask a server that isn't the site's: files from elsewhere, the
+# theme's link that counts stars, diagrams that are drawn by a script.
+OUTSIDE = re.compile(
+    r'src="https?:|<link rel="stylesheet" href="https?:|data-md-component="source"|class="mermaid"'
+)
 
 
 @dataclass(frozen=True)
@@ -91,20 +96,20 @@ def _run(source: str, path: Path, names: dict[str, Any]) -> Output:
     return Output(said.getvalue().rstrip(), picture)
 
 
-def page(path: Path) -> str:
-    """Return a script as Markdown, run."""
-    parts = []
+def page(path: Path) -> tuple[str, dict[str, bytes]]:
+    """Return a script as Markdown, run, and its pictures by their names."""
+    parts, pictures = [], {}
     for cell, out in run(path):
         parts.append(cell.source if cell.text else f"```python\n{cell.source}\n```")
         if out.printed:
             parts.append(f'```text title="printed"\n{out.printed}\n```')
         if out.picture is not None:
-            data = base64.b64encode(out.picture).decode()
-            source = f"data:image/svg+xml;base64,{data}"
-            parts.append(f'<img class="drawn" alt="what the cell above draws" src="{source}">')
+            name = f"{path.stem}-{len(pictures) + 1}.svg"
+            pictures[name] = out.picture
+            parts.append(f"![what the cell above draws]({name})")
     place = path.relative_to(ROOT).as_posix()
     parts.append(f"*This page is [{place}]({SOURCE}/{place}), run when the site was built.*")
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(parts) + "\n", pictures
 
 
 def on_files(files: Any, config: Any) -> Any:
@@ -113,5 +118,22 @@ def on_files(files: Any, config: Any) -> Any:
 
     for folder in FOLDERS:
         for path in scripts(folder):
-            files.append(File.generated(config, f"{folder}/{path.stem}.md", content=page(path)))
+            text, pictures = page(path)
+            files.append(File.generated(config, f"{folder}/{path.stem}.md", content=text))
+            for name, drawn in pictures.items():
+                files.append(File.generated(config, f"{folder}/{name}", content=drawn))
     return files
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Let every picture open alone, as large as the reader's window (mkdocs)."""
+    return re.sub(r'<img [^>]*?src="([^"]+)"[^>]*>', r'<a href="\1">\g<0></a>', html)
+
+
+def on_post_page(output: str, page: Any, **_: Any) -> str:
+    """Refuse a page that would ask another server for something (mkdocs)."""
+    from mkdocs.exceptions import PluginError
+
+    if found := OUTSIDE.search(output):
+        raise PluginError(f"{page.file.src_uri} asks another server than the site's: {found[0]}")
+    return output

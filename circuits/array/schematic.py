@@ -66,7 +66,10 @@ def schematic(
         _wire(axes, ys - 0.7, x, gap=shape[0] > len(rows), across=False)
         _end(axes, (x, ys[-1] - 0.7), (0, -1), f"$i_{{{k}}}$")
         if top is not None:
-            _end(axes, (x, ys[0] - 0.7), (0, 1), f"$i_{{{k}}}$")
+            up = np.array([ys[0] - 0.7, ys[0] + 0.3])
+            axes.plot([x, x], up, color="white", lw=6.0, zorder=1.5)
+            axes.plot([x, x], up, color=INK, lw=1.0, zorder=2)
+            _end(axes, (x, ys[0] + 0.3), (0, 1), f"$i_{{{k}}}$")
     for x in xs:
         for y in ys:
             axes.plot([x, x + 0.7], [y, y - 0.7], color=DEVICE, lw=1.2, zorder=2.5)
@@ -80,10 +83,11 @@ def schematic(
         f"{left.what} {_ohm(left.r)}" + (", at both ends" if right is not None else ""),
         f"{bottom.what} {_ohm(bottom.r)}" + (", at both ends" if top is not None else ""),
     ]
-    axes.text(xs[-1] + 3.4, 0.5 * (ys[0] + ys[-1]), "\n".join(said), va="center", fontsize=9)
+    beside = xs[-1] + (2.0 if right is None else 3.4)
+    axes.text(beside, 0.5 * (ys[0] + ys[-1]), "\n".join(said), va="center", fontsize=9)
     axes.set(
-        xlim=(-3.0, xs[-1] + 11.0),
-        ylim=(ys[-1] - 3.6, ys[0] + (1.0 if top is None else 2.4)),
+        xlim=(-3.0, beside + 6.6),
+        ylim=(ys[-1] - 3.6, ys[0] + (1.0 if top is None else 3.4)),
         aspect="equal",
     )
     axes.axis("off")

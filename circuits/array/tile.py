@@ -235,7 +235,7 @@ class Tile(Layout):
         """Draw the tile as a circuit with the value of every kind of element, and write the picture
         to ``path`` if given; its suffix names the format.
         """
-        figure = page(8.0, 4.4)
+        figure = page(6.8, 4.0)
         driver, sense = Line(self.r_driver, "driver"), Line(self.r_sense, "sense input")
         schematic(
             figure.subplots(),
