@@ -95,7 +95,7 @@ class _Motion:
         self._across = self._at_w[closed] - self._b
         self._x = self.scene.states[closed]
         self._linear = self.tile.cell.linear
-        self._solved: tuple[float, list[OdeSolution]] = (0.0, [])
+        self._parts: list[OdeSolution] = []
         if self._linear:
             self._passive = self._passive + self._cells
 
@@ -128,7 +128,7 @@ class _Motion:
         """Yield for each sensed end with amplifiers the conductance to their inputs, the basis
         there, the inputs' potentials, and their derivatives by those of the end.
         """
-        amplifier, wires = self.tile.amplifier, self.tile.wires()
+        amplifier, wires = self.tile.amplifier, self.scene.wires
         for gain, row in ((wires.bottom, -1), (wires.top, 0)):
             if amplifier is not None and gain.any():
                 at = self._at_b[row]
@@ -136,13 +136,14 @@ class _Motion:
                 yield gain, at, s, gain / (gain + amplifier.slope(s))
 
     def _until(self, duration: float) -> list[OdeSolution]:
-        """Return the way to ``duration`` [s], the edge and what comes after it."""
-        rise, (reached, parts) = self.tile.edge.rise, self._solved
-        if reached >= duration:
-            return parts
-        y, parts = np.zeros(len(self._drive)), []
-        for begin, end in ((0.0, min(rise, duration)), (rise, duration)):
+        """Return the way to ``duration`` [s] and beyond, in pieces: the edge, and what was added to it."""
+        rise = self.tile.edge.rise
+        begin = self._parts[-1].t_max if self._parts else 0.0
+        y = self._parts[-1](begin) if self._parts else np.zeros(len(self._drive))
+        for end in (rise, duration):
             if begin < end:
+                # The edge's end is a bend; nothing bends where an earlier look ended.
+                step = np.diff(self._parts[-1].ts[-2:])[0] if begin > rise else (end - begin) * 1e-3
                 done = solve_ivp(
                     self._rate,
                     (begin, end),
@@ -150,25 +151,23 @@ class _Motion:
                     method="Radau",
                     jac=self._slope,
                     dense_output=True,
-                    first_step=(end - begin) * 1e-3,
-                    rtol=1e-6,
+                    first_step=min(step, end - begin),
+                    rtol=1e-5,
                     atol=1e-8 * self._size,
                 )
                 if not done.success:
                     raise NonConvergence(f"a read in time can't be integrated: {done.message}")
-                y = done.y[:, -1]
-                parts.append(done.sol)
-        self._solved = duration, parts
-        return parts
+                begin, y = end, done.y[:, -1]
+                self._parts.append(done.sol)
+        return self._parts
 
     def _at(self, t: Array) -> Array:
         """Return y at rising times, (points, m)."""
-        first, *rest = self._until(float(t[-1]))
-        early = t <= self.tile.edge.rise if rest else np.ones(len(t), bool)
+        parts = self._until(float(t[-1]))
+        which = np.searchsorted([part.t_max for part in parts[:-1]], t)
         y = np.empty((len(t), len(self._drive)))
-        y[early] = first(t[early]).T
-        if rest:
-            y[~early] = rest[0](t[~early]).T
+        for k in np.unique(which):
+            y[which == k] = parts[k](t[which == k]).T
         return y
 
     def _times(self, duration: float) -> Array:
@@ -184,7 +183,7 @@ class _Motion:
         for _ in range(DOUBLINGS):
             t = self._times(duration)
             y = self._at(t)
-            i = sensed(self.tile, y @ self._at_b[-1].T, y @ self._at_b[0].T)
+            i = sensed(self.scene, y @ self._at_b[-1].T, y @ self._at_b[0].T)
             outside = (np.abs(i - end) > error * np.abs(end).max()).any(axis=1)
             if not outside[len(t) * 3 // 4 :].any():
                 last = np.flatnonzero(outside)
@@ -197,7 +196,7 @@ class _Motion:
         """Return the figures over ``duration`` [s]."""
         t = self._times(duration)
         y = self._at(t)
-        w, b, wires = self._at_w, self._at_b, self.tile.wires()
+        w, b, wires = self._at_w, self._at_b, self.scene.wires
         ends = (w[:, 0], w[:, -1], b[-1], b[0])
         rows, cols = np.diff(w, axis=1), np.diff(b, axis=0)
         segments = _projected(rows, wires.row) + _projected(cols, wires.col)

@@ -12,7 +12,7 @@ import numpy as np
 from ...data.errors import NonConvergence
 from ...data.types import Array
 from ..array.amplifier import Amplifier
-from ..array.tile import Tile
+from ..array.tile import Tile, Wires
 from .result import Energies, ReadTiming, settled_at
 
 
@@ -61,6 +61,11 @@ class Scene:
         """States of the devices, (rows, cols)."""
         return self.tile.cell.state(self.g)
 
+    @cached_property
+    def wires(self) -> Wires:
+        """Conductances of all segments [S]."""
+        return self.tile.wires()
+
     def currents(self, w: Array, b: Array) -> Array:
         """Return the currents of all cells [A] at potentials (..., rows, cols)."""
         return self.tile.cell.law(w - b, self.states, self.g > 0.0, b)[0]
@@ -72,7 +77,7 @@ class Scene:
 
     def segment_power(self, w: Array, b: Array) -> Array:
         """Return what the segments of all lines take up [W], (...), at potentials (..., rows, cols)."""
-        wires = self.tile.wires()
+        wires = self.wires
         rows = (np.diff(w, axis=-1) ** 2 * wires.row).sum(axis=(-2, -1))
         cols = (np.diff(b, axis=-2) ** 2 * wires.col).sum(axis=(-2, -1))
         power: Array = rows + cols
@@ -114,19 +119,19 @@ def sense_input(amplifier: Amplifier, gain: Array, b: Array) -> Array:
     return s
 
 
-def sensed(tile: Tile, bottom: Array, top: Array) -> Array:
+def sensed(scene: Scene, bottom: Array, top: Array) -> Array:
     """Return the sensed currents [A] for potentials (..., cols) at the ends of bit lines.
 
     Parameters
     ----------
-    tile
-        The tile: its size, wires, periphery and cell.
+    scene
+        What is read.
     bottom
         Potentials at the lower ends of bit lines, (..., cols) [V].
     top
         Potentials at the upper ends, (..., cols) [V].
     """
-    wires, amplifier = tile.wires(), tile.amplifier
+    wires, amplifier = scene.wires, scene.tile.amplifier
     total = np.zeros(bottom.shape)
     for gain, b in ((wires.bottom, bottom), (wires.top, top)):
         if amplifier is None:
@@ -156,8 +161,8 @@ def figures(
     inside
         Energies [J] in cells, in segments of lines, and in capacitances at the end.
     """
-    tile, wires, t = scene.tile, scene.tile.wires(), traces.t
-    i = sensed(tile, traces.bottom, traces.top)
+    tile, wires, t = scene.tile, scene.wires, traces.t
+    i = sensed(scene, traces.bottom, traces.top)
     ramp = np.clip(t / tile.edge.rise, 0.0, 1.0)[:, None] * v
     left, right = ramp - traces.left, ramp - traces.right
     delivered = (ramp * (wires.left * left + wires.right * right)).sum(axis=1)

@@ -485,7 +485,9 @@ def _change(change: str) -> tuple[str, Any]:
 def _put(tree: dict[str, Any], path: str, value: Any) -> None:
     *sections, key = MOVED.get(path, path).split(".")
     for section in sections:
-        tree = tree.setdefault(section, {})
+        if tree.get(section) is None:  # absent, or said to be
+            tree[section] = {}
+        tree = tree[section]
         if not isinstance(tree, dict):
             raise InputError(f"{path!r}: {section!r} is a value, not a section")
     tree[key] = value

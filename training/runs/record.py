@@ -271,9 +271,14 @@ def inference_tree(found: Footprint) -> dict[str, Any]:
     """Return what one inference takes: the sums, one array (matrices,) per figure, and the figures
     that it follows from.
     """
-    names = [item.name for item in fields(LayerFootprint)]
+    names = [item.name for item in fields(LayerFootprint) if item.name != "timed"]
     layers = {name: np.array([getattr(one, name) for one in found.layers]) for name in names}
-    return {"total": found.summary(), "layers": layers, "hardware": pack(found.options)}
+    return {
+        "total": found.summary(),
+        "layers": layers | {"timed": [one.timed for one in found.layers]},
+        "hardware": pack(found.options),
+        "parasitics": pack(found.edge),
+    }
 
 
 def wear_tree(result: TrainResult, endurance: float) -> dict[str, Any]:

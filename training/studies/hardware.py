@@ -2,20 +2,24 @@
 are stated (:class:`.options.HardwareOptions`).
 
 The array's energy is computed: sample vectors are read through its wires, and what its sources
-deliver lasts for the read time. Converters and layout are stated figures. Digital work (sums, gains,
-pools, memory) is not counted.
+deliver lasts for the read time. That one is estimated for each matrix from its wires, devices and
+capacitances, with what it takes to charge these, unless it is given. Converters and layout are stated
+figures. Digital work (sums, gains, pools, memory) is not counted.
 """
 
 __all__ = ["FOOTPRINTS", "Footprint", "LayerFootprint", "footprint"]
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...circuits.array.parasitics import Parasitics
 from ...circuits.engines.nodal import Nodal
 from ...circuits.lines.solver import LineSolver
-from ...data.types import Array32
+from ...circuits.timing.read import read_time
+from ...data.errors import NonConvergence
+from ...data.types import Array, Array32
 from ..twin.matrix import MappedMatrix
 from ..twin.twin import MemristorTwin
 from .options import ISAAC_BITS, HardwareOptions
@@ -25,6 +29,10 @@ FOOTPRINTS = 20
 
 SAMPLED = 16
 """Vectors of each matrix whose power is computed."""
+
+
+ASSUMED = 10e-9
+"""Read time [s] of a matrix whose currents are not seen to settle."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,10 @@ class LayerFootprint:
     """Vectors that it multiplies per inference."""
     reads: float
     """Reads of its tiles per inference: vectors by phases, or bits."""
+    read_time: float
+    """How long one of them lasts [s]."""
+    timed: str
+    """Where that is from: ``"given"``, ``"estimated"``, or ``"assumed"``, where the estimate didn't settle."""
     array_energy: float
     """What the sources deliver into its tiles [J]."""
     dac_energy: float
@@ -62,6 +74,8 @@ class Footprint:
 
     options: HardwareOptions
     layers: tuple[LayerFootprint, ...]
+    edge: Parasitics
+    """Capacitances and the drivers' edge, which estimated read times are from."""
 
     def total(self, name: str) -> float:
         """Return the sum of a figure over all matrices."""
@@ -74,6 +88,7 @@ class Footprint:
             "array_energy_joule": self.total("array_energy"),
             "dac_energy_joule": self.total("dac_energy"),
             "adc_energy_joule": self.total("adc_energy"),
+            "read_time_seconds": max((layer.read_time for layer in self.layers), default=0.0),
             "latency_seconds": self.total("latency"),
             "area_square_metre": self.total("area"),
             "tiles": int(self.total("tiles")),
@@ -84,7 +99,9 @@ def footprint(twin: MemristorTwin, x: Array32, options: HardwareOptions | None =
     """Return what one inference of ``twin`` costs, as a mean over images ``x`` (n, ...).
 
     The power of the array is that of a sample of vectors, by the line solver through all tiles and
-    wires (nodal analysis where there are amplifiers).
+    wires (nodal analysis where there are amplifiers). How long reads last, and what they take beside
+    that power, is estimated (:func:`~memtwin.circuits.timing.read.read_time`) for the tile and vector
+    that take most and for those that take least; lines with terminals of their own count as the others.
 
     Parameters
     ----------
@@ -103,22 +120,24 @@ def footprint(twin: MemristorTwin, x: Array32, options: HardwareOptions | None =
         return twin.matrices[k].multiply(a, None)
 
     twin.network.forward(x, twin.product(multiply), twin.norms)
+    edge = twin.crossbar.tile.parasitics or Parasitics(pitch=options.wire_pitch)
     layers = tuple(
-        _layer(matrix, np.concatenate(a), len(x), options)
+        _layer(matrix, np.concatenate(a), len(x), options, edge)
         for matrix, a in zip(twin.matrices, taken, strict=True)
     )
-    return Footprint(options, layers)
+    return Footprint(options, layers, edge)
 
 
 def _layer(
-    matrix: MappedMatrix, a: Array32, images: int, options: HardwareOptions
+    matrix: MappedMatrix, a: Array32, images: int, options: HardwareOptions, edge: Parasitics
 ) -> LayerFootprint:
     place, tile = matrix.placement, matrix.tile
     blocks, columns = place.grid
     vectors = len(a) / images
     some = a[:: max(1, len(a) // SAMPLED)][:SAMPLED]
-    power, phases = _power(matrix, some)
-    reads = vectors * phases
+    reading = _Reading.of(matrix, some)
+    last = reading.lasting(matrix, options, edge)
+    reads = vectors * reading.phases
     bits = matrix.mapping.adc_bits or options.adc_bits
     conversions = reads * blocks * 2 * place.cols
     in_turn = -(-min(tile.cols, 2 * place.cols) // options.adcs_per_tile)
@@ -130,23 +149,76 @@ def _layer(
         tiles=tiles,
         vectors=vectors,
         reads=reads,
-        array_energy=vectors * power * options.read_time,
+        read_time=last.time,
+        timed=last.source,
+        array_energy=vectors * reading.power * (last.time + last.charging),
         dac_energy=reads * columns * place.rows * options.dac_energy,
         adc_energy=conversions * options.adc_energy * 2.0 ** (bits - ISAAC_BITS),
-        latency=reads * (options.read_time + in_turn * options.adc_time),
+        latency=reads * (last.time + in_turn * options.adc_time),
         area=tiles * (tile.rows * tile.cols * cell + tile.rows * options.dac_area)
         + tiles * options.adcs_per_tile * options.adc_area,
     )
 
 
-def _power(matrix: MappedMatrix, a: Array32) -> tuple[float, float]:
-    """Return the mean power that a vector of ``a`` (n, rows) takes, summed over its reads [W], and
-    how many reads it takes.
+class _Lasting(NamedTuple):
+    """How long reads last."""
+
+    time: float
+    """[s]"""
+    source: str
+    charging: float = 0.0
+    """How much longer the end's power would have to last to deliver what a read takes [s]; below 0
+    where currents rise with the drivers' edge and there is little to charge.
     """
-    engine: Any = Nodal(matrix.tile) if matrix.tile.amplifier else LineSolver(matrix.tile)
-    array = engine.program(matrix.devices.g)
-    power, phases = 0.0, 0
-    for v in matrix.voltages(a):
-        power += float(array.fields(v).supplied.sum()) / len(a)
-        phases += 1
-    return power, float(phases)
+
+
+class _Reading(NamedTuple):
+    """Reads of one matrix, statically."""
+
+    power: float
+    """Mean power that a vector takes, summed over its reads [W]."""
+    phases: int
+    """Reads that a vector takes."""
+    extremes: tuple[tuple[Array, Array], ...]
+    """Conductances (rows, cols) [S] and row voltages (rows,) [V] of the tiles and reads that take most
+    and least power; none where all are at 0 V.
+    """
+
+    @classmethod
+    def of(cls, matrix: MappedMatrix, a: Array32) -> "_Reading":
+        """Read vectors ``a`` (n, rows)."""
+        engine: Any = Nodal(matrix.tile) if matrix.tile.amplifier else LineSolver(matrix.tile)
+        g = np.asarray(matrix.devices.g, float)
+        array = engine.program(g)
+        total, phases = 0.0, 0
+        ends: dict[str, tuple[float, Array, Array]] = {}
+        for v in matrix.voltages(a):
+            power = array.fields(v).supplied
+            total += float(power.sum()) / len(a)
+            phases += 1
+            for name, at in (("most", power.argmax()), ("least", _least(power))):
+                *block, k = np.unravel_index(at, power.shape)
+                worth = float(power.flat[at]) * (1.0 if name == "most" else -1.0)
+                if power.flat[at] > 0.0 and (name not in ends or worth > ends[name][0]):
+                    ends[name] = worth, g[tuple(block)], v[tuple(block)][k]
+        return cls(total, phases, tuple((g, v) for _, g, v in ends.values()))
+
+    def lasting(self, matrix: MappedMatrix, options: HardwareOptions, edge: Parasitics) -> _Lasting:
+        """Return how long reads last: as given, or until currents are settled."""
+        if options.read_time is not None:
+            return _Lasting(options.read_time, "given")
+        tile = replace(matrix.tile, terminals=None, parasitics=edge)
+        try:
+            found = [read_time(tile, g, v, error=options.settled) for g, v in self.extremes]
+        except NonConvergence:
+            return _Lasting(ASSUMED, "assumed")
+        if not found:
+            return _Lasting(edge.rise, "estimated")
+        beside = sum(float((one.energy.drivers - one.duration * one.power).sum()) for one in found)
+        power = sum(float(one.power.sum()) for one in found)
+        return _Lasting(max(float(one.slowest.max()) for one in found), "estimated", beside / power)
+
+
+def _least(power: Array) -> Any:
+    """Return where a power is least, but not 0."""
+    return np.where(power > 0.0, power, np.inf).argmin()

@@ -42,6 +42,7 @@ CHANGEABLE = (
     "tile.drive",
     "tile.r_",
     "tile.sense",
+    "tile.parasitics.",
     "tile.wire_",
 )
 """Keys of a configuration that may be others in a study than in the training, by how they begin."""

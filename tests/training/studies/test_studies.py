@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from memtwin.circuits.timing.read import read_time
 from memtwin.cli.main import app
 from memtwin.data.errors import InputError
 from memtwin.training.runs.config import load_config
@@ -148,6 +149,30 @@ def test_footprint_is_what_its_figures_say(finished):
     assert first.area == pytest.approx(cells + 6 * (32 * options.dac_area + 4 * options.adc_area))
     again = footprint(twin, x, replace(options, read_time=1.0))
     assert again.layers[0].array_energy == pytest.approx(first.array_energy / 2e-8)
+
+
+def test_reads_last_until_the_slowest_tile_has_settled(finished):
+    wired = (("tile.parasitics.c_row", 5e-14), ("tile.parasitics.c_col", 5e-14))
+    with opened_run(finished) as study:
+        x = study.trained.setup.images.x_test[:1]
+        twin = study.trained.twin(Condition(wired))
+        found = footprint(twin, x, HardwareOptions(adc_energy=0.0, dac_energy=0.0))
+    matrix, last = twin.matrices[1], found.layers[1]
+    inputs = []
+    hidden = lambda k, a: (inputs.append(a), twin.matrices[k].multiply(a, None))[1]  # noqa: E731
+    twin.network.forward(x, twin.product(hidden), twin.norms)
+    (v,) = matrix.voltages(inputs[1])
+    g = matrix.devices.g.astype(float)
+    every = [read_time(matrix.tile, g[0, j], v[0, j]) for j in range(g.shape[1])]
+    slowest = max(one.slowest.max() for one in every)
+    assert last.timed == "estimated"
+    assert last.read_time == pytest.approx(slowest, rel=0.05)
+    assert last.read_time > 3.0 * found.edge.rise
+    # Over the time in which it settles, a read delivers what was integrated up to then.
+    each = [one.energy.drivers - one.power * (one.duration - last.read_time) for one in every]
+    assert last.energy == pytest.approx(np.sum(each), rel=0.05)
+    static = footprint(twin, x, HardwareOptions(read_time=last.read_time)).layers[1]
+    assert last.array_energy > 1.2 * static.array_energy  # wires are charged, too
 
 
 def test_energy_is_what_devices_take_where_wires_take_nothing(finished):

@@ -358,12 +358,15 @@ class InferenceSection(Section):
         total, layers, stated = part["total"], part["layers"], part["hardware"]
         figures = ("array_energy", "dac_energy", "adc_energy", "latency", "area")
         units = ("J", "J", "J", "s", "m²")
+        # Records of earlier versions have one read time, which was given.
+        times = layers.get("read_time", [stated.get("read_time", 0.0)] * len(layers["tiles"]))
         numbers = list(record["layers"])
         rows = [
             (
                 numbers[k].replace("_", " "),
                 f"{layers['tiles'][k]:,}",
                 f"{layers['reads'][k]:,.4g}",
+                quantity(float(times[k]), "s"),
                 *(
                     _amount(float(layers[name][k]), unit)
                     for name, unit in zip(figures, units, strict=True)
@@ -377,20 +380,57 @@ class InferenceSection(Section):
                 "all",
                 f"{int(total['tiles']):,}",
                 "",
+                "",
                 *(_amount(value, unit) for value, unit in zip(sums, units, strict=True)),
             )
         )
         text = (
-            f"Energy of the array: sample vectors through all wires, for"
-            f" {quantity(stated['read_time'], 's')} per read. All else follows from figures that are stated in"
+            f"Energy of the array: sample vectors through all wires, for the time of a read. {_lasting(part)} All"
+            f" else follows from figures that are stated in"
             f" [hardware]: {quantity(stated['adc_energy'], 'J')} and {quantity(stated['adc_time'], 's')} per"
             f" conversion of an 8-bit ADC, {stated['adcs_per_tile']} of them per tile,"
             f" {quantity(stated['dac_energy'], 'J')} per row and read of a DAC, lines"
             f" {quantity(stated['wire_pitch'], 'm')} apart. Matrices work one after the other; digital work (sums,"
             " gains, pools, memory, digital layers) is not counted."
+            f" {_forward(record)}"
         )
-        head = ("", "tiles", "reads", "array", "DACs", "ADCs", "latency", "area")
+        head = ("", "tiles", "reads", "of", "array", "DACs", "ADCs", "latency", "area")
         return cls(text, Rows(head, rows))
+
+
+def _lasting(part: Record) -> str:
+    """Return what says how long reads last, and where that is from."""
+    stated, sources = part["hardware"], set(part["layers"].get("timed", ["given"]))
+    if sources == {"given"}:
+        return f"That was given: {quantity(stated['read_time'], 's')}."
+    edge = part["parasitics"]
+    row, col = (
+        edge["pitch"] * edge["c_length"] if edge.get(name) is None else edge[name]
+        for name in ("c_row", "c_col")
+    )
+    said = (
+        f"That is estimated for every matrix, from the wires, the devices' law and capacitances of"
+        f" {quantity(row, 'F')} and {quantity(col, 'F')} per segment of a word and a bit line,"
+        f" {quantity(edge['c_driver'], 'F')} per driver and {quantity(edge['c_sense'], 'F')} per sense input:"
+        f" until currents are within {percent(100 * stated['settled'])} of their end, after drivers that rise in"
+        f" {quantity(edge['rise'], 's')}. What charging takes is in the energy; amplifiers answer at once."
+    )
+    if "assumed" in sources:
+        said += " Where currents were not seen to settle, the time is assumed."
+    return said
+
+
+def _forward(record: Record) -> str:
+    """Return what all forward passes of the training took, by the figures of one inference."""
+    total, count = record["inference"]["total"], record["summary"]["epochs"]
+    samples = record.get("data", {}).get("samples", {}).get("train")
+    if samples is None:
+        return ""
+    passes = count * int(samples)
+    return (
+        f"The training's {passes:,} forward passes come to {quantity(passes * total['read_energy_joule'], 'J')} and"
+        f" {quantity(passes * total['latency_seconds'], 's')} at these figures."
+    )
 
 
 def _amount(value: float, unit: str) -> str:
