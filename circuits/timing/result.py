@@ -115,7 +115,8 @@ def settled_at(t: ArrayLike, i: ArrayLike, end: ArrayLike, band: float) -> Array
     k = np.minimum(last, len(t) - 2)
     cols = np.arange(off.shape[1])
     a, b = off[k, cols], off[k + 1, cols]
-    share = np.divide(a - band, a - b, out=np.zeros_like(a), where=a != b)
+    with np.errstate(over="ignore"):  # of two currents that are all but equal
+        share = np.divide(a - band, a - b, out=np.zeros_like(a), where=a != b)
     found = t[k] + np.clip(share, 0.0, 1.0) * (t[k + 1] - t[k])
     result: Array = np.where(never, np.inf, np.where(always, 0.0, found))
     return result
