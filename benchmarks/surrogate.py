@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 from parts.robustness import ageing, mismatch, recovery
-from parts.speed import arrays, speed
+from parts.speed import arrays, renewal, speed
 from parts.tiles import CELLS, FULL, LEVELS, SEED, errors, law_of, rms, spice
 from table import Row, add_options, at_least, at_most, publish
 
@@ -181,7 +181,7 @@ def main() -> int:
     began = time.perf_counter()
     rows: list[Row] = []
     if max(sizes) >= 64 and not options.skip_speed:
-        rows += speed(64)
+        rows += speed(64) + renewal()
     sets: list[Set] = []
     for size in sizes:
         found, shown = accuracy(size, (size, size), options.quick)

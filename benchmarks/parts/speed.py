@@ -18,6 +18,7 @@ from table import Row, at_least, at_most
 from memtwin.circuits.array.tile import Tile
 from memtwin.circuits.engine import ProgrammedArray
 from memtwin.circuits.lines.solver import LineSolver
+from memtwin.circuits.lines.transfer import column_after_column, transfer
 from memtwin.circuits.ngspice.installed import features
 from memtwin.circuits.ngspice.netlist import build
 from memtwin.circuits.surrogate.engine import Surrogate
@@ -110,6 +111,35 @@ def speed(size: int, tiles: int = 16, batch: int = 100) -> list[Row]:
             "×",
             4.0,
             f"{1e6 * line:.3g} µs per vector, {per_vector / line:.0f}× ngspice",
+        ),
+    ]
+
+
+def renewal() -> list[Row]:
+    """CPU times per device of the exact linear transfer matrix, small tiles and large ones."""
+    rng, each, column = np.random.default_rng([SEED, 7]), {}, {}
+    for size, tiles in ((32, 16), (64, 4), (128, 1), (256, 1)):
+        tile, g = Tile(size, size), rng.choice(LEVELS, (tiles, size, size))
+        each[size] = cpu(lambda: transfer(tile, g), 3) / g.size  # noqa: B023
+        column[size] = cpu(lambda: column_after_column(tile, g), 2) / g.size  # noqa: B023
+    note = (
+        ", ".join(f"{1e6 * seconds:.3g}" for seconds in each.values()) + " µs with 32 to 256 lines"
+    )
+    return [
+        at_most(
+            "exact transfer matrix, per device: slowest / fastest size",
+            max(each.values()) / min(each.values()),
+            "×",
+            1.5,
+            note,
+        ),
+        Row(
+            "the same, 256×256: column after column / now",
+            column[256] / each[256],
+            "×",
+            "",
+            None,
+            f"{1e6 * column[256]:.3g} µs",
         ),
     ]
 

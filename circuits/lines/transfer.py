@@ -5,16 +5,18 @@ Seen from word line nodes ``w_j``, bit line ``j`` with its devices is a dense sy
 admittance of all that lies to the right is passed through the word-line segments,
 ``Y_j = K_j + S_j - S_j (Y_{j+1} + S_j)^-1 S_j``, and the factors ``H_j = (Y_j + S_{j-1})^-1 S_{j-1}``
 carry the drivers' voltages forward. That takes one inverse of (rows, rows) per column, for all input
-vectors at once; a sparse factorisation of the whole tile takes about five times as long.
+vectors at once; a sparse factorisation of the whole tile takes about five times as long. Tiles of
+many lines are dissected instead (:mod:`.dissection`).
 """
 
-__all__ = ["transfer"]
+__all__ = ["column_after_column", "transfer"]
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ...data.types import Array
 from ..array.tile import Tile
+from .dissection import dissected, divisible
 from .ladder import Lines, line_profiles
 
 
@@ -36,16 +38,35 @@ def transfer(tile: Tile, g: ArrayLike) -> Array:
     g = np.asarray(g, float)
     stack = g.reshape((-1, *tile.shape))
     out = np.empty_like(stack)
-    for k in range(0, len(stack), TILES):
-        out[k : k + TILES] = _transfer(tile, stack[k : k + TILES])
+    large = min(tile.shape) >= DISSECTED and divisible(tile.shape)
+    together, solve = (
+        (max(1, CELLS // stack[0].size), dissected) if large else (TILES, column_after_column)
+    )
+    for k in range(0, len(stack), together):
+        out[k : k + together] = solve(tile, stack[k : k + together])
     return out.reshape(g.shape)
 
 
 TILES = 4
 """Tiles eliminated at a time: one keeps (cols, rows, rows) numbers."""
 
+CELLS = 2**14
+"""Cells dissected at a time: one keeps a few hundred numbers."""
 
-def _transfer(tile: Tile, g: Array) -> Array:
+DISSECTED = 64
+"""Lines from which that is faster."""
+
+
+def column_after_column(tile: Tile, g: Array) -> Array:
+    """Return what :func:`transfer` does, for conductances ``g`` [S], (tiles, rows, cols), all at once.
+
+    Parameters
+    ----------
+    tile
+        Wires and periphery.
+    g
+        Conductances [S], (tiles, rows, cols).
+    """
     m, n = tile.shape
     wires = tile.wires()
     lines = Lines.of(tile, np.asarray, np)

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from memtwin.circuits.array.tile import Tile
 from memtwin.circuits.engines.nodal import Nodal
+from memtwin.circuits.lines.dissection import dissected, divisible
 from memtwin.circuits.lines.ladder import Lines, column_solve, line_profiles, row_solve
-from memtwin.circuits.lines.transfer import transfer
+from memtwin.circuits.lines.transfer import column_after_column, transfer
 from memtwin.circuits.surrogate.closure import operate
 
 TILES = [
@@ -80,6 +81,24 @@ def test_transfer_equals_the_nodal_solve(tile: Tile, rng: np.random.Generator) -
     nodal = Nodal(tile).program(g)
     unit = np.broadcast_to(np.eye(tile.rows), (3, tile.rows, tile.rows))
     np.testing.assert_allclose(transfer(tile, g), nodal.read(unit), rtol=1e-9, atol=1e-18)
+
+
+@pytest.mark.parametrize(
+    "tile",
+    [
+        Tile(8, 12),
+        Tile(20, 16, r_row=10.0, r_col=0.5, drive="both", sense="both", wire_spread=0.15),
+        Tile(1, 4),
+        Tile(64, 96, r_sense=300.0, sense="both"),
+    ],
+)
+def test_dissection_equals_column_after_column(tile: Tile, rng: np.random.Generator) -> None:
+    assert divisible(tile.shape)
+    assert not divisible((tile.rows, 11))
+    g = rng.uniform(1e-6, 1e-3, (2, *tile.shape))
+    g[0] *= rng.random(tile.shape) < 0.9
+    g[1, :, 0] = 0.0
+    assert np.abs(dissected(tile, g) - column_after_column(tile, g)).max() < 1e-11 * g.max()
 
 
 @settings(max_examples=25, deadline=None)
