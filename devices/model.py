@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .compile import Numeric
 
 
+_LONG = 1000  # operations of a law whose slopes are taken step by step
 _AMBIENT = ("t_0", "temperature")
 _NAME = re.compile(r"[A-Za-z](?:[A-Za-z0-9_]*[A-Za-z0-9])?")
 _STATE = re.compile(r"x\d+")
@@ -291,11 +292,14 @@ class CompactModel:
                 self._cache[wanted] = Noded(self, wanted)
                 noded: Numeric = self._cache[wanted]
                 return noded
-            expressions = [self._expression(quantity, wrt) for quantity, wrt in wanted]
-            self._cache[wanted] = vectorised(
-                symbols("V", "X", *self.names[:-1]),
-                expressions[0] if len(wanted) == 1 else tuple(expressions),
-            )
+            inputs = symbols("V", "X", *self.names[:-1])
+            if self._long and any(wrt for _, wrt in wanted):
+                self._cache[wanted] = self._by_steps(inputs, wanted)
+            else:
+                expressions = [self._expression(quantity, wrt) for quantity, wrt in wanted]
+                self._cache[wanted] = vectorised(
+                    inputs, expressions[0] if len(wanted) == 1 else tuple(expressions)
+                )
         compiled: Numeric = self._cache[wanted]
         return compiled
 
@@ -491,6 +495,25 @@ class CompactModel:
         if expr is None:
             raise InputError(f"model {self.name} has no dynamics: its state never changes")
         return expr.diff(symbols(wrt)[0]) if wrt else expr
+
+    @cached_property
+    def _long(self) -> bool:
+        """Whether slopes are taken step by step: those of a long law fill many pages, and take minutes."""
+        laws = (expr for expr in (self.current_expr, self.rate_expr) if expr is not None)
+        return sum(int(expr.count_ops()) for expr in laws) > _LONG
+
+    def _by_steps(
+        self, inputs: "list[sp.Symbol]", wanted: tuple[tuple[str, str], ...]
+    ) -> "Numeric":
+        from .tape import Tape
+
+        laws = {quantity: self._expression(quantity, "") for quantity, _ in wanted}
+        tape = Tape.of(laws, [])
+        found = [
+            tape.slope(tape.outputs[quantity], symbols(wrt)[0]) if wrt else tape.outputs[quantity]
+            for quantity, wrt in wanted
+        ]
+        return tape.function(inputs, found if len(wanted) > 1 else found[0])
 
     def _solve(self, v: ArrayLike, x: ArrayLike, p: Mapping[str, ArrayLike]) -> "_Solution":
         values = self.complete(p)

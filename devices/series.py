@@ -206,6 +206,12 @@ class Terminal:
         other.__dict__.update(self.__dict__, _u=None, _tangent=(), _node=())
         return other
 
+    def starting(self, u: Array) -> "Terminal":
+        """Return the same devices, whose voltages behind r_s are looked for from u [V]."""
+        other = self.fresh()
+        other._u = u if self.series else None
+        return other
+
     def limited(self, limit: Array | None) -> "Terminal":
         """Return the same devices behind a source with this limit [A], with nothing kept."""
         other = self.fresh()

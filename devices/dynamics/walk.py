@@ -13,10 +13,20 @@ recurrence. What has converged is left alone; where a state jumps, few intervals
 window of them moves on from the first that has not.
 """
 
-__all__ = ["STIFF", "Trail", "Walk", "all_at_once", "by_set", "phi", "step_through"]
+__all__ = [
+    "STIFF",
+    "Trail",
+    "Walk",
+    "all_at_once",
+    "by_set",
+    "held_recurrence",
+    "phi",
+    "step_through",
+]
 
 from collections import deque
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -36,6 +46,7 @@ _SETTLED = 1e-5  # correction of a voltage, relative to it, whose square no long
 _LEAP = 0.1  # correction of a state that one round makes at most: the next sees where it led
 _WHOLE = 10  # rounds over all that is left; then windows move on
 _WINDOW = 32  # intervals
+_HUGE = 1e100  # beyond every move of a state, and far below what overflows
 _KEPT = 4  # batches of walks that a trail remembers
 
 
@@ -185,11 +196,9 @@ def all_at_once(terminal: Terminal, t: Array, v: Array, x0: Array, guess: Walk) 
             found = part.approach(v_mid, here, before)
             stretch = np.minimum(np.maximum(step * found.slope, -1e6), STIFF)
             led = before + step * phi(stretch) * found.rate
-            after = np.minimum(np.maximum(led, low), high)
-            grow = np.exp(stretch) * ((led > low) & (led < high))
             wanted = x[rows + 1, left]
-            move = recurrence(grow, after - wanted)
-        move = np.minimum(np.maximum(np.where(np.isnan(move), 0.0, move), -far), far)
+            least, most = np.maximum(low - wanted, -far), np.minimum(high - wanted, far)
+            move = held_recurrence(np.exp(stretch), led - wanted, least, most)
         reached = np.minimum(np.maximum(wanted + move, low), high)
         move = reached - wanted
         fine = (np.abs(move) <= _SAME) & (np.abs(found.move) <= _SETTLED * np.abs(v_mid) + 1e-12)
@@ -212,6 +221,48 @@ def all_at_once(terminal: Terminal, t: Array, v: Array, x0: Array, guess: Walk) 
         walked = step_through(part.fresh(), its_t, its_v, x0[left], None)
         x[:, left], u[:, left] = walked.x, walked.u
     return Walk(t, x, u, np.broadcast_to(terminal.r_s, u.shape))
+
+
+def held_recurrence(grow: Array, push: Array, least: Array, most: Array) -> Array:
+    """Return y with y[k] = grow[k] y[k-1] + push[k], held between ``least`` and ``most``, and y[-1] = 0, along the
+    first axis.
+
+    A state that rests on a bound leaves it as soon as the one before does. Where nothing is held, doubling of
+    the plain recurrence has the answer; else the maps y -> min(max(a y + b, l), h) are joined, which are closed
+    under composition as none falls.
+    """
+    push = np.minimum(np.maximum(np.where(np.isnan(push), 0.0, push), -_HUGE), _HUGE)
+    grow = np.where(np.isnan(grow), 0.0, grow)
+    free = recurrence(grow, push)
+    if ((free >= least) & (free <= most)).all():
+        return free
+    a, b = grow, push
+    low, high = np.maximum(least, -_HUGE), np.minimum(most, _HUGE)
+    stride = 1
+    while stride < len(b):
+        late = (a[stride:], b[stride:], low[stride:], high[stride:])
+        a, b, low, high = (
+            np.concatenate([mine[:stride], joined])
+            for mine, joined in zip(
+                (a, b, low, high),
+                _after(late, (a[:-stride], b[:-stride], low[:-stride], high[:-stride])),
+                strict=True,
+            )
+        )
+        stride *= 2
+    return np.asarray(np.minimum(np.maximum(b, low), high))
+
+
+_Held: TypeAlias = tuple[Array, Array, Array, Array]  # slopes, offsets, least and most of maps
+
+
+def _after(late: _Held, early: _Held) -> _Held:
+    """Return the maps that do the early one first, and the late one then."""
+    a, b, low, high = late
+    least, most = (np.minimum(np.maximum(a * end + b, low), high) for end in early[2:])
+    slope = np.minimum(a * early[0], _HUGE)
+    offset = np.minimum(np.maximum(a * early[1] + b, -_HUGE), _HUGE)
+    return slope, offset, least, most
 
 
 def phi(z: Array) -> Array:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from ...data.errors import FitError, InputError
 from ...data.measurement import Sweep
 from ...data.types import Array, Progress
+from ..dynamics.walk import Trail
 from ..model import CompactModel
 from .errors.correlated import correlated, sandwich
 from .loss import Loss
@@ -121,12 +122,13 @@ def fit(
         model, given, loss, fixed=fixed, free=free, bounds=bounds, priors=priors, series=series
     )
     warnings += excluded(space)
-    points = _starts(space, start, starts, candidates, np.random.default_rng(seed))
-    space = replace(space, substeps=settle_substeps(space, points[:4], 0.05, _COARSEST))
-    descent = search(space, points, steps, executor, progress)
+    trail = Trail()
+    points = _starts(space, start, starts, candidates, np.random.default_rng(seed), trail)
+    space = replace(space, substeps=settle_substeps(space, points[:4], 0.05, _COARSEST, trail))
+    descent = search(space, points, steps, executor, progress, trail)
     if not np.isfinite(descent.costs).any():
         raise FitError(f"{given[0].name}: no start of model {model.name} gives finite currents")
-    space, minimum, others, costs = _minimum(space, descent)
+    space, minimum, others, costs = _minimum(space, descent, trail)
     ends = _ends(space, others, minimum)
     alternatives = np.array([row for row, end in ends if alike(end.cost, minimum.cost)])
     curves = _curves(space, minimum.values)
@@ -170,15 +172,17 @@ def _starts(
     count: int,
     candidates: int,
     rng: np.random.Generator,
+    trail: Trail,
 ) -> Array:
     """Return points to descend from, shape (count, parameters): the given one and winners of a race."""
     if count == 1:
         return draw_starts(space, start, count, candidates, rng)
     coarse = thinned(space)
     drawn = draw_starts(coarse, start, min(_RACERS * count, candidates), candidates, rng)
-    coarse = replace(coarse, substeps=settle_substeps(coarse, drawn[:4], 0.05, _COARSEST))
+    substeps = settle_substeps(coarse, drawn[:4], 0.05, _COARSEST, trail)
+    coarse = replace(coarse, substeps=substeps)
     spans = drawn_between(coarse)
-    winners = race(coarse.along(), drawn, spans, count, rng, bent=space.at_once)
+    winners = race(coarse.along(trail), drawn, spans, count, rng, bent=space.at_once)
     return np.concatenate([drawn[:1], winners[:-1]]) if start else winners
 
 
@@ -210,7 +214,9 @@ class _Minimum:
         return np.sqrt(np.where(self.stuck, np.inf, np.diag(self.covariance)))
 
 
-def _minimum(space: Space, descent: Descent) -> tuple[Space, _Minimum, _Costly, Array]:
+def _minimum(
+    space: Space, descent: Descent, trail: Trail
+) -> tuple[Space, _Minimum, _Costly, Array]:
     """Settle the best ends and polish the winner of them.
 
     Returns
@@ -222,13 +228,13 @@ def _minimum(space: Space, descent: Descent) -> tuple[Space, _Minimum, _Costly, 
     best = int(np.argmin(descent.costs))
     # until integration errors move the sum of squares by less than a tenth of one point's noise
     share = 0.1 / max(len(space.sweeps[0].t), 1)
-    fine = settle_substeps(space, descent.points[best : best + 1], share, _FINEST)
-    space = replace(space, substeps=fine)
+    fine = settle_substeps(space, descent.points[best : best + 1], share, _FINEST, trail)
     order = np.argsort(descent.costs, kind="stable")
     near = order[descent.costs[order] <= _NEAR * descent.costs[best]][:_MOST_ENDS]
-    points, costs = settle(space, descent.points[near])
+    points, costs = settle(space, fine, descent.points[near], trail)
+    space = replace(space, substeps=fine)
     first = int(np.argmin(costs))
-    z, message, converged = polish(space, points[first])
+    z, message, converged = polish(space, points[first], trail)
     residual, jacobian = (a[..., 0] for a in space.residuals(z[None]))
     stuck = (z < FACE) | (z > 1.0 - FACE)
     free = jacobian[~stuck]

@@ -113,6 +113,8 @@ def respond(
             else all_at_once(free, t, v, x0, near)
         )
     x = np.repeat(x0[None], len(t), 0) if walk is None else walk.x
+    if walk is not None:
+        terminal = terminal.starting(_at_samples(walk.u))
     inner = terminal.solve(np.broadcast_to(by_set(v), x.shape).copy(), x)
     if not wanted:
         return Response(inner.i, x, np.empty((0, *inner.i.shape)), walk)
@@ -178,6 +180,11 @@ def respond_to(
         found.append(Response(answer.i[its], answer.x[its], slopes, answer.walk))
         first += len(start)
     return found
+
+
+def _at_samples(u: Array) -> Array:
+    """Return about where voltages are at the samples that are known between them."""
+    return np.concatenate([u[:1], 0.5 * (u[1:] + u[:-1]), u[-1:]])
 
 
 def _side_by_side(columns: Sequence[Array], sets: int) -> Array:

@@ -13,6 +13,7 @@ __all__ = [
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from copy import deepcopy
 from dataclasses import fields, replace
 from typing import Any
 
@@ -30,7 +31,12 @@ from .space import Space
 
 _CHUNK = 16  # starts that descend together, whatever the number of workers
 _ROUND = 15  # steps between two reports of progress
-_SETTLING, _SIDESTEPS = 60, 6  # steps of ends that are nearly alike, and of a restart
+_SETTLING = (
+    (0, 30),
+    (1, 12),
+    (0, 8),
+)  # more integration steps, and steps, of ends that are nearly alike
+_AT_LAST, _SIDESTEPS = 10, 6  # steps of these with the last integration steps, and of a restart
 _COSTLY = 8  # steps of nearly alike ends where simulations go step by step
 _FLAT = 1e-7  # relative gain at which leastsq ends
 _EVALUATIONS = 20  # of residuals in one of its runs
@@ -124,7 +130,9 @@ def _outside(space: Space, spans: Array) -> NDArray[np.bool_]:
     return np.asarray((spans[:, 1] < space.lower) | (spans[:, 0] > space.upper))
 
 
-def settle_substeps(space: Space, points: Array, share: float, most: int) -> int:
+def settle_substeps(
+    space: Space, points: Array, share: float, most: int, trail: Trail | None = None
+) -> int:
     """Return the integration steps per interval whose error is below a share of the misfit.
 
     Parameters
@@ -137,8 +145,10 @@ def settle_substeps(space: Space, points: Array, share: float, most: int) -> int
         Largest error, as a share of the misfit.
     most
         Steps per interval that are not exceeded.
+    trail
+        Walks of points tried before.
     """
-    count, trail = space.substeps, Trail()
+    count, trail = space.substeps, Trail() if trail is None else trail
     coarse = space.residuals(points, False, trail)[0]
     while count < most:
         fine = replace(space, substeps=2 * count).residuals(points, False, trail)[0]
@@ -157,6 +167,7 @@ def search(
     steps: int,
     executor: Executor | None,
     progress: Progress | None,
+    trail: Trail | None = None,
 ) -> Descent:
     """Descend from all points, in chunks and rounds that do not depend on who does the work.
 
@@ -172,6 +183,8 @@ def search(
         Where jobs run, by default in processes of its own here.
     progress
         Called with how much is done, and of how much.
+    trail
+        Walks of points tried before; each job begins with those.
     """
     chunks = [Descent.begin(points[k : k + _CHUNK]) for k in range(0, len(points), _CHUNK)]
     rounds = -(-steps // _ROUND)
@@ -180,7 +193,7 @@ def search(
 
     def start(k: int) -> "Future[Descent]":
         size = min(_ROUND, steps - (rounds - left[k]) * _ROUND)
-        return submit(_descend, space, chunks[k], size)
+        return submit(_descend, space, chunks[k], size, trail)
 
     jobs = {start(k): k for k in left}
     while jobs:
@@ -210,25 +223,35 @@ def _now(function: Callable[..., Descent], *args: Any) -> "Future[Descent]":
 _compiled: dict[str, CompactModel] = {}  # in a worker: the models whose functions are made
 
 
-def _descend(space: Space, begin: Descent, steps: int) -> Descent:
+def _descend(space: Space, begin: Descent, steps: int, trail: Trail | None) -> Descent:
     model = space.model
     key = f"{model.name}: {model.current_expr}; {model.rate_expr}; {model.inside}"
     known = _compiled.setdefault(key, model)
-    return descend(replace(space, model=known).along(), begin, steps=steps, bent=space.at_once)
+    along = replace(space, model=known).along(deepcopy(trail))
+    return descend(along, begin, steps=steps, bent=space.at_once)
 
 
-def settle(space: Space, points: Array) -> tuple[Array, Array]:
-    """Let starts that ended nearly alike descend on, together, and return points and costs.
+def settle(
+    space: Space, substeps: int, points: Array, trail: Trail | None = None
+) -> tuple[Array, Array]:
+    """Let starts that ended nearly alike descend on, together, and return points and costs, of the
+    space with so many steps per interval: most of the way goes by those of the search.
 
     They begin with fresh damping: one that has grown at a kink, a threshold that a sample has just
-    crossed, stops a descent short of the minimum.
+    crossed, stops a descent short of the minimum. Other steps per interval have their kinks elsewhere.
     """
-    steps = _SETTLING if space.at_once else _COSTLY
-    descent = descend(space.along(), _afresh(points, _FRESH), steps=steps, bent=space.at_once)
+    steps = _COSTLY
+    if space.at_once:
+        for more, count in _SETTLING:
+            along = replace(space, substeps=space.substeps + more).along(trail)
+            points = descend(along, _afresh(points, _FRESH), steps=count).points
+        steps = _AT_LAST
+    along = replace(space, substeps=substeps).along(trail)
+    descent = descend(along, _afresh(points, _FRESH), steps=steps, bent=space.at_once)
     return descent.points, descent.costs
 
 
-def polish(space: Space, z: Array) -> tuple[Array, str, bool]:
+def polish(space: Space, z: Array, trail: Trail | None = None) -> tuple[Array, str, bool]:
     """Descend from the winner by lmfit's leastsq, begun anew until the cost stops changing; return
     the end, how it ended, and whether the cost has stopped.
 
@@ -236,7 +259,7 @@ def polish(space: Space, z: Array) -> tuple[Array, str, bool]:
     stop at one. Each new beginning is where our own steps lead at another number of integration
     steps, whose kinks lie elsewhere; the cost has stopped when one of these gains nothing.
     """
-    trail = Trail()
+    trail = Trail() if trail is None else trail
     z = _leastsq(space, z, trail)
     cost = _cost(space, z, trail)
     gains = [1.0]

@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from memtwin.devices.dynamics.walk import Trail, Walk, all_at_once, step_through
+from memtwin.devices.dynamics.walk import (
+    Trail,
+    Walk,
+    all_at_once,
+    held_recurrence,
+    step_through,
+)
 from memtwin.devices.models import models
 from memtwin.devices.series import Terminal
 
@@ -73,3 +79,34 @@ def test_a_trail_gives_the_nearest_walk_of_every_sweep():
     assert states.shape == (9, 4)
     assert inner.shape == (8, 4)
     np.testing.assert_allclose(states[:, 0], 2.0)
+
+
+def test_moves_are_those_of_the_recurrence_that_bounds_hold(rng):
+    """Along a path that touches its bounds, as one step after the other has it."""
+    grow = np.exp(rng.normal(0.0, 2.0, (200, 4)))
+    push = rng.normal(0.0, 0.2, grow.shape)
+    low, high = -rng.random(grow.shape), rng.random(grow.shape)
+    low[:, 3], high[:, 3], grow[:, 3] = -np.inf, np.inf, 0.9  # a state without bounds
+    y, expected = np.zeros(4), []
+    for k in range(len(grow)):
+        y = np.minimum(np.maximum(grow[k] * y + push[k], low[k]), high[k])
+        expected.append(y)
+    np.testing.assert_allclose(held_recurrence(grow, push, low, high), expected, atol=1e-9)
+
+
+def test_states_that_rest_on_a_bound_leave_it_together():
+    """A guess at the bound all the way, and a truth beside it: a few rounds, not one for every interval."""
+    t, v, x0 = np.linspace(0.0, 1.0, len(SINE)), 1e-3 * SINE, np.full(SETS, 0.4)
+    there = devices("yakopcic", 0.1, np.random.default_rng(1), 0.0)
+    zero = np.zeros((len(t), SETS))
+    guess = Walk(t, zero, zero[1:], zero[1:])
+    asked, approach = [], there.approach
+
+    def counted(*args):
+        asked.append(1)
+        return approach(*args)
+
+    there.approach = counted
+    found = all_at_once(there, t, v, x0, guess)
+    np.testing.assert_allclose(found.x, x0 + zero, atol=1e-6)
+    assert len(asked) < 10
