@@ -285,6 +285,41 @@ def compiled() -> Iterator[Row]:
     yield Row("the same, B-sources / compiled", ratio, "x", "", None)
 
 
+def newton() -> Iterator[Row]:
+    """The nodal engine against ngspice, per vector."""
+    for name, cell in (("sinh", NONLINEAR), ("nbsto_32um", Cell(load_device("nbsto_32um"), 0.2))):
+        tile, g, v = problem(64, 32, cell)
+        if name != "sinh":
+            g = cell.conductance(RNG.uniform(0.2, 0.9, tile.shape))
+        array, ratios, took = Nodal(tile).program(g), [], {}
+        kinds = ("behavioural", *(() if why_not() else ("compiled",)))
+        for _ in range(3):
+            for devices in kinds:
+                own = Spice(tile, devices=devices)
+                began = time.process_time()
+                deck = own.deck(g, v)
+                out = pool.call(
+                    Job(
+                        deck.text,
+                        (Step(deck.analysis, deck.sense),),
+                        own.ladder,
+                        False,
+                        deck.sources,
+                    )
+                )
+                found = deck.currents(out.values[0])
+                took[devices] = time.process_time() - began + out.seconds
+            began = time.process_time()
+            exact = array.read(v)
+            took["nodal"] = time.process_time() - began
+            ratios.append(took["behavioural"] / took["nodal"])
+        apart = np.abs(exact - found).max() / np.abs(exact).max()
+        each = ", ".join(f"{1e3 * took[kind] / len(v):.3g}" for kind in (*kinds, "nodal"))
+        note = f"ms per vector {', '.join((*kinds, 'nodal'))}: {each}; they agree to {apart:.1e}"
+        what = f"64x64 {name}, ngspice / nodal engine, per vector"
+        yield at_least(what, float(np.median(ratios)), "x", 8.0, note)
+
+
 def second() -> Iterator[Row]:
     """A second simulator against ngspice's B-sources, whole processes, and how far they are apart."""
     name = "64x64 nbsto_32um, 24 vectors, whole process, ngspice with B-sources / VACASK"
@@ -434,6 +469,7 @@ ROWS: dict[str, Callable[[], Iterator[Row]]] = {
     "scaling": scaling,
     "accuracy": accuracy,
     "compiled": compiled,
+    "newton": newton,
     "second": second,
     "time": in_time,
     "large": in_time_large,

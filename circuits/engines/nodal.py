@@ -2,15 +2,18 @@
 for linear tiles.
 
 The unknowns are the potentials of the nodes of :mod:`.tile`. A linear tile is one symmetric
-positive-definite system per conductance matrix, factored once; a nonlinear one is solved by damped
-Newton steps, vector by vector. Both are factored by SuperLU in the order of :mod:`.elimination`.
+positive-definite system per conductance matrix, factored once; a nonlinear one is solved by steps
+with one factorisation for all vectors, mixed with earlier ones, and what these don't bring home by
+damped Newton steps, vector by vector. Both are factored by SuperLU in the order of
+:mod:`.elimination`.
 """
 
 __all__ = ["Net", "Nodal", "NodalArray"]
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -29,8 +32,20 @@ STEPS = 100
 TOGETHER = 32
 """Vectors that share a factorisation."""
 
-FALL = 0.1
-"""Factor by which one factorisation for all must bring residuals down at every step, to be kept."""
+FALL = 0.5
+"""Factor by which one factorisation for all must bring a vector's residual down at every step, to be kept."""
+
+SHARED = 30
+"""Most such steps."""
+
+MIXED = 2
+"""Earlier steps that a step is mixed with."""
+
+CACHED = 16_384
+"""Cells whose law is evaluated at once: few enough that what it works with stays in the cache."""
+
+Residual: TypeAlias = Callable[[Array, Array], tuple[Array, Array, Array, Array]]
+"""What potentials and drives, (..., size), leave over at all nodes [A], and the derivatives [S]."""
 
 
 class Nodal:
@@ -194,7 +209,12 @@ class Net:
         def residual(u: Array, drive: Array) -> tuple[Array, Array, Array, Array]:
             """Return what is left over at all nodes, (..., size), and the derivatives."""
             b = u[..., self.b]
-            i, didv, didb = self.tile.cell.law(u[..., self.w] - b, x, closed, b)
+            across = u[..., self.w] - b
+            i, didv, didb = (np.empty(b.shape) for _ in range(3))
+            few = max(1, CACHED // x.size) if u.ndim > 1 else len(b)
+            for k in range(0, len(b), few):
+                now = slice(k, k + few)
+                i[now], didv[now], didb[now] = self.tile.cell.law(across[now], x, closed, b[now])
             r = (self.matrix @ u.T).T - drive
             r[..., self.w] += i
             r[..., self.b] -= i
@@ -204,21 +224,11 @@ class Net:
                 by_s[...] = amplifier.slope(u[..., self.inputs]).reshape(by_s.shape)
             return r, didv, didb - didv, by_s
 
+        left = np.ones(len(drive), bool)
         for first in range(0, len(drive), TOGETHER):
             part = slice(first, first + TOGETHER)
-            r, by_w, by_b, by_s = residual(u[part], drive[part])
-            factor = self.factor(by_w.mean(axis=0), by_b.mean(axis=0), by_s.mean(axis=0))
-            norm, scale = np.abs(r).max(), max(float(np.abs(drive[part]).max()), 1e-12)
-            while norm > 1e-13 * scale:
-                new = u[part] - factor.solve(np.ascontiguousarray(r.T)).T
-                r = residual(new, drive[part])[0]
-                before, norm = norm, np.abs(r).max()
-                if not norm < before:
-                    break
-                u[part] = new
-                if norm > FALL * before:  # steps of each vector's own are quicker
-                    break
-        for k in range(len(drive)):
+            left[part] = ~self._together(u[part], drive[part], residual)
+        for k in np.flatnonzero(left):
             scale = max(float(np.abs(drive[k]).max()), 1e-12)
             r, by_w, by_b, by_s = residual(u[k], drive[k])
             for _ in range(STEPS):
@@ -243,6 +253,47 @@ class Net:
                 )
         return u
 
+    def _together(self, u: Array, drive: Array, residual: Residual) -> Any:
+        """Move all vectors' potentials ``u`` towards their solutions by steps with one factorisation,
+        mixed with earlier ones (Anderson 1965, doi:10.1145/321296.321305); return which are there.
+        """
+        r, *slopes = residual(u, drive)
+        # Between the extremes no vector is far away, whatever the others hold.
+        factor = self.factor(*(0.5 * (s.min(axis=0) + s.max(axis=0)) for s in slopes))
+        enough = 1e-13 * np.maximum(np.abs(drive).max(axis=1), 1e-12)
+        norm = np.abs(r).max(axis=1)
+        done, at = norm <= enough, np.flatnonzero(norm > enough)
+        r, norm, fall = r[at], norm[at], np.ones(at.size)
+        steps: list[Array] = []
+        moves: list[Array] = []
+        for _ in range(SHARED):
+            if not at.size:
+                break
+            step = -factor.solve(np.ascontiguousarray(r.T)).T
+            move = step if not steps else _mixed(step, steps, moves)
+            # One that does as the one before leaves less than is asked for, and isn't looked at.
+            last = norm * fall <= enough[at]
+            if last.any():
+                u[at[last]] += move[last]
+                done[at[last]] = True
+                at, r, norm, move, step = (part[~last] for part in (at, r, norm, move, step))
+                steps, moves = ([part[~last] for part in kept] for kept in (steps, moves))
+                if not at.size:
+                    break
+            steps, moves = [*steps[1 - MIXED :], step], [*moves[1 - MIXED :], move]
+            new = u[at] + move
+            r = residual(new, drive[at])[0]
+            before, norm = norm, np.abs(r).max(axis=1)
+            good = norm < before
+            u[at[good]] = new[good]
+            done[at] = norm <= enough[at]
+            fall = norm / before
+            going = good & ~done[at] & (fall <= FALL)
+            if not going.all():
+                at, r, norm, fall = at[going], r[going], norm[going], fall[going]
+                steps, moves = ([part[going] for part in kept] for kept in (steps, moves))
+        return done
+
     def potentials(self, u: Array) -> tuple[Array, Array]:
         """Split the unknowns into word and bit lines, (..., rows, cols) each."""
         return u[..., self.w], u[..., self.b]
@@ -256,3 +307,25 @@ class Net:
         ends = slice(self.sensed_ends)
         total: Array = (u[..., self.end_nodes[ends]] * self.end_gains[ends]).sum(axis=-2)
         return total
+
+
+def _mixed(step: Array, steps: list[Array], moves: list[Array]) -> Array:
+    """Return the way to go, (batch, size), where ``step`` is to be taken after some ``moves`` that
+    began with other ``steps``: as far along these as makes the step least.
+    """
+    change = [b - a for a, b in zip(steps, [*steps[1:], step], strict=True)]
+    gram = np.array([[_dot(a, b) for b in change] for a in change]).T
+    size = np.trace(gram, axis1=1, axis2=2)[:, None, None]
+    gram += (1e-14 * size + np.finfo(float).tiny) * np.eye(len(change))
+    share = np.linalg.solve(gram, np.array([_dot(a, step) for a in change]).T[..., None])
+    found = step.copy()
+    for k, (part, move) in enumerate(zip(change, moves, strict=True)):
+        part += move
+        part *= share[:, k]
+        found -= part
+    return found
+
+
+def _dot(a: Array, b: Array) -> Array:
+    found: Array = np.einsum("kn,kn->k", a, b)
+    return found
