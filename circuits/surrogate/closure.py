@@ -147,7 +147,7 @@ def close(
     """
     g, q, transfer = terms[0][1], point.q, point.t + residual
     rest = beyond(terms)
-    workings = Workings(g, *point.rows, point.p, q, point.beta, point.full)
+    workings = Workings(g, *point.rows, point.p, q, point.beta, point.full, transfer)
     if not rest:
         matrices = Stack((transfer,), None)
         return Closure(matrices, None, None, point.r, 0.0 * point.full, workings=workings)
@@ -305,12 +305,12 @@ def _idleness(closure: Closure, v: Any, first: Any, xp: Any) -> tuple[Any, Any]:
     """Return 1 for idle rows, 0 for those above the reach, and what lies between between; and the
     reach of every vector, which grows with its currents.
     """
-    ratio = (abs(first) / (closure.load + TINY)).sum(-1, keepdims=True) / first.shape[-1]
-    reach = closure.reach * ratio + TINY
-    share = v / reach
-    share *= -1.0
+    # The mean of all currents, each relative to that of the expansion.
+    weights = 1.0 / ((closure.load + TINY) * first.shape[-1])
+    reach = closure.reach * (abs(first) @ xp.swapaxes(weights, -1, -2)) + TINY
+    share = v * (-1.0 / reach)
     share += 1.0
-    return xp.clip(share, 0.0, 1.0), reach
+    return xp.clip(share, 0.0, 1.0, out=share), reach
 
 
 def _row_powers(expansion: Expansion, v: Any) -> dict[int, Any]:

@@ -59,11 +59,12 @@ class Surrogate:
     residual
         Whether to add the exact linear transfer matrix.
     renew
-        How far a tile's conductances may go, summed over all changes and relative to their sum,
-        before that matrix is computed anew.
+        How far a tile's conductances may be from those that matrix was computed for, relative to
+        their sum, before it is computed anew.
     refresh
-        How far they may go before its matrices are worked out anew; until then changed devices are
-        taken into the matrices that are there, to first order. 0 works out every tile that changes.
+        How far they may be from those its matrices were worked out for, the root mean square over its
+        rows, before that is done anew; until then changed devices are taken into the matrices that are
+        there, to first order. 0 works out every tile that changes.
     check
         Share of all vectors that go through the self-check.
     bar

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...data.errors import FitError
-from ...data.types import Array
+from ...data.types import Array, Array32
 from ..lines.adjoint import closed_gradients
 from ..lines.cell_law import ROUNDING, Law, within
 from ..lines.cell_law_fit import law_over
@@ -23,6 +23,7 @@ from ..lines.solver import LineSolver
 from ..lines.transfer import transfer
 from .closure import Closure, apply, close, operate
 from .expansion import Expansion, other_side
+from .residual import SMALL, residual
 from .self_check import Watch
 from .updates import Changed, update
 
@@ -51,6 +52,9 @@ LARGE = Blocks(refreshed=512, read=4096, elements=32_000_000)
 """For devices with a memory of their own: a read is one block, and one transfer each way, until its voltages
 take 128 MB.
 """
+
+NEARLY = 0.8
+"""Share of the way to being worked out anew at which tiles are so together with one that is due."""
 
 LONGEST = 64
 """Steps of a history that is not looked through for what tiles worked out anew leave of it."""
@@ -98,10 +102,14 @@ class Tables:
         self._longest = LONGEST
         self._since = np.zeros(len(g), int)
         """How many of those there were when each tile was worked out last."""
-        self._drift = np.zeros(len(g))
-        """How far each has gone since."""
+        self._worked: Array32 = np.zeros(g.shape, np.float32)
+        self._exact = self._worked
+        """Conductances [S] for which every tile was worked out last, and its residual was."""
+        self._off = np.zeros(g.shape[:2]), np.full(g.shape[:2], np.inf)
+        """How far its conductances are from each of these, summed up over its rows [S]."""
+        self._drift, self._age = np.zeros(len(g)), np.full(len(g), np.inf)
+        """The same of a tile, relative to the sum of its conductances as they changed last."""
         self._residual = engine.array(np.zeros(g.shape))
-        self._age = np.full(len(g), np.inf)
         self._rows: tuple[float, float] | None = None
         self._covered: Array | None = None
         self._refreshed(np.arange(len(g)))
@@ -115,12 +123,15 @@ class Tables:
         self.closure()
         after = copy.copy(self)
         after.g, after.watch = g, watch
-        after.outside, after._age = self.outside.copy(), self._age.copy()
-        after._since, after._drift = self._since.copy(), self._drift.copy()
+        after.outside, after._since = self.outside.copy(), self._since.copy()
         changed = Changed.between(self.g, g)
-        moves = changed.moves(self.g)
-        after._age += moves
-        after._drift += moves
+        worked, exact = self._off
+        after._off = worked + changed.moves(self._worked), exact + changed.moves(self._exact)
+        total, (worked, exact) = g.sum((1, 2)) + 1e-300, after._off
+        # What is left out grows with the square of how far a row went: as much change in few rows
+        # counts for more.
+        after._drift = np.sqrt(g.shape[1] * np.square(worked).sum(1)) / total
+        after._age = exact.sum(1) / total
         self._closure = self._parts = None
         after._follow(changed)
         return after
@@ -236,8 +247,12 @@ class Tables:
         far = (self._drift > engine.refresh) | (self._age > engine.renew) | self.outside
         if engine.law is not None:
             far[changed.tile[~engine.law.covers_tiles(changed.after)]] = True
-        few = changed.of(moved & ~far)
-        if self._refreshed(np.flatnonzero(moved & far)) or not len(few.tile):
+        stale = moved & far
+        if stale.any():
+            # Some more tiles cost little beside the first one.
+            stale |= self._drift > NEARLY * engine.refresh
+        few = changed.of(moved & ~stale)
+        if self._refreshed(np.flatnonzero(stale)) or not len(few.tile):
             return
         self._history = (*self._history, few)
         if len(self._history) > self._longest:
@@ -254,7 +269,8 @@ class Tables:
 
     def _replay(self) -> None:
         """Work all tiles out the way they came to be, which gives the same bits."""
-        now, since, drift, steps = self.g, self._since.copy(), self._drift.copy(), self._steps()
+        now, steps, worked = self.g, self._steps(), self._worked
+        since, drift, off = self._since.copy(), self._drift.copy(), self._off[0].copy()
         self.g = now.copy()
         for few in reversed(steps):
             few.undo(self.g)
@@ -262,7 +278,8 @@ class Tables:
         for few in steps:
             if len(few.tile):
                 self._update(few)
-        self.g, self._since, self._drift = now, since, drift
+        self.g, self._worked = now, worked
+        self._since, self._drift, self._off = since, drift, (off, self._off[1])
 
     def _steps(self) -> list[Changed]:
         """Return what was taken in since the tiles it is in were worked out, in order."""
@@ -306,15 +323,20 @@ class Tables:
         low, high = self._rows or (0.0, 0.0)
         self._rows = min(low, float(v.min(initial=0.0))), max(high, float(v.max(initial=0.0)))
         self.adopted = engine.adopt(law, self._rows)
-        self._age[:] = np.inf
+        self._age[:] = self._off[1][:] = np.inf
         self._refresh(np.arange(len(g)))
         return True
 
     def _refresh(self, stale: Tiles) -> None:
-        self._since[stale], self._drift[stale] = len(self._history), 0.0
+        self._since[stale] = len(self._history)
+        self._drift[stale] = self._off[0][stale] = 0.0
+        # Tables that these came from hold the same arrays.
+        if len(stale):
+            self._worked = self._worked.copy()
+            self._worked[stale] = self.g[stale]
         if self.engine.residual and (self._age[stale] > self.engine.renew).any():
-            # Tables that these came from hold the same array.
             self._residual = self.engine.xp.concatenate([self._residual])
+            self._exact = self._exact.copy()
         with np.errstate(all="ignore"):  # curvature beyond all bounds is seen in what is read
             most = self.engine.blocks.refreshed
             for k in range(0, len(stale), most):
@@ -331,9 +353,15 @@ class Tables:
         old = self._age[block] > engine.renew
         if engine.residual and old.any():
             due = block[old]
-            exact = engine.array(transfer(engine.sense.tile, law.terms(self.g[due])[0][1]))
-            self._residual[due] = exact - point.t[old]
-            self._age[due] = 0.0
+            of_due = _map(lambda part: part[old], point)
+            found, shares = residual(lines, terms[0][1][old], of_due)
+            enough = (np.array(shares) <= SMALL) & engine.single
+            for k in np.flatnonzero(~enough).tolist():
+                exact = transfer(engine.sense.tile, law.terms(self.g[due[k]])[0][1])
+                found[k] = engine.array(exact) - of_due.t[k]
+            self._residual[due] = found
+            self._exact[due] = self.g[due]
+            self._age[due] = self._off[1][due] = 0.0
             self.watch.renewed += len(due)
         closure = close(lines, terms, point, adopted.expansion, self._residual[block])
         if self._closure is None:

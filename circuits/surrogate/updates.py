@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ...data.types import Array
-from ..lines.cell_law import KINK, Law, Terms, beyond, evaluate
+from ...data.types import Array, Array32
+from ..lines.cell_law import KINK, Law, beyond, evaluate
 from .expansion import Expansion
 
 Indices = NDArray[np.intp]
@@ -43,6 +43,8 @@ class Workings(NamedTuple):
     """Bit-line potential per sensed current [ohm]."""
     full: Any
     """Sensed currents with all rows at full swing, (tiles, 1, cols)."""
+    t: Any
+    """Transfer matrix [S]."""
     shift: Any = None
     """By how much those lower the voltage across every device; ``None`` if devices are linear."""
     u: tuple[Any, ...] = ()
@@ -79,15 +81,15 @@ class Changed(NamedTuple):
         """The tiles they are in, rising."""
         return np.unique(self.tile)
 
-    def moves(self, g: Array) -> Array:
-        """Return how far they went from ``g`` [S], summed over every tile and relative to its sum,
-        (tiles,).
+    def moves(self, since: Array32) -> Array:
+        """Return by how much further from ``since`` [S], (tiles, rows, cols), they are than before, summed
+        over every row [S], (tiles, rows).
         """
-        total = np.zeros(len(g))
-        np.add.at(total, self.tile, np.abs(self.after - self.before))
-        at = self.tiles
-        total[at] /= g[at].sum((1, 2)) + 1e-300
-        return total
+        tiles, rows, _ = since.shape
+        at = since[self.tile, self.row, self.col]
+        further = np.abs(self.after - at) - np.abs(self.before - at)
+        summed = np.bincount(self.tile * rows + self.row, further, tiles * rows)
+        return np.asarray(summed, float).reshape(tiles, rows)
 
     def undo(self, g: Array) -> None:
         """Put the conductances from before back into ``g``."""
@@ -118,11 +120,22 @@ def update(
     """
     work: Workings = closure.workings
     tiles, slot = np.unique(changed.tile, return_inverse=True)
-    here, line = (changed.tile, changed.row, changed.col), (changed.tile, changed.row)
+    rows, cols = work.p.shape[-2:]
+    line = changed.tile * rows + changed.row
+    here = line * cols + changed.col
     order = np.arange(len(slot)) - np.searchsorted(slot, slot)
     own = (np.arange(len(slot)), changed.col)
-    rows, cols = work.p.shape[-2:]
     count = int(order.max()) + 1
+    # Where all tiles are concerned, nothing has to be gathered and put back.
+    some: Any = slice(None) if len(tiles) == len(work.p) else tiles
+
+    def at(field: Any) -> Any:
+        """Return what a field has where the devices are, (n,)."""
+        return field.reshape(-1)[here]
+
+    def along(field: Any) -> Any:
+        """Return what a field has along their word lines, (n, cols)."""
+        return field.reshape((-1, cols))[line]
 
     def placed(values: Any, shape: tuple[int, ...], *at: Any) -> Any:
         """Return zeros, (changed tiles, ...), with one value per device at its place."""
@@ -130,64 +143,64 @@ def update(
         result[(slot, *at)] = values
         return result
 
-    def crossings(values: Any) -> Any:
-        return placed(values, (rows, count), changed.row, order)
-
-    new, old = (law.terms(array(g), xp) for g in (changed.after, changed.before))
-    grown = new[0][1] - old[0][1]
-    x, y = work.x[line], work.y[line]
+    both = law.terms(array(np.stack([changed.after, changed.before])), xp)
+    change = {k: {p: one[0] - one[1] for p, one in row.items()} for k, row in both.items()}
+    grown = change[0][1]
+    x, y = along(work.x), along(work.y)
     # One line of the word line's inverse; x rises along it and y falls.
-    inverse = xp.minimum(x, x[own][:, None]) * xp.minimum(y, y[own][:, None]) * work.g[line]
-    lifted, sensed = inverse * work.beta[line], -inverse * work.q[line]
-    lifted[own] -= work.beta[here]
-    sensed[own] += work.q[here]
+    inverse = xp.minimum(x, x[own][:, None]) * xp.minimum(y, y[own][:, None]) * along(work.g)
+    lifted, sensed = inverse * along(work.beta), -inverse * along(work.q)
+    lifted[own] -= at(work.beta)
+    sensed[own] += at(work.q)
     value = closure.value.matrices
-    c = placed(sensed, (count, cols), order) @ closure.r[tiles]
+    c = placed(sensed, (count, cols), order) @ closure.r[some]
     lifted = placed(lifted * grown[:, None], (count, cols), order)
-    a = value[0][tiles] @ xp.swapaxes(lifted, -1, -2)
-    a += crossings(work.p[here] * grown)
-    rest = _difference(beyond(new), beyond(old))
+    a = work.t[some] @ xp.swapaxes(lifted, -1, -2)
+    straight = at(work.p) * grown
+    rest = beyond(change)
     if not rest:
-        value[0][tiles] += a @ c
+        a += placed(straight, (rows, count), changed.row, order)
+        value[0][some] += a @ c
         return
-    q, full = work.q[here], work.full[changed.tile, 0, changed.col]
-    b_full, shift, base = work.beta[here] * full, work.shift[here], work.p[here]
+    q, full = at(work.q), work.full[changed.tile, 0, changed.col]
+    b_full, shift, base = at(work.beta) * full, at(work.shift), at(work.p)
     b = expansion.load * b_full
-    values, slopes, bends = [], [], []
-    for node, across in zip(expansion.nodes, work.u, strict=True):
-        u = across[here]
-        drop = node * base - expansion.load * shift - u
-        values.append(evaluate(rest, u, b) - grown * drop)
-        turn = evaluate(rest, u, b, by="b") * b_full - evaluate(rest, u, b, by="u") * shift
-        slopes.append(q * turn / full)
-        bends.append(q * evaluate(rest, u, b, by="uu") * (shift / full) ** 2)
-    for_value, for_slope, for_bend = expansion.weights()
-    for k, row in enumerate(for_value):
-        left = crossings(_sum(row, values))
-        value[k][tiles] += (left if k else left + a) @ c
-    for stack, powers, weights, parts in (
-        (closure.slope, expansion.slope, for_slope, slopes),
-        (closure.bend, expansion.bend, for_bend, bends),
+    u = xp.stack([at(across) for across in work.u])  # (nodes, n)
+    drop = array(np.array(expansion.nodes)[:, None]) * base - expansion.load * shift - u
+    turn = evaluate(rest, u, b, by="b") * b_full - evaluate(rest, u, b, by="u") * shift
+    bent = evaluate(rest, u, b, by="uu")
+    values = evaluate(rest, u, b) - grown * drop
+    slopes, bends = q * turn / full, q * bent * (shift / full) ** 2
+    for_value, for_slope, for_bend = (array(weights) for weights in expansion.weights())
+    left = for_value @ values
+    a += placed(left[0] + straight, (rows, count), changed.row, order)
+    value[0][some] += a @ c
+    # What the nonlinear part of a device changes is its own row's alone.
+    lines = c[(slot, order)]
+    turns = _turns(line)
+    for k in range(1, len(left)):
+        added, matrix = left[k][:, None] * lines, value[k].reshape((-1, cols))
+        for apart in turns:
+            matrix[line[apart]] += added[apart]
+    for stack, powers, parts in (
+        (closure.slope, expansion.slope, for_slope @ slopes),
+        (closure.bend, expansion.bend, for_bend @ bends),
     ):
         matrices = iter(stack.matrices)
-        for p, row in zip(powers, weights, strict=True):
-            change = _sum(row, parts)
+        for p, part in zip(powers, parts, strict=True):
             if p:
-                next(matrices)[here] += change
+                next(matrices).reshape(-1)[here] += part
             else:
-                columns = placed(change, (count, cols), order, changed.col)
+                columns = placed(part, (count, cols), order, changed.col)
                 stack.constant[tiles] += columns.sum(-2, keepdims=True)
     if closure.idle is not None:
-        sent = evaluate({KINK: rest[KINK]}, work.sunk[here], 0.0)
-        closure.idle[here] += q * sent / (expansion.load * full)
+        sent = evaluate({KINK: rest[KINK]}, at(work.sunk), 0.0)
+        closure.idle.reshape(-1)[here] += q * sent / (expansion.load * full)
 
 
-def _difference(new: Terms, old: Terms) -> Terms:
-    return {k: {p: new[k][p] - old[k][p] for p in row} for k, row in old.items()}
-
-
-def _sum(weights: Array, parts: list[Any]) -> Any:
-    total = float(weights[0]) * parts[0]
-    for weight, part in zip(weights[1:].tolist(), parts[1:], strict=True):
-        total = total + weight * part
-    return total
+def _turns(line: Indices) -> list[Indices]:
+    """Return devices of rows ``line``, rising, in groups none of which has two of one row: rows are
+    added to at once.
+    """
+    place = np.arange(len(line)) - np.searchsorted(line, line)
+    return [np.flatnonzero(place == k) for k in range(int(place.max()) + 1)]

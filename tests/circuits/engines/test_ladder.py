@@ -11,6 +11,7 @@ from memtwin.circuits.lines.dissection import dissected, divisible
 from memtwin.circuits.lines.ladder import Lines, column_solve, line_profiles, row_solve
 from memtwin.circuits.lines.transfer import column_after_column, transfer
 from memtwin.circuits.surrogate.closure import operate
+from memtwin.circuits.surrogate.residual import SMALL, residual
 
 TILES = [
     Tile(7, 9),
@@ -130,3 +131,25 @@ def test_no_wires_is_the_conductance_matrix(rng: np.random.Generator) -> None:
     tile = Tile(16, 12, r_row=1e-3, r_col=1e-3, r_driver=1e-3, r_sense=1e-3)
     g = rng.uniform(1e-6, 1e-4, tile.shape)
     np.testing.assert_allclose(transfer(tile, g), g, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "tile",
+    [
+        Tile(64, 64),
+        Tile(24, 10, r_row=5.0, r_col=5.0, drive="both", sense="both"),
+        Tile(9, 31, r_row=10.0, wire_spread=0.3),
+    ],
+)
+def test_one_sweep_from_the_closure_finds_what_an_elimination_does(
+    tile: Tile, rng: np.random.Generator
+) -> None:
+    g = rng.uniform(1e-6, 2e-5, (2, *tile.shape))
+    lines = lines_of(tile)
+    point = operate(lines, g)
+    exact = transfer(tile, g)
+    found, shares = residual(lines, g, point)
+    assert max(shares) < SMALL
+    assert np.abs(point.t + found - exact).max() < 1e-5 * exact.max()
+    # It is worth it: the closure alone is far from that.
+    assert np.abs(point.t - exact).max() > 20 * np.abs(point.t + found - exact).max()

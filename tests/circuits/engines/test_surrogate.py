@@ -183,7 +183,7 @@ def test_few_changes_are_taken_in_and_what_was_handed_on_repeats_to_the_bit(
 ) -> None:
     tile = Tile(16, 12, cell=CELLS["sinh5"])
     g, v = rng.choice(LEVELS, (7, 16, 12)), 0.2 * rng.random((7, 30, 16))
-    chain = [Surrogate(tile, check=0.0, refresh=0.02).program(g)]
+    chain = [Surrogate(tile, check=0.0, refresh=0.05).program(g)]
     bits = [chain[0].read(v)]
     for step in range(150):
         # Some tiles change at every step, one never, one only once, and one a lot.
@@ -195,10 +195,26 @@ def test_few_changes_are_taken_in_and_what_was_handed_on_repeats_to_the_bit(
         chain.append(chain[-1].reprogram(g))
         bits.append(chain[-1].read(v))
     report = chain[-1].report()
-    assert report.refreshed > 150
-    assert report.updated > 150
+    assert report.refreshed > 100
+    assert report.updated > 100
     for k in (0, 149, 1, 75, 150, 40):
         np.testing.assert_array_equal(chain[k].read(v), bits[k])
+
+
+def test_what_one_row_goes_far_by_is_worked_out_though_it_is_little_of_the_tile(
+    rng: np.random.Generator,
+) -> None:
+    # As a row of biases does, in a tile that is hardly used else.
+    tile = Tile(64, 64, cell=CELLS["sinh5"])
+    g, v = np.full(tile.shape, LEVELS[0]), np.zeros((4, 64))
+    v[:, 3], g[0, 0] = 0.2 * rng.random(4), LEVELS[-1]
+    anew, taken = (Surrogate(tile, refresh=r, check=0.0).program(g) for r in (0.0, 0.05))
+    for level in np.linspace(LEVELS[0], LEVELS[-1], 60):
+        g = g.copy()
+        g[3, ::4] = level
+        anew, taken = anew.reprogram(g), taken.reprogram(g)
+    assert taken.report().updated > 0
+    assert nrmse(taken.read(v), anew.read(v)) < 0.2
 
 
 @pytest.mark.parametrize("family", FAMILIES)
