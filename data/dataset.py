@@ -157,7 +157,7 @@ class Dataset:
     def __repr__(self) -> str:
         """Return name, sizes and outputs: arrays are too long to be read."""
         parts = ", ".join(f"{len(y)} {part}" for part, _, y in self.parts)
-        outputs = "targets" if self.regression else "classes"
+        outputs = ("target" if self.classes == 1 else "targets") if self.regression else "classes"
         shape = "×".join(map(str, self.shape))
         return f"<Dataset {self.name}: {parts} samples of {shape}, {self.classes} {outputs}>"
 

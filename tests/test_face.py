@@ -124,6 +124,37 @@ def test_a_twin_learns_predicts_and_scores():
     assert "epoch 20" in str(twin)
 
 
+@pytest.mark.parametrize("regression", [False, True])
+def test_a_twin_of_a_whole_data_set_takes_what_that_holds(regression):
+    rng = np.random.default_rng(3)
+    raw = rng.uniform(0.0, 255.0, (500, 8))
+    total = raw[:, 0] + raw[:, 1]
+    y = total if regression else np.where(total > 255.0, "light", "dark")
+    data = mt.Dataset.of_arrays(raw, y, scale="unit", name="shades")
+    levels = mt.load_device("nbsto_32um").scaled(10).levels(16, v_read=0.05)
+    twin = mt.Twin(
+        mt.mlp(8, 16, 1 if regression else 2), mt.Tile(32, 32, levels=levels), engine="ideal"
+    )
+    rate = {"learning_rate": 0.02} if regression else {}
+    twin.fit(data, epochs=20, batch=20, **rate)
+    score = twin.score(data)
+    assert score > 0.8
+    assert score == twin.score(data.x_test, data.y_test)
+    assert score == pytest.approx(twin.result.records[-1].test_accuracy, abs=0.05)
+    said = twin.predict(data.x_test)  # in the user's own terms
+    if regression:
+        assert np.corrcoef(said, data.targets.said(data.y_test))[0, 1] ** 2 > 0.9
+        assert 200.0 < said.mean() < 310.0
+    else:
+        assert set(said) == {"light", "dark"}
+        assert twin.score(data.x_test, said) == 1.0
+    with pytest.raises(mt.InputError, match=r"reach 25.*scaling\.apply"):
+        twin.predict(raw)
+    assert twin.predict(data.scaling.apply(raw)).shape == (500,)
+    with pytest.raises(mt.InputError, match="labels, parts and scales of its own"):
+        twin.fit(data, y)
+
+
 @pytest.mark.parametrize(
     ("x", "y", "sentence"),
     [

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..circuits.array.tile import Tile
+from ..circuits.engines.ideal import Ideal, faithful_law
 from ..circuits.registry import make_engine
 from ..data.dataset import Dataset
 from ..data.datasets.prepare import Scale, Task
@@ -32,6 +33,9 @@ from .trainer.results import EpochRecord, TrainResult
 from .twin.crossbar import Crossbar, MappingOptions
 from .twin.evaluation import predict
 from .twin.matrix import EngineFactory
+
+BEYOND = 8.0
+"""Inputs that are so many times larger than any that was trained on were not scaled."""
 
 
 class Twin:
@@ -81,12 +85,15 @@ class Twin:
     ) -> None:
         self.network, self.seed = network, seed
         self.crossbar = Crossbar(tile, effects or Effects(), mapping or MappingOptions())
-        self.engine = partial(make_engine, engine) if isinstance(engine, str) else engine
         levels = self.crossbar.levels
+        if engine == "ideal":
+            engine = partial(Ideal, law=faithful_law(tile.cell, levels))
+        self.engine = partial(make_engine, engine) if isinstance(engine, str) else engine
         self.pricing = pricing or nominal_pricing(levels.count, g_levels=levels.g)
         self._twin = build_twin(network, self.crossbar, self.engine, seed=seed)
         self.result: TrainResult | None = None
         self.data: Dataset | None = None
+        self._whole = False  # whether it was trained on a data set, whose samples are scaled
         self._labels: NDArray[Any] | None = None
 
     def fit(
@@ -108,7 +115,8 @@ class Twin:
         ----------
         x
             Inputs, (n, features) or (n, height, width[, channels]); or a whole data set, as
-            :func:`.dataset.load_data` gives it.
+            :func:`.dataset.load_data` gives it: inputs of :meth:`predict` and :meth:`score` are then
+            those that it holds, such as its ``x_test``.
         y
             Class of each, as numbers or text, (n,); or numbers to predict, (n,) or (n, targets).
         validation
@@ -147,8 +155,14 @@ class Twin:
             if name not in known:
                 raise InputError(f"there is no option {name!r} of a training{nearest(name, known)}")
         chosen = TrainOptions(**options)
+        whole = isinstance(x, Dataset)
+        if whole and (y is not None or validation is not None or (scale, task) != ("auto", "auto")):
+            raise InputError(
+                f"{x!r} has labels, parts and scales of its own: y, validation, scale and task go with arrays"
+            )
         data = x if isinstance(x, Dataset) else _dataset(x, y, validation, chosen, scale, task)
-        self.data, self._labels = data, None if isinstance(x, Dataset) else _kinds(y, data)
+        self.data, self._whole = data, whole
+        self._labels = None if whole else _kinds(y, data)
         start = None if weights is None else load_weights(self.network, weights)
         self._twin = build_twin(
             self.network, self.crossbar, self.engine, seed=self.seed, start=start
@@ -171,14 +185,15 @@ class Twin:
         Parameters
         ----------
         x
-            Inputs as :meth:`fit` takes them, not scaled.
+            Inputs as :meth:`fit` was given them: not scaled, or as its data set holds them.
         noise
             Whether reads have their noise.
 
         Raises
         ------
         InputError
-            If the twin is not fitted yet, or inputs don't fit it.
+            If the twin is not fitted yet, or inputs don't fit it, or are far beyond those of the data
+            set that it was trained on.
         """
         if self.result is None:
             raise InputError("the twin holds no weights yet: fit it first")
@@ -186,10 +201,13 @@ class Twin:
         return predict(self._twin, self._scaled(x), rng)
 
     def predict(self, x: ArrayLike) -> NDArray[Any]:
-        """Return the class of every input as :meth:`fit` was given it, (n,), or the numbers that are
-        predicted, in their own unit, (n,) or (n, targets); inputs and errors as for :meth:`outputs`.
+        """Return the class of every input as :meth:`fit` was given it (by its name where the data set
+        has names), (n,), or the numbers that are predicted, in their own unit, (n,) or (n, targets);
+        inputs and errors as for :meth:`outputs`.
         """
-        outputs = self.outputs(x)
+        return self._said_of(self.outputs(x))
+
+    def _said_of(self, outputs: Array32) -> NDArray[Any]:
         assert self.data is not None
         if self._labels is not None:
             return np.asarray(self._labels[outputs.argmax(axis=1)])
@@ -210,28 +228,42 @@ class Twin:
             raise InputError("the twin holds no weights yet: fit it first")
         return export(self._twin, self.data, folder)
 
-    def score(self, x: ArrayLike, y: ArrayLike) -> float:
+    def score(self, x: ArrayLike | Dataset, y: ArrayLike | None = None) -> float:
         """Return the share of inputs that are classified right, or R² of the numbers predicted.
 
         Parameters
         ----------
         x
-            Inputs, as for :meth:`outputs`.
+            Inputs, as for :meth:`outputs`; or a whole data set, whose part to test on is scored.
         y
-            Their classes as :meth:`fit` was given them, (n,), or numbers, (n,) or (n, targets).
+            Their classes as :meth:`fit` was given them, (n,), or numbers, (n,) or (n, targets): numbers
+            of classes and scaled targets after a data set, which holds those.
 
         Raises
         ------
         InputError
             If the twin is not fitted yet, or inputs and labels don't fit it or each other.
         """
-        said, right = self.predict(x), np.asarray(y)
-        if said.shape != right.shape:
-            raise InputError(f"{len(said)} inputs but labels of shape {right.shape}")
+        if isinstance(x, Dataset):
+            if y is not None or not self._whole:
+                raise InputError(
+                    f"{x!r} is scored alone, by a twin that was trained on a data set: give x and y as"
+                    " arrays"
+                )
+            y, x = x.y_test, x.x_test
+        if y is None:
+            raise InputError("labels y are missing: give them, or a whole data set as x")
+        right, outputs = np.asarray(y), self.outputs(x)
         assert self.data is not None
+        if self._whole and right.dtype.kind not in "US":
+            said = outputs if self.data.regression else outputs.argmax(axis=1)
+        else:
+            said = self._said_of(outputs)
+        if len(said) != len(right) or said.size != right.size:
+            raise InputError(f"{len(said)} inputs but labels of shape {right.shape}")
         if self.data.regression:
             return score_of(said.reshape(len(said), -1), right.reshape(len(right), -1))
-        return float(np.mean(said.astype(str) == right.astype(str)))
+        return float(np.mean(said.astype(str) == right.ravel().astype(str)))
 
     def _scaled(self, x: ArrayLike) -> Array32:
         given = np.asarray(x)
@@ -243,8 +275,21 @@ class Twin:
             or int(np.prod(given.shape[1:])) != size
         ):
             raise InputError(f"expected inputs of {size} numbers each, got {given.shape}")
+        if self._whole:
+            return self._held(given.reshape(len(given), -1).astype(np.float32))
         shaped = given.reshape(len(given), *self.data.shape)
         return self.data.scaling.apply(shaped).reshape(len(given), -1)
+
+    def _held(self, x: Array32) -> Array32:
+        """Return inputs in the scale of the data set, or say that they are in another one."""
+        assert self.data is not None
+        reach, known = float(np.abs(x).max(initial=0.0)), float(np.abs(self.data.x_train).max())
+        if not reach <= BEYOND * known:
+            raise InputError(
+                f"inputs reach {reach:g}, those of {self.data!r} that the twin was trained on {known:g}:"
+                " give them as it holds them, data.scaling.apply(x) of raw samples"
+            )
+        return x
 
     def __repr__(self) -> str:
         state = "untrained"

@@ -1,7 +1,8 @@
 """The tile without its wires: every device sees its row's full voltage, every column is at 0 V."""
 
-__all__ = ["Ideal", "IdealArray"]
+__all__ = ["Ideal", "IdealArray", "faithful_law"]
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -9,15 +10,40 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ...data.errors import FitError
 from ...data.types import Array, Array32
+from ...devices.device import Levels
+from ..array.cell import Cell
 from ..array.terminals import plain
 from ..array.tile import Tile
 from ..engine import Programmed, checked_conductances, flat_stack
 from ..lines.cell_law import KINK, Law, Terms
+from ..lines.cell_law_fit import law_over
 from ..ngspice.allocator import keep_freed_memory
 
 BLOCK = 1 << 21
 """Devices evaluated at a time; bounds the memory of a nonlinear read to some tens of megabytes."""
+FAITHFUL = 2e-6
+"""Largest error of a law that stands for the cell's own equations, relative to its full scale."""
+
+
+def faithful_law(cell: Cell, levels: Levels) -> Law | None:
+    """Return polynomials that follow the cell over its levels up to the read voltage, for quick reads
+    without wires; ``None`` where it is linear, or where none follow it closely enough.
+
+    Parameters
+    ----------
+    cell
+        What is at each crossing.
+    levels
+        Its levels, with the voltage that they are read at.
+    """
+    if cell.linear:
+        return None
+    with suppress(FitError):
+        law = law_over(cell, levels.g, np.array([0.0, levels.v_read]))
+        return law if law.residual_max <= FAITHFUL else None
+    return None
 
 
 class Ideal:

@@ -14,8 +14,8 @@ counts, right = (2, 4, 8, 16), []
 for count in counts:
     tile = mt.Tile(32, 32, levels=device.levels(count, v_read=0.05))
     twin = mt.Twin(mt.mlp(64, 32, 10), tile, engine="ideal", seed=0)
-    twin.fit(data.x_train, data.y_train, epochs=3)
-    right.append(100 * twin.score(data.x_test, data.y_test))
+    twin.fit(data, epochs=3)
+    right.append(100 * twin.score(data))
     print(f"{count:>3} levels: {right[-1]:.1f} %")
 
 page = figure(6, 4)

@@ -29,9 +29,9 @@ print(data)
 
 # %%
 twin = mt.Twin(mt.mlp(64, 32, 10), tile, engine="surrogate")
-twin.fit(data.x_train, data.y_train, epochs=6, validation=(data.x_test, data.y_test))
+twin.fit(data, epochs=6)
 print(twin)
-print(f"{100 * twin.score(data.x_test, data.y_test):.1f} % of {len(data.x_test)} test images right")
+print(f"{100 * twin.score(data):.1f} % of {len(data.x_test)} test images right")
 
 # %% [markdown]
 # What it cost: device writes per epoch, beside a closed loop that brings every device to its

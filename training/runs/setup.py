@@ -11,7 +11,6 @@ __all__ = ["Setup", "characterised", "fitted", "set_up"]
 
 from collections.abc import Callable
 from concurrent.futures import Executor
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -20,16 +19,15 @@ from typing import Any
 import numpy as np
 
 from ...circuits.array.tile import Tile
-from ...circuits.engines.ideal import Ideal
+from ...circuits.engines.ideal import Ideal, faithful_law
 from ...circuits.lines.cell_law import Law
-from ...circuits.lines.cell_law_fit import law_over
 from ...circuits.osdi.choice import chosen
 from ...circuits.registry import make_engine
 from ...circuits.surrogate.characterise import Characterisation, characterise, load_characterisation
 from ...circuits.surrogate.fit import SurrogateFit, fit_surrogate
 from ...circuits.surrogate.torch_arrays import torch_arrays
 from ...data.dataset import Dataset, load_data
-from ...data.errors import FitError, InputError, MemtwinError
+from ...data.errors import InputError, MemtwinError
 from ...data.records.store import pack
 from ...data.types import Progress
 from ...devices.device import Levels
@@ -48,9 +46,6 @@ from .build import auditor_of, chosen_images, crossbar_of, network_of, pulses_of
 from .config import FITTED, RunConfig
 from .listener import Steps
 from .wording import audit_text, data_text, device_text, surrogate_text
-
-FAITHFUL = 2e-6
-"""Largest error of a law that stands for the cell's own equations, relative to its full scale."""
 
 
 @dataclass(frozen=True)
@@ -120,12 +115,7 @@ class Setup:
     @cached_property
     def _own_law(self) -> Law | None:
         """Polynomials that follow the cell without wires, if any do; they make its reads quick."""
-        if self.tile.cell.linear:
-            return None
-        with suppress(FitError):
-            law = law_over(self.tile.cell, self.levels.g, np.array([0.0, self.levels.v_read]))
-            return law if law.residual_max <= FAITHFUL else None
-        return None
+        return faithful_law(self.tile.cell, self.levels)
 
     def seeded(self, seed: int) -> "Setup":
         """Return the same setup for a training with another seed."""
