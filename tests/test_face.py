@@ -124,6 +124,13 @@ def test_a_twin_learns_predicts_and_scores():
     assert "epoch 20" in str(twin)
 
 
+def test_two_levels_learn_too():
+    data = mt.load_data("digits")
+    levels = mt.load_device("nbsto_32um").scaled(10).levels(2, v_read=0.05)
+    twin = mt.Twin(mt.mlp(64, 32, 10), mt.Tile(32, 32, levels=levels), engine="ideal")
+    assert twin.fit(data, epochs=3).score(data) > 0.7
+
+
 @pytest.mark.parametrize("regression", [False, True])
 def test_a_twin_of_a_whole_data_set_takes_what_that_holds(regression):
     rng = np.random.default_rng(3)

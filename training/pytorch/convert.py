@@ -149,7 +149,7 @@ def convert(
             raise InputError(f"{label}: its weights must be finite numbers to be put on devices")
         bias = layer.bias is not None
         fan_in = weights[0].size
-        largest = part.mapping.clip * (2.0 / fan_in) ** 0.5
+        largest = part.clip * (2.0 / fan_in) ** 0.5
         if placing.clip is None:
             largest = max(largest, float(np.abs(weights).max()))
         if not bias:

@@ -6,6 +6,7 @@ __all__ = ["Crossbar", "MappingOptions"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from math import cbrt
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
@@ -31,8 +32,10 @@ InputDrive: TypeAlias = Literal["linear", "device", "bits"]
 class MappingOptions:
     """How weights become devices, and what is digital around the tiles."""
 
-    clip: float = 8.0
-    """Largest weight, in standard deviations of the layer's initial weights."""
+    clip: float | None = None
+    """Largest weight, in standard deviations of the layer's initial weights; where it is not said, what
+    suits the number of levels: 8 for 16 or more, 5 for 8, 3.2 for 4, 2 for 2.
+    """
     bias: Bias = "device"
     """Biases as one more row of devices, or added digitally."""
     gain: Gain = "matrix"
@@ -60,7 +63,7 @@ class MappingOptions:
     """
 
     def __post_init__(self) -> None:
-        check_number("mapping", clip=self.clip, above=0)
+        check_number("mapping", clip=self.clip, optional=True, above=0)
         check_choice("mapping", "bias", self.bias, get_args(Bias))
         check_choice("mapping", "gain", self.gain, get_args(Gain))
         if self.signed is not None:
@@ -109,6 +112,14 @@ class Crossbar:
             raise InputError(
                 f"tile: cols must be even, for differential column pairs, got {self.tile.cols}"
             )
+
+    @property
+    def clip(self) -> float:
+        """Largest weight, in standard deviations of the layer's initial weights."""
+        # Few levels over a wide range have steps that first weights don't reach: the network starts as
+        # zeros, and of two levels it never leaves them.
+        suits = min(8.0, 2.0 * cbrt((self.levels.count / 2) ** 2))
+        return suits if self.mapping.clip is None else self.mapping.clip
 
     @property
     def levels(self) -> Levels:

@@ -66,7 +66,7 @@ class MemristorTwin:
         """Weights of the network's other matrices, (rows, cols), by their number."""
         self._places = {number: k for k, number in enumerate(self.mapped)}
         self.matrices = [
-            MappedMatrix(shape, part, engine, rng, clip=part.mapping.clip * deviation)
+            MappedMatrix(shape, part, engine, rng, clip=part.clip * deviation)
             for part, shape, deviation in zip(parts, shapes, network.deviations, strict=True)
             if part is not None
         ]
