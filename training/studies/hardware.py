@@ -17,7 +17,6 @@ import numpy as np
 from ...circuits.array.parasitics import Parasitics
 from ...circuits.engines.nodal import Nodal
 from ...circuits.lines.solver import LineSolver
-from ...circuits.timing.read import read_time
 from ...data.errors import NonConvergence
 from ...data.types import Array, Array32
 from ..twin.matrix import MappedMatrix
@@ -207,6 +206,8 @@ class _Reading(NamedTuple):
         """Return how long reads last: as given, or until currents are settled."""
         if options.read_time is not None:
             return _Lasting(options.read_time, "given")
+        from ...circuits.timing.read import read_time  # its integrator takes long to import
+
         tile = replace(matrix.tile, terminals=None, parasitics=edge)
         try:
             found = [read_time(tile, g, v, error=options.settled) for g, v in self.extremes]
