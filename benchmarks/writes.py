@@ -3,6 +3,7 @@
     python benchmarks/writes.py --seeds 3               # all of it: hours on one core
     python benchmarks/writes.py budgeted "budgeted L=4" # some of it
     python benchmarks/writes.py accumulation            # k = 1, 2, 4, 8, the learning rate scaled
+    python benchmarks/writes.py compensation            # what becomes of the quantisation error
     python benchmarks/writes.py devices --epochs 1      # energy and time against three closed loops
     python benchmarks/writes.py convergence --plot convergence.png    # accuracy batch by batch
 
@@ -34,6 +35,7 @@ from memtwin.data.shown.pictures import GREY, PALETTE, figure
 from memtwin.devices.pulses.costs import step_over_gentlest
 from memtwin.devices.pulses.nominal import nominal_pricing
 from memtwin.devices.pulses.pricing import LevelPricing
+from memtwin.training.rules.siamese import COMPENSATIONS
 from memtwin.training.runs.build import write_costs
 from memtwin.training.runs.config import load_config
 from memtwin.training.runs.setup import Setup, set_up
@@ -85,6 +87,8 @@ def ruled(
 FOUR = ("device.levels=4", "mapping.clip=5.0")
 FEW = {"reach": 0.7}
 """Options of the budgeted rule for four levels, whose steps are three times as large."""
+SMALL = {"reach": 0.75, "least": 32, "fade": 2.0}
+"""Options of the budgeted rule for LeNet, whose small matrices starve with others, and diverge."""
 
 ABLATION = {
     "siamese": ruled("siamese"),
@@ -102,13 +106,24 @@ ABLATION = {
     "siamese L=4 h=0.25": ruled("siamese", *FOUR, "training.hysteresis=0.25"),
     "budgeted L=4": ruled("budgeted", *FOUR, bars=True, **FEW),
     "siamese cnn": ruled("siamese", preset="cnn"),
-    "budgeted cnn": ruled("budgeted", preset="cnn", bars=True),
+    "budgeted cnn": ruled("budgeted", preset="cnn", bars=True, **SMALL),
 }
+RATES = {"mlp": 0.1, "cnn": 0.05}
+"""Learning rates of the presets."""
 ACCUMULATION = {
-    f"accumulate {k}": ruled(
-        "siamese", f"training.accumulate={k}", f"training.learning_rate={0.1 * k:g}"
+    f"accumulate {k}{'' if preset == 'mlp' else f' {preset}'}": ruled(
+        "siamese",
+        f"training.accumulate={k}",
+        f"training.learning_rate={rate * k:g}",
+        preset=preset,
     )
+    for preset, rate in RATES.items()
     for k in (1, 2, 4, 8)
+}
+COMPENSATION = {
+    f"{name} {preset}": ruled("siamese", f"training.compensation={name}", preset=preset)
+    for preset in RATES
+    for name in COMPENSATIONS
 }
 ASSUMED = ("device.v_set=1.5", "device.v_reset=-1.5")
 """Voltages up to which devices are written that were published as a set of parameters."""
@@ -144,7 +159,7 @@ CONVERGENCE = {
     "only devices whose target moved": ruled("closed loop", skip="unmoved"),
 }
 """What is drawn batch by batch; the last three are the baselines, trained by for real."""
-CASES = ABLATION | ACCUMULATION | PRICED | CONVERGENCE
+CASES = ABLATION | ACCUMULATION | COMPENSATION | PRICED | CONVERGENCE
 
 
 @cache
@@ -290,6 +305,7 @@ def main() -> int:
     groups = {
         "ablation": ABLATION,
         "accumulation": ACCUMULATION,
+        "compensation": COMPENSATION,
         "devices": PRICED,
         "convergence": CONVERGENCE,
     }

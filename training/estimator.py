@@ -294,7 +294,8 @@ class Twin:
     def __repr__(self) -> str:
         state = "untrained"
         if self.result is not None:
-            state = f"{self._said(self.result.accuracy)} after {len(self.result.records)} epochs"
+            count = len(self.result.records)
+            state = f"{self._said(self.result.accuracy)} after {count} epoch{'s' * (count != 1)}"
         shapes = ", ".join(f"{rows}×{cols}" for rows, cols in self.network.matrices)
         return f"<Twin {shapes} on {self.crossbar.tile!r}: {state}>"
 

@@ -165,7 +165,7 @@ GROUPS = (
                 "write time, device by device",
                 "{write_time_seconds}, {time_removed_percent:less}",
             ),
-            Line("this computer", "{wall_seconds} for {epochs} epochs and the rest"),
+            Line("this computer", "{wall_seconds} in all; epochs trained: {epochs}"),
         ),
     ),
     Group(

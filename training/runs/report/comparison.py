@@ -158,7 +158,7 @@ def _curves(axes: "Axes", curves: Mapping[str, Any], title: str, what: str) -> P
     ends = ", ".join(f"{name} {values[-1]:.4g}" for name, values in curves.items())
     return Panel(
         title,
-        f"{len(curves)} lines over up to {longest} epochs; they end at {ends}.",
+        f"{len(curves)} lines over the epochs, up to {longest}; they end at {ends}.",
         columns,
         caption,
         tuple(Series(name, "epoch", f"{name}: {what}") for name in curves),

@@ -102,7 +102,7 @@ def accuracy(axes: "Axes", record: Mapping[str, Any]) -> Panel:
     names = list(columns)
     return Panel(
         "R² over epochs" if regression else "Accuracy over epochs",
-        f"Lines over {len(epochs['test_accuracy'])} epochs: the memristor twin ends at"
+        f"Lines over all epochs, {len(epochs['test_accuracy'])}: the memristor twin ends at"
         f" {columns[names[1]][-1]:.4g}, the float network at {columns[names[2]][-1]:.4g}.",
         columns,
         f"On all test samples after every epoch; the memristor twin is read through the engine"
