@@ -15,6 +15,8 @@ __all__ = [
     "Fit",
     "InputError",
     "Levels",
+    "MappingOptions",
+    "MemtwinError",
     "Parameter",
     "Selector",
     "Terminals",
@@ -45,6 +47,7 @@ _PLACES = {
     # data
     "Dataset": "data.dataset",
     "InputError": "data.errors",
+    "MemtwinError": "data.errors",
     "load_data": "data.dataset",
     "read_sweep": "data.importers.sweeps",
     "read_sweeps": "data.importers.sweeps",
@@ -69,6 +72,7 @@ _PLACES = {
     "fit_surrogate": "circuits.surrogate.fit",
     "read_tile": "circuits.reading.read",
     # training
+    "MappingOptions": "training.twin.crossbar",
     "Twin": "training.estimator",
     "lenet": "training.network",
     "load_run": "training.runs.finished",
@@ -90,7 +94,7 @@ if TYPE_CHECKING:
     from .circuits.surrogate.characterise import characterise
     from .circuits.surrogate.fit import fit_surrogate
     from .data.dataset import Dataset, load_data
-    from .data.errors import InputError
+    from .data.errors import InputError, MemtwinError
     from .data.importers.sweeps import read_sweep, read_sweeps
     from .devices import plots
     from .devices.device import Device, Levels, load_device
@@ -104,6 +108,7 @@ if TYPE_CHECKING:
     from .training.network import lenet, mlp
     from .training.runs.finished import load_run, run
     from .training.trainer.loop import train
+    from .training.twin.crossbar import MappingOptions
 
 
 def __getattr__(name: str) -> Any:
@@ -120,4 +125,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)

@@ -176,7 +176,7 @@ def checked_conductances(tile: Tile, g: ArrayLike, *, dtype: DTypeLike = float) 
         bad = ~((g >= 0.0) & (g <= G_MAX))
         place = tuple(int(k) for k in np.argwhere(bad)[0])
         raise InputError(
-            f"conductance at {place} is {g[place]!r}, expected a number from 0 to {G_MAX:g} S"
+            f"conductance at {place} is {g[place]:g}, expected a number from 0 to {G_MAX:g} S"
         )
     g.flags.writeable = False
     return g
@@ -231,7 +231,7 @@ def checked_voltages(
         bad = ~(np.abs(v) <= V_MAX)
         place = tuple(int(k) for k in np.argwhere(bad)[0])
         raise InputError(
-            f"voltage at {place} is {v[place]!r}, expected a number within ±{V_MAX:g} V"
+            f"voltage at {place} is {v[place]:g}, expected a number within ±{V_MAX:g} V"
         )
     _warn_beyond_the_fit(tile, lowest, highest)
     return v

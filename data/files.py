@@ -228,7 +228,11 @@ def toml_key(key: str) -> str:
 
 
 def toml_value(value: Any) -> str:
-    """Return a string, number, truth value, or a sequence of them as TOML; anything else as a string."""
+    """Return a string, number, truth value, or a sequence of them as TOML, numpy's too; anything else as
+    a string.
+    """
+    if hasattr(value, "tolist"):
+        value = value.tolist()
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):

@@ -97,6 +97,7 @@ class Device:
                 )
         if not (np.isfinite(self.area) and self.area > 0):
             raise InputError(f"device {self.name}: area is {self.area}, expected a number above 0")
+        object.__setattr__(self, "area", float(self.area))
         complete = {**self.model.defaults, **{k: float(v) for k, v in self.parameters.items()}}
         if complete["r_s"] < 0:
             raise InputError(

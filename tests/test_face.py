@@ -73,7 +73,10 @@ def test_from_a_loop_to_a_device(loop):
 def test_fit_takes_a_model_its_name_or_several(loop):
     sweep = mt.read_sweep("loop.csv")
     few = {"starts": 1, "candidates": 2, "steps": 3}
-    assert mt.fit(sweep, mt.models["vteam"], **few).model.name == "vteam"
+    assert (
+        mt.fit("loop.csv", mt.models["vteam"], **few).parameters
+        == mt.fit(sweep, "vteam", **few).parameters
+    )
     with pytest.raises(mt.InputError, match="did you mean 'yakopcic'"):
         mt.fit(sweep, "yakopcik")
     assert mt.fit([sweep, sweep], ["vteam", "drift_zha"], **few).model.name in (

@@ -5,12 +5,14 @@ __all__ = ["CANDIDATES", "Comparison", "HeldOut", "all_models", "compare", "fit_
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, as_completed
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...data.errors import FitError, InputError, MemtwinError, nearest
+from ...data.importers.sweeps import read_sweeps
 from ...data.measurement import Sweep
 from ...data.types import Array, Progress
 from ..equations.model_file import load_model
@@ -121,7 +123,7 @@ def all_models() -> tuple[str, ...]:
 
 
 def fit_best(
-    sweeps: Sweep | Sequence[Sweep],
+    sweeps: Sweep | str | Path | Sequence[Sweep | str | Path],
     model: str | CompactModel | Sequence[str | CompactModel] = "auto",
     **settings: Any,
 ) -> Fit:
@@ -130,7 +132,7 @@ def fit_best(
     Parameters
     ----------
     sweeps
-        Measurements of one device.
+        Measurements of one device, or the files that hold them, read by :func:`.sweeps.read_sweeps`.
     model
         A model, its name, or the path of its file; several of them to :func:`compare`; ``auto`` for all that
         switch, tried by a short search first.
@@ -150,11 +152,14 @@ def fit_best(
     FitError
         If no start leads anywhere, or no model describes the device better than a resistor.
     """
+    rows = [sweeps] if isinstance(sweeps, Sweep | str | Path) else sweeps
+    read = (read_sweeps(row) if isinstance(row, str | Path) else [row] for row in rows)
+    given = list(chain.from_iterable(read))
     if model == "auto":
         model, settings = all_models(), {"screen": True, **settings}
     if isinstance(model, str | CompactModel):
-        return fit(load_model(model), sweeps, **settings)
-    comparison = compare(model, [sweeps] if isinstance(sweeps, Sweep) else sweeps, **settings)
+        return fit(load_model(model), given, **settings)
+    comparison = compare(model, given, **settings)
     if comparison.best is None:
         raise FitError(comparison.warning)
     return comparison.best

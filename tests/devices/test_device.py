@@ -23,8 +23,13 @@ def test_shipped_devices_load_and_have_levels(name: str) -> None:
 
 
 def test_a_saved_device_comes_back_exactly(tmp_path: Path) -> None:
-    meta = {"note": 'a "quoted"\nline', "v_max": 1.5, "files": ["a", "b"], "odd key": True}
-    device = Device("mine", models["vteam"], {"r_on": 1 / 3}, {"r_on": 0.1}, 0.25, meta)
+    meta = {
+        "note": 'a "quoted"\nline',
+        "v_max": np.float64(1.5),
+        "files": ["a", "b"],
+        "odd key": np.True_,
+    }
+    device = Device("mine", models["vteam"], {"r_on": 1 / 3}, {"r_on": 0.1}, np.float64(0.25), meta)
     again = load_device(device.save(tmp_path / "mine.toml"))
     assert again == device
     assert again.digest == device.digest

@@ -84,7 +84,8 @@ def export(twin: MemristorTwin, data: Dataset, folder: str | Path) -> Path:
         part = Path(tempfile.mkdtemp(dir=target.parent, prefix=".memtwin-export-"))
         try:
             np.savez_compressed(part / "weights.npz", **arrays)
-            (part / "network.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
+            text = json.dumps(facts, indent=1, default=lambda number: number.item())  # of numpy
+            (part / "network.json").write_text(text, encoding="utf-8")
             (part / "evaluate.py").write_text(code, encoding="utf-8")
             part.chmod(0o755)
             os.rename(part, target)
