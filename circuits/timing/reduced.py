@@ -1,9 +1,10 @@
 """A tile's network on a few dozen unknowns in place of two per cell, for reads in time.
 
-The potentials of all nodes are taken from the span of a few: the end state, and what follows from it
-by ``G^-1 C`` again and again, the moments of the network's answer, at zero frequency and at one of
-the edge's order. Projected on these, the network keeps its symmetry, and with it its passivity
-(Odabasioglu et al. 1998, doi:10.1109/43.712097).
+The potentials of all nodes are taken from the span of a few: the end state, and the moments of the
+network's answer at three frequencies, from that of its slow lines to that of the edge, devices
+taken as they are for small changes about the end. (At zero frequency moments all tell of the word
+lines' slowest modes, which are much alike.) Projected on these, the network keeps its symmetry, and
+with it its passivity (Odabasioglu et al. 1998, doi:10.1109/43.712097).
 """
 
 __all__ = ["Reduced"]
@@ -20,8 +21,8 @@ from ...data.types import Array
 from ..engines.nodal import Net
 from .waveform import Scene
 
-MOMENTS = 8
-"""Moments in the basis at each of the two frequencies."""
+MOMENTS = 6
+"""Moments in the basis at each frequency."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,22 +50,29 @@ class Reduced:
             pairs += [(p, p, each), (q, q, each), (p, q, -each), (q, p, -each)]
         return _matrix(pairs, net.size)
 
-    @cached_property
-    def _factors(self) -> tuple[Any, Any]:
-        """The conductances, devices' at the read voltage, factored, alone and with the capacitances
-        at a frequency of the edge's order.
-        """
-        g, net = self.scene.g, self.net
-        pairs = [(net.w, net.w, g), (net.b, net.b, g), (net.w, net.b, -g), (net.b, net.w, -g)]
+    def _factors(self, end: Array) -> list[Any]:
+        """The conductances with the capacitances, factored at every frequency."""
+        net, scene, rise = self.net, self.scene, self.scene.tile.edge.rise
+        w, b = net.potentials(end)
+        _, by_v, by_b = scene.tile.cell.law(w - b, scene.states, scene.g > 0.0, b)
+        pairs = [(net.w, net.w, by_v), (net.b, net.b, by_v - by_b)]
+        pairs += [(net.w, net.b, by_b - by_v), (net.b, net.w, -by_v)]
         static = (net.matrix + _matrix(pairs, net.size)).tocsc()
-        shifted = static + self.capacitance * (2.0 / self.scene.tile.edge.rise)
-        return _factor(static), _factor(shifted.tocsc())
+        # How late nodes are, the most of them, as Elmore has it: by the first moment.
+        late = np.abs(_factor(static).solve(self.capacitance @ end))
+        delay = float(late.max() / np.abs(end).max())
+        slow, fast = 0.5 / max(delay, rise), 5.0 / min(delay, rise)
+        return [
+            _factor((static + self.capacitance * shift).tocsc())
+            for shift in (slow, np.sqrt(slow * fast), fast)
+        ]
 
     def basis(self, v: Array, end: Array) -> Array:
         """Return a basis, (nodes, m), in which the capacitances are the identity, for row voltages
         ``v`` [V] whose end state is ``end`` [V].
         """
-        basis = np.empty((len(end), 1 + len(self._factors) * MOMENTS))
+        factors = self._factors(end)
+        basis = np.empty((len(end), 1 + len(factors) * MOMENTS))
         count = 0
 
         def added(x: Any) -> Any:
@@ -82,7 +90,7 @@ class Reduced:
 
         added(end)
         drive = self.net.injected(v[None])[0]
-        for factor in self._factors:
+        for factor in factors:
             x: Any = factor.solve(drive)
             for _ in range(MOMENTS):
                 x = factor.solve(self.capacitance @ added(x))

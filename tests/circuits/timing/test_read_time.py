@@ -6,15 +6,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.linalg import expm
+from scipy.linalg import eigh, expm
 
 from memtwin.circuits.array.amplifier import Amplifier
 from memtwin.circuits.array.cell import Cell, Selector, Transistor
 from memtwin.circuits.array.parasitics import Parasitics
 from memtwin.circuits.array.tile import Tile
 from memtwin.circuits.timing.read import read_time
+from memtwin.circuits.timing.reduced import Reduced
 from memtwin.circuits.timing.result import settled_at
+from memtwin.circuits.timing.waveform import Scene
 from memtwin.data.errors import InputError, NonConvergence
+from memtwin.devices.device import load_device
 
 EDGE = Parasitics(coupling=0.3, c_cell=1e-16, rise=2e-11)
 
@@ -89,6 +92,42 @@ def test_the_estimate_agrees_with_ngspice(tile: Tile) -> None:
     assert guess.current == pytest.approx(truth.current)
     assert guess.overshoot.max() == pytest.approx(truth.overshoot.max(), abs=0.01)
     assert guess.quiet == pytest.approx(truth.quiet, abs=0.005)
+
+
+@pytest.mark.parametrize(("rise", "c"), [(1e-13, 5e-15), (1e-12, 2e-16), (1e-11, 2e-14)])
+def test_the_estimate_is_the_whole_network_whatever_the_edge(rise: float, c: float) -> None:
+    """Linear devices: every mode of the whole network, of which the estimate knows a few."""
+    edge = Parasitics(coupling=0.3, c_cell=1e-16, rise=rise, c_row=c, c_col=c)
+    tile = Tile(10, 10, parasitics=edge)
+    g, v = drawn(10)
+    found = read_time(tile, g, v)
+    reduced = Reduced(Scene(tile, g))
+    net, c_all = reduced.net, reduced.capacitance.toarray()
+    a = net.matrix.toarray()
+    for at, sign in (((net.w, net.w), 1), ((net.b, net.b), 1), ((net.w, net.b), -1)):
+        a[at] += sign * g
+    a[net.b, net.w] -= g
+    rates, modes = eigh(a, c_all)
+    drive = modes.T @ net.injected(v)[0]
+    t = np.linspace(rise, found.duration, 4000)[:, None]
+    risen = (rise - (1.0 - np.exp(-rates * rise)) / rates) / (rates * rise)
+    later = np.exp(-rates * (t - rise))
+    x = (drive * (risen * later + (1.0 - later) / rates)) @ modes.T
+    i = x[:, net.b[-1]] * tile.wires().bottom
+    expected = settled_at(t[:, 0], i, found.current[0], 0.01 * found.current.max())
+    assert found.settling[0] == pytest.approx(expected, rel=5e-3)
+
+
+def test_a_device_that_is_far_from_ohmic_settles_as_in_ngspice() -> None:
+    cell = Cell(load_device("nbsto_32um").scaled(10), 0.2)
+    edge = replace(EDGE, rise=1e-12, c_row=2e-15, c_col=2e-15)
+    tile = Tile(8, 8, cell=cell, parasitics=edge)
+    rng = np.random.default_rng(1)
+    g, v = cell.conductance(rng.uniform(0.2, 0.9, (8, 8))), 0.2 * rng.random((1, 8))
+    guess = read_time(tile, g, v)
+    truth = read_time(tile, g, v, engine="spice", duration=guess.duration)
+    assert guess.slowest == pytest.approx(truth.slowest, rel=0.02)
+    assert guess.energy.drivers == pytest.approx(truth.energy.drivers, rel=5e-3)
 
 
 def test_longer_lines_take_longer_and_coupling_disturbs() -> None:
