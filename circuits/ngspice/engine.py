@@ -22,14 +22,11 @@ from ..osdi.compiler import compiler
 from .cache import Cache
 from .installed import features
 from .job import Job, Outcome, Step
-from .netlist import Netlist, alterations, build, driven, nodes
+from .netlist import Netlist, alterations, build, nodes
 from .pool import MEMORY, TIMEOUT, Mode, Worker, map_jobs
 
 CHUNK = 128
 """Most vectors per sweep: what one crash costs, and what one worker takes at a time."""
-
-FEW = 8
-"""Most new vectors that a live session reads one by one; more are faster by a sweep that is loaded for them."""
 
 
 class Spice:
@@ -318,9 +315,7 @@ def _chunks(vectors: int) -> list[slice]:
 
 
 class _Session:
-    """One tile that stays loaded in a worker process: with a sweep over its vectors at first; once
-    others come, and few, with one vector that is altered.
-    """
+    """One tile that stays loaded in a worker process."""
 
     def __init__(self, engine: Spice) -> None:
         self._engine, tile = engine, engine.tile
@@ -328,52 +323,27 @@ class _Session:
         self._deck: Netlist | None = None
         self._g = np.zeros(tile.shape)
         self._v = np.zeros((0, tile.rows))
-        """Vectors of the sweep, or the one that is applied."""
 
     def read(self, g: Array, v: Array) -> Array:
-        """Return the currents, altering what changed, or loading anew where that can't be."""
-        engine, deck = self._engine, self._deck
-        if not len(v):
-            return np.zeros((0, engine.tile.cols))
-        loaded = self._worker is not None and not self._worker.worn and deck is not None
-        same, few = np.array_equal(v, self._v), len(v) <= FEW and not engine.sweeps_units
-        if loaded and deck is not None and np.array_equal(g > 0.0, self._g > 0.0):
+        """Return the currents, altering what changed if the same vectors are loaded, else loading
+        anew.
+        """
+        same = self._worker is not None and not self._worker.worn and np.array_equal(v, self._v)
+        if same and self._deck is not None and np.array_equal(g > 0.0, self._g > 0.0):
             changed = np.argwhere(g != self._g)
             values = g[tuple(changed.T)]
+            engine = self._engine
             alter = alterations(engine.tile, map(tuple, changed), values, engine.compiled)
-            steps: tuple[Step, ...] = ()
-            if deck.vectors == 1 and few:
-                steps = self._in_turn(deck, self._v[0], v, alter)
-            elif same:
-                steps = (Step(deck.analysis, deck.sense, alter),)
-            if steps:
-                try:
-                    return self._done(g, v, deck, Job("", steps, keep=True))
-                except EngineError:
-                    self.close()  # once more, from a fresh process and deck
+            job = Job("", (Step(self._deck.analysis, self._deck.sense, alter),), keep=True)
+            try:
+                return self._done(g, v, self._deck, job)
+            except EngineError:
+                self.close()  # once more, from a fresh process and deck
         if self._worker is None or self._worker.worn:
             self.close()
             self._worker = Worker()
-        if few and loaded and not same:
-            deck = engine.deck(g, v[:1], alterable=True)
-            job = replace(
-                _job(deck, engine.ladder, keep=True), steps=self._in_turn(deck, v[0], v, ())
-            )
-        else:
-            deck = engine.deck(g, v, alterable=True)
-            job = _job(deck, engine.ladder, keep=True)
-        return self._done(g, v, deck, job)
-
-    def _in_turn(
-        self, deck: Netlist, before: Array, v: Array, alter: tuple[str, ...]
-    ) -> tuple[Step, ...]:
-        """Return the steps that read vectors ``v`` one after the other, after ``before``."""
-        steps = []
-        for one in v:
-            commands = (*alter, *driven(self._engine.tile, before, one))
-            steps.append(Step(deck.analysis, deck.sense, commands))
-            before, alter = one, ()
-        return tuple(steps)
+        deck = self._engine.deck(g, v, alterable=True)
+        return self._done(g, v, deck, _job(deck, self._engine.ladder, keep=True))
 
     def _done(self, g: Array, v: Array, deck: Netlist, job: Job) -> Array:
         assert self._worker is not None
@@ -382,9 +352,8 @@ class _Session:
         except BaseException:
             self.close()
             raise
-        self._deck, self._g = deck, g.copy()
-        self._v = v[-1:].copy() if deck.vectors == 1 else v.copy()
-        return replace(deck, vectors=len(v)).currents(np.concatenate(outcome.values))
+        self._deck, self._g, self._v = deck, g.copy(), v.copy()
+        return deck.currents(outcome.values[0])
 
     def close(self) -> None:
         """End the process."""

@@ -21,7 +21,6 @@ __all__ = [
     "build",
     "cell_lines",
     "dissection",
-    "driven",
     "models",
     "nodes",
     "tolerances",
@@ -370,27 +369,6 @@ def alterations(
         f"alter v.xa.vc{k}_{tag} dc = {c!r}"
         for tag, row in zip(tags, constants, strict=True)
         for k, c in enumerate(row)
-    )
-
-
-def driven(tile: Tile, before: Array, after: Array) -> tuple[str, ...]:
-    """Return the commands that drive a loaded deck of one vector with another one.
-
-    Parameters
-    ----------
-    tile
-        The tile: its size, wires, periphery and cell.
-    before
-        Row voltages that are applied, (rows,) [V].
-    after
-        Row voltages to apply, (rows,) [V].
-    """
-    wires = tile.wires()
-    sides = {"l": wires.left} | ({"r": wires.right} if tile.drive == "both" else {})
-    return tuple(
-        f"alter id{side}{i} dc = {float(after[i] * conductance[i])!r}"
-        for side, conductance in sides.items()
-        for i in np.flatnonzero((before != after) & (conductance > 0.0))
     )
 
 

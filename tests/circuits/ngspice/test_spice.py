@@ -132,28 +132,6 @@ def test_a_live_session_alters_what_changed(cell, rng, monkeypatch):
         assert worst(array.read(v), exact(tile, array.g, v)) <= 1e-6
 
 
-def test_a_live_session_reads_other_vectors_of_a_nonlinear_tile(rng, monkeypatch):
-    jobs = []
-    run = pool.Worker.run
-    monkeypatch.setattr(
-        pool.Worker,
-        "run",
-        lambda self, job, *limits: (jobs.append(job), run(self, job, *limits))[1],
-    )
-    tile = Tile(6, 5, cell=Cell.sinh_state({}, 0.2), drive="both")
-    g = conductances(rng, 6, 5)
-    with Spice(tile, live=True) as engine:
-        array = engine.program(g)
-        for count in (3, 2, 8, 1, 3):
-            v = rng.uniform(0, 0.2, (count, 6)) * (rng.random((count, 6)) < 0.7)
-            assert worst(array.read(v), exact(tile, array.g, v)) <= 1e-6
-            array = array.reprogram(array.g * rng.uniform(0.9, 1.0, g.shape))
-        assert [bool(job.deck) for job in jobs] == [True, True, False, False, False]
-        many = rng.uniform(0, 0.2, (9, 6))  # a sweep
-        assert worst(array.read(many), exact(tile, array.g, many)) <= 1e-6
-        assert len(jobs[-1].steps) == 1
-
-
 def test_a_live_session_survives_its_process(rng):
     tile = Tile(4, 4, cell=Cell.sinh(3.0, 0.2))
     g, v = conductances(rng, 4, 4), rng.uniform(0, 0.2, (3, 4))
