@@ -62,8 +62,10 @@ class Reduced:
         late = np.abs(_factor(static).solve(self.capacitance @ end))
         delay = float(late.max() / np.abs(end).max())
         slow, fast = 0.5 / max(delay, rise), 5.0 / min(delay, rise)
+        # Elimination order knows of no couplings between lines beside each other.
+        order = "MMD_AT_PLUS_A" if scene.tile.edge.coupling else "NATURAL"
         return [
-            _factor((static + self.capacitance * shift).tocsc())
+            _factor((static + self.capacitance * shift).tocsc(), order)
             for shift in (slow, np.sqrt(slow * fast), fast)
         ]
 
@@ -107,11 +109,11 @@ def _matrix(pairs: list[tuple[Any, Any, Array]], size: int) -> Any:
     return coo_matrix((values, (i, j)), shape=(size, size)).tocsc()
 
 
-def _factor(matrix: Any) -> Any:
-    """Factor a symmetric matrix that is in elimination order."""
+def _factor(matrix: Any, order: str = "NATURAL") -> Any:
+    """Factor a matrix of symmetric pattern, in elimination order or in another."""
     return splu(
         matrix,
-        permc_spec="NATURAL",
+        permc_spec=order,
         diag_pivot_thresh=0.0,
         relax=8,
         panel_size=4,
