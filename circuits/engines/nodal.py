@@ -3,8 +3,8 @@ for linear tiles.
 
 The unknowns are the potentials of the nodes of :mod:`.tile`. A linear tile is one symmetric
 positive-definite system per conductance matrix, factored once; a nonlinear one is solved by steps
-with one factorisation for all vectors, mixed with earlier ones, and what these don't bring home by
-damped Newton steps, vector by vector. Both are factored by SuperLU in the order of
+with one factorisation for all vectors and each vector's own word lines, mixed with earlier ones, and
+what these don't bring home by damped Newton steps, vector by vector. Both are factored by SuperLU in the order of
 :mod:`.elimination`.
 """
 
@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.linalg import solve_banded
 from scipy.sparse.linalg import splu
 
 from ...data.errors import NonConvergence
@@ -255,7 +256,8 @@ class Net:
 
     def _together(self, u: Array, drive: Array, residual: Residual) -> Any:
         """Move all vectors' potentials ``u`` towards their solutions by steps with one factorisation,
-        mixed with earlier ones (Anderson 1965, doi:10.1145/321296.321305); return which are there.
+        the word lines then solved with each vector's own slopes, mixed with earlier ones (Anderson
+        1965, doi:10.1145/321296.321305); return which are there.
         """
         r, *slopes = residual(u, drive)
         # Between the extremes no vector is far away, whatever the others hold.
@@ -264,12 +266,14 @@ class Net:
         norm = np.abs(r).max(axis=1)
         done, at = norm <= enough, np.flatnonzero(norm > enough)
         r, norm, fall = r[at], norm[at], np.ones(at.size)
+        by_w, by_b = (part[at] for part in slopes[:2])
         steps: list[Array] = []
         moves: list[Array] = []
         for _ in range(SHARED):
             if not at.size:
                 break
             step = -factor.solve(np.ascontiguousarray(r.T)).T
+            step[:, self.w] = self._along(by_w, -r[:, self.w] - by_b * step[:, self.b])
             move = step if not steps else _mixed(step, steps, moves)
             # One that does as the one before leaves less than is asked for, and isn't looked at.
             last = norm * fall <= enough[at]
@@ -282,7 +286,7 @@ class Net:
                     break
             steps, moves = [*steps[1 - MIXED :], step], [*moves[1 - MIXED :], move]
             new = u[at] + move
-            r = residual(new, drive[at])[0]
+            r, by_w, by_b, _ = residual(new, drive[at])
             before, norm = norm, np.abs(r).max(axis=1)
             good = norm < before
             u[at[good]] = new[good]
@@ -291,8 +295,25 @@ class Net:
             going = good & ~done[at] & (fall <= FALL)
             if not going.all():
                 at, r, norm, fall = at[going], r[going], norm[going], fall[going]
+                by_w, by_b = by_w[going], by_b[going]
                 steps, moves = ([part[going] for part in kept] for kept in (steps, moves))
         return done
+
+    def _along(self, by_w: Array, into: Array) -> Array:
+        """Return the potentials of word lines into which currents ``into`` flow, with conductances
+        ``by_w`` at their nodes, (batch, rows, cols) all of them: one tridiagonal solve.
+        """
+        wires = self.wires
+        bands = np.zeros((3, *by_w.shape))
+        bands[0, ..., 1:] = bands[2, ..., :-1] = -wires.row
+        bands[1] = np.maximum(by_w, 1e-15)  # also where nothing else holds a line
+        bands[1, ..., :-1] += wires.row
+        bands[1, ..., 1:] += wires.row
+        bands[1, ..., 0] += wires.left
+        bands[1, ..., -1] += wires.right
+        flat = bands.reshape(3, -1)
+        found: Array = solve_banded((1, 1), flat, into.reshape(-1), check_finite=False)
+        return found.reshape(by_w.shape)
 
     def potentials(self, u: Array) -> tuple[Array, Array]:
         """Split the unknowns into word and bit lines, (..., rows, cols) each."""
