@@ -4,7 +4,7 @@ __all__ = ["CANDIDATES", "Comparison", "HeldOut", "all_models", "compare", "fit_
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, as_completed
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,9 +22,9 @@ from .fit import fit
 from .loss import Loss
 from .quality import quality, says_nothing
 from .result import Fit
-from .search import descend
-from .space import make_space, thinned
-from .stages import draw_starts, settle_substeps
+from .screen import LONGEST, ROUNDS, Tried, behind, brief
+from .space import thinned_sweep
+from .stages import compiled_once
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,9 +32,10 @@ if TYPE_CHECKING:
 CANDIDATES = ("yakopcic", "yakopcic2020", "stanford", "mms", "knowm", "vteam", "vteam_exp")
 """Families of models that a comparison takes unless told otherwise."""
 
-_TRIED, _TRY_STEPS = 16, 15  # starts of a short search, and their steps
-_FAR = 2.5  # times the best score, after a short search
-_LEAST_JUDGED = 5  # models that are fitted in full in any case
+_WITHIN = 1.1  # times the best score on thinned sweeps: models that are judged again in full
+_STARTS = 4  # that descend on thinned sweeps, from where the short searches ended
+_BRIEF, _JUDGED, _FULL = 1, 4, 30
+"""What a short search, a fit to thinned sweeps and one to whole sweeps take, in units of the first."""
 
 
 @dataclass(frozen=True)
@@ -194,12 +195,14 @@ def compare(
     sweeps
         Measurements of one device.
     screen
-        Whether models are first tried by a short search, and only those fitted in full that came near the best:
-        for many models.
+        For many models: whether they are first tried by short searches that grow longer while the models grow
+        fewer (:mod:`.screen`). Those left are judged on thinned sweeps, and those within a tenth of the best
+        again on whole ones.
     executor
         Where models are fitted side by side; default: here, one after the other.
     progress
-        Called with (tasks done, tasks): short searches, full judgements, and the last fit.
+        Called with (work done, all work), which falls as models are passed over: short searches, judgements, and
+        the last fit, each by what it takes.
     settings
         Further arguments of :func:`memtwin.devices.fitting.fit.fit`; what they say of parameters that a
         model does not have is left out for that one.
@@ -225,17 +228,15 @@ def compare(
                     f"no model compared has a parameter {name!r}{nearest(name, known)}"
                 )
     folds = _folds(list(sweeps))
-    seen = [sweep for part, _ in folds for sweep in part]
-    rooms = _Tasks(executor, progress, len(chosen) * (2 if screen else 1) + 1)
-    passed_over: dict[str, str] = {}
+    rooms = _Tasks(executor, progress)
     if screen:
-        tried = rooms.all({name: (_try, model, seen, settings) for name, model in chosen.items()})
-        near = _near(tried)
-        passed_over = {name: why for name, why in near.items() if why}
-        chosen = {name: model for name, model in chosen.items() if not near[name]}
-        rooms.skip(len(passed_over))
-    found = rooms.all({name: (_judge, model, folds, settings) for name, model in chosen.items()})
-    judged = {name: found[name] for name in chosen}  # in the order given, whoever came first
+        passed_over, found = _tournament(chosen, folds, settings, rooms)
+    else:
+        passed_over = {}
+        rooms.plan(_FULL * (len(chosen) + 1))
+        work = {name: (_judge, model, folds, settings) for name, model in chosen.items()}
+        found = rooms.all(work, _FULL)
+    judged = {name: found[name] for name in chosen if name in found}  # in the order given
     scores = {name: result[0] for name, result in judged.items() if not isinstance(result, str)}
     foretold = {name: result[1] for name, result in judged.items() if not isinstance(result, str)}
     failed = {name: result for name, result in judged.items() if isinstance(result, str)}
@@ -250,78 +251,93 @@ def compare(
         if warning
         else fit(chosen[best], sweeps, executor=executor, **_known(chosen[best], settings))
     )
-    rooms.step()
+    rooms.end()
     return Comparison(winner, ranked, failed, warning, tuple(unseen), foretold, passed_over)
 
 
 class _Tasks:
-    """Work of one kind for several models, here or side by side, with one count of what is done."""
+    """Work of one kind for several models, here or side by side, with one count of what is done and
+    what is still to come.
+    """
 
-    def __init__(self, executor: Executor | None, progress: Progress | None, total: int) -> None:
+    def __init__(self, executor: Executor | None, progress: Progress | None) -> None:
         self._executor, self._progress = executor, progress
-        self._done, self._total = 0, total
+        self._done = self._left = 0
 
-    def all(self, work: Mapping[str, tuple[Any, ...]]) -> dict[str, Any]:
-        """Return what each call gives, by name, in the order given whoever came first."""
+    def plan(self, left: int) -> None:
+        """Say what is left to do, the last fit included, in units of a short search."""
+        self._left = left
+
+    def all(self, work: Mapping[str, tuple[Any, ...]], size: int) -> dict[str, Any]:
+        """Return what each call of this size gives, by name, in the order given whoever came first."""
         found: dict[str, Any] = {}
         if self._executor is None:
             for name, (function, *args) in work.items():
                 found[name] = function(*args)
-                self.step()
+                self._step(size)
             return found
         jobs = {
             self._executor.submit(function, *args): name for name, (function, *args) in work.items()
         }
         for job in as_completed(jobs):
             found[jobs[job]] = job.result()
-            self.step()
+            self._step(size)
         return {name: found[name] for name in work}
 
-    def skip(self, count: int) -> None:
-        """Leave out tasks that need not be done."""
-        self._total -= count
+    def end(self) -> None:
+        """Count all that was left."""
+        self._step(self._left)
 
-    def step(self) -> None:
-        """Count one task."""
-        self._done += 1
+    def _step(self, size: int) -> None:
+        self._done, self._left = self._done + size, self._left - size
         if self._progress is not None:
-            self._progress(self._done, self._total)
+            self._progress(self._done, self._done + self._left)
 
 
-def _try(model: CompactModel, seen: list[Sweep], settings: dict[str, Any]) -> float:
-    """Return the score that a short search on thinned sweeps reaches; infinite where it leads nowhere."""
-    known = _known(model, settings)
-    loss = known.get("loss", "hybrid")
-    loss = Loss(loss) if isinstance(loss, str) else loss
-    shape = {
-        key: known[key] for key in ("fixed", "bounds", "priors", "series", "free") if key in known
+def _tournament(
+    chosen: Mapping[str, CompactModel],
+    folds: list[tuple[list[Sweep], list[Sweep]]],
+    settings: dict[str, Any],
+    rooms: _Tasks,
+) -> tuple[dict[str, str], dict[str, Any]]:
+    """Return which models were passed over, with why, and how those left are judged: on thinned sweeps, and
+    those near the best of them on whole ones.
+    """
+    seen = [sweep for part, _ in folds for sweep in part]
+    left, tried = dict(chosen), dict[str, Tried]()
+    passed_over: dict[str, str] = {}
+    for k, of in enumerate(ROUNDS):
+        coming = sum(min(one.least, len(left)) for one in ROUNDS[k:-1]) * _BRIEF
+        judged = min(ROUNDS[-1].least, len(left)) * _JUDGED
+        rooms.plan(len(left) * _BRIEF + coming + judged + _FULL)
+        work = {
+            name: (brief, model, seen, _known(model, settings), of, tried.get(name))
+            for name, model in left.items()
+        }
+        tried = rooms.all(work, _BRIEF)
+        ended = behind(tried, of)
+        passed_over |= ended
+        left = {name: model for name, model in left.items() if name not in ended}
+    rooms.plan(len(left) * _JUDGED + _FULL)
+    thin = [([thinned_sweep(sweep, LONGEST) for sweep in part], unseen) for part, unseen in folds]
+    count = min(settings.get("starts", _STARTS), _STARTS)
+    firsts = np.cumsum([0, *(len(part) for part, _ in folds)])
+    begins = {
+        name: [
+            tried[name].of_sweeps(int(first), len(part))[:count]
+            for first, (part, _) in zip(firsts, folds, strict=False)
+        ]
+        for name in left
     }
-    try:
-        space = thinned(make_space(model, seen, loss, **shape))
-        rng = np.random.default_rng(known.get("seed", 0))
-        points = draw_starts(space, None, _TRIED, 8 * _TRIED, rng)
-        space = replace(space, substeps=settle_substeps(space, points[:4], 0.05, 8))
-        costs = descend(space.residuals, points, steps=_TRY_STEPS).costs
-        rows = len(space.residuals(points[:1], False)[0])
-    except MemtwinError:
-        return float("inf")
-    return float(np.sqrt(2.0 * costs.min() / rows))
-
-
-def _near(scores: Mapping[str, float]) -> dict[str, str]:
-    """Return for each model why it is passed over, empty where it is not: of many, those far behind the best."""
-    ranked = sorted(scores, key=lambda name: scores[name])
-    best = scores[ranked[0]]
-    reasons = {}
-    for place, name in enumerate(ranked):
-        behind = scores[name] > _FAR * best and place >= _LEAST_JUDGED
-        lost = not np.isfinite(scores[name]) and place > 0
-        reasons[name] = (
-            f"a short search came to {scores[name]:.3g}, the best model's to {best:.3g}"
-            if behind or lost
-            else ""
-        )
-    return {name: reasons[name] for name in scores}
+    work = {name: (_judge, model, thin, settings, begins[name]) for name, model in left.items()}
+    found = rooms.all(work, _JUDGED)
+    scores = {name: one[0].score for name, one in found.items() if not isinstance(one, str)}
+    near = [name for name in scores if scores[name] <= _WITHIN * min(scores.values())]
+    if len(near) > 1:
+        rooms.plan(_FULL * (len(near) + 1))
+        work = {name: (_judge, left[name], folds, settings) for name in near}
+        found |= rooms.all(work, _FULL)
+    return passed_over, found
 
 
 def _warning(name: str, best: HeldOut, unseen: list[Sweep], loss: Loss | str) -> str:
@@ -336,7 +352,10 @@ def _warning(name: str, best: HeldOut, unseen: list[Sweep], loss: Loss | str) ->
 
 
 def _judge(
-    model: CompactModel, folds: list[tuple[list[Sweep], list[Sweep]]], settings: dict[str, Any]
+    model: CompactModel,
+    folds: list[tuple[list[Sweep], list[Sweep]]],
+    settings: dict[str, Any],
+    begins: Sequence[Array] | None = None,
 ) -> tuple[HeldOut, tuple[Array, ...]] | str:
     """Return a model's errors on what it has not seen with the currents that it foretells there, or why it could not be
     fitted.
@@ -346,8 +365,9 @@ def _judge(
     fits = 1
     foretold: list[Array] = []
     try:
-        for seen, unseen in folds:
-            fitted = fit(model, seen, **_known(model, settings))
+        for k, (seen, unseen) in enumerate(folds):
+            known = _known(model, settings) | ({} if begins is None else {"begin": begins[k]})
+            fitted = fit(compiled_once(model), seen, **known)
             errors = np.array([_errors(variant, unseen) for variant in fitted.variants])
             order = np.argsort(errors[:, 0], kind="stable")
             median = fitted.variants[int(order[len(order) // 2])]

@@ -67,6 +67,7 @@ def fit(
     bounds: Mapping[str, tuple[float, float]] | None = None,
     priors: Mapping[str, Prior] | None = None,
     start: Mapping[str, float] | None = None,
+    begin: Array | None = None,
     series: bool = True,
     starts: int = 8,
     candidates: int = 256,
@@ -89,6 +90,9 @@ def fit(
         See :func:`~memtwin.devices.fitting.space.make_space`.
     start
         Values of one more start, besides those drawn.
+    begin
+        Points of the unit cube of the free parameters to descend from, (starts, parameters), where another
+        search has found them: none are drawn then.
     starts, candidates
         How many descend, and among how many simulated candidates they are chosen: the best four times
         as many race for it, see :func:`.search.race`. A single start doesn't race.
@@ -109,7 +113,7 @@ def fit(
     FitError
         If no start leads anywhere.
     """
-    begin = time.perf_counter()
+    began = time.perf_counter()
     given = (sweeps,) if isinstance(sweeps, Sweep) else tuple(sweeps)
     warnings = check_sweeps(given, dynamic=model.rate_expr is not None)
     loss = Loss(loss) if isinstance(loss, str) else loss
@@ -123,7 +127,9 @@ def fit(
     )
     warnings += excluded(space)
     trail = Trail()
-    points = _starts(space, start, starts, candidates, np.random.default_rng(seed), trail)
+    points = begin
+    if points is None:
+        points = _starts(space, start, starts, candidates, np.random.default_rng(seed), trail)
     space = replace(space, substeps=settle_substeps(space, points[:4], 0.05, _COARSEST, trail))
     descent = search(space, points, steps, executor, progress, trail)
     if not np.isfinite(descent.costs).any():
@@ -159,7 +165,7 @@ def fit(
             minimum.converged,
             minimum.message,
             warnings + _doubts(space, minimum, curves),
-            time.perf_counter() - begin,
+            time.perf_counter() - began,
             space.substeps,
             tuple(end for _, end in ends),
         ),

@@ -14,7 +14,7 @@ A source with a current limit makes of a SET a jump that stops where the current
 within one measured interval (:mod:`memtwin.devices.dynamics.jump`).
 """
 
-__all__ = ["Response", "respond", "respond_to"]
+__all__ = ["Response", "at_once", "respond", "respond_to"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -185,6 +185,12 @@ def respond_to(
 def _at_samples(u: Array) -> Array:
     """Return about where voltages are at the samples that are known between them."""
     return np.concatenate([u[:1], 0.5 * (u[1:] + u[:-1]), u[-1:]])
+
+
+def at_once(model: CompactModel, sweeps: Sequence[Sweep]) -> bool:
+    """Return whether a simulation can correct all its steps at once, so that many cost little."""
+    limited = any(np.isfinite(sweep.limit).any() for sweep in sweeps)
+    return model.inner_expr is None and not limited
 
 
 def _side_by_side(columns: Sequence[Array], sets: int) -> Array:

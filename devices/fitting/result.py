@@ -14,20 +14,23 @@ from ...data.measurement import Sweep
 from ...data.records.store import pack, reading, unpack, write_record
 from ...data.types import Array, Progress
 from ..device import Device
+from ..dynamics.walk import Trail
 from ..model import CompactModel
 from . import report
 from .errors.bootstrap import Bootstrap, Kind, bootstrap
 from .errors.profile import Profile, profile
 from .loss import Loss
-from .model_response import respond_to
+from .model_response import at_once, respond_to
 from .parts import Alternative, Course, Curve, Estimate, Task, alike, of_format_1
 from .quality import Quality
+from .space import thinned_sweep
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
 FORMAT = 2
+_SCANNED = 200  # points of a sweep in the first scan of its initial state
 
 
 @dataclass(frozen=True, repr=False)
@@ -339,11 +342,16 @@ def _best_state(model: CompactModel, p: dict[str, Array], sweep: Sweep, loss: Lo
     low, high = model.state_range
     high = high if np.isfinite(high) else 10.0
     scan = np.unique(np.concatenate([np.geomspace(1e-5, 1.0, 81), np.linspace(0.0, 1.0, 41)]))
-    for _ in range(3):
+    trail = Trail() if at_once(model, [sweep]) else None
+    for whole in (False, True, True):
+        driven = sweep if whole else thinned_sweep(sweep, _SCANNED)
         x0 = low + (high - low) * scan
         sets = {name: np.repeat(value, len(x0)) for name, value in p.items()}
-        (answer,) = respond_to([sweep], model, sets, [x0])
-        residual, _ = loss.residuals(answer.i, sweep)
+        near = trail.near(scan[:, None]) if trail is not None else None
+        (answer,) = respond_to([driven], model, sets, [x0], near=near)
+        if trail is not None and answer.walk is not None:
+            trail.keep(scan[:, None], answer.walk)
+        residual, _ = loss.residuals(answer.i, driven)
         best = int(np.argmin((residual**2).sum(0)))
         scan = np.linspace(scan[max(best - 1, 0)], scan[min(best + 1, len(scan) - 1)], 21)
     return float(x0[best])

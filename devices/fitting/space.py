@@ -5,7 +5,7 @@ table says; each sweep adds its own initial state ``x0_1``, ``x0_2``, ... A :cla
 points of the cube into residuals.
 """
 
-__all__ = ["Prior", "Space", "default_bounds", "make_space", "thinned"]
+__all__ = ["Prior", "Space", "default_bounds", "make_space", "thinned", "thinned_sweep"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,7 +20,7 @@ from ...data.types import Array
 from ..dynamics.walk import Trail
 from ..model import SERIES, CompactModel
 from .loss import Loss
-from .model_response import respond_to
+from .model_response import at_once, respond_to
 from .search import Problem
 
 _FEW = 100  # points of a thinned sweep
@@ -113,8 +113,7 @@ class Space:
     @cached_property
     def at_once(self) -> bool:
         """Whether a simulation can correct all its steps at once, so that many cost little."""
-        limited = any(np.isfinite(sweep.limit).any() for sweep in self.sweeps)
-        return self.model.inner_expr is None and not limited
+        return at_once(self.model, self.sweeps)
 
     def along(self, trail: Trail | None = None) -> Problem:
         """Return :meth:`residuals` on a trail, by default a new one."""
@@ -310,7 +309,7 @@ def thinned(space: Space, points: int = _FEW) -> Space:
     """Return the same space with so many points of each sweep, its turns and the ends of its plateaus
     among them: a descent there costs a fraction, and ends at nearly the same place.
     """
-    return replace(space, sweeps=tuple(_thinned(sweep, points) for sweep in space.sweeps))
+    return replace(space, sweeps=tuple(thinned_sweep(sweep, points) for sweep in space.sweeps))
 
 
 def default_bounds(model: CompactModel, name: str) -> tuple[float, float]:
@@ -326,7 +325,8 @@ def _x0(k: int) -> str:
     return f"x0_{k + 1}"
 
 
-def _thinned(sweep: Sweep, points: int) -> Sweep:
+def thinned_sweep(sweep: Sweep, points: int) -> Sweep:
+    """Return a sweep of about so many points, its turns and the ends of its plateaus among them."""
     if len(sweep.t) <= 1.5 * points or sweep.pulsed:
         return sweep
     chosen = np.linspace(0, len(sweep.t) - 1, points).round().astype(int)

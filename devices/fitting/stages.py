@@ -2,6 +2,7 @@
 
 __all__ = [
     "FACE",
+    "compiled_once",
     "draw_starts",
     "drawn_between",
     "excluded",
@@ -223,10 +224,14 @@ def _now(function: Callable[..., Descent], *args: Any) -> "Future[Descent]":
 _compiled: dict[str, CompactModel] = {}  # in a worker: the models whose functions are made
 
 
-def _descend(space: Space, begin: Descent, steps: int, trail: Trail | None) -> Descent:
-    model = space.model
+def compiled_once(model: CompactModel) -> CompactModel:
+    """Return the model of the same equations that this process has met first, with what was compiled of it."""
     key = f"{model.name}: {model.current_expr}; {model.rate_expr}; {model.inside}"
-    known = _compiled.setdefault(key, model)
+    return _compiled.setdefault(key, model)
+
+
+def _descend(space: Space, begin: Descent, steps: int, trail: Trail | None) -> Descent:
+    known = compiled_once(space.model)
     along = replace(space, model=known).along(deepcopy(trail))
     return descend(along, begin, steps=steps, bent=space.at_once)
 

@@ -19,6 +19,7 @@ from memtwin.devices.fitting.fit import fit
 from memtwin.devices.fitting.loss import Loss, current_floor
 from memtwin.devices.fitting.model_response import respond
 from memtwin.devices.fitting.result import load_fit, save_fit
+from memtwin.devices.fitting.screen import ROUNDS, Tried, behind
 from memtwin.devices.fitting.search import descend, latin_hypercube
 from memtwin.devices.fitting.space import Prior, make_space
 from memtwin.devices.fitting.sweep_checks import check_sweeps, loop_area, set_sense
@@ -40,7 +41,9 @@ TRUTH = {
     "r_s": 300.0,
 }
 SHAPE = {key: TRUTH[key] for key in ("alpha_p", "alpha_n", "x_p", "x_n")}
-QUICK = {"starts": 12, "candidates": 64, "steps": 25}
+QUICK = {"starts": 4, "candidates": 64}
+ONE = {"starts": 1, "candidates": 1}  # from the start that is given
+NEAR = {name: 1.2 * value for name, value in TRUTH.items() if name not in SHAPE} | {"x0_1": 0.3}
 SLOW = {"vteam_exp": {"r_s": 100.0, "k_set": 0.5, "k_reset": 0.5}}
 
 
@@ -87,13 +90,13 @@ def test_the_fast_response_agrees_with_the_adaptive_simulator():
 )
 def test_slopes_are_those_of_the_response(name):
     model = models[name]
-    sweep = make_sweep(points=61)
+    sweep = make_sweep(points=41)
     values = model.defaults | {key: value for key, value in TRUTH.items() if key in model.names}
     values |= SLOW.get(name, {})
     p = {key: np.array([value, value]) for key, value in values.items()}
     x0 = np.array([0.3, 0.6])
     wanted = [*model.names, "x0"]
-    answer = respond(model, sweep.t, sweep.v, p, x0, wanted=wanted, substeps=6)
+    answer = respond(model, sweep.t, sweep.v, p, x0, wanted=wanted, substeps=4)
     for row, key in enumerate(wanted):
         value = x0 if key == "x0" else p[key]
         step = 1e-5 * value
@@ -101,7 +104,7 @@ def test_slopes_are_those_of_the_response(name):
         def shifted(sign, key=key, step=step):
             moved = {n: q + sign * step * (n == key) for n, q in p.items()}
             start = x0 + sign * step * (key == "x0")
-            return respond(model, sweep.t, sweep.v, moved, start, substeps=6).i
+            return respond(model, sweep.t, sweep.v, moved, start, substeps=4).i
 
         numeric = (shifted(1) - shifted(-1)) / (2 * step)
         scale = np.abs(numeric).max() + 1e-6 * np.abs(answer.i).max() / value
@@ -132,8 +135,10 @@ def test_known_parameters_come_back(result):
 
 
 def test_the_same_answer_for_any_number_of_workers():
-    settings = {"fixed": SHAPE, "starts": 18, "candidates": 20, "seed": 3, "steps": 18}
-    clean = make_sweep(points=81)
+    clean = make_sweep(points=41)
+    # More than one chunk of starts and more than one round, without the race before them.
+    begin = latin_hypercube(17, len(NEAR), np.random.default_rng(3))
+    settings = {"fixed": SHAPE, "begin": begin, "steps": 16}
     alone = fit(models["yakopcic"], clean, **settings)
     steps = []
     with ThreadPoolExecutor(2) as pool:
@@ -183,13 +188,8 @@ def test_a_damaged_record_is_refused(result, tmp_path):
 
 def test_joint_fit_shares_parameters_and_keeps_states(clean):
     other = make_sweep(name="second", x0=0.6, points=81)
-    near = {name: 1.2 * value for name, value in TRUTH.items() if name not in SHAPE}
     result = fit(
-        models["yakopcic"],
-        [clean, other],
-        fixed=SHAPE,
-        start={**near, "x0_1": 0.3, "x0_2": 0.4},
-        **QUICK,
+        models["yakopcic"], [clean, other], fixed=SHAPE, start={**NEAR, "x0_2": 0.4}, **ONE
     )
     assert result.x0[1] / result.x0[0] == pytest.approx(3.0, rel=0.05)
     assert max(quality.nrmse_percent for quality in result.quality) < 0.05
@@ -197,13 +197,14 @@ def test_joint_fit_shares_parameters_and_keeps_states(clean):
 
 def test_unidentifiable_parameters_are_named(clean):
     positive = Sweep("half", clean.t[:36], clean.v[:36], clean.i[:36], clean.censored[:36])
-    result = fit(models["yakopcic"], positive, fixed=SHAPE, **QUICK)
+    result = fit(models["yakopcic"], positive, fixed=SHAPE, start=NEAR, **ONE)
     assert {"a_n", "b_n", "A_n", "v_n"} <= set(result.unidentified)
     assert "r_s" not in result.unidentified
 
 
 def test_a_prior_pulls(clean, result):
-    pulled = fit(models["yakopcic"], clean, fixed=SHAPE, priors={"b_p": Prior(5.0, 1e-5)}, **QUICK)
+    prior = {"b_p": Prior(5.0, 1e-5)}
+    pulled = fit(models["yakopcic"], clean, fixed=SHAPE, priors=prior, start=NEAR, **ONE)
     assert pulled.parameters["b_p"] == pytest.approx(5.0, rel=1e-3)
     assert pulled.cost > result.cost
 
@@ -213,15 +214,14 @@ def test_censored_points_do_not_count(clean):
     wrong[18:24] = 0.5 * wrong[18]
     cut = np.zeros(len(wrong), bool)
     cut[18:24] = True
-    result = fit(
-        models["yakopcic"], Sweep("cut", clean.t, clean.v, wrong, cut), fixed=SHAPE, **QUICK
-    )
+    sweep = Sweep("cut", clean.t, clean.v, wrong, cut)
+    result = fit(models["yakopcic"], sweep, fixed=SHAPE, start=NEAR, **ONE)
     assert result.parameters["r_s"] == pytest.approx(300.0, rel=0.03)
 
 
 def test_a_known_tester_is_not_fitted_again(clean):
     tested = replace(clean, meta={"r_tester": 200.0})
-    result = fit(models["yakopcic"], tested, fixed=SHAPE, **QUICK)
+    result = fit(models["yakopcic"], tested, fixed=SHAPE, start=NEAR, **ONE)
     assert result.parameters["r_s"] == pytest.approx(100.0, rel=0.05)
 
 
@@ -325,9 +325,10 @@ def test_descent_on_rosenbrock_with_a_bound():
 def test_profiles_agree_with_standard_errors_where_the_cost_is_a_parabola():
     noisy = make_sweep(noise=0.01, points=101)
     loss = Loss("error", relative=0.01, floor=1e-8)
-    settings = {"fixed": SHAPE | {"A_p": 3.0, "A_n": 1.0}, "loss": loss, **QUICK}
+    near = {name: value for name, value in NEAR.items() if name not in ("A_p", "A_n")}
+    settings = {"fixed": SHAPE | {"A_p": 3.0, "A_n": 1.0}, "loss": loss, "start": near, **ONE}
     fitted = fit(models["yakopcic"], noisy, **settings)
-    curve = profile(fitted, "r_s", points=13, steps=15)
+    curve = profile(fitted, "r_s", points=9, steps=12)
     assert curve.interval[0] < fitted.parameters["r_s"] < curve.interval[1]
     half = 0.5 * (curve.interval[1] - curve.interval[0])
     assert half == pytest.approx(1.96 * fitted.stderr["r_s"], rel=0.15)
@@ -354,7 +355,48 @@ def test_auto_chooses_the_model_that_predicts(clean):
         parts = [errors.nrmse_percent, 7.0 * errors.decades]
         assert errors.score == pytest.approx(np.hypot(*parts) / np.sqrt(2), rel=1e-6)
     assert len(result.best.x0) == 2
-    assert steps[-1] == (3, 3)
+    done, total = zip(*steps, strict=True)
+    assert list(done) == sorted(done)
+    assert done[-1] == total[-1]
+
+
+def test_short_searches_go_on_with_those_near_the_best():
+    """The last round takes five in any case, and drops who failed or is 2.5 times as bad beyond these."""
+    scores = dict(zip("abcdefg", (1.0, 2.4, 9.0, 8.0, 7.0, 2.6, 30.0), strict=True))
+    tried = {name: Tried(score) for name, score in scores.items()}
+    assert list(behind(tried, ROUNDS[-1])) == ["c", "g"]
+    assert behind(tried, ROUNDS[-1])["g"] == "a short search came to 30, the best model's to 1"
+    tried["b"] = Tried(float("inf"), reason="no finite current")
+    assert behind(tried, ROUNDS[-1])["b"] == "a short search failed: no finite current"
+    points = np.arange(8.0).reshape(2, 4)
+    ends = Tried(1.0, points, ("a", "b", "x0_1", "x0_2"))
+    np.testing.assert_array_equal(ends.of_sweeps(1, 1), points[:, [0, 1, 3]])
+
+
+def test_many_models_on_one_sweep_are_screened_and_the_true_one_is_chosen():
+    device = Device("d", models["vteam"], {"r_off": 1e4, "k_set": 3.0, "k_reset": 3.0})
+    t = np.linspace(0.0, 1.0, 81)
+    v = 1.2 * np.sin(4.0 * np.pi * t)
+    rng = np.random.default_rng(0)
+    i = device.simulate(t, v, 0.3).i * (1.0 + 0.01 * rng.standard_normal(len(t)))
+    reports = []
+    result = compare(
+        ["drift_zha", "vteam", "sinh"],
+        [Sweep("loop", t, v, i, np.zeros(len(t), bool))],
+        screen=True,
+        progress=lambda done, total: reports.append((done, total)),
+        starts=2,
+        candidates=32,
+    )
+    assert result.best.model.name == "vteam"
+    assert next(iter(result.held_out)) == "vteam"
+    assert [len(foretold) for foretold in result.foretold["vteam"]] == [
+        len(sweep.t) for sweep in result.unseen
+    ]
+    done, total = zip(*reports, strict=True)
+    assert list(done) == sorted(done)
+    assert list(total) == sorted(total, reverse=True)
+    assert done[-1] == total[-1]
 
 
 def test_the_choice_is_the_smallest_error_of_the_loss_on_sweeps_held_out(monkeypatch, clean):

@@ -28,15 +28,16 @@ def measured(limit: float, *, seed: int | None = None, known: bool = True) -> Sw
     return Sweep("s", T, V, i, cut, {"compliance": limit} if known else {})
 
 
-def fitted(sweeps, **more):
+def fitted(sweeps, held=HELD, **more):
     near = {name: 1.05 * TRUTH[name] for name in ("k_set", "v_set", "r_off")}
+    near |= {"k_reset": 90.0, "v_reset": 0.52, "r_on": 1.1e3, "x0_1": 0.02}
     return fit(
         DEVICE.model,
         sweeps,
-        fixed=HELD,
+        fixed=held,
         series=False,
         loss=Loss("error", relative=0.01, floor=1e-8),
-        start={**near, "k_reset": 90.0, "v_reset": 0.52, "r_on": 1.1e3, "x0_1": 0.02},
+        start={name: value for name, value in near.items() if name not in held},
         starts=1,
         candidates=1,
         **more,
@@ -101,7 +102,8 @@ def test_a_pair_of_limits_gives_the_parameters_and_the_resistance_of_another() -
 
 
 def test_limits_are_kept_with_the_fit_and_its_device(tmp_path) -> None:
-    found = fitted(measured(2e-4, seed=3))
+    known = HELD | TRUTH | {"x0_1": 0.02}
+    found = fitted(measured(2e-4, seed=3), known)
     found.save(tmp_path / "f.h5", keep_unconverged=True)
     again = load_fit(tmp_path / "f.h5")
     assert (again.sweeps[0].limit == found.sweeps[0].limit).all()

@@ -156,7 +156,7 @@ def test_the_command_line_fits_pulses(tmp_path, monkeypatch):
     fixed = [word for pair in held for word in ("--fix", pair)]
     wanted = ["fit", str(path), "--v-read", "0.1", "--model", "vteam", "--no-series", *fixed]
     wanted += ["--starts", "1", "--candidates", "8", "--workers", "1", "--device", "p.toml"]
-    wanted += ["--errors", "bootstrap", "--draws", "24", "--plot", "p.png"]
+    wanted += ["--errors", "bootstrap", "--draws", "20", "--plot", "p.png"]
     result = CliRunner().invoke(app, wanted)
     assert result.exit_code == 0, result.output
     assert "errors by bootstrap of blocks" in result.output
