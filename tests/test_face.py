@@ -56,7 +56,7 @@ print(sorted({'numpy', *heavy} & light), sorted(heavy & set(sys.modules)))
 
 def test_from_a_loop_to_a_device(loop):
     held = {"x_p": 0.3, "x_n": 0.5, "alpha_p": 1.0, "alpha_n": 15.0, "v_p": 0.5}
-    fit = mt.fit(mt.read_sweep("loop.csv"), "yakopcic", fixed=held, starts=3, candidates=64)
+    fit = mt.fit(mt.read_sweep("loop.csv"), "yakopcic", fixed=held, starts=1, candidates=128)
     assert 8 <= len(str(fit).splitlines()) <= 30
     assert "\n" not in repr(fit)
     assert "<table" in fit._repr_html_()
@@ -72,7 +72,8 @@ def test_from_a_loop_to_a_device(loop):
 
 def test_fit_takes_a_model_its_name_or_several(loop):
     sweep = mt.read_sweep("loop.csv")
-    few = {"starts": 1, "candidates": 2, "steps": 3}
+    held = dict.fromkeys(("v_set", "v_reset", "k_set", "k_reset"), 0.5) | {"x0": 0.1}
+    few = {"starts": 1, "candidates": 2, "steps": 3, "fixed": held, "series": False}
     assert (
         mt.fit("loop.csv", mt.models["vteam"], **few).parameters
         == mt.fit(sweep, "vteam", **few).parameters
