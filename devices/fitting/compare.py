@@ -306,6 +306,7 @@ def _tournament(
     seen = [sweep for part, _ in folds for sweep in part]
     left, tried = dict(chosen), dict[str, Tried]()
     passed_over: dict[str, str] = {}
+    work: dict[str, tuple[Any, ...]]
     for k, of in enumerate(ROUNDS):
         coming = sum(min(one.least, len(left)) for one in ROUNDS[k:-1]) * _BRIEF
         judged = min(ROUNDS[-1].least, len(left)) * _JUDGED
