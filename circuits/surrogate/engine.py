@@ -92,7 +92,7 @@ class Surrogate:
         residual: bool = True,
         renew: float = 0.25,
         refresh: float = 0.05,
-        check: float = 0.0005,
+        check: float = 0.00025,
         bar: float = 0.005,
         fallback: Choice = "nodal",
         xp: Any = np,

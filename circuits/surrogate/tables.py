@@ -176,7 +176,7 @@ class Tables:
                 for k in range(0, count, together):
                     group = batch[k : k + together]
                     # Without voltages there are no currents, and pixels are often dark.
-                    driven = np.flatnonzero(group.any((0, 2)))
+                    driven = _driven(group)
                     for b in range(0, len(driven), stride):
                         some: Any = driven[b : b + stride]
                         if len(driven) == vectors:
@@ -371,6 +371,14 @@ class Tables:
 
     def _empty(self, part: Any) -> Any:
         return self.engine.xp.concatenate([part[:1]] * len(self.g))
+
+
+def _driven(group: Array) -> NDArray[np.intp]:
+    """Return which vectors of (tiles, vectors, rows) drive any row."""
+    # A row for biases has a voltage always, and is the last one.
+    if group.shape[1] and group[0, :, -1].all():
+        return np.arange(group.shape[1])
+    return np.flatnonzero(group.any((0, 2)))
 
 
 def _numpy(values: Any) -> Any:
