@@ -332,6 +332,7 @@ def speed(bench: Bench) -> Iterator[Row]:
         seconds = _seconds(lambda setup=wired: tiles(setup))  # type: ignore[misc]
         name, note = f"{kind}: epoch through the surrogate / ideal engine", f"{seconds:.3g} s"
         yield at_most(name, seconds / ours, "x", most, note)
+        yield Row(f"{kind}: the same / float in numpy", seconds / base, "x", "", None)
         name = f"{kind}: worst self-check of any tile in that epoch"
         yield at_most(name, estimate[0], "%", 0.15)
 
