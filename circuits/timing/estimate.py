@@ -153,7 +153,7 @@ class _Motion:
                     dense_output=True,
                     first_step=min(step, end - begin),
                     rtol=1e-5,
-                    atol=1e-8 * self._size,
+                    atol=1e-6 * self._size,
                 )
                 if not done.success:
                     raise NonConvergence(f"a read in time can't be integrated: {done.message}")
