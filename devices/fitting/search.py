@@ -40,7 +40,7 @@ _HOPS = 5  # rounds at most
 _GAIN = 0.003  # relative gain below which a round was in vain; the second such is the last
 _DRAWN = 0.12  # share of the parameters that a hop draws anew
 _CROSSED = 0.25  # of the others: share that it takes from another end
-_TRIES = 16  # starts of a round: a step costs nearly as much for one
+_TRIES = 24  # starts of a round: a step costs nearly as much for one
 _PROBE, _BENT = (
     0.1,
     0.375,
