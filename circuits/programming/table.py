@@ -37,6 +37,8 @@ SHARES = (0.5, 0.9, 0.99)
 
 BLOCK = 20_000
 """Devices written side by side; bounds the memory."""
+BRIEFEST = 20e-12
+"""Pulses below this are made by no electrical generator [s]."""
 
 
 @dataclass(frozen=True)
@@ -401,6 +403,11 @@ def extrapolations(levels: Levels, recipe: Recipe) -> list[str]:
         notes.append(
             f"pulses of {shortest:.2g} s are shorter than the {sampling:.2g} s between the fitted"
             " samples: their kinetics are the model's extrapolation"
+        )
+    if shortest < BRIEFEST:
+        notes.append(
+            f"pulses of {shortest:.2g} s are shorter than a generator makes: at such voltages the device"
+            " runs from one end to the other, which lower ones (--v-set, --v-reset) slow down"
         )
     seen = meta.get("x_min"), meta.get("x_max")
     if None not in seen:

@@ -57,3 +57,6 @@ def test_an_unconverged_device_says_so_wherever_it_is_shown():
     ramp = type("S", (), {"stop": 1.0, "width": 1.0})()
     recipe.set = recipe.reset = ramp
     assert any(said in note for note in extrapolations(levels, recipe))
+    assert not any("a generator" in note for note in extrapolations(levels, recipe))
+    ramp.width = 1e-13
+    assert any("a generator" in note for note in extrapolations(levels, recipe))
