@@ -115,7 +115,7 @@ CASES: dict[str, Case] = {
         x0=0.5,
     ),
     # A loop shows the filament's size and its two ends, and not the physics of its contact.
-    "jart": Case({}, ("dw_a", "r_tiox", "l_det"), high=1.3, low=-1.4, x0=0.1),
+    "jart": Case({}, ("dw_a", "r_tiox", "l_det", "n_max"), high=1.3, low=-1.4, x0=0.1),
     "jart_explicit": Case({}, ("dw_a", "l_det", "n_max"), high=1.3, low=-1.4, x0=0.1),
     "memdiode": Case({}, (), high=1.6, low=-1.6, x0=0.1),
     "pcm": Case(

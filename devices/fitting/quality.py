@@ -204,7 +204,10 @@ def judge(
         if name in bounds:
             reasons[name] = bounds[name]
         elif not np.isfinite(relative[k]):
-            reasons[name] = "the data do not depend on it"
+            others = [names[j] for j in np.flatnonzero(~np.isfinite(relative)) if j != k]
+            reasons[name] = "the data do not depend on it" + (
+                f", or only on what it and {', '.join(others)} make together" if others else ""
+            )
         elif relative[k] > _UNKNOWN:
             reasons[name] = f"its standard error is {100.0 * relative[k]:.0f} % of its value"
         elif len(apart) and apart.max() > _COVERED * relative[k] + _ROUNDING:
