@@ -230,6 +230,13 @@ def held_recurrence(grow: Array, push: Array, least: Array, most: Array) -> Arra
     A state that rests on a bound leaves it as soon as the one before does. Where nothing is held, doubling of
     the plain recurrence has the answer; else the maps y -> min(max(a y + b, l), h) are joined, which are closed
     under composition as none falls.
+
+    Parameters
+    ----------
+    grow, push
+        Factors, none below 0, and summands, of one shape.
+    least, most
+        Bounds of every element, in that shape.
     """
     push = np.minimum(np.maximum(np.where(np.isnan(push), 0.0, push), -_HUGE), _HUGE)
     grow = np.where(np.isnan(grow), 0.0, grow)

@@ -244,6 +244,17 @@ def settle(
 
     They begin with fresh damping: one that has grown at a kink, a threshold that a sample has just
     crossed, stops a descent short of the minimum. Other steps per interval have their kinks elsewhere.
+
+    Parameters
+    ----------
+    space
+        The search space: free parameters and their bounds.
+    substeps
+        Integration steps per interval at the end.
+    points
+        Where they ended, (starts, parameters).
+    trail
+        Walks of points tried before.
     """
     steps = _COSTLY
     if space.at_once:
@@ -263,6 +274,15 @@ def polish(space: Space, z: Array, trail: Trail | None = None) -> tuple[Array, s
     The cost has kinks, where a threshold is crossed at a step of the integration, and a descent may
     stop at one. Each new beginning is where our own steps lead at another number of integration
     steps, whose kinks lie elsewhere; the cost has stopped when one of these gains nothing.
+
+    Parameters
+    ----------
+    space
+        The search space: free parameters and their bounds.
+    z
+        The winner, (parameters,).
+    trail
+        Walks of points tried before.
     """
     trail = Trail() if trail is None else trail
     z = _leastsq(space, z, trail)
