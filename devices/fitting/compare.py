@@ -249,7 +249,13 @@ def compare(
     winner = (
         None
         if warning
-        else fit(chosen[best], sweeps, executor=executor, **_known(chosen[best], settings))
+        else fit(
+            chosen[best],
+            sweeps,
+            executor=executor,
+            progress=rooms.within(),
+            **_known(chosen[best], settings),
+        )
     )
     rooms.end()
     return Comparison(winner, ranked, failed, warning, tuple(unseen), foretold, passed_over)
@@ -283,6 +289,15 @@ class _Tasks:
             found[jobs[job]] = job.result()
             self._step(size)
         return {name: found[name] for name in work}
+
+    def within(self) -> Progress | None:
+        """Return what a search calls with its steps done and in all, for most of what is left."""
+        report = self._progress
+        if report is None:
+            return None
+        return lambda done, steps: report(
+            self._done + (self._left - 1) * done // max(steps, 1), self._done + self._left
+        )
 
     def end(self) -> None:
         """Count all that was left."""

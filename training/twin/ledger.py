@@ -248,8 +248,10 @@ class Ledger:
     ) -> Cost:
         """Return the cost of writes, of one update or, where ``update`` counts them from 0, (n,), of several."""
         line = 2 * self._rows[matrix][writes.device] + (writes.level < writes.before)
-        slowest = np.zeros((1 + int(np.max(update))) * self._lines[matrix])
-        np.maximum.at(slowest, line + update * self._lines[matrix], each.time)
+        # Lines that were written: all lines of all updates would be many.
+        lines, place = np.unique(line + update * self._lines[matrix], return_inverse=True)
+        slowest = np.zeros(len(lines))
+        np.maximum.at(slowest, place, each.time)
         row_time = float(slowest.sum())
         before, level = (self._priced(matrix, one) for one in (writes.before, writes.level))
         sums = {name: float(values.sum()) for name, values in each._asdict().items()}
