@@ -18,7 +18,7 @@ from memtwin.devices.printing.verilog_a import module
 TIGHTER = {
     "drift_joglekar_yakopcic": "1e-9",
     "jart_bengel2020": "1e-9",
-    "jart_explicit_ntinas": "1e-8",
+    "jart_explicit_ntinas": "1e-9",
     "pcm_mushroom": "1e-8",
     "stanford_hfox": "1e-8",
 }

@@ -381,7 +381,7 @@ def test_many_models_on_one_sweep_are_screened_and_the_true_one_is_chosen():
     i = device.simulate(t, v, 0.3).i * (1.0 + 0.01 * rng.standard_normal(len(t)))
     reports = []
     result = compare(
-        ["drift_zha", "vteam", "sinh"],
+        ["sinh", "vteam"],
         [Sweep("loop", t, v, i, np.zeros(len(t), bool))],
         screen=True,
         progress=lambda done, total: reports.append((done, total)),
