@@ -312,6 +312,7 @@ def test_every_measurement_can_be_drawn_and_read_back(tmp_path, measurement):
     assert read_measurement(record)[0].digest == measurement.digest
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_every_array_file_of_the_catalogue_is_read():
     from memtwin.data.catalogue import datasets

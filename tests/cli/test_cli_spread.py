@@ -156,6 +156,7 @@ def test_a_training_whose_effects_come_from_files(tmp_path, rng):
     assert 0.7 < ratio < 0.95
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_a_training_by_what_measured_cells_do(tmp_path):
     jobs = {
