@@ -164,6 +164,8 @@ def test_a_twin_of_a_whole_data_set_takes_what_that_holds(regression):
     assert twin.predict(data.scaling.apply(raw)).shape == (500,)
     with pytest.raises(mt.InputError, match="labels, parts and scales of its own"):
         twin.fit(data, y)
+    with pytest.raises(mt.InputError, match="100 inputs but labels of shape"):
+        twin.score(data.x_test, 3)
 
 
 @pytest.mark.parametrize(

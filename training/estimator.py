@@ -205,9 +205,9 @@ class Twin:
         has names), (n,), or the numbers that are predicted, in their own unit, (n,) or (n, targets);
         inputs and errors as for :meth:`outputs`.
         """
-        return self._said_of(self.outputs(x))
+        return self._answers(self.outputs(x))
 
-    def _said_of(self, outputs: Array32) -> NDArray[Any]:
+    def _answers(self, outputs: Array32) -> NDArray[Any]:
         assert self.data is not None
         if self._labels is not None:
             return np.asarray(self._labels[outputs.argmax(axis=1)])
@@ -258,8 +258,8 @@ class Twin:
         if self._whole and right.dtype.kind not in "US":
             said = outputs if self.data.regression else outputs.argmax(axis=1)
         else:
-            said = self._said_of(outputs)
-        if len(said) != len(right) or said.size != right.size:
+            said = self._answers(outputs)
+        if right.shape[:1] != said.shape[:1] or said.size != right.size:
             raise InputError(f"{len(said)} inputs but labels of shape {right.shape}")
         if self.data.regression:
             return score_of(said.reshape(len(said), -1), right.reshape(len(right), -1))
