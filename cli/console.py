@@ -51,7 +51,7 @@ from .. import __version__
 from ..data.display import Group, laid_out
 from ..data.errors import InputError, MemtwinError
 from ..data.files import PICTURES, check_target, printable
-from ..data.shown.quantities import figure, split_unit
+from ..data.shown.quantities import duration, figure, split_unit
 from .interrupt import exit_code
 
 if TYPE_CHECKING:
@@ -59,6 +59,9 @@ if TYPE_CHECKING:
 
 _stderr = Console(stderr=True, highlight=False)
 _stdout = Console(highlight=False)
+
+TELL = 60.0
+"""Seconds between two lines of progress where there is no terminal."""
 
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")
@@ -221,7 +224,12 @@ def note(sentence: str) -> None:
 
 @contextmanager
 def bar(title: str) -> "Iterator[Report]":
-    """Draw a bar on stderr, if that is a terminal, while the block runs; yields ``progress(done, total)``."""
+    """Tell on stderr how far the block is; yields ``progress(done, total)``: a bar on a terminal, else a
+    line a minute, as logs and clusters keep them.
+    """
+    if not _stderr.is_terminal:
+        yield _minutely(title)
+        return
     columns = (
         TextColumn("{task.description:<34}"),
         BarColumn(bar_width=30),
@@ -230,11 +238,27 @@ def bar(title: str) -> "Iterator[Report]":
         TimeRemainingColumn(),
     )
     # The time that is left is estimated from all that was done: some steps take a minute each.
-    with Progress(
-        *columns, console=_stderr, disable=not _stderr.is_terminal, speed_estimate_period=86400.0
-    ) as shown:
+    with Progress(*columns, console=_stderr, speed_estimate_period=86400.0) as shown:
         task = shown.add_task(_plain(title), total=None)
         yield lambda done, total: shown.update(task, completed=done, total=total)
+
+
+def _minutely(title: str) -> "Report":
+    begun: tuple[float, int] | None = None
+    told = 0.0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal begun, told
+        now = time.monotonic()
+        if begun is None:
+            begun, told = (now, done), now
+        if now - told < TELL or done <= begun[1]:
+            return
+        told = now
+        left = (now - begun[0]) / (done - begun[1]) * (total - done)
+        note(f"{title}: {done:,} of {total:,}, about {duration(left, 2)} left")
+
+    return progress
 
 
 def emit(

@@ -138,3 +138,17 @@ def test_bars_go_to_stderr(capsys):
         progress(1, 2)
         progress(2, 2)
     assert capsys.readouterr().out == ""
+
+
+def test_without_a_terminal_long_work_tells_a_line_a_minute(capsys, monkeypatch):
+    now = iter([0.0, 30.0, 61.0, 90.0, 121.5])
+    monkeypatch.setattr(console.time, "monotonic", lambda: next(now))
+    with console.bar("reading") as progress:
+        for done in (50, 60, 100, 110, 150):
+            progress(done, 1000)
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.splitlines() == [
+        "reading: 100 of 1,000, about 18 min left",
+        "reading: 150 of 1,000, about 17 min left",
+    ]

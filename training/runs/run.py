@@ -5,7 +5,7 @@ Every step leaves its result in the run's folder, whole or not at all, and is ta
 ``validation-ENGINE.h5`` and ``run.h5``, the record that reports are made from.
 """
 
-__all__ = ["finished_config", "run", "train_run", "trained_by", "validate_run"]
+__all__ = ["run", "train_run", "trained_by", "trained_config", "validate_run"]
 
 import time
 from collections.abc import Callable, Sequence
@@ -23,8 +23,9 @@ from ...devices.technology.technology import is_technology, load_technology
 from ..losses import score_text
 from ..studies.hardware import FOOTPRINTS, Footprint, footprint
 from ..trainer.audit import AuditRecord
+from ..trainer.checkpoint import kept_records
 from ..trainer.loop import FloatTraining, train_float
-from ..trainer.results import EpochRecord, TrainResult
+from ..trainer.results import EpochRecord, TrainResult, ended
 from ..trainer.validate import Validation, validate
 from ..twin.twin import MemristorTwin
 from .build import VALIDATED, engines_of
@@ -129,7 +130,7 @@ def validate_run(
     listener: Listener | None = None,
     executor: Executor | None = None,
 ) -> Validation:
-    """Read test images of a finished run through ``engine``, by default as the run was configured.
+    """Read test images of a trained run through ``engine``, by default as the run was configured.
 
     Images that have been read before are not read again.
 
@@ -156,7 +157,7 @@ def validate_run(
     InputError
         If there is no finished training in ``folder``, or no such engine.
     """
-    folder, config = Path(folder), finished_config(folder)
+    folder, config = Path(folder), trained_config(folder)
     changes = {
         "engine": engine or config.validation.engine,
         "images": images or config.validation.images,
@@ -180,11 +181,15 @@ def trained_by(config: RunConfig, audits: Sequence[AuditRecord]) -> str:
     return config.training.engine if passed or fallback == "none" else fallback
 
 
-def finished_config(folder: str | Path) -> RunConfig:
-    """Return the configuration of the finished run in ``folder``, or say that there is none."""
-    config = stored_config(folder)
-    if not (Path(folder) / "run.h5").exists():
-        raise InputError(f"the run in {folder} is not finished: memtwin run --resume {folder}")
+def trained_config(folder: str | Path) -> RunConfig:
+    """Return the configuration of the run in ``folder``, or say that its training has not come to its end."""
+    folder, config = Path(folder), stored_config(folder)
+    records = kept_records(folder / "checkpoint.h5")
+    if not ended(records, config.training):
+        raise InputError(
+            f"the training in {folder} is not finished, {len(records)} of {config.training.epochs} epochs"
+            f" are done: memtwin train --resume {folder}"
+        )
     return config
 
 

@@ -1,4 +1,4 @@
-"""A finished run, opened for studies: taken from its folder once, and read as often as is asked."""
+"""A trained run, opened for studies: taken from its folder once, and read as often as is asked."""
 
 __all__ = ["Study", "opened_run"]
 
@@ -17,7 +17,7 @@ from ..runs.build import VALIDATED, write_costs
 from ..runs.claim import claimed
 from ..runs.config import FITTED
 from ..runs.listener import Listener, Steps
-from ..runs.run import finished_config, trained_by
+from ..runs.run import trained_by, trained_config
 from ..runs.setup import fitted, set_up
 from ..trainer.checkpoint import load_twin
 from .trained import Trained
@@ -55,7 +55,7 @@ def opened_run(
     listener: Listener | None = None,
     executor: Executor | None = None,
 ) -> Iterator[Study]:
-    """Yield a finished run for studies; its folder is claimed meanwhile.
+    """Yield a trained run for studies; its folder is claimed meanwhile.
 
     Parameters
     ----------
@@ -76,12 +76,12 @@ def opened_run(
     Raises
     ------
     InputError
-        If there is no finished run, or it has fewer test images.
+        If there is no finished training, or it has fewer test images.
     """
     folder = Path(run)
     if workers < 1:
         raise InputError(f"workers must be at least 1, got {workers}")
-    config = finished_config(folder)
+    config = trained_config(folder)
     with claimed(folder) as path:
         state, audits = load_twin(path / "checkpoint.h5")
         name, steps = trained_by(config, audits), Steps(listener)

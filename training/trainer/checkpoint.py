@@ -1,6 +1,6 @@
 """Trainings on disk: one HDF5 record that is replaced whole after every epoch."""
 
-__all__ = ["finished_epochs", "load_checkpoint", "load_twin", "save_checkpoint"]
+__all__ = ["kept_records", "load_checkpoint", "load_twin", "save_checkpoint"]
 
 import json
 from pathlib import Path
@@ -47,23 +47,24 @@ def load_checkpoint(path: str | Path, trainer: Trainer) -> None:
             audits = unpack(list[AuditRecord], json.loads(tree["audits"]))
             trainer.restore(tree["state"], records, audits)
         except (KeyError, TypeError, ValueError) as error:
-            raise InputError(
-                f"{path} was saved by another version of memtwin: start anew with another file"
-            ) from error
+            raise _other_version(path) from error
 
 
-def finished_epochs(path: str | Path) -> int:
-    """Return how many epochs the checkpoint at ``path`` has seen end; 0 if there is none.
+def kept_records(path: str | Path) -> list[EpochRecord]:
+    """Return the records of the epochs that the checkpoint at ``path`` has seen end; none if there is none.
 
     Raises
     ------
     InputError
-        If it is no checkpoint.
+        If it is no checkpoint, or one of another version.
     """
     if not Path(path).exists():
-        return 0
+        return []
     with reading(path, KIND) as tree:
-        return len(json.loads(tree["records"]))
+        try:
+            return unpack(list[EpochRecord], json.loads(tree["records"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise _other_version(path) from error
 
 
 def load_twin(path: str | Path) -> tuple[dict[str, Any], list[AuditRecord]]:
@@ -79,6 +80,10 @@ def load_twin(path: str | Path) -> tuple[dict[str, Any], list[AuditRecord]]:
             audits = unpack(list[AuditRecord], json.loads(tree["audits"]))
             return dict(tree["state"]["twin"]), audits
         except (KeyError, TypeError, ValueError) as error:
-            raise InputError(
-                f"{path} was saved by another version of memtwin: start anew with another file"
-            ) from error
+            raise _other_version(path) from error
+
+
+def _other_version(path: str | Path) -> InputError:
+    return InputError(
+        f"{path} was saved by another version of memtwin: start anew with another file"
+    )

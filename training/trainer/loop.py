@@ -24,7 +24,7 @@ from ..twin.twin import MemristorTwin
 from .audit import Auditor
 from .checkpoint import load_checkpoint, save_checkpoint
 from .options import TrainOptions
-from .results import EpochRecord, TrainResult, stalled
+from .results import EpochRecord, TrainResult, ended
 from .trainer import Trainer, batches, check_images
 from .validate import r2_interval
 
@@ -116,7 +116,7 @@ def train(
     if checkpoint is not None and Path(checkpoint).exists():
         load_checkpoint(checkpoint, trainer)
     total = -(-len(images.x_train) // options.batch)
-    while len(trainer.records) < options.epochs and not stalled(trainer.records, options.patience):
+    while not ended(trainer.records, options):
         done = len(trainer.records) * total
 
         def report(b: int, _: int, done: int = done) -> None:

@@ -1,6 +1,6 @@
 """What a training reports: a record per epoch, and the outcome."""
 
-__all__ = ["EpochRecord", "TrainResult", "removed_key", "stalled"]
+__all__ = ["EpochRecord", "TrainResult", "ended", "removed_key"]
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -10,6 +10,7 @@ from ..twin.cost import Cost, removed_percent
 from ..twin.ledger import Ledger
 from .audit import AuditRecord
 from .closed_loop import BASELINES
+from .options import TrainOptions
 
 
 def removed_key(name: str, baseline: str = "closed_loop", span: str = "") -> str:
@@ -114,10 +115,14 @@ class TrainResult:
         return self.records[-1].test_accuracy
 
 
-def stalled(records: Sequence[EpochRecord], patience: int | None) -> bool:
-    """Return whether the last ``patience`` epochs brought no better score on the part to validate on."""
+def ended(records: Sequence[EpochRecord], options: TrainOptions) -> bool:
+    """Return whether a training that has made ``records`` is at its end: all epochs are done, or the last
+    ``options.patience`` of them brought no better score on the part to validate on.
+    """
+    if len(records) >= options.epochs:
+        return True
     scores = [record.validation_accuracy for record in records]
     known = [score for score in scores if score is not None]
-    if patience is None or len(known) <= patience:
+    if options.patience is None or len(known) <= options.patience:
         return False
-    return max(known[-patience:]) <= max(known[:-patience])
+    return max(known[-options.patience :]) <= max(known[: -options.patience])

@@ -31,7 +31,10 @@ from .validate import (
 @grouped
 def montecarlo(
     run: Annotated[
-        Path, typer.Argument(help="Folder of a finished run.", autocompletion=complete.runs)
+        Path,
+        typer.Argument(
+            help="Folder of a run whose training is finished.", autocompletion=complete.runs
+        ),
     ],
     draws: Annotated[int, typer.Option(help="Arrays that are drawn.")] = 20,
     change: Changed = None,

@@ -1,4 +1,4 @@
-"""``memtwin validate RUN``: read test images of a finished run through another engine, or under other
+"""``memtwin validate RUN``: read test images of a trained run through another engine, or under other
 conditions: noise, faults, wires, converters, age.
 """
 
@@ -92,7 +92,10 @@ class Conditions:
 @grouped
 def validate(
     run: Annotated[
-        Path, typer.Argument(help="Folder of a finished run.", autocompletion=complete.runs)
+        Path,
+        typer.Argument(
+            help="Folder of a run whose training is finished.", autocompletion=complete.runs
+        ),
     ],
     conditions: Conditions,
     images: Images = None,
@@ -213,7 +216,7 @@ def opened(
     executor: "Executor | None",
     conditions: Conditions,
 ) -> "Iterator[Study]":
-    """Yield the finished run with how it is read: its folder is claimed meanwhile."""
+    """Yield the trained run with how it is read: its folder is claimed meanwhile."""
     from ....training.studies.study import opened_run
 
     with opened_run(

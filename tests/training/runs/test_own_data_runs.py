@@ -119,6 +119,18 @@ def test_training_ends_where_nothing_gets_better(table, tmp_path):
     assert len(scores) < 30
     assert scores[-1] <= max(scores[:-1])
     assert len(train_run(config(table, *changes), tmp_path / "run").records) == len(scores)
+    assert len(validate_run(tmp_path / "run", images=4).outputs) == 4
+
+
+def test_what_is_validated_is_a_training_at_its_end(table, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        train_run(config(table, "training.epochs=3"), tmp_path / "run", Interrupting())
+    with pytest.raises(InputError, match=r"not finished, 2 of 3 epochs .* memtwin train --resume"):
+        validate_run(tmp_path / "run")
+    train_run(config(table, "training.epochs=3"), tmp_path / "run")
+    found = validate_run(tmp_path / "run", images=12)
+    record = run(config(table, "training.epochs=3"), tmp_path / "run")
+    np.testing.assert_array_equal(found.outputs[:6], record["validation"]["outputs"][:6])
 
 
 def test_weights_to_start_from(table, tmp_path):
