@@ -29,6 +29,7 @@ from memtwin.training.rules.quantise import Uniform
 from memtwin.training.rules.rule import Writes
 from memtwin.training.runs.build import levels_of, write_costs, write_spread, write_tolerance
 from memtwin.training.runs.config import load_config, parse_config
+from memtwin.training.seeds import BLOCK, FEW, generator, normals
 from memtwin.training.twin.crossbar import Crossbar, MappingOptions
 from memtwin.training.twin.devices import Devices
 from memtwin.training.twin.matrix import MappedMatrix
@@ -343,3 +344,18 @@ def test_a_table_of_writes_by_another_law_is_refused(tmp_path):
     save_law(ReadNoise(0.003), noise)
     with pytest.raises(InputError, match=r"write_table.h5 was made for devices that differ"):
         write_costs(config, levels, path=path)
+
+
+@pytest.mark.parametrize("count", [0, 7, FEW, FEW + 1, 2 * BLOCK + 3, 400_001])
+def test_many_normal_numbers_are_as_numpys_own(count):
+    drawn = normals(generator(3, "reading", 1), count)
+    assert drawn.shape == (count,)
+    assert drawn.dtype == np.float32
+    np.testing.assert_array_equal(drawn, normals(generator(3, "reading", 1), count))
+    if count > FEW:
+        assert stats.kstest(drawn, "norm").pvalue > 1e-4
+        half = count // 2
+        # The two of a pair lie half of all apart; a circle makes them independent, their squares too.
+        for power in (1, 2):
+            found = np.corrcoef(drawn[:half] ** power, drawn[-half:] ** power)[0, 1]
+            assert abs(found) < 4.0 / half**0.5

@@ -111,25 +111,20 @@ def closed_loops(
             places = matrix.placement.places[device]
             levels = [devices.attainable(places, level) for level in levels]
         start, aimed, target = levels
-        chosen = (
-            np.ones(target.size, bool),
-            (aimed > 0.0) | (target > 0.0),
-            aimed != target,
-        )
-        # Priced once: the others are parts of the first.
-        each = ledger.price(k, _writes(device, chosen[0], start, target))
-        of_rows = ClosedLoops(
-            *(
-                ledger.estimate(k, _writes(device, mask, start, target), each.at(mask))
-                for mask in chosen
-            )
-        )
+        # Priced once: the others are parts of all.
+        every = Writes(device, start, target, target.size // 2)
+        each = ledger.price(k, every)
+        parts = [
+            ledger.estimate(k, _part(every, chosen), each.at(chosen))
+            for chosen in map(np.flatnonzero, ((aimed > 0.0) | (target > 0.0), aimed != target))
+        ]
+        of_rows = ClosedLoops(ledger.estimate(k, every, each), *parts)
         total = total + of_rows.times(rows / len(looked))
     return total
 
 
-def _writes(
-    device: NDArray[np.int64], chosen: NDArray[np.bool_], start: Array32, target: Array32
-) -> Writes:
-    weights = int(np.count_nonzero(chosen[0::2] | chosen[1::2]))
-    return Writes(device[chosen], start[chosen], target[chosen], weights)
+def _part(writes: Writes, chosen: NDArray[np.int64]) -> Writes:
+    """Return those of the writes of all devices that are chosen, in rising order."""
+    weight = chosen >> 1
+    weights = int(np.count_nonzero(weight[1:] != weight[:-1])) + bool(len(weight))
+    return Writes(writes.device[chosen], writes.before[chosen], writes.level[chosen], weights)

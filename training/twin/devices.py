@@ -228,6 +228,13 @@ class Devices:
         result: Array32 = (self._flat[index] - self.low) / self.step
         return result
 
+    def pairs(self, index: NDArray[np.int64]) -> Array32:
+        """Return the same of neighbours in even and odd columns, (n, 2), whose places are twice ``index`` and
+        the next.
+        """
+        result: Array32 = (self._flat.reshape(-1, 2)[index] - self.low) / self.step
+        return result
+
     def programming_error(self, aim: Array32, rng: np.random.Generator) -> Array32:
         """Draw what write-verify leaves of the targets ``aim``, (n,) [mean steps]."""
         return self._draw(self.effects.laws.programming, aim, rng)

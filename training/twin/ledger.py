@@ -248,11 +248,7 @@ class Ledger:
     ) -> Cost:
         """Return the cost of writes, of one update or, where ``update`` counts them from 0, (n,), of several."""
         line = 2 * self._rows[matrix][writes.device] + (writes.level < writes.before)
-        # Lines that were written: all lines of all updates would be many.
-        lines, place = np.unique(line + update * self._lines[matrix], return_inverse=True)
-        slowest = np.zeros(len(lines))
-        np.maximum.at(slowest, place, each.time)
-        row_time = float(slowest.sum())
+        row_time = float(_slowest(line + update * self._lines[matrix], each.time).sum())
         before, level = (self._priced(matrix, one) for one in (writes.before, writes.level))
         sums = {name: float(values.sum()) for name, values in each._asdict().items()}
         return Cost(
@@ -322,3 +318,16 @@ class Ledger:
         for k, devices in enumerate(self.devices):
             for name, sums in vars(devices).items():
                 sums[...] = state[str(k)][name]
+
+
+def _slowest(line: NDArray[np.int64], time: Array) -> Array:
+    """Return the longest ``time`` of each of the lines that were written, in order; 0 may be among them."""
+    most = int(line.max()) + 1
+    if most <= len(line):
+        found = np.zeros(most)
+        np.maximum.at(found, line, time)
+        return found
+    order = np.argsort(line)
+    line = line[order]
+    first = np.flatnonzero(line[1:] != line[:-1]) + 1
+    return np.maximum.reduceat(time[order], np.append(0, first))

@@ -27,6 +27,7 @@ from ...data.types import Array, Array32
 from ...devices.device import Device
 from ..rules.quantise import Coding, make_quantiser
 from ..rules.rule import Writes
+from ..seeds import normals
 from .crossbar import Crossbar
 from .devices import Devices
 from .drive import Drive
@@ -157,8 +158,7 @@ class MappedMatrix:
             change = steps(writes.level) - steps(writes.before)
             found = self.devices.nudge(places, change, rng, noise=writes.blind, now=now)
         if self._held is not None:
-            weight = writes.device >> 1
-            self._held.reshape(-1)[weight] = self._pairs(weight)
+            self._held.reshape(-1)[writes.device >> 1] = self._pairs(places >> 1)
         return found
 
     def reverify(
@@ -204,17 +204,19 @@ class MappedMatrix:
 
     def weights(self) -> Array32:
         """Return the weights that the devices really hold, and a digital bias, (rows, cols)."""
-        held = self._pairs(slice(None)).reshape(self.placement.rows, self.placement.cols)
+        held = self._all_pairs()
         held *= np.float32(self.clip / self.devices.top)
         return held if self.bias is None else np.vstack([held, self.bias])
 
-    def _pairs(self, weight: Any) -> Array32:
-        """Return by how many mean steps the devices of a pair differ, (n,), for some weights in
-        row-major order.
-        """
-        plus = self.placement.plus[weight]
-        difference: Array32 = self.devices.steps(plus)
-        difference -= self.devices.steps(plus + 1)
+    def _all_pairs(self) -> Array32:
+        """Return by how many mean steps the devices of every pair differ, (rows, cols)."""
+        found = self._pairs(self.placement.pairs)
+        return found.reshape(self.placement.rows, self.placement.cols)
+
+    def _pairs(self, pair: NDArray[np.int64]) -> Array32:
+        """Return by how many mean steps the devices of some pairs differ, by place, (n,)."""
+        held = self.devices.pairs(pair)
+        difference: Array32 = held[:, 0] - held[:, 1]
         return difference
 
     def use(self, engine: EngineFactory) -> None:
@@ -249,7 +251,9 @@ class MappedMatrix:
         else:
             y = self._products(x)
         if rng is not None and self.effects.laws.read is not None:
-            y += self._noise(x) * rng.standard_normal(y.shape, np.float32)
+            noise = normals(rng, y.size).reshape(y.shape)
+            noise *= self._noise(x)
+            y += noise
         if self.bias is not None:
             y += self.bias
         return np.asarray(y, np.float32)
@@ -274,7 +278,7 @@ class MappedMatrix:
         if not self.programmed:
             self.array  # noqa: B018  says so
         if self._held is None:
-            self._held = self._pairs(slice(None)).reshape(self.placement.rows, -1)
+            self._held = self._all_pairs()
         return self._held
 
     def adjoint(self, a: Array32, error: Array32) -> tuple[Array32, Array32]:

@@ -60,9 +60,9 @@ class Placement:
         return place.reshape(-1)
 
     @cached_property
-    def plus(self) -> NDArray[np.int64]:
-        """Place of every weight's plus device, (rows * cols,); the minus device is the next one."""
-        return self.places[::2].copy()
+    def pairs(self) -> NDArray[np.int64]:
+        """Place of every weight's pair in the stack, counted in pairs, (rows * cols,)."""
+        return self.places[::2] >> 1
 
     def rows_of(self, x: Array32, factor: Array32) -> Array32:
         """Return ``factor`` (n, 1) times vectors (n, rows) as the inputs of all tiles, (row blocks,
