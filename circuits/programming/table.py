@@ -22,6 +22,7 @@ from ...data.types import Array, Progress
 from ...devices.device import Levels
 from ...devices.pulses.costs import Costs, Read
 from ...devices.pulses.pricing import LevelPricing, uneven_places
+from ...devices.pulses.unread import UnreadWrites
 from ...devices.spread.programming import ProgrammingQuantiles, left_by_writes
 from ..many import each
 from .design import fitted_range
@@ -158,7 +159,18 @@ class WriteTable:
             tolerance=self.recipe.tolerance / self.step,
             places=uneven_places(self.g),
             left=self.programming,
+            unread=self.unread,
         )
+
+    @property
+    def unread(self) -> UnreadWrites:
+        """Writes by the planned pulses without reads, each pulse as much as a mean one between these levels."""
+        planned = self.predicted_pulses
+        share = planned / np.maximum(self.pulses, 1.0)
+        alone = self.energy - self.read_energy, self.time - self.reads * self.recipe.read_time
+        energy, time = (np.maximum(each, 0.0) * share for each in alone)
+        costs = Costs(planned, np.triu(planned), np.zeros_like(planned), energy, time)
+        return UnreadWrites(costs, self.open_loop_error, np.mean(np.square(self.error), axis=-1))
 
     @property
     def programming(self) -> ProgrammingQuantiles:

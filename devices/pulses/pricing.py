@@ -12,6 +12,7 @@ from ...data.errors import InputError
 from ...data.types import Array, Array32
 from ..spread.programming import ProgrammingQuantiles
 from .costs import CostLaw, Costs, Read
+from .unread import UnreadWrites
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class LevelPricing:
         known; the prices are the low end.
     left
         What these writes leave of their targets, where that was simulated.
+    unread
+        Writes that nobody reads, where these were simulated too.
     """
 
     table: Costs
@@ -51,6 +54,7 @@ class LevelPricing:
     places: Array | None = None
     bracket: Array | None = None
     left: ProgrammingQuantiles | None = None
+    unread: UnreadWrites | None = None
 
     def __post_init__(self) -> None:
         shape = np.shape(self.table.pulses)

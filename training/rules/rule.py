@@ -44,6 +44,14 @@ class Writes:
     pulses: Indices | None = None
     """For pulses that move devices as their own response has it: how many, down below 0, (n,); the
     levels then say where the mean device comes."""
+    unread: Array | None = None
+    """By how much writes that nobody reads miss the change that they are meant to make [S], (n,); nan for those with
+    a read after every pulse, ``None`` where these are all."""
+
+    @property
+    def alone(self) -> NDArray[np.intp]:
+        """Which of them nobody reads, (k,)."""
+        return np.flatnonzero([] if self.unread is None else ~np.isnan(self.unread))
 
     def __len__(self) -> int:
         return len(self.device)

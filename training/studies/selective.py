@@ -61,10 +61,7 @@ def verify_gain(table: WriteTable) -> Array:
     """Return by how much a read after every pulse lowers the mean square of what is left of each target, for
     fresh devices, (L,) [S²]: what a device's sensitivity is to be multiplied by.
     """
-    opened, closed = (
-        np.mean(np.square(each[0]), axis=-1) for each in (table.open_loop_error, table.error)
-    )
-    return np.asarray(np.maximum(opened - closed, 0.0))
+    return np.asarray(table.unread.gain[0])
 
 
 def program_some(
@@ -98,22 +95,12 @@ def program_some(
     if not table.sampled:
         raise InputError("selective verify: the write table kept no samples, make it anew")
     to, drawn = level.astype(np.intp), rng.integers(0, table.error.shape[-1], level.shape)
-    error = np.where(on, table.error[0, to, drawn], table.open_loop_error[0, to, drawn])
+    unread = table.unread
+    error = np.where(on, table.error[0, to, drawn], unread.missed[0, to, drawn])
     pulses, energy, time = (
         table.sampled[name][0, to, drawn] for name in ("pulses", "energy", "time")
     )
-    reads = table.reads[0, to]
-    # Without reads: the planned pulses, each of what a mean pulse to there takes.
-    planned = table.predicted_pulses[0, to]
-    share = planned / np.maximum(table.pulses[0, to], 1.0)
-    alone = table.energy - table.read_energy, table.time - table.reads * table.recipe.read_time
-    open_energy, open_time = (np.maximum(each[0, to], 0.0) * share for each in alone)
-    up = np.where(on, pulses, planned)
-    costs = Costs(
-        up,
-        up,
-        np.where(on, reads, 0.0),
-        np.where(on, energy, open_energy),
-        np.where(on, time, open_time),
-    )
+    read = Costs(pulses, pulses, table.reads[0, to], energy, time)
+    alone = unread.of(np.zeros_like(to), to)
+    costs = Costs(*(np.where(on, *each) for each in zip(read, alone, strict=True)))
     return Programmed(np.maximum(table.g[to] + error, 0.0), on.copy(), costs)

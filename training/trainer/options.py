@@ -5,6 +5,7 @@ __all__ = ["LEARNING_RATE_MAX", "TrainOptions"]
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
+from ...data.errors import InputError
 from ...data.options import check_choice, check_number
 from ..losses import loss_of
 from ..rules.registry import check_rescalable, rule_options
@@ -56,6 +57,9 @@ class TrainOptions(SiameseOptions):
     """Seconds after which devices are read again that were written, and written anew where they have left their
     band meanwhile; these reads and writes count. Needs a relaxation that reckons in seconds. When absent 1 s for
     a technology whose relaxation was measured, else not at all, as with 0."""
+    verified: float = 1.0
+    """Share of an update's writes with a read after every pulse, those whose errors matter most; the others get
+    the pulses that the nominal device would need, unread. For rules that write levels."""
     calibration: int = 100
     """Training images on which the digital gains are calibrated before every epoch."""
 
@@ -71,6 +75,12 @@ class TrainOptions(SiameseOptions):
         )
         check_number("training", patience=self.patience, whole=True, optional=True, at_least=1)
         check_number("training", reverify=self.reverify, optional=True, at_least=0)
+        check_number("training", verified=self.verified, at_least=0, at_most=1)
+        if self.verified < 1.0 and self.reverify:
+            raise InputError(
+                "training.verified: devices that are read again after a write can't be left unread, choose"
+                " training.reverify = 0"
+            )
         if self.loss != "auto":
             loss_of(self.loss, regression=False)
         check_number(

@@ -21,11 +21,13 @@ from ...data.errors import InputError, MemtwinError
 from ...data.records.store import digest, pack
 from ...data.types import Array32, Progress
 from ...devices.pulses.costs import Pricing, check_levels
+from ...devices.pulses.unread import unread_of
 from ..losses import cross_entropy, loss_of, score_of
 from ..network import Adjoint, Network
 from ..rules.optim import make_optimiser, schedule
 from ..rules.registry import start_rule
 from ..rules.rule import Rescalable, Start, Writes
+from ..rules.selective import Selective
 from ..seeds import generator, renew
 from ..twin.cost import Cost
 from ..twin.evaluation import evaluate, predict
@@ -129,6 +131,16 @@ class Trainer:
             )
             for k, (w, matrix) in enumerate(zip(twin.on_devices(start), twin.matrices, strict=True))
         ]
+        self._selective = (
+            [
+                Selective(
+                    options.verified, unread_of(costs), update.codes, partial(self.ledger.priced, k)
+                )
+                for k, update in enumerate(self.updates)
+            ]
+            if options.verified < 1.0
+            else None
+        )
         self._updates_done = 0
         rng = generator(seed, "programming", 0)
         self.initial = Cost()
@@ -264,6 +276,8 @@ class Trainer:
         ):
             if optimisers:
                 state[name] = {str(k): one.state() for k, one in optimisers.items()}
+        if self._selective is not None:
+            state["selective"] = {str(k): one.state() for k, one in enumerate(self._selective)}
         return state
 
     def restore(
@@ -289,6 +303,8 @@ class Trainer:
             norm.restore(state["norms"][str(k)])
         for number, optimiser in self._digital.items():
             optimiser.restore(state["digital"][str(number)])
+        for k, one in enumerate(self._selective or ()):
+            one.restore(state["selective"][str(k)])
         self.records = list(records)
         self.audits = []
         self._audited(audits)
@@ -319,6 +335,8 @@ class Trainer:
                 self._write(k, update.rescale(clip), rng)
 
     def _write(self, k: int, writes: Writes, rng: np.random.Generator) -> None:
+        if self._selective is not None:
+            writes = self._selective[k].chosen(writes, rng)
         self.ledger.enter(k, writes)
         measured = self.twin.matrices[k].write(writes, rng, now=self._updates_done)
         self.updates[k].verify(writes, measured, self.ledger.failed(k, writes))
@@ -348,6 +366,8 @@ class Trainer:
         for k, (update, matrix, gradient) in enumerate(
             zip(self.updates, self.twin.matrices, gradients, strict=True)
         ):
+            if self._selective is not None:
+                self._selective[k].look(gradient)
             writes = update.step(gradient, rate)
             if matrix.bias is not None:
                 matrix.bias[...] = update.weights[-1]
@@ -456,6 +476,8 @@ def _identity(twin: MemristorTwin, images: Dataset, options: TrainOptions, seed:
         del settings["reverify"]  # trainings of before did not know it
     if options.partner == "resting":
         del settings["partner"]  # nor that
+    if options.verified == 1.0:
+        del settings["verified"]  # nor that
     return digest(
         repr(twin.network),
         pack(twin.tile),

@@ -156,7 +156,26 @@ class Devices:
             The update at which it is done, counted from 0.
         """
         made = change * (1.0 + np.float32(noise) * rng.standard_normal(change.size, np.float32))
-        return self._put(index, self.steps(index) + made, rng, now)
+        return self.shift(index, made, rng, now=now)
+
+    def shift(
+        self, index: NDArray[np.int64], change: Array32, rng: np.random.Generator, *, now: int = 0
+    ) -> Array32:
+        """Change conductances by ``change`` [mean steps] from wherever devices stand; return the levels that are
+        reached, (n,).
+
+        Parameters
+        ----------
+        index
+            Places of devices, (n,).
+        change
+            Change in mean steps, (n,).
+        rng
+            What random numbers are drawn from.
+        now
+            The update at which it is done, counted from 0.
+        """
+        return self._put(index, self.steps(index) + change, rng, now)
 
     def pulse(
         self,

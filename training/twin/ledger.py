@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from ...data.types import Array, Array32
 from ...devices.pulses.costs import Costs, Pricing, highest
+from ...devices.pulses.unread import unread_of
 from ..rules.quantise import Quantiser
 from ..rules.rule import Writes
 from .cost import Cost, DeviceCosts
@@ -100,7 +101,8 @@ class Ledger:
         other updates, where what they cost doesn't depend on when.
         """
         limited = bool(self._arrays) and self._arrays[matrix] is not None
-        if limited or writes.reads or writes.blind is not None or writes.pulses is not None:
+        unread = writes.unread is not None or writes.blind is not None or writes.pulses is not None
+        if limited or unread or writes.reads:
             self.record(matrix, writes)
         elif len(writes):
             # Whose they are may use the arrays again.
@@ -158,7 +160,11 @@ class Ledger:
         follow or nobody looks.
         """
         ends = self._ends(matrix, writes)
-        return None if ends is None else self.missed(matrix, ends[1], writes.level)
+        if ends is None:
+            return None
+        missed = self.missed(matrix, ends[1], writes.level)
+        missed[writes.alone] = False
+        return missed
 
     def missed(self, matrix: int, end: Array32, target: Array32) -> NDArray[np.bool_]:
         """Return where devices of one matrix that come to level ``end`` don't count as written to
@@ -173,10 +179,18 @@ class Ledger:
         target
             Levels that were asked for, (n,).
         """
-        return self.pricing.missed(self._priced(matrix, end), self._priced(matrix, target))
+        return self.pricing.missed(self.priced(matrix, end), self.priced(matrix, target))
 
-    def _priced(self, matrix: int, level: Array32) -> Array32:
-        """Return levels of one matrix's devices as levels of the pricing."""
+    def priced(self, matrix: int, level: Array32) -> Array32:
+        """Return levels of one matrix's devices as levels of the pricing.
+
+        Parameters
+        ----------
+        matrix
+            Which matrix, counted from 0.
+        level
+            Levels of its own devices, (n,).
+        """
         ruler = self._rulers[matrix] if self._rulers else None
         return level if ruler is None else ruler.priced(level)
 
@@ -194,16 +208,15 @@ class Ledger:
         """Return what each of the writes of one update of one matrix costs, (n,)."""
         if writes.pulses is not None:
             return self._pulsed(writes.pulses)
-        before, level = (self._priced(matrix, one) for one in (writes.before, writes.level))
+        before, level = (self.priced(matrix, one) for one in (writes.before, writes.level))
         each = self.pricing.of(before, level, verify=writes.blind is None)
         ends = self._ends(matrix, writes)
-        if ends is None:
-            return each
-        start, end = (self._priced(matrix, one) for one in ends)
-        odd = np.flatnonzero((start != before) | (end != level))
-        found = self.pricing.of_limited(start[odd], end[odd], level[odd])
-        for sums, limited in zip(each, found, strict=True):
-            sums[odd] = limited
+        if ends is not None:
+            start, end = (self.priced(matrix, one) for one in ends)
+            odd = np.flatnonzero((start != before) | (end != level))
+            _put(each, odd, self.pricing.of_limited(start[odd], end[odd], level[odd]))
+        if len(alone := writes.alone):
+            _put(each, alone, unread_of(self.pricing).of(before[alone], level[alone]))
         return each
 
     def energy(self, matrix: int, before: Array32, level: Array32) -> Array:
@@ -216,7 +229,7 @@ class Ledger:
         before, level
             Levels before and after, (n,).
         """
-        ends = (self._priced(matrix, one) for one in (before, level))
+        ends = (self.priced(matrix, one) for one in (before, level))
         return self.pricing.of(*ends).energy
 
     def _pulsed(self, pulses: NDArray[np.int64]) -> Costs:
@@ -249,7 +262,7 @@ class Ledger:
         """Return the cost of writes, of one update or, where ``update`` counts them from 0, (n,), of several."""
         line = 2 * self._rows[matrix][writes.device] + (writes.level < writes.before)
         row_time = float(_slowest(line + update * self._lines[matrix], each.time).sum())
-        before, level = (self._priced(matrix, one) for one in (writes.before, writes.level))
+        before, level = (self.priced(matrix, one) for one in (writes.before, writes.level))
         sums = {name: float(values.sum()) for name, values in each._asdict().items()}
         return Cost(
             writes=float(len(writes)),
@@ -331,3 +344,9 @@ def _slowest(line: NDArray[np.int64], time: Array) -> Array:
     line = line[order]
     first = np.flatnonzero(line[1:] != line[:-1]) + 1
     return np.maximum.reduceat(time[order], np.append(0, first))
+
+
+def _put(each: Costs, place: NDArray[np.intp], other: Costs) -> None:
+    """Let the costs at ``place`` be others."""
+    for sums, values in zip(each, other, strict=True):
+        sums[place] = values

@@ -151,6 +151,8 @@ class MappedMatrix:
         places = self.placement.places[writes.device]
         if writes.pulses is not None:
             found = self.devices.pulse(places, writes.pulses, rng, now=now)
+        elif writes.unread is not None:
+            found = self._write_some(writes, places, rng, now)
         elif writes.blind is None:
             found = self.devices.write(places, writes.level, rng, now=now)
         else:
@@ -159,6 +161,20 @@ class MappedMatrix:
             found = self.devices.nudge(places, change, rng, noise=writes.blind, now=now)
         if self._held is not None:
             self._held.reshape(-1)[writes.device >> 1] = self._pairs(places >> 1)
+        return found
+
+    def _write_some(
+        self, writes: Writes, places: NDArray[np.int64], rng: np.random.Generator, now: int
+    ) -> Array32:
+        """Write devices of which nobody reads some; return what is known of their levels, (n,)."""
+        assert writes.unread is not None
+        devices, alone, found = self.devices, writes.alone, writes.level.copy()
+        read = np.flatnonzero(np.isnan(writes.unread))
+        found[read] = devices.write(places[read], writes.level[read], rng, now=now)
+        steps = devices.quantiser.steps
+        meant = steps(writes.level[alone]) - steps(writes.before[alone])
+        made = meant + (writes.unread[alone] / devices.step).astype(np.float32)
+        devices.shift(places[alone], made, rng, now=now)
         return found
 
     def reverify(

@@ -1,0 +1,100 @@
+"""Selective verify while a network learns: of an update's writes only those that matter most are read.
+
+A verified write is read after every pulse. An unread one gets the pulses that take the nominal device from
+level to level, and shifts its device, from wherever that stands, by the change that is meant and what it misses.
+So errors of unread writes add up until a verified write ends them. Which writes are worth the reads is estimated,
+to second order, as how steep the loss is in the weight, the running mean of its squared gradients, times by how
+much the mean square error of the device would fall: what it has gathered, and what this write would add.
+
+That sensitive weights alone are verified is the idea of SWIM and U-SWIM (Yan et al., DAC 2022,
+doi:10.1145/3489517.3530459; arXiv:2401.05357), who write a trained network once; the estimate is this project's own.
+"""
+
+__all__ = ["Selective"]
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ...data.errors import InputError
+from ...data.types import Array32
+from ...devices.pulses.unread import UnreadWrites
+from .rule import Writes
+
+MEMORY = np.float32(0.01)
+"""Weight of the last batch in the running mean of squared gradients."""
+
+
+class Selective:
+    """Which writes of one matrix are verified.
+
+    Parameters
+    ----------
+    share
+        Share of an update's writes that are [0..1].
+    unread
+        What the others leave.
+    codes
+        Codes of the matrix' weights, (rows, cols).
+    priced
+        Levels of these devices as levels of the table of writes.
+    """
+
+    def __init__(
+        self,
+        share: float,
+        unread: UnreadWrites,
+        codes: Array32,
+        priced: Callable[[Array32], Array32],
+    ) -> None:
+        self._share, self._unread, self._priced = share, unread, priced
+        self._steepness = np.zeros_like(codes)
+        self._gathered = np.zeros(2 * codes.size)
+        """Mean square of what unread writes have left of each device's level so far [S²]."""
+
+    def look(self, gradient: Array32) -> None:
+        """Take one batch's gradient, (rows, cols)."""
+        if self._share > 0.0:
+            self._steepness *= np.float32(1.0) - MEMORY
+            self._steepness += MEMORY * np.square(gradient[: len(self._steepness)])
+
+    def chosen(self, writes: Writes, rng: np.random.Generator) -> Writes:
+        """Return the writes of an update with what those that are left unread miss.
+
+        Parameters
+        ----------
+        writes
+            All of them, between whole levels.
+        rng
+            Draws what unread writes miss.
+
+        Raises
+        ------
+        InputError
+            If they are of a rule that writes no levels, or does not read them as it is.
+        """
+        level, device = writes.level, writes.device
+        if writes.blind is not None or (level != np.rint(level)).any():
+            raise InputError(
+                "training.verified: expected a rule that verifies writes from level to level, such as siamese or"
+                " budgeted"
+            )
+        before, after = (self._priced(each) for each in (writes.before, level))
+        added, left = self._unread.squares(before, after)
+        owed = self._gathered[device] + added
+        worth = self._steepness.reshape(-1)[device >> 1] * np.maximum(owed - left, 0.0)
+        read = np.argsort(-worth, kind="stable")[: round(self._share * len(writes))]
+        missed = self._unread.sample(before, after, rng)
+        missed[read], owed[read] = np.nan, 0.0
+        self._gathered[device] = owed
+        return replace(writes, unread=missed)
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint must keep."""
+        return {"steepness": self._steepness.copy(), "gathered": self._gathered.copy()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from what :meth:`state` returned."""
+        self._steepness[...], self._gathered[...] = state["steepness"], state["gathered"]
