@@ -31,8 +31,8 @@ def digits():
     return load_data("digits")
 
 
-def trainer(digits, effects, options=OPTIONS, start=None):
-    crossbar = Crossbar(TILE, effects, MappingOptions(clip=5.0))
+def trainer(digits, effects, options=OPTIONS, start=None, spares=0):
+    crossbar = Crossbar(TILE, effects, MappingOptions(clip=5.0, spare_columns=spares))
     twin = build_twin(NETWORK, crossbar, Ideal, seed=1, start=start)
     weights = None if start is None else [w.copy() for w in start.matrices]
     return Trainer(twin, digits, options, nominal_pricing(LEVELS), seed=1, weights=weights)
@@ -74,3 +74,16 @@ def test_what_was_trained_elsewhere_suffers_by_dead_devices_until_it_is_trained_
         record = found.run_epoch()
     assert written < elsewhere.accuracies[-1] - 0.1
     assert record.test_accuracy > elsewhere.accuracies[-1] - 0.03
+
+
+def test_spare_columns_give_back_a_part_of_what_scattered_dead_devices_take(digits):
+    elsewhere = train_float(NETWORK, digits, OPTIONS, seed=1)
+
+    def left(spares):
+        found = trainer(digits, DEAD, start=Pretrained(elsewhere.weights, []), spares=spares)
+        pairs = zip(elsewhere.weights, found.twin.matrices, strict=True)
+        return sum(np.square(np.clip(w, -m.clip, m.clip) - m.weights()).sum() for w, m in pairs)
+
+    # The spare ones have as many dead devices, so that only the choice among them helps.
+    without, some, many = (left(spares) for spares in (0, 4, 8))
+    assert 0.5 * without < many < some < 0.95 * without

@@ -59,7 +59,7 @@ def export(twin: MemristorTwin, data: Dataset, folder: str | Path) -> Path:
     matrices: dict[int, dict[str, Any]] = {}
     for place, (k, matrix) in enumerate(zip(twin.mapped, twin.matrices, strict=True)):
         matrices[k] = _facts(matrix)
-        arrays[f"g{k}"] = matrix.devices.g
+        arrays[f"g{k}"] = matrix.placement.used(matrix.devices.g)
         arrays[f"gain{k}"] = matrix.gain if _ohmic(matrix) else np.ones((), np.float32)
         if matrix.bias is not None:
             arrays[f"bias{k}"] = matrix.bias

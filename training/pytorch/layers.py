@@ -243,6 +243,7 @@ class TileLayer:
             "reach": laws.reach is not None,
             "drift": effects.drift if isinstance(effects.drift, float) else "a law",
             # Said only where they are on: older states know nothing of them.
+            **({"spare columns": placement.spares} if placement.spares else {}),
             **({"wear": True} if laws.wear is not None else {}),
             **({"aging": digest(*aging)[:12]} if aging else {}),
         }

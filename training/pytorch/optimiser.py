@@ -90,6 +90,9 @@ class SiameseOptimizer(torch.optim.Optimizer):
                 " converted model"
             )
         matrices = [layer.matrix for layer in self.layers]
+        for layer, matrix in zip(self.layers, matrices, strict=True):
+            if layer.codes is None:
+                matrix.repair(array_of(layer.joined()), trained=True)
         priced = self.layers[0].priced
         check_levels(costs, priced.levels)
         self.ledger = Ledger(

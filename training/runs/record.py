@@ -249,7 +249,8 @@ def layers_tree(twin: MemristorTwin, result: TrainResult) -> dict[str, Any]:
         place = matrix.placement
         stacks = {"g": matrix.devices.g} | {name: maps[k] for name, maps in sums.items()}
         tree[f"layer_{number + 1}"] = {
-            name: _laid_out(stack, place.rows, 2 * place.cols) for name, stack in stacks.items()
+            name: _laid_out(place.used(stack), place.rows, 2 * place.cols)
+            for name, stack in stacks.items()
         } | {
             "weights": weights[k],
             "clip": float(matrix.clip),

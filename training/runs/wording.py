@@ -62,6 +62,8 @@ def network_text(name: str, twin: MemristorTwin) -> str:
     """Say how large the network is, and what of it is not on devices."""
     tile = twin.tile
     text = f"network: {name}, {twin.devices:,} devices on {twin.tiles} tiles of up to {tile.rows}×{tile.cols}"
+    if twin.spare_devices:
+        text += f"; {twin.spare_devices:,} more in spare columns"
     if not twin.digital:
         return text.replace(" of up to ", " of ")
     count = sum(w.size for w in twin.digital.values())

@@ -139,7 +139,7 @@ def _layer(
     reads = vectors * reading.phases
     bits = matrix.mapping.adc_bits or options.adc_bits
     conversions = reads * blocks * 2 * place.cols
-    in_turn = -(-min(tile.cols, 2 * place.cols) // options.adcs_per_tile)
+    in_turn = -(-2 * min(place.outputs, place.cols) // options.adcs_per_tile)
     cell = options.cell_area or options.wire_pitch**2
     tiles = blocks * columns
     return LayerFootprint(

@@ -100,13 +100,15 @@ class Trainer:
         ]
         self.records: list[EpochRecord] = []
         self.audits: list[AuditRecord] = []
+        start = weights or twin.network.initial(generator(seed, "weights"))
+        for matrix, w in zip(twin.matrices, twin.on_devices(start), strict=True):
+            matrix.repair(w, trained=weights is not None)
         self.ledger = Ledger(
             [matrix.placement for matrix in twin.matrices],
             costs,
             [matrix.devices for matrix in twin.matrices],
             twin.crossbar.quantiser,
         )
-        start = weights or twin.network.initial(generator(seed, "weights"))
         for number, w in twin.digital.items():
             w[...] = start[number]
         self._digital = {
@@ -144,10 +146,12 @@ class Trainer:
         self._updates_done = 0
         rng = generator(seed, "programming", 0)
         self.initial = Cost()
-        """Cost of programming the initial weights, which the ledger does not hold."""
+        """Cost of programming the initial weights, and of the test that tells which columns to replace; the ledger
+        does not hold it.
+        """
         for k, update in enumerate(self.updates):
             writes = update.first()
-            self.initial = self.initial + self.ledger.estimate(k, writes)
+            self.initial = self.initial + self.ledger.tested(k) + self.ledger.estimate(k, writes)
             measured = twin.matrices[k].write(writes, rng)
             update.verify(writes, measured, self.ledger.failed(k, writes))
             if options.reverify:
@@ -485,7 +489,7 @@ def _identity(twin: MemristorTwin, images: Dataset, options: TrainOptions, seed:
         twin.matrices[0].devices.places.tolist(),
         [matrix.clip for matrix in twin.matrices],
         twin.effects.identity(),
-        asdict(twin.crossbar.mapping),
+        _known(asdict(twin.crossbar.mapping)),
         settings,
         repr(options.of_rule).replace(RESTING, ""),
         seed,
@@ -495,3 +499,8 @@ def _identity(twin: MemristorTwin, images: Dataset, options: TrainOptions, seed:
         *([images.digest] if images.digest else []),
         *([] if twin.crossbar.pulses is None else [twin.crossbar.pulses.digest]),
     )
+
+
+def _known(mapping: dict[str, Any]) -> dict[str, Any]:
+    """Return the mapping's options as trainings of before had them, where nothing else is wanted."""
+    return {name: value for name, value in mapping.items() if name != "spare_columns" or value}

@@ -57,6 +57,10 @@ class MappingOptions:
     adc_bits: int | None = None
     """Resolution of the column currents, over a range that calibration sets; ``None`` for analog.
     """
+    spare_columns: int = 0
+    """Pairs of columns of every tile that stay empty until they replace those whose dead devices hurt the most, as
+    an array's test finds them before it is programmed.
+    """
     quantiser: str | None = None
     """How levels stand for weights: ``uniform``, ``nonuniform``, or a registered one, see
     :func:`.quantise.make_quantiser`; ``None`` for what the levels' conductances call for.
@@ -78,6 +82,7 @@ class MappingOptions:
             at_least=1,
             at_most=24,
         )
+        check_number("mapping", spare_columns=self.spare_columns, whole=True, at_least=0)
         if self.drive == "bits" and self.dac_bits is None:
             raise InputError("mapping: inputs driven bit by bit need dac_bits, such as 8")
         if self.quantiser is not None:

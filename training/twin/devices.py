@@ -259,6 +259,16 @@ class Devices:
         return self._draw(self.effects.laws.programming, aim, rng)
 
     @property
+    def dead(self) -> Array32 | None:
+        """Where devices that no write moves are stuck [mean steps], nan for the others, as the stack; ``None``
+        where all follow.
+        """
+        if self._stuck is None:
+            return None
+        held = np.where(self._stuck, (self._flat - self.low) / self.step, np.float32(np.nan))
+        return np.asarray(held.reshape(self.g.shape), np.float32)
+
+    @property
     def limited(self) -> bool:
         """Whether there are devices that don't go wherever they are told to."""
         return self._stuck is not None or self._reach is not None
@@ -379,6 +389,7 @@ class Devices:
         rng: np.random.Generator,
         *,
         anew: bool,
+        source: NDArray[np.int64] | None = None,
     ) -> None:
         """Hold what devices of another such array held, of its :meth:`state`: the levels nearest to
         it, programmed into the devices at ``index`` here (``anew``), or the very conductances, but
@@ -394,10 +405,12 @@ class Devices:
             Draws programming errors.
         anew
             Whether devices are programmed, or hold what those held.
+        source
+            Places there of what they are programmed to, if not the same, (n,).
         """
         g = np.asarray(state["g"], np.float32).reshape(-1)
         if anew:
-            steps = (g[index] - self.low) / self.step
+            steps = (g[index if source is None else source] - self.low) / self.step
             level = np.clip(np.rint(self.quantiser.code(steps)), 0.0, np.float32(self.top))
             self.write(index, level, rng)
             return

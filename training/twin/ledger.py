@@ -155,6 +155,24 @@ class Ledger:
         """
         return self._sum(matrix, writes, self.price(matrix, writes) if each is None else each)
 
+    def tested(self, matrix: int) -> Cost:
+        """Return what it costs to write all devices of one matrix and of its spare columns to the highest level and
+        back, rows at once: an array's test for stuck ones. Nothing where there are no spare columns.
+        """
+        place, top = self.placements[matrix], np.float32(self.pricing.levels - 1)
+        if not place.spares:
+            return Cost()
+        ends = np.array([0.0, top], np.float32)
+        each = self.pricing.of(ends, ends[::-1].copy())
+        high = highest(self.pricing, ends, ends[::-1].copy(), each.energy)
+        devices = place.places.size + place.spare_devices
+        return Cost(
+            writes=2.0 * devices,
+            row_time=self._used_rows[matrix] * float(each.time.sum()),
+            energy_high=devices * float(high.sum()),
+            **{name: devices * float(values.sum()) for name, values in each._asdict().items()},
+        )
+
     def failed(self, matrix: int, writes: Writes) -> NDArray[np.bool_] | None:
         """Return which of the ``writes`` the controller gives up, (n,); ``None`` where all devices
         follow or nobody looks.

@@ -32,6 +32,7 @@ from .crossbar import Crossbar
 from .devices import Devices
 from .drive import Drive
 from .placement import Placement
+from .redundancy import replaced
 
 Missed: TypeAlias = Callable[[Array32, Array32], NDArray[np.bool_]]
 """Where devices that are at one level don't count as written to another."""
@@ -79,8 +80,10 @@ class MappedMatrix:
         self.mapping, self.effects = mapping, effects = crossbar.mapping, crossbar.effects
         quantiser = make_quantiser(mapping.quantiser, g)
         rows, cols = shape[0] - (mapping.bias == "digital"), shape[1]
-        self.tile = replace(tile, rows=min(tile.rows, rows), cols=min(tile.cols, 2 * cols))
-        self.placement = Placement(rows, cols, self.tile.rows, self.tile.cols)
+        spares = mapping.spare_columns
+        widest = min(tile.cols, 2 * (cols + spares))
+        self.tile = replace(tile, rows=min(tile.rows, rows), cols=widest)
+        self.placement = Placement(rows, cols, self.tile.rows, self.tile.cols, spares)
         self._factory, self.engine = engine, engine(self.tile)
         self.devices = Devices(
             self.placement.shape,
@@ -132,6 +135,24 @@ class MappedMatrix:
     def v_read(self) -> float:
         """Voltage of the largest input, at which the levels' conductances are meant [V]."""
         return self.tile.cell.v_read
+
+    def repair(self, weights: Array32, *, trained: bool) -> None:
+        """Give the outputs whose columns hurt them most spare ones, where there are any; before the devices are
+        programmed.
+
+        Parameters
+        ----------
+        weights
+            Float weights, (rows, cols), the bias as last row.
+        trained
+            Whether these are the ones to hold, not only to start from.
+        """
+        if not self.placement.spares or (dead := self.devices.dead) is None:
+            return
+        wanted = weights[: self.placement.rows] * np.float32(self.devices.top / self.clip)
+        plain = replace(self.placement, columns=None)
+        columns = replaced(plain, dead, wanted, trained=trained)
+        self.placement = replace(plain, columns=columns)
 
     def write(self, writes: Writes, rng: np.random.Generator, *, now: int = 0) -> Array32:
         """Program devices; return the levels that verify reads find, (n,).
@@ -363,8 +384,9 @@ class MappedMatrix:
         if option == "none":
             return
         found: Any = self._read(x, scale)
-        ideal: Any = self.placement.rows_of(x, np.float32(self.v_read) / scale) @ (
-            self.devices.g if meant is None else meant
+        ideal: Any = self.placement.used(
+            self.placement.rows_of(x, np.float32(self.v_read) / scale)
+            @ (self.devices.g if meant is None else meant)
         )
         if option == "tile":
             found, ideal = _differences(found), _differences(ideal)
@@ -386,6 +408,7 @@ class MappedMatrix:
             "bias": self.bias,
             "full_scale": None if self.adc is None else self.adc.i_max,
             "devices": self.devices.state(),
+            "columns": self.placement.columns,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -397,9 +420,15 @@ class MappedMatrix:
         if self.bias is not None:
             self.bias[...] = state["bias"]
         self.devices.restore(state["devices"])
+        self._place(state.get("columns"))
         self._variances = None
         self.renew()
         self.programmed = True
+
+    def _place(self, columns: Any) -> None:
+        """Let outputs have the pairs of columns that a checkpoint kept."""
+        if columns is not None:
+            self.placement = replace(self.placement, columns=np.asarray(columns, np.int64))
 
     def deploy(
         self, state: Mapping[str, Any], rng: np.random.Generator, *, anew: bool, seconds: float
@@ -427,7 +456,15 @@ class MappedMatrix:
             self.adc = self._converter(float(state["full_scale"]))
         if self.bias is not None:
             self.bias[...] = state["bias"]
-        self.devices.deploy(self.placement.places, state["devices"], rng, anew=anew)
+        self._place(state.get("columns"))
+        before = self.placement.places
+        if anew and self.placement.spares:
+            held = np.asarray(state["devices"]["g"]).reshape(-1)[before].reshape(-1, 2)
+            weights = (held[:, 0] - held[:, 1]) * (self.clip / self._span)
+            shape = self.placement.rows, self.placement.cols
+            self.repair(weights.reshape(shape), trained=True)
+        places = self.placement.places
+        self.devices.deploy(places, state["devices"], rng, anew=anew, source=before)
         self.devices.wait(seconds)
         self._variances = None
         self.renew()
@@ -516,8 +553,8 @@ class MappedMatrix:
         return scale
 
     def _read(self, x: Array32, scale: Array32) -> Array:
-        """Return all column currents [A], (row blocks, column blocks, n, tile columns), for inputs
-        (n, rows), of which ``scale`` (n, 1) is read at the read voltage.
+        """Return the currents of all outputs' columns [A], (row blocks, column blocks, n, 2 * outputs), for
+        inputs (n, rows), of which ``scale`` (n, 1) is read at the read voltage.
         """
         array, total = self.array, None
         for weight, rows, factor in self.drive.phases(x, scale):
@@ -526,7 +563,7 @@ class MappedMatrix:
                 i = self.adc.convert(i)
             i = i if weight == 1.0 else weight * i
             total = i if total is None else total + i
-        return np.asarray(total)
+        return self.placement.used(np.asarray(total))
 
     def _by_currents(self, error: Array32, scale: Array32) -> Array:
         """Return the loss's derivatives by all column currents [1/A] from those by the outputs."""
@@ -537,7 +574,7 @@ class MappedMatrix:
         by_pair = by_sum.reshape(len(error), columns, -1).transpose(1, 0, 2)
         by_pair = by_pair * self.gain if self.gain.ndim == 4 else by_pair[None]
         result = np.stack([by_pair, -by_pair], axis=-1).reshape(*by_pair.shape[:-1], -1)
-        return np.broadcast_to(result, (blocks, *result.shape[1:]))
+        return self.placement.spread(np.broadcast_to(result, (blocks, *result.shape[1:])))
 
     def _sums(self, i: Array, gain: Array32) -> Array:
         """Return ``gain`` times ``I+ - I-`` [A] summed over row blocks, (n, cols)."""

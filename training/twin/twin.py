@@ -92,6 +92,11 @@ class MemristorTwin:
         return sum(matrix.placement.places.size for matrix in self.matrices)
 
     @property
+    def spare_devices(self) -> int:
+        """Number of devices in spare columns, those that were replaced by them included."""
+        return sum(matrix.placement.spare_devices for matrix in self.matrices)
+
+    @property
     def tiles(self) -> int:
         """Number of tiles."""
         return sum(int(np.prod(matrix.placement.grid)) for matrix in self.matrices)
