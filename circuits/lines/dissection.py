@@ -2,24 +2,26 @@
 
 A block of cells is known to the others by its admittance between the ends of its lines. Two blocks
 side by side are one when the nodes that they share are eliminated (George 1973,
-doi:10.1137/0710032). From single cells up to the tile, each step halves the number of blocks, and all
-blocks of a step are joined at once. A device takes work that grows with the lines of a tile; with
-column after column (:mod:`.transfer`) it grows with their square.
+doi:10.1137/0710032). From single cells up, each step halves the number of blocks, and all blocks of a
+step are joined at once; parts of a tile that outgrow a cache come one after the other, and lose the ends
+of their lines at the tile's border that nobody drives or senses. A device takes work that grows with
+the lines of a tile; with column after column (:mod:`.transfer`) it grows with their square.
 
 A cell has its segments on the left and above: four ports, ``left`` and ``above`` the nodes of its
 neighbours, ``right`` and ``below`` its own. Small blocks have their ports first in memory, so that
 every operation runs along all blocks; large ones have them last, as LAPACK wants them.
 """
 
-__all__ = ["dissected", "divisible"]
+__all__ = ["CELLS", "dissected", "divisible"]
 
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.linalg import solve_triangular
+from scipy.linalg.blas import dtrsm
+from scipy.linalg.lapack import dpotrf
 
 from ...data.types import Array
-from ..array.tile import Tile, Wires
+from ..array.tile import Tile
 
 ODD = 7
 """Most blocks side by side that are joined one after the other, where they aren't an even number."""
@@ -27,8 +29,14 @@ ODD = 7
 SMALL = 4
 """Nodes between two blocks up to which their ports come first in memory."""
 
+CELLS = 2**12
+"""Cells whose blocks are joined all at once."""
+
 SINGLE = 32
 """Nodes between two blocks from which blocks are joined one by one, at half the arithmetic."""
+
+STRIP = 96
+"""Least rows of a symmetric product that are worked out together."""
 
 
 class _Ports(NamedTuple):
@@ -73,38 +81,126 @@ def dissected(tile: Tile, g: Array) -> Array:
         Conductances [S], (tiles, rows, cols).
     """
     wires = tile.wires()
-    blocks = _cells(wires, g)
-    while blocks.grid != (1, 1):
-        down, across = blocks.grid
-        beside = across > 1 and (len(blocks.ports.above) <= len(blocks.ports.left) or down == 1)
-        blocks = _joined(blocks, beside=beside)
-    blocks = _large(blocks)
+    border = _Border(
+        np.concatenate([wires.left[:, None], wires.row], 1),
+        np.concatenate([wires.top[None], wires.col], 0),
+        None if tile.drive == "both" else wires.right,
+        tile.sense != "both",
+    )
+    blocks = _whole(border, g)
     y, ports = blocks.y[:, 0, 0], blocks.ports
     ends = np.concatenate([ports.right, ports.below])
     inner, to_drivers = _part(y, ends, ends), -_part(y, ends, ports.left)
     at = np.arange(len(ends))
-    inner[:, at, at] += np.concatenate([wires.right, wires.bottom])
+    inner[:, at, at] += np.concatenate([wires.right[: len(ports.right)], wires.bottom])
     if tile.drive == "both":
         at = np.arange(tile.rows)
         to_drivers[:, at, at] += wires.right
     potentials = np.linalg.solve(inner, to_drivers)
-    sensed: Array = wires.bottom[:, None] * potentials[:, tile.rows :]
+    sensed: Array = wires.bottom[:, None] * potentials[:, len(ports.right) :]
     if tile.sense == "both":
         sensed = sensed - _part(y, ports.above, ports.left)
         sensed -= _part(y, ports.above, ends) @ potentials
     return sensed.swapaxes(-1, -2)
 
 
-def _cells(wires: Wires, g: Array) -> _Blocks:
-    beside = np.concatenate([wires.left[:, None], wires.row], 1)
-    above = np.concatenate([wires.top[None], wires.col], 0)
-    y = np.zeros((4, 4, *g.shape))
-    for one, other, value in ((0, 1, beside), (2, 3, above), (1, 3, g)):
+class _Border(NamedTuple):
+    """Wires of a part of a tile, and what becomes of the ends of its lines where that is the tile's border."""
+
+    beside: Array
+    """Conductance of the segment on the left of every cell [S], (rows, cols)."""
+    above: Array
+    """Of that above."""
+    right: Array | None
+    """From the right ends of its rows to ground, (rows,), where these are at the border and not driven."""
+    top: bool
+    """Whether the upper ends of its columns are at the border, grounded there and not sensed."""
+
+    def parts(self, *, beside: bool) -> tuple["_Border", "_Border"]:
+        """Return those of its halves, side by side or one above the other."""
+        rows, cols = self.beside.shape
+        if beside:
+            one, other = slice(cols // 2), slice(cols // 2, None)
+            first = _Border(self.beside[:, one], self.above[:, one], None, self.top)
+            return first, _Border(self.beside[:, other], self.above[:, other], self.right, self.top)
+        one, other = slice(rows // 2), slice(rows // 2, None)
+        ends = (None, None) if self.right is None else (self.right[one], self.right[other])
+        first = _Border(self.beside[one], self.above[one], ends[0], self.top)
+        return first, _Border(self.beside[other], self.above[other], ends[1], False)
+
+
+def _whole(border: _Border, g: Array) -> _Blocks:
+    """Return a part of a tile as one block, without the ends of its lines at the border that may go."""
+    rows, cols = g.shape[1:]
+    beside = cols >= rows
+    if g.size > CELLS and (cols if beside else rows) % 2 == 0:
+        one, other = border.parts(beside=beside)
+        halves = np.split(g, 2, axis=2 if beside else 1)
+        return _pair(_whole(one, halves[0]), _whole(other, halves[1]), beside=beside)
+    blocks = _cells(border, g)
+    while blocks.grid != (1, 1):
+        down, across = blocks.grid
+        beside = across > 1 and (len(blocks.ports.above) <= len(blocks.ports.left) or down == 1)
+        blocks = _joined(blocks, beside=beside)
+    return _shed(_large(blocks), border)
+
+
+def _shed(block: _Blocks, border: _Border) -> _Blocks:
+    """Return a block without its upper ends, which are at ground, and its right ones, which nobody drives,
+    where they are at the border.
+    """
+    y, (left, right, above, below), _ = block
+    kept = [left, right, above, below]
+    if border.top:
+        kept[2] = above[:0]
+    if border.right is not None:
+        kept[1] = right[:0]
+    if border.right is None and not border.top:
+        return block
+    some = np.concatenate(kept)
+    found = _part(y, some, some)
+    if border.right is not None:
+        at, inner, link = np.arange(len(right)), _part(y, right, right), _part(y, right, some)
+        inner[..., at, at] += border.right
+        found -= link.swapaxes(-1, -2) @ np.linalg.solve(inner, link)
+    ports = np.split(np.arange(len(some)), np.cumsum([len(one) for one in kept])[:-1])
+    return _Blocks(found, _Ports(*ports), small=False)
+
+
+def _cells(border: _Border, g: Array) -> _Blocks:
+    """Return all cells as blocks, two beside each other where they can be paired: the one node between
+    them is a star that becomes a triangle.
+    """
+    beside, above = border.beside, border.above
+    if g.shape[-1] % 2:
+        edges = [(0, 1, beside), (2, 3, above), (1, 3, g)]
+        return _Blocks(
+            _network(edges, g.shape, 4), _Ports(*(np.array([k]) for k in range(4))), True
+        )
+    (left, right), (up, down) = ((wire[:, ::2], wire[:, 1::2]) for wire in (beside, above))
+    one, other = g[..., ::2], g[..., 1::2]
+    share = left / (left + right + one)
+    edges = [
+        (0, 1, right * share),
+        (0, 4, one * share),
+        (1, 4, one * (right / (left + right + one))),
+        (1, 5, other),
+        (2, 4, up),
+        (3, 5, down),
+    ]
+    ports = _Ports(*map(np.array, ([0], [1], [2, 3], [4, 5])))
+    return _Blocks(_network(edges, one.shape, 6), ports, True)
+
+
+def _network(edges: list[tuple[int, int, Array]], shape: tuple[int, ...], count: int) -> Array:
+    """Return the admittances of ``count`` ports between which there are conductances."""
+    y = np.zeros((count, count, *shape))
+    for one, other, value in edges:
         y[one, one] += value
         y[other, other] += value
-        y[one, other] -= value
-        y[other, one] -= value
-    return _Blocks(y, _Ports(*(np.array([k]) for k in range(4))), small=True)
+        np.negative(value, out=y[one, other])
+        y[other, one] = y[one, other]
+    return y
 
 
 def _joined(blocks: _Blocks, *, beside: bool) -> _Blocks:
@@ -119,7 +215,8 @@ def _joined(blocks: _Blocks, *, beside: bool) -> _Blocks:
     def every(k: int) -> _Blocks:
         at: list[Any] = [slice(None)] * blocks.y.ndim
         at[axis] = slice(k, None, ways)
-        return blocks._replace(y=np.ascontiguousarray(blocks.y[tuple(at)]))
+        part = blocks.y[tuple(at)]
+        return blocks._replace(y=part if blocks.small else np.ascontiguousarray(part))
 
     whole = every(0)
     for k in range(1, ways):
@@ -172,15 +269,22 @@ def _join_large(one: Array, other: Array, p: tuple[Any, Any], q: tuple[Any, Any]
     else:
         y = np.empty((*one.shape[:-2], size, size))
         for at in np.ndindex(*y.shape[:-2]):
-            factor = np.linalg.cholesky(between[at])
-            half = solve_triangular(factor, link[at], lower=True, check_finite=False)
-            np.matmul(
-                half.T, half, out=y[at]
-            )  # symmetric, which numpy knows of a matrix with itself
-        np.negative(y, out=y)
+            factor, _ = dpotrf(between[at], lower=0)
+            half = dtrsm(1.0, factor, link[at].T, side=1, lower=0)
+            _square(half, y[at])
     y[..., :count, :count] += _part(one, kept, kept)
     y[..., count:, count:] += _part(other, others, others)
     return y
+
+
+def _square(half: Array, out: Array) -> None:
+    """Put ``-half @ half.T``, which is symmetric, into ``out``: of two mirrored strips one is worked out."""
+    size, minus = len(half), -half
+    width = max(STRIP, -(-size // 4))
+    for k in range(0, size, width):
+        end = k + width
+        np.matmul(minus[k:end], half.T[:, k:], out=out[k:end, k:])
+        out[end:, k:end] = out[k:end, end:].T
 
 
 def _part(y: Array, rows: Any, cols: Any) -> Array:

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from memtwin.circuits.array.terminals import Terminals
 from memtwin.circuits.array.tile import Tile
 from memtwin.circuits.engines.nodal import Nodal
-from memtwin.circuits.lines.dissection import dissected, divisible
+from memtwin.circuits.lines.dissection import CELLS, dissected, divisible
 from memtwin.circuits.lines.ladder import Lines, column_solve, line_profiles, row_solve
 from memtwin.circuits.lines.transfer import column_after_column, transfer
 from memtwin.circuits.surrogate.closure import operate
@@ -91,6 +92,9 @@ def test_transfer_equals_the_nodal_solve(tile: Tile, rng: np.random.Generator) -
         Tile(20, 16, r_row=10.0, r_col=0.5, drive="both", sense="both", wire_spread=0.15),
         Tile(1, 4),
         Tile(64, 96, r_sense=300.0, sense="both"),
+        Tile(64, 96, drive="both"),
+        Tile(48, 112),
+        Tile(8, 5),
     ],
 )
 def test_dissection_equals_column_after_column(tile: Tile, rng: np.random.Generator) -> None:
@@ -100,6 +104,16 @@ def test_dissection_equals_column_after_column(tile: Tile, rng: np.random.Genera
     g[0] *= rng.random(tile.shape) < 0.9
     g[1, :, 0] = 0.0
     assert np.abs(dissected(tile, g) - column_after_column(tile, g)).max() < 1e-11 * g.max()
+
+
+def test_parts_of_a_tile_with_ends_at_ground_equal_the_nodal_solve(
+    rng: np.random.Generator,
+) -> None:
+    tile = Tile(96, 96, terminals=Terminals(end_rows=50.0, end_cols=80.0), wire_spread=0.15)
+    g = rng.uniform(1e-6, 1e-3, (1, *tile.shape))
+    assert g.size > CELLS
+    found = Nodal(tile).program(g).read(np.eye(96)[None])
+    np.testing.assert_allclose(dissected(tile, g), found, rtol=1e-9, atol=1e-18)
 
 
 @settings(max_examples=25, deadline=None)
