@@ -145,10 +145,11 @@ RULES: dict[str, tuple[str, tuple[str, ...], dict[str, Any]]] = {
     "budgeted": ("budgeted", (), {}),
     "free": ("budgeted", (FREE,), {}),
     "gathered": ("budgeted", (FREE,), {"gather": 0.1}),
+    "lean": ("budgeted", (FREE,), {"budget": 6.6e-4, "fade": 2.4}),
     "verify-first": ("verify-first", (), {}),
 }
 """Rules whose writes are priced on every device: *free* is the budgeted one with a free partner, *gathered* that with
-writes gathered by lines of devices too."""
+writes gathered by lines of devices too, *lean* that with fewer writes in the first epoch and more in later ones."""
 PRICED = {
     f"{name} on {device}": ruled(rule, f"device.name='{device}'", *changes, *others, **options)
     for device, changes in DEVICES.items()
