@@ -5,6 +5,8 @@ own damping, takes or refuses its own step, and leaves the batch when it has con
 model is asked for all of them together. A step is bent by the second derivative along it (geodesic
 acceleration, Transtrum and Sethna 2012, arXiv:1201.5885), which one more simulation tells: where parameters
 trade against each other, the cost has long curved valleys, and straight steps along their floor are short.
+That floor has small sills, where a threshold crosses a step of the integration: a step that goes on in about the
+same direction may climb them (the same authors' bold acceptance), and the least point on the way is the end.
 Points live in the unit cube, whose faces are the bounds; a coordinate on a face that wants to leave it rests
 there.
 
@@ -16,8 +18,8 @@ Doye 1997, doi:10.1021/jp970984n), and race likewise.
 
 __all__ = ["Descent", "Problem", "descend", "latin_hypercube", "race"]
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
 from typing import TypeAlias
 
 import numpy as np
@@ -45,6 +47,7 @@ _PROBE, _BENT = (
     0.1,
     0.375,
 )  # share of a step at which its bend is looked at, and largest bend over the step
+_UPHILL = 1.1  # cost, relative to the least on the way, up to which a step may climb
 _EXACT = 1e-9  # mean square residual below which there is nothing left to fit
 
 
@@ -55,13 +58,14 @@ class Descent:
     Attributes
     ----------
     points
-        Shape (sets, parameters), in the unit cube.
+        The least ones on the way, shape (sets, parameters), in the unit cube.
     costs
-        Half the sum of squares, shape (sets,).
+        Half the sum of squares there, shape (sets,).
     converged
         Whether it stopped by itself, shape (sets,).
-    damping, idle
-        What a descent needs to go on from here: damping, and steps without gain, shape (sets,).
+    damping, idle, at, heading
+        What a descent needs to go on: damping, and steps without gain, shape (sets,); where it stands, and the step
+        that led there, shape (sets, parameters).
     """
 
     points: Array
@@ -69,18 +73,32 @@ class Descent:
     converged: NDArray[np.bool_]
     damping: Array
     idle: NDArray[np.int64]
+    at: Array
+    heading: Array
 
     @classmethod
-    def begin(cls, points: Array) -> "Descent":
+    def begin(cls, points: Array, damping: float = 1e-2) -> "Descent":
         """Return the descent that has not yet made a step from these points."""
         count = len(points)
         return cls(
             points.copy(),
             np.full(count, np.inf),
             np.zeros(count, bool),
-            np.full(count, 1e-2),
+            np.full(count, damping),
             np.zeros(count, np.int64),
+            points.copy(),
+            np.zeros(points.shape),
         )
+
+    @classmethod
+    def joined(cls, parts: "Iterable[Descent]") -> "Descent":
+        """Return descents side by side as one."""
+        kept = list(parts)
+        return cls(*(np.concatenate([getattr(d, f.name) for d in kept]) for f in fields(cls)))
+
+    def only(self, sets: NDArray[np.intp]) -> "Descent":
+        """Return some of the sets, in this order."""
+        return Descent(*(getattr(self, f.name)[sets] for f in fields(self)))
 
 
 def latin_hypercube(count: int, dimensions: int, rng: np.random.Generator) -> Array:
@@ -99,7 +117,12 @@ def latin_hypercube(count: int, dimensions: int, rng: np.random.Generator) -> Ar
 
 
 def descend(
-    problem: Problem, start: Descent | Array, *, steps: int = 60, bent: bool = True
+    problem: Problem,
+    start: Descent | Array,
+    *,
+    steps: int = 60,
+    bent: bool = True,
+    uphill: bool = False,
 ) -> Descent:
     """Minimise half the sum of squares from every point.
 
@@ -114,16 +137,18 @@ def descend(
         Steps at most.
     bent
         Whether steps follow the valley they are in; straight ones stay nearer to where they begin.
+    uphill
+        Whether steps may climb sills in its floor.
     """
     begin = start if isinstance(start, Descent) else Descent.begin(start)
-    ends, costs, converged = begin.points.copy(), begin.costs.copy(), begin.converged.copy()
-    dampings, idles = begin.damping.copy(), begin.idle.copy()
-    running = np.flatnonzero(~converged)
+    running = np.flatnonzero(~begin.converged)
     if not len(running):
         return begin
-    z, damping, idle = ends[running], dampings[running], idles[running]
+    end, now = begin.only(np.arange(len(begin.costs))), begin.only(running)
+    z, heading, damping, idle = now.at, now.heading, now.damping, now.idle
     residual, jacobian = problem(z, True)
     cost = _cost(residual)
+    least, points = np.minimum(now.costs, cost), now.points
     for _ in range(steps):
         trial = _step(problem if bent else None, z, residual, jacobian, damping)
         trial_residual, trial_jacobian = problem(trial, True)
@@ -131,21 +156,38 @@ def descend(
         better = trial_cost < cost
         gain = np.where(better, (cost - trial_cost) / np.maximum(cost, 1e-300), 0.0)
         idle = np.where(better & (gain < _STALLED), idle + 1, np.where(better, 0, idle))
-        damping = np.where(better, np.maximum(damping * 0.3, 1e-12), damping * 5.0)
-        z = np.where(better[:, None], trial, z)
-        residual = np.where(better, trial_residual, residual)
-        jacobian = np.where(better, trial_jacobian, jacobian)
-        cost = np.where(better, trial_cost, cost)
+        taken = better | _climbs(trial - z, heading, trial_cost, cost, least) if uphill else better
+        damping = np.where(taken, np.maximum(damping * 0.3, 1e-12), damping * 5.0)
+        heading = np.where(taken[:, None], trial - z, heading)
+        z = np.where(taken[:, None], trial, z)
+        residual = np.where(taken, trial_residual, residual)
+        jacobian = np.where(taken, trial_jacobian, jacobian)
+        cost = np.where(taken, trial_cost, cost)
+        points = np.where((cost < least)[:, None], z, points)
+        least = np.minimum(cost, least)
         done = (idle >= _PATIENCE) | (damping > _MAX_DAMPING) | (2 * cost < _EXACT * len(residual))
-        ends[running], costs[running] = z, cost
-        dampings[running], idles[running], converged[running] = damping, idle, done
+        end.points[running], end.costs[running], end.converged[running] = points, least, done
+        end.damping[running], end.idle[running] = damping, idle
+        end.at[running], end.heading[running] = z, heading
         if done.all():
             break
         keep = ~done
         running, idle = running[keep], idle[keep]
-        z, cost, damping = z[keep], cost[keep], damping[keep]
+        points, least, z, heading = points[keep], least[keep], z[keep], heading[keep]
+        cost, damping = cost[keep], damping[keep]
         residual, jacobian = residual[:, keep], jacobian[:, :, keep]
-    return Descent(ends, costs, converged, dampings, idles)
+    return end
+
+
+def _climbs(
+    step: Array, heading: Array, trial: Array, cost: Array, least: Array
+) -> NDArray[np.bool_]:
+    """Return which steps may climb: the less they turn from the last one, the higher."""
+    along = np.einsum("sp,sp->s", step, heading)
+    long = np.linalg.norm(step, axis=1) * np.linalg.norm(heading, axis=1)
+    turn = 1.0 - along / np.maximum(long, 1e-300)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.asarray((turn < 1.0) & (turn * trial < cost) & (trial < _UPHILL * least))
 
 
 def race(
@@ -179,7 +221,7 @@ def race(
     for _ in range(_HOPS):
         hops = _raced(problem, _hops(_best(best, count).points, spans, rng), count, bent)
         reached, least = float(hops.costs[0]), float(best.costs.min())
-        best = _best(_joined(best, hops), 2 * count)
+        best = _best(Descent.joined([best, hops]), 2 * count)
         vain = 0 if reached < (1.0 - _GAIN) * least else vain + 1
         if vain == 2:
             break
@@ -201,23 +243,8 @@ def _hops(ends: Array, spans: tuple[Array, Array], rng: np.random.Generator) -> 
     return np.where(rng.random(size) < _DRAWN, fresh, mixed)
 
 
-def _joined(one: Descent, other: Descent) -> Descent:
-    return Descent(
-        *(
-            np.concatenate([getattr(one, name), getattr(other, name)])
-            for name in ("points", "costs", "converged", "damping", "idle")
-        )
-    )
-
-
 def _best(descent: Descent, count: int) -> Descent:
-    order = np.argsort(descent.costs, kind="stable")[:count]
-    return Descent(
-        *(
-            getattr(descent, name)[order]
-            for name in ("points", "costs", "converged", "damping", "idle")
-        )
-    )
+    return descent.only(np.argsort(descent.costs, kind="stable")[:count])
 
 
 def _cost(residual: Array) -> Array:

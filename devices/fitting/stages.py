@@ -15,7 +15,7 @@ __all__ = [
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from copy import deepcopy
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import lmfit
@@ -32,11 +32,12 @@ from .space import Space
 
 _CHUNK = 16  # starts that descend together, whatever the number of workers
 _ROUND = 15  # steps between two reports of progress
-_SETTLING = (
-    (0, 30),
-    (1, 12),
-    (0, 8),
-)  # more integration steps, and steps, of ends that are nearly alike
+_SMOOTH = 4  # integration steps per interval of ends that are nearly alike, at least: the more, the lower the sills
+_ROUNDS, _SETTLING, _WORTH = (
+    7,
+    12,
+    1e-3,
+)  # rounds and steps of these, and gain that is worth another round
 _AT_LAST, _SIDESTEPS = 10, 6  # steps of these with the last integration steps, and of a restart
 _COSTLY = 8  # steps of nearly alike ends where simulations go step by step
 _FLAT = 1e-7  # relative gain at which leastsq ends
@@ -206,12 +207,7 @@ def search(
                 jobs[start(k)] = k
         if progress is not None:
             progress(len(chunks) * rounds - sum(left.values()), len(chunks) * rounds)
-    return Descent(
-        *(
-            np.concatenate([getattr(chunk, item.name) for chunk in chunks])
-            for item in fields(Descent)
-        )
-    )
+    return Descent.joined(chunks)
 
 
 def _now(function: Callable[..., Descent], *args: Any) -> "Future[Descent]":
@@ -258,12 +254,17 @@ def settle(
     """
     steps = _COSTLY
     if space.at_once:
-        for more, count in _SETTLING:
-            along = replace(space, substeps=space.substeps + more).along(trail)
-            points = descend(along, _afresh(points, _FRESH), steps=count).points
-        steps = _AT_LAST
+        smooth = replace(space, substeps=max(space.substeps, _SMOOTH)).along(trail)
+        descent = Descent.begin(points, _FRESH)
+        for _ in range(_ROUNDS):
+            before = descent.costs
+            descent = descend(smooth, descent, steps=_SETTLING, bent=False, uphill=True)
+            vain = descent.costs > (1.0 - _WORTH) * before
+            descent = replace(descent, converged=descent.converged | vain)
+        points, steps = descent.points, _AT_LAST
     along = replace(space, substeps=substeps).along(trail)
-    descent = descend(along, _afresh(points, _FRESH), steps=steps, bent=space.at_once)
+    begin = Descent.begin(points, _FRESH)
+    descent = descend(along, begin, steps=steps, bent=False, uphill=space.at_once)
     return descent.points, descent.costs
 
 
@@ -290,7 +291,7 @@ def polish(space: Space, z: Array, trail: Trail | None = None) -> tuple[Array, s
     gains = [1.0]
     for more, damping in _ASIDE:
         aside = replace(space, substeps=space.substeps + more)
-        begin = _afresh(z[None], damping)
+        begin = Descent.begin(z[None], damping)
         descent = descend(aside.along(trail), begin, steps=_SIDESTEPS, bent=space.at_once)
         trial = _leastsq(space, descent.points[0], trail)
         reached = _cost(space, trial, trail)
@@ -301,10 +302,6 @@ def polish(space: Space, z: Array, trail: Trail | None = None) -> tuple[Array, s
             # not leastsq's own message, which speaks of its tolerances
             return z, f"a restart gained {100.0 * gains[-1]:.1g} % of the cost", True
     return z, f"the cost still falls, by {100.0 * gains[-1]:.2g} % from a restart", False
-
-
-def _afresh(points: Array, damping: float) -> Descent:
-    return replace(Descent.begin(points), damping=np.full(len(points), damping))
 
 
 def _cost(space: Space, z: Array, trail: Trail) -> float:

@@ -17,7 +17,7 @@ The length of the blocks follows from what correlation is left, by the rule for 
 __all__ = ["LEAST_CYCLES", "Bootstrap", "bootstrap"]
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
@@ -224,8 +224,8 @@ def _drawn(space: Space, weights: Array | None, shifts: Array | None) -> Problem
 def _descended(problem: Problem, best: Array, count: int) -> Descent:
     labels = (np.arange(count) + 0.5) / count
     starts = np.column_stack([np.tile(best, (count, 1)), labels])
-    begin = replace(Descent.begin(starts), damping=np.full(count, 1e-6))
-    return descend(problem, begin, steps=_STEPS, bent=False)  # a draw is to stay in its minimum
+    # straight steps: a draw is to stay in its minimum
+    return descend(problem, Descent.begin(starts, 1e-6), steps=_STEPS, bent=False)
 
 
 def _cycles(space: Space, rows: int, draws: int, rng: np.random.Generator) -> Array:

@@ -44,3 +44,30 @@ def test_thinning_keeps_turns_and_the_ends_of_plateaus() -> None:
     assert thin.v.min() == v.min()
     assert thin.t[thin.held][[0, -1]].tolist() == t[sweep.held][[0, -1]].tolist()
     assert thinned(make_space(models["sinh"], [thin], Loss("hybrid"))).sweeps[0] is thin
+
+
+def sills(z: np.ndarray, differentiate: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Rosenbrock's valley, in the floor of which the way down rises by half over a fifth of every 0.05."""
+    x, y = 4.0 * z.T - 2.0
+    left = np.mod((1.0 - x) / 0.05, 1.0)
+    rises = left < 0.2
+    floor = 1.0 - x + 0.05 * np.where(rises, -1.5 * left, 0.375 * (left - 1.0))
+    slope = 1.0 + np.where(rises, -1.5, 0.375)
+    by_z = [[-20.0 * x, -slope], [np.full_like(x, 10.0), np.zeros_like(x)]]
+    return np.stack([10.0 * (y - x**2), floor]), 4.0 * np.array(by_z)
+
+
+def test_steps_that_may_climb_leave_no_descent_before_a_sill() -> None:
+    drawn = latin_hypercube(24, 2, np.random.default_rng(0))
+    held = descend(sills, drawn, steps=84, bent=False).costs
+    climbed = descend(sills, drawn, steps=84, bent=False, uphill=True)
+    assert (held > 0.1).sum() >= 4
+    assert (climbed.costs < 1e-2).all()
+    # the least point on the way, not the last one
+    np.testing.assert_array_equal(
+        0.5 * (sills(climbed.points, False)[0] ** 2).sum(0), climbed.costs
+    )
+    again = descend(sills, drawn, steps=14, bent=False, uphill=True)
+    for _ in range(7):
+        again = descend(sills, again, steps=10, bent=False, uphill=True)
+    np.testing.assert_array_equal(again.points, climbed.points)
