@@ -6,6 +6,7 @@ it gives in SI units; every complaint names file, line and column.
 
 __all__ = ["Block", "join_blocks", "read_block", "read_blocks"]
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from .tables.containers import Sheet, read_sheets
 from .tables.rows import Row, is_number, is_word
 from .tables.runs import find_runs
 
+_UNITS_BESIDE = ("unit", "units", "einheit", "einheiten")
 _NOT_MEASURED = 9.9e37  # SCPI instruments write 9.9E37 and 9.91E37 for overflow and no reading
 
 
@@ -274,6 +276,19 @@ def _blocks(path: Path, sheet: Sheet) -> list[Block]:
     return blocks
 
 
+def _with_units_beside(
+    headings: tuple[Heading, ...], rows: int, text: Mapping[tuple[int, int], str]
+) -> tuple[Heading, ...]:
+    """Return the headings with the units that a column of them beside says, alike in all rows, as ``Amp DC``."""
+    found = list(headings)
+    for k in range(1, len(found)):
+        words = {text.get((row, k), "") for row in range(rows)}
+        if found[k].plain in _UNITS_BESIDE and found[k - 1].unit is None and len(words) == 1:
+            said = re.sub(r"[\s_]+[AD]C$", "", words.pop())
+            found[k - 1] = parse_heading(found[k - 1].text, said)
+    return tuple(found)
+
+
 def _block(
     path: Path, sheet: str, headings: tuple[Heading, ...], rows: list[Row], loose: bool
 ) -> Block:
@@ -286,4 +301,5 @@ def _block(
             elif is_word(word):
                 text[k, column] = word
     values[~(np.abs(values) < _NOT_MEASURED)] = np.nan
+    headings = _with_units_beside(headings, len(rows), text)
     return Block(path, headings, values, tuple(row.line for row in rows), text, sheet, loose)

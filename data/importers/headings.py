@@ -54,6 +54,14 @@ _WHOLE = {
     "x_value": "time",  # LabVIEW
     "#": "count",
 }
+_OF_BUFFER = {
+    "sourcevalue": "voltage",
+    "reading": "current",
+    "timestamp": "time",
+    "status": "status",
+}
+"""What a Keithley's buffer calls its columns, where no unit says otherwise."""
+_BUFFER = re.compile(r"(?:smu\w*\.)?(?:\w+\.)?(sourcevalue|reading|timestamp|status)(?:e?s)?")
 _OF_UNIT = {
     DENSITY: "density",
     "s": "time",
@@ -218,6 +226,10 @@ def parse_heading(text: str, below: str = "") -> Heading:
         quantity = _OF_UNIT.get(unit.si)  # a channel is what its unit says
     if quantity == "amplitude" and unit is not None and unit.si == "V":
         quantity, rank = "voltage", (rank[0] + 1, rank[1])  # of the pulses, where nothing else is
+    buffer = _BUFFER.fullmatch(plain_symbols(text).strip().lower())
+    if buffer and quantity is None and unit is None and not unclear:
+        quantity = _OF_BUFFER[buffer.group(1)]
+        mentions |= {quantity}
     if _FORMULA.search(name):
         quantity, unclear = None, unclear or text
     if unit is not None:

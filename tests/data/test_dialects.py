@@ -543,9 +543,53 @@ def test_arc_one(tmp_path):
     path.write_text("\n".join(lines))
     with pytest.raises(InputError, match=r"no time column.*--sweep-rate.*--frequency"):
         read(path)
-    first, second = read(path, frequency=50.0)
-    for sweep in (first, second):
+    cells = read(path, frequency=50.0)
+    # nor does the reader that tells sweeps from pulses take a curve's points for pulses, with a read after each
+    cells += read_measurement(path, frequency=50.0, offset="none")
+    assert len(cells) == 4
+    for sweep in cells:
         np.testing.assert_allclose(sweep.i, CURRENT, rtol=1e-8, atol=1e-12)
+
+
+def test_resistances_without_unit_after_pulses(tmp_path):
+    r = np.geomspace(1e5, 1e4, 30)
+    rows = [f"{0.5 + 0.02 * k:.2f},10,{x:.9e},0.2" for k, x in enumerate(r)]
+    path = tmp_path / "pulses.csv"
+    path.write_text(
+        "\n".join(["Amplitude (V),Pulse width (us),Resistance,Read voltage (V)", *rows])
+    )
+    (record,) = read_measurement(path)
+    np.testing.assert_allclose(record.i[~record.censored], 0.2 / r, rtol=1e-8)
+
+
+def test_a_2600_buffer(tmp_path):
+    """As a script writes it, with the buffer's own names."""
+    names = [
+        f"smua.nvbuffer1.{name}" for name in ("timestamps", "sourcevalues", "readings", "statuses")
+    ]
+    status = np.where(np.abs(CURRENT) > 0.9 * CURRENT.max(), 66.0, 2.0)
+    path = tmp_path / "buffer.csv"
+    path.write_text("\n".join([", ".join(names), *table(",", ".", T, V, CURRENT, status)]))
+    same(*read(path))
+    path.write_text(
+        "\n".join([*["Readings (V),Sourcevalues (A),t"], *table(",", ".", V, CURRENT, T)])
+    )
+    same(*read(path))  # a unit says more than the name
+
+
+def test_a_2450_buffer(tmp_path):
+    """Its units stand in a column beside each number."""
+    head = "Index,Reading,Unit,Range Digits,Terminal,Value,Unit,Output,Relative Time"
+    rows = [
+        f"{k + 1},{i:.9E},Amp DC,5,Front,{v:.9E},Volt DC,ON,{t:.9E}"
+        for k, (t, v, i) in enumerate(zip(T, V, CURRENT, strict=True))
+    ]
+    path = tmp_path / "defbuffer1.csv"
+    path.write_text("\n".join([head, *rows]))
+    same(*read(path))
+    milli = [f"{1e3 * i:.9e},mA,{v:.9e},V,{t:.9e}" for t, v, i in zip(T, V, CURRENT, strict=True)]
+    path.write_text("\n".join(["Current,Unit,Voltage,Unit,Time", *milli]))
+    same(*read(path))
 
 
 # Whatever comes

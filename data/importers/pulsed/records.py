@@ -26,6 +26,7 @@ _WIDTH = re.compile(
     r"width|duration|breite|dauer|(?<![a-z])(t_?p(ulse)?|pw|t_?w|t_?on)(?![a-z])", re.IGNORECASE
 )
 _BEFORE = re.compile(r"before|initial|vorher|(?<![a-z])pre(?![a-z])", re.IGNORECASE)
+_TRACED = re.compile(r"(?<![A-Za-z])CT(?![A-Z])")
 _HELD = {"S": "conductance", "ohm": "resistance", "A": "current"}
 
 
@@ -101,6 +102,7 @@ def is_pulse_record(block: Block) -> bool:
     """
     return (
         bool(block.headings)
+        and not _is_traced(block)
         and _width_column(block) is not None
         and bool(_amplitudes(block))
         and any(
@@ -190,8 +192,10 @@ def _record(
     key = "i" if "i" in columns else "g"
     at_r = _place(block, columns, key, "conductance", _reads(block), "read after each pulse")
     unit = units.get("i", units.get("g"))
-    held = block.heading(at_r).unit
-    kind = _HELD.get(held.si if held else "", "current" if key == "i" else "conductance")
+    held = block.heading(at_r)
+    kind = _HELD.get(held.unit.si, "") if held.unit else str(held.quantity)
+    if kind not in _HELD.values():
+        kind = "current" if key == "i" else "conductance"
     values = block.column(at_r, kind, unit, gaps=True)
     said.append(f"{block.heading(at_r).text!r} as the {kind} read after each")
     v_read = _read_voltage(block, at_v) if v_read is None else v_read
@@ -223,6 +227,15 @@ def _place(
         return found[0]
     names = " and ".join(repr(block.heading(k).text) for k in found) or "no column"
     raise InputError(f"{block.source}: {names} for the {what}: name one (--column {key}=NAME)")
+
+
+def _is_traced(block: Block) -> bool:
+    """Return whether tags say that every row is a point of a curve (ArC ONE's ``CT``), read while its pulse lasts."""
+    return any(
+        heading.plain == "tag"
+        and all(_TRACED.search(block.text.get((row, k), "")) for row in range(len(block.lines)))
+        for k, heading in enumerate(block.headings)
+    )
 
 
 def _width_column(block: Block) -> int | None:
