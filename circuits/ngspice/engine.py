@@ -21,7 +21,7 @@ from ..osdi.choice import Devices, chosen
 from ..osdi.compiler import compiler
 from .cache import Cache
 from .installed import features
-from .job import Job, Outcome, Step
+from .job import Job, Outcome
 from .netlist import Netlist, alterations, build, nodes
 from .pool import MEMORY, TIMEOUT, Mode, Worker, map_jobs
 
@@ -223,7 +223,7 @@ class SpiceArray(Programmed[Spice]):
         w, b = nodes(self.tile)
         jobs = [_job(deck, self.engine.ladder, vectors=(*w, *b, *deck.sense)) for deck in decks]
         outcomes = self.engine.run(jobs, [self._label(t, 0) for t in range(len(g))], progress)
-        tables = np.stack([out.values[0][: flat.shape[1]] for out in outcomes])
+        tables = np.stack([np.concatenate(out.values)[: flat.shape[1]] for out in outcomes])
         shape, count = (*batch.shape[:-1], *self.tile.shape), len(w)
         at_w, at_b = (
             tables[..., :count].reshape(shape),
@@ -277,7 +277,7 @@ class SpiceArray(Programmed[Spice]):
 
             outcomes = engine.run(jobs(), labels, progress)
             for (t, chosen), deck, out in zip(places, decks, outcomes, strict=True):
-                sensed[t, chosen] = deck.currents(out.values[0])
+                sensed[t, chosen] = deck.currents(np.concatenate(out.values))
             for t, (first, which) in enumerate(kept):
                 sensed[t] = sensed[t, first[which]]
         currents: Array = np.matmul(batches, sensed) if unit else sensed
@@ -292,8 +292,7 @@ def _job(
     deck: Netlist, rungs: tuple[str, ...], vectors: tuple[str, ...] = (), keep: bool = False
 ) -> Job:
     """Return the job that runs a deck and returns ``vectors``, by default what it senses."""
-    step = Step(deck.analysis, vectors or deck.sense)
-    return Job(deck.text, (step,), rungs, keep, deck.sources)
+    return Job(deck.text, deck.steps(vectors), rungs, keep, deck.sources)
 
 
 def _distinct(v: Array) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -334,7 +333,7 @@ class _Session:
             values = g[tuple(changed.T)]
             engine = self._engine
             alter = alterations(engine.tile, map(tuple, changed), values, engine.compiled)
-            job = Job("", (Step(self._deck.analysis, self._deck.sense, alter),), keep=True)
+            job = Job("", self._deck.steps(alter=alter), keep=True)
             try:
                 return self._done(g, v, self._deck, job)
             except EngineError:
@@ -353,7 +352,7 @@ class _Session:
             self.close()
             raise
         self._deck, self._g, self._v = deck, g.copy(), v.copy()
-        return deck.currents(outcome.values[0])
+        return deck.currents(np.concatenate(outcome.values))
 
     def close(self) -> None:
         """End the process."""

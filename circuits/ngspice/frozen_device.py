@@ -5,7 +5,7 @@ only the state at every device, iteration and vector. Here they are folded into 
 ``x sinh((b0 + b1 x) v) / (b0 + b1 x)`` reaches the deck as ``c0 sinh(c1 v)``.
 """
 
-__all__ = ["FrozenLaw", "frozen_law"]
+__all__ = ["NODE", "FrozenLaw", "frozen_law"]
 
 import functools
 import re
@@ -22,7 +22,7 @@ from ...devices.device import Device
 from ...devices.model import CompactModel, symbols
 from ...devices.printing.ngspice import expression
 
-_NODE = "q@"
+NODE = "q@"
 """An inner node, with ``@`` for the cell's position."""
 
 
@@ -78,8 +78,8 @@ def _folded(model: CompactModel, numbers: tuple[float, ...], area: float, v: str
         return e.func(*map(fold, e.args)) if e.args else e
 
     _, end = v.removeprefix("v(").removesuffix(")").split(",")
-    names = {"V": v, "W": f"v({_NODE},{end})"}
-    names |= {name: f"v(e{k}{_NODE})" for k, (name, _) in enumerate(model.definitions)}
+    names = {"V": v, "W": f"v({NODE},{end})"}
+    names |= {name: f"v(e{k}{NODE})" for k, (name, _) in enumerate(model.definitions)}
 
     def printed(expr: Any, factor: float) -> str:
         law = fold(expr.xreplace(values).doit() * sp.Float(factor))
@@ -89,13 +89,13 @@ def _folded(model: CompactModel, numbers: tuple[float, ...], area: float, v: str
 
     text = printed(model.current_expr, area)
     if model.inner_expr is not None:
-        text += f"\nb{_NODE} {_NODE} {end} i={printed(model.inner_expr, area)}"
+        text += f"\nb{NODE} {NODE} {end} i={printed(model.inner_expr, area)}"
         for k, (_, expr) in enumerate(model.definitions):
-            text += f"\nbe{k}{_NODE} e{k}{_NODE} 0 v={printed(expr, 1.0)}"
+            text += f"\nbe{k}{NODE} e{k}{NODE} 0 v={printed(expr, 1.0)}"
     by_name = {s.name: e for e, s in found.items()}
     order = re.findall(r"<(c\d+)>", text)
     fill = vectorised([x_symbol], tuple(by_name[name] for name in order))
-    return FrozenLaw(re.sub(r"<c\d+>", "%r", text), fill, _NODE if noded else "")
+    return FrozenLaw(re.sub(r"<c\d+>", "%r", text), fill, NODE if noded else "")
 
 
 def _balanced(text: str) -> bool:

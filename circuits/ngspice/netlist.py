@@ -45,7 +45,8 @@ from ..array.fields import refuse_adrift
 from ..array.tile import Tile
 from ..engine import checked_conductances, checked_voltages
 from ..osdi.cells import CompiledCell
-from .frozen_device import FrozenLaw, frozen_law
+from .frozen_device import NODE, FrozenLaw, frozen_law
+from .job import Step
 
 OPTIONS = "reltol=1e-7 vntol=1e-9 abstol=1e-15 gmin=1e-15"
 """Tolerances of every read; against an exact Newton solve they leave less than 4e-7 of full scale
@@ -84,6 +85,24 @@ class Netlist:
     """Potentials at which the bit lines are held [V], (vectors, cols); 0 V if ``None``."""
     sources: tuple[str, ...] = ()
     """Verilog-A texts of its compiled devices."""
+    apart: bool = False
+    """Whether every vector is solved from the start, not from the solution of the one before."""
+
+    def steps(self, vectors: tuple[str, ...] = (), alter: tuple[str, ...] = ()) -> tuple[Step, ...]:
+        """Return the analyses that read all vectors, whose tables follow each other.
+
+        Parameters
+        ----------
+        vectors
+            What they return; the sensed voltages when empty.
+        alter
+            Commands to run before.
+        """
+        what = vectors or self.sense
+        if not self.apart or self.vectors == 1:
+            return (Step(self.analysis, what, alter),)
+        chosen = [(*(alter if k == 0 else ()), f"alter vsel = {k}") for k in range(self.vectors)]
+        return tuple(Step("op", what, commands) for commands in chosen)
 
     def currents(self, values: Array) -> Array:
         """Return the sensed currents [A], (vectors, cols), from what the analysis saved."""
@@ -153,7 +172,8 @@ def build(
         array.raw_spice += _capacitors(tile)
     circuit.subcircuit(array)
     words = tolerances(compiled) if duration is None else IN_TIME
-    circuit.raw_spice = f".options {words}\n{models(tile.cell, compiled)}"
+    starts = _starts(tile, g, compiled)
+    circuit.raw_spice = f".options {words}\n{models(tile.cell, compiled)}{starts}"
     circuit.X("a", "array", *ports)
     if len(v) > 1:
         circuit.V("sel", "sel", circuit.gnd, 0)
@@ -210,6 +230,7 @@ def build(
         vectors=len(v),
         offset=held,
         sources=() if compiled is None else (compiled.source,),
+        apart=bool(starts) and duration is None,
     )
 
 
@@ -279,6 +300,16 @@ def _array(tile: Tile, g: Array, alterable: bool, compiled: CompiledCell | None)
         _, series = _texts(tile.shape, f"rs@ w@ s@ {number(tile.cell.device.r_s)}\n")
         text += "".join(compress(series, closed))
     return text
+
+
+def _starts(tile: Tile, g: Array, compiled: CompiledCell | None) -> str:
+    """Return the lines that have the search for inner nodes begin at 0 V, the nearest solution to which
+    holds. Compiled devices see to it themselves.
+    """
+    if compiled is not None or tile.cell.linear or tile.cell.device.model.inner_expr is None:
+        return ""
+    places = zip(*np.nonzero(g > 0.0), strict=True)
+    return "".join(f".nodeset v(xa.{NODE.replace('@', f'{i}_{j}')})=0\n" for i, j in places)
 
 
 def cell_lines(

@@ -10,6 +10,7 @@ from ...devices.printing.ngspice import number
 from ..array.cell import Cell, Transistor
 from ..lines.cell_law_fit import CellSweep, sweep_grid
 from ..ngspice.engine import ladder
+from ..ngspice.frozen_device import FrozenLaw
 from ..ngspice.installed import features
 from ..ngspice.job import Job, Step
 from ..ngspice.netlist import OPTIONS, cell_lines, models
@@ -96,4 +97,6 @@ def cell_deck(
                 f"vb{tag} b{tag} 0 {number(potential)}",
                 f"hi{tag} i{tag} 0 vb{tag} {number(OHM)}",
             ]
+            if isinstance(law, FrozenLaw) and law.node:
+                lines.append(f".nodeset v({law.node.replace('@', tag)})={number(potential)}")
     return "\n".join(line for line in lines if line) + "\n.end\n"

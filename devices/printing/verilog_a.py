@@ -47,6 +47,8 @@ _KEYWORDS = frozenset(
     xnor xor zi_nd zi_np zi_zd zi_zp
     """.split()  # noqa: SIM905
 )
+_LEAP = 0.003
+"""Voltage at an inner node from which on steps of a solver below 0 grow as a logarithm [V]."""
 _TAKEN = _KEYWORDS | {"area", "m", "n", "p", "pace", "state", "t", "v", "x", "x0", "y"}
 
 _FUNCTIONS = f"""\
@@ -229,7 +231,8 @@ def module(
         f"    x = {'Potential(state)' if dynamic else 'x0'};",
     ]
     if noded:
-        lines.append(f"    w_inner = V(w_node, {end});")
+        # Of several solutions the one nearest to 0 holds: a search that leaps below 0 would find another.
+        lines.append(f'    w_inner = -$limit(V({end}, w_node), "pnjlim", {_LEAP}, {_LEAP});')
         lines += [f"    {own[key]} = {printer.doprint(e)};" for key, e in model.definitions]
     into = "w_node" if noded else end
     lines.append(f"    I({begin}, {into}) <+ area*({printer.doprint(model.current_expr)});")

@@ -11,7 +11,9 @@ from memtwin.circuits.engines.nodal import Nodal
 from memtwin.circuits.ngspice import engine as module
 from memtwin.circuits.ngspice import pool
 from memtwin.circuits.ngspice.engine import CHUNK, Spice
+from memtwin.circuits.surrogate.cell_deck import sweep_in_ngspice
 from memtwin.data.errors import InputError, NonConvergence
+from memtwin.devices.device import load_device
 
 pytestmark = pytest.mark.spice
 
@@ -215,3 +217,28 @@ def test_equal_vectors_are_read_once_and_in_their_order(rng, monkeypatch):
     # In another order Newton's method starts elsewhere, and ends within its tolerance.
     np.testing.assert_allclose(found, expected[:, which], rtol=1e-6, atol=1e-15)
     assert np.abs(found[0, 3]).max() < 1e-12
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_of_several_solutions_of_an_inner_node_the_one_nearest_to_0_holds(live, rng):
+    # In RESET the barrier of this contact rises faster than the voltage over it: there it also conducts less.
+    tile = Tile(4, 3, cell=Cell(load_device("jart_bengel2020"), 0.2))
+    v = 0.5 * np.array(
+        [[1, -1, 0.8, -0.3], [-1, 1, -0.6, 0.4], [0.5, -0.9, 1, -1], [-1, -1, 0.2, 0.9]]
+    )
+    with Spice(tile, devices="behavioural", live=live, workers=1) as engine:
+        for _ in range(2):
+            g = tile.cell.conductance(rng.uniform(0.3, 0.95, tile.shape))
+            array = engine.program(g)
+            np.testing.assert_allclose(array.read(v), Nodal(tile).program(g).read(v), rtol=1e-5)
+
+
+def test_a_sweep_of_cells_begins_at_the_solution_nearest_to_0():
+    cell = Cell(load_device("jart_bengel2020"), 0.2)
+    swept, _ = sweep_in_ngspice(
+        cell, cell.conductance(np.array([0.3, 0.6, 0.9])), (-0.4, 0.4), voltages=9
+    )
+    states = cell.state(swept.g)[:, None]
+    np.testing.assert_allclose(
+        swept.i[..., 0], cell.device.current(swept.v, states), rtol=1e-5, atol=1e-12
+    )

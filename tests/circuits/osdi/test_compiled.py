@@ -92,7 +92,9 @@ def test_reads_of_every_shape(access, shape, rng):
 @pytest.mark.spice
 @pytest.mark.parametrize("name", shipped_devices())
 def test_reads_of_every_shipped_device(name, rng):
-    assert read_both(Tile(4, 3, cell=Cell(load_device(name), 0.2)), rng)[1] <= 1e-6
+    tile = Tile(4, 3, cell=Cell(load_device(name), 0.2))
+    several = 5 if load_device(name).model.inner_expr is not None else 1
+    assert max(read_both(tile, rng)[1] for _ in range(several)) <= 1e-6
 
 
 @pytest.mark.compiled
