@@ -5,7 +5,7 @@ Every step leaves its result in the run's folder, whole or not at all, and is ta
 ``validation-ENGINE.h5`` and ``run.h5``, the record that reports are made from.
 """
 
-__all__ = ["run", "train_run", "trained_by", "trained_config", "validate_run"]
+__all__ = ["check_trained", "run", "train_run", "trained_by", "validate_run"]
 
 import time
 from collections.abc import Callable, Sequence
@@ -157,7 +157,7 @@ def validate_run(
     InputError
         If there is no finished training in ``folder``, or no such engine.
     """
-    folder, config = Path(folder), trained_config(folder)
+    config = stored_config(folder)
     changes = {
         "engine": engine or config.validation.engine,
         "images": images or config.validation.images,
@@ -172,6 +172,7 @@ def validate_run(
     }
     settings = parse_config(tree, "validate")
     with claimed(folder) as path:
+        check_trained(path, config)
         return _Job(settings, path, listener, executor).validate(workers or 1)
 
 
@@ -181,16 +182,14 @@ def trained_by(config: RunConfig, audits: Sequence[AuditRecord]) -> str:
     return config.training.engine if passed or fallback == "none" else fallback
 
 
-def trained_config(folder: str | Path) -> RunConfig:
-    """Return the configuration of the run in ``folder``, or say that its training has not come to its end."""
-    folder, config = Path(folder), stored_config(folder)
+def check_trained(folder: Path, config: RunConfig) -> None:
+    """Refuse the run in ``folder`` where its training has not come to its end."""
     records = kept_records(folder / "checkpoint.h5")
     if not ended(records, config.training):
         raise InputError(
             f"the training in {folder} is not finished, {len(records)} of {config.training.epochs} epochs"
             f" are done: memtwin train --resume {folder}"
         )
-    return config
 
 
 class _Job:

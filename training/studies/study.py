@@ -16,8 +16,9 @@ from ...devices.spread.effects import TABLE
 from ..runs.build import VALIDATED, write_costs
 from ..runs.claim import claimed
 from ..runs.config import FITTED
+from ..runs.folder import stored_config
 from ..runs.listener import Listener, Steps
-from ..runs.run import trained_by, trained_config
+from ..runs.run import check_trained, trained_by
 from ..runs.setup import fitted, set_up
 from ..trainer.checkpoint import load_twin
 from .trained import Trained
@@ -81,8 +82,9 @@ def opened_run(
     folder = Path(run)
     if workers < 1:
         raise InputError(f"workers must be at least 1, got {workers}")
-    config = trained_config(folder)
+    config = stored_config(folder)
     with claimed(folder) as path:
+        check_trained(path, config)
         state, audits = load_twin(path / "checkpoint.h5")
         name, steps = trained_by(config, audits), Steps(listener)
         setup = set_up(config, steps, surrogate=False, executor=executor)
