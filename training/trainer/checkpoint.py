@@ -1,6 +1,6 @@
 """Trainings on disk: one HDF5 record that is replaced whole after every epoch."""
 
-__all__ = ["kept_records", "load_checkpoint", "load_twin", "save_checkpoint"]
+__all__ = ["finished_epochs", "kept_records", "load_checkpoint", "load_twin", "save_checkpoint"]
 
 import json
 from pathlib import Path
@@ -48,6 +48,20 @@ def load_checkpoint(path: str | Path, trainer: Trainer) -> None:
             trainer.restore(tree["state"], records, audits)
         except (KeyError, TypeError, ValueError) as error:
             raise _other_version(path) from error
+
+
+def finished_epochs(path: str | Path) -> int:
+    """Return how many epochs the checkpoint at ``path`` has seen end, also one of another version; 0 if there is none.
+
+    Raises
+    ------
+    InputError
+        If it is no checkpoint.
+    """
+    if not Path(path).exists():
+        return 0
+    with reading(path, KIND) as tree:
+        return len(json.loads(tree["records"]))
 
 
 def kept_records(path: str | Path) -> list[EpochRecord]:

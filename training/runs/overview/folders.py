@@ -11,7 +11,7 @@ from typing import Any
 
 from ....data.errors import InputError, MemtwinError
 from ....data.records.store import reading
-from ...trainer.checkpoint import kept_records
+from ...trainer.checkpoint import finished_epochs
 from ..claim import holder
 from ..folder import CONFIG, stored_config
 from ..record import load_record
@@ -95,7 +95,7 @@ def state_of(folder: str | Path) -> RunState:
             problem = str(error)
     done = 0
     with suppress(MemtwinError, OSError):
-        done = len(kept_records(folder / "checkpoint.h5"))
+        done = finished_epochs(folder / "checkpoint.h5")
     return RunState(
         folder,
         config.name,
