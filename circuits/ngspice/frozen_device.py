@@ -5,11 +5,11 @@ only the state at every device, iteration and vector. Here they are folded into 
 ``x sinh((b0 + b1 x) v) / (b0 + b1 x)`` reaches the deck as ``c0 sinh(c1 v)``.
 """
 
-__all__ = ["NODE", "FrozenLaw", "frozen_law"]
+__all__ = ["FrozenLaw", "frozen_law"]
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from ...data.types import Array
 from ...devices.compile import vectorised
 from ...devices.device import Device
 from ...devices.model import CompactModel, symbols
-from ...devices.printing.ngspice import expression
+from ...devices.printing.ngspice import expression, number
 
 NODE = "q@"
 """An inner node, with ``@`` for the cell's position."""
@@ -43,6 +43,24 @@ class FrozenLaw:
         alone = re.fullmatch(r"\((.+)\*%r\)|\(%r\*(.+)\)", self.text)
         text = None if alone is None else alone[1] or alone[2]
         return text if text is not None and "%r" not in text and _balanced(text) else None
+
+    def starts(self, tags: Iterable[str], volts: float = 0.0, within: str = "") -> str:
+        """Return the lines that have the search for the inner nodes of cells ``tags`` begin at ``volts``, that of
+        their bit lines, the nearest solution to which holds; none where the law has no such node.
+
+        Parameters
+        ----------
+        tags
+            What stands for ``@`` in the names of each cell.
+        volts
+            Where the search begins [V].
+        within
+            What comes before the names of nodes in the circuit around, such as ``xa.``.
+        """
+        if not self.node:
+            return ""
+        begin = f")={number(volts)}\n"
+        return "".join(f".nodeset v({within}{self.node.replace('@', tag)}{begin}" for tag in tags)
 
     def constants(self, x: Array) -> Array:
         """Return the constants of devices in the states ``x``, (n,), as (n, constants)."""

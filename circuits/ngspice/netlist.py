@@ -45,7 +45,7 @@ from ..array.fields import refuse_adrift
 from ..array.tile import Tile
 from ..engine import checked_conductances, checked_voltages
 from ..osdi.cells import CompiledCell
-from .frozen_device import NODE, FrozenLaw, frozen_law
+from .frozen_device import FrozenLaw, frozen_law
 from .job import Step
 
 OPTIONS = "reltol=1e-7 vntol=1e-9 abstol=1e-15 gmin=1e-15"
@@ -303,13 +303,14 @@ def _array(tile: Tile, g: Array, alterable: bool, compiled: CompiledCell | None)
 
 
 def _starts(tile: Tile, g: Array, compiled: CompiledCell | None) -> str:
-    """Return the lines that have the search for inner nodes begin at 0 V, the nearest solution to which
-    holds. Compiled devices see to it themselves.
+    """Return the lines that say where the search for inner nodes begins. Compiled devices see to it
+    themselves.
     """
-    if compiled is not None or tile.cell.linear or tile.cell.device.model.inner_expr is None:
+    _, law = cell_lines(tile.cell, compiled=compiled)
+    if not isinstance(law, FrozenLaw):
         return ""
     places = zip(*np.nonzero(g > 0.0), strict=True)
-    return "".join(f".nodeset v(xa.{NODE.replace('@', f'{i}_{j}')})=0\n" for i, j in places)
+    return law.starts((f"{i}_{j}" for i, j in places), within="xa.")
 
 
 def cell_lines(

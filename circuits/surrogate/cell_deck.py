@@ -97,6 +97,6 @@ def cell_deck(
                 f"vb{tag} b{tag} 0 {number(potential)}",
                 f"hi{tag} i{tag} 0 vb{tag} {number(OHM)}",
             ]
-            if isinstance(law, FrozenLaw) and law.node:
-                lines.append(f".nodeset v({law.node.replace('@', tag)})={number(potential)}")
+            if isinstance(law, FrozenLaw):
+                lines.append(law.starts([tag], potential).rstrip())
     return "\n".join(line for line in lines if line) + "\n.end\n"

@@ -13,6 +13,7 @@ from memtwin.circuits.array.tile import Tile
 from memtwin.circuits.engines.nodal import Nodal
 from memtwin.circuits.ngspice.frozen_device import frozen_law
 from memtwin.circuits.ngspice.netlist import alterations, build, dissection, nodes
+from memtwin.circuits.surrogate.cell_deck import cell_deck
 from memtwin.cli.verbs.arrays.netlist import netlist as verb
 from memtwin.data.errors import InputError, MemtwinError
 from memtwin.devices.device import Device
@@ -112,6 +113,22 @@ def test_a_folded_law_is_the_device_law(name):
     for row, truth in zip(law.constants(x), device.current(v, x), strict=True):
         text = pythonic((law.text % tuple(row.tolist())).replace("v(p,n)", f"({v!r})"))
         assert eval(text, {"__builtins__": {}}, scope) == pytest.approx(truth, rel=1e-9)
+
+
+@pytest.mark.parametrize("access", [None, Transistor()])
+@pytest.mark.parametrize("name", ["jart", "vteam"])
+def test_every_inner_node_is_told_where_its_search_begins(name, access):
+    levels = Device(name, models[name]).levels(2, 0.2)
+    cell = Cell.of(levels, access)
+    g = np.array([[levels.g[0], 0.0], [levels.g[1], levels.g[1]]])
+    array = build(Tile(2, 2, cell=cell), g, np.zeros((1, 2))).text
+    alone = cell_deck(cell, levels.g, np.linspace(-0.1, 0.1, 3), np.array([0.05]))
+    for text, held in ((array, "0.0"), (alone, "0.05")):
+        # An inner node is where a source of current of its own name begins.
+        inner = set(re.findall(r"^b(q\S+) \1 ", text, re.MULTILINE))
+        told = re.findall(r"^\.nodeset v\((?:xa\.)?(\S+)\)=(\S+)$", text, re.MULTILINE)
+        assert sorted(told) == sorted((node, held) for node in inner)
+        assert bool(inner) == (name == "jart")
 
 
 def test_node_names_give_the_position():
