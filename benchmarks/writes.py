@@ -6,6 +6,7 @@
     python benchmarks/writes.py compensation            # what becomes of the quantisation error
     python benchmarks/writes.py devices --epochs 1      # energy and time against three closed loops
     python benchmarks/writes.py verified --epochs 5     # only some of the writes verified
+    python benchmarks/writes.py measured --epochs 3     # the same on a measured technology
     python benchmarks/writes.py convergence --plot convergence.png    # accuracy batch by batch
 
 784-128-10 (or LeNet) in tiles of 64x64 of linear devices without wires (the engine ideal), 1 %
@@ -169,6 +170,17 @@ VERIFIED = {
     for rule in ("siamese", "budgeted")
     for share in (1.0, 0.5, 0.3, 0.1, 0.0)
 }
+CELLS = ("device.name='rram_1t1r'", "mapping.clip=6")
+MEASURED = {
+    "rram_1t1r, read again": ruled("siamese", *CELLS, "training.reverify=1"),
+    **{
+        f"rram_1t1r, {100 * share:g} % verified": ruled(
+            "siamese", *CELLS, "training.reverify=0", f"training.verified={share:g}"
+        )
+        for share in (1.0, 0.5, 0.3, 0.0)
+    },
+}
+"""The measured technology: written cells read again after a second, or never; and only some of the writes verified."""
 CONVERGENCE = {
     "Siamese": ruled("siamese"),
     "budgeted": ruled("budgeted"),
@@ -177,7 +189,7 @@ CONVERGENCE = {
     "only devices whose target moved": ruled("closed loop", skip="unmoved"),
 }
 """What is drawn batch by batch; the last three are the baselines, trained by for real."""
-CASES = ABLATION | ACCUMULATION | COMPENSATION | PRICED | VERIFIED | CONVERGENCE
+CASES = ABLATION | ACCUMULATION | COMPENSATION | PRICED | VERIFIED | MEASURED | CONVERGENCE
 
 
 @cache
@@ -279,10 +291,10 @@ def figures(name: str, seeds: int, epochs: int) -> Iterator[Row]:
     yield row("batches to float - 0.5", float(np.mean([run.reached for run in runs])), "")
     if name in PRICED:
         yield from savings(name, runs)
-    if name in VERIFIED:
-        for key in ("writes", "reads", "energy", "time", "row_time"):
+    if name in VERIFIED | MEASURED:
+        keys = {"writes": "", "pulses": "", "reads": "", "energy": "J", "energy_high": "J"}
+        for key, unit in (keys | {"time": "s", "row_time": "s"}).items():
             total = np.mean([sum(getattr(each.cost, key) for each in run.records) for run in runs])
-            unit = {"energy": "J", "time": "s", "row_time": "s"}.get(key, "")
             yield row(f"{key}, all epochs", float(total), unit)
 
 
@@ -331,6 +343,7 @@ def main() -> int:
         "compensation": COMPENSATION,
         "devices": PRICED,
         "verified": VERIFIED,
+        "measured": MEASURED,
         "convergence": CONVERGENCE,
     }
     names = [*CASES, *groups]

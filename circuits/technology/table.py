@@ -5,7 +5,7 @@ Write-verify is run on many sampled cells per pair of levels; a training looks m
 
 __all__ = ["CellTable", "Targets", "Vain", "load_cell_table", "make_cell_table"]
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from ...devices.technology.population import draw_cells
 from ...devices.technology.technology import Technology, digest_of
 from ..programming.table import SHARES
 from .recipe import RampRecipe
+from .unread import UnreadCells, make_unread
 from .write import Tables, write
 
 KIND = "cell-table"
@@ -61,6 +62,8 @@ class CellTable:
         Hash of its laws.
     seed
         Of all that was drawn.
+    unread
+        Writes that nobody reads; older tables have none.
     """
 
     g: Array
@@ -78,6 +81,7 @@ class CellTable:
     technology: str
     technology_digest: str
     seed: int
+    unread: UnreadCells | None = None
 
     @property
     def levels(self) -> int:
@@ -137,6 +141,7 @@ class CellTable:
             places=uneven_places(self.g),
             bracket=self._bracket(),
             left=self.programming,
+            unread=self.unread,
         )
 
     def _bracket(self) -> Array:
@@ -176,7 +181,28 @@ class CellTable:
             told[f"{key}_mean"] = float(values.mean())
             for share in SHARES:
                 told[f"{key}_p{100 * share:g}"] = float(np.quantile(values, share))
+        if self.unread is not None:
+            alone, missed = self.unread.table.at(moved), self.unread.missed_square
+            up = np.triu(moved)
+            for way, pairs in (("", moved), ("up_", up), ("down_", up.T)):
+                error = float(np.sqrt(missed[pairs].mean())) / self.step
+                told[f"unread_error_{way}rms_steps"] = error
+            told["unread_kept_percent"] = 100.0 * float(self.unread.kept[moved].mean())
+            told["unread_pulses_mean"] = float(alone.pulses.mean())
+            told["unread_energy_joule_mean"] = float(alone.energy.mean())
         return told
+
+    def with_unread(self, tables: Tables) -> "CellTable":
+        """Return the table with writes that nobody reads, of as many cells, drawn from its own seed.
+
+        Parameters
+        ----------
+        tables
+            Its technology and recipe.
+        """
+        left = np.mean(np.square(self.error.astype(float)), axis=-1)
+        rng, samples = np.random.default_rng((self.seed, 1)), self.error.shape[-1]
+        return replace(self, unread=make_unread(tables, self.g, left, samples=samples, rng=rng))
 
     def save(self, path: str | Path) -> Path:
         """Write the table as an HDF5 record."""
@@ -249,7 +275,7 @@ def make_cell_table(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> CellTable:
-    """Write ``samples`` sampled cells for every pair of levels.
+    """Write ``samples`` sampled cells for every pair of levels, with reads between the pulses and without.
 
     A cell starts anywhere within the band around its level, as an earlier write left it. Cells that no write moves are
     not among them: their share is the technology's ``stuck``.
@@ -297,7 +323,7 @@ def make_cell_table(
     def joined(name: str) -> Any:
         return np.concatenate([part[name] for part in parts]).astype(np.float32).reshape(shape)
 
-    return CellTable(
+    made = CellTable(
         g,
         **{name: joined(name) for name in (*_DRAWN, "error", "reached")},
         vain=_vain(tables, g),
@@ -306,6 +332,7 @@ def make_cell_table(
         technology_digest=digest_of(technology),
         seed=seed,
     )
+    return made.with_unread(tables)
 
 
 def _vain(tables: Tables, g: Array) -> Array:

@@ -1,6 +1,6 @@
 """Write-verify on many cells of a technology at once: who is pulsed how, until it reads inside of its band."""
 
-__all__ = ["Tables", "Written", "write"]
+__all__ = ["Tables", "Written", "reset_pulse", "write"]
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -94,7 +94,11 @@ class Tables:
         return np.asarray(np.clip(rung, 0, len(self.recipe.rungs) - 1), np.intp)
 
     def pulse(
-        self, cells: Cells, g: Array, rung: NDArray[np.intp], rng: np.random.Generator | None
+        self,
+        cells: Cells,
+        g: Array,
+        rung: NDArray[np.intp] | np.intp,
+        rng: np.random.Generator | None,
     ) -> Array:
         """Return what cells that read g [S] read after the SET pulse of a rung; without ``rng`` nothing differs from
         pulse to pulse.
@@ -104,9 +108,10 @@ class Tables:
         cells
             The cells, each with its own deviations.
         g
-            Conductances read before [S], (cells,).
+            Conductances read before [S], (cells,), or (..., cells) for the same cells with the same pulses from
+            several.
         rung
-            Rung of the ramp for each, (cells,).
+            Rung of the ramp for each, (cells,), or one.
         rng
             Draws what differs from pulse to pulse.
         """
@@ -115,7 +120,7 @@ class Tables:
         if rng is not None:
             z = z + np.sqrt(1.0 - spreads.device_share) * rng.standard_normal(z.shape)
         word = self.recipe.line == "word"
-        volt = self.recipe.rungs[rung] if word else np.full(len(g), self.recipe.other)
+        volt = self.recipe.rungs[rung] if word else self.recipe.other
         line: ArrayLike = 0 if word else rung
 
         def left(table: SetTable) -> Array:
@@ -131,7 +136,7 @@ class Tables:
         grounded, lifted = (at[k] + shares[0] * (at[k + 1] - at[k]) for k in (0, 2))
         return np.asarray(grounded + shares[1] * (lifted - grounded))
 
-    def energy(self, g: Array, rung: NDArray[np.intp]) -> tuple[Array, Array]:
+    def energy(self, g: Array, rung: NDArray[np.intp] | np.intp) -> tuple[Array, Array]:
         """Return the bracket of the energy of SET pulses that end at g [J]."""
         volt, recipe = self.recipe.rungs[rung], self.recipe
         if recipe.line == "word":
@@ -201,7 +206,7 @@ def write(
 
     def reset(on: NDArray[np.intp], v_sl: Array | float) -> None:
         before = g[on]
-        bracket = _reset(technology, recipe, g, on, v_sl, rng)
+        g[on], bracket = reset_pulse(tables, before, v_sl, rng)
         stay(on, before)
         low[on] += bracket[0]
         high[on] += bracket[1]
@@ -245,25 +250,36 @@ def write(
     )
 
 
-def _reset(
-    technology: Technology,
-    recipe: RampRecipe,
-    g: Array,
-    on: NDArray[np.intp],
-    v_sl: Array | float,
-    rng: np.random.Generator,
-) -> tuple[Array, Array]:
-    """Reset the cells ``on`` in place; return the bracket of that energy [J]."""
-    cycled, law = technology.cycled, technology.reset
+def reset_pulse(
+    tables: Tables, g: Array, v_sl: ArrayLike, rng: np.random.Generator | None
+) -> tuple[Array, tuple[Array, Array]]:
+    """Return what cells that read g [S] read after a RESET, and the bracket of its energy [J].
+
+    Parameters
+    ----------
+    tables
+        Technology and recipe.
+    g
+        Conductances read before [S], (cells,), or (..., cells) for the same luck from several.
+    v_sl
+        Voltage of the source line [V].
+    rng
+        Draws which cells are reset, and how far; without it all are to the median level, or those more likely
+        to be than not.
+    """
+    technology, recipe = tables.technology, tables.recipe
+    cycled, law, count = technology.cycled, technology.reset, g.shape[-1]
     assert cycled is not None
-    bracket = technology.reset_energy(g[on], cycled.v_sl, cycled.pw)
+    bracket = technology.reset_energy(g, cycled.v_sl, cycled.pw)
+
+    def lucky(share: ArrayLike) -> NDArray[np.bool_]:
+        return np.asarray((0.5 if rng is None else rng.random(count)) < np.asarray(share))
+
+    done, gain = np.ones(count, bool), np.zeros(count)
     if recipe.way == "ping-pong" and law is not None:
-        done = rng.random(on.size) < law.probability(g[on], cycled.v_wl, v_sl, cycled.pw)
+        done = lucky(law.probability(g, cycled.v_wl, v_sl, cycled.pw))
         done |= np.asarray(v_sl) >= cycled.v_sl
         gain = law.gain(cycled.v_wl, v_sl, cycled.pw)
-    else:
-        done, gain = np.ones(on.size, bool), np.zeros(on.size)
-    done &= rng.random(on.size) >= cycled.failed
-    left = np.minimum(cycled.level.sample(on.size, rng), g[on])
-    g[on] = np.where(done, left, g[on] + gain)
-    return bracket
+    done = done & ~lucky(cycled.failed)
+    level = cycled.level.g if rng is None else cycled.level.sample(count, rng)
+    return np.where(done, np.minimum(level, g), g + gain), bracket

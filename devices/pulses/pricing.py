@@ -12,7 +12,7 @@ from ...data.errors import InputError
 from ...data.types import Array, Array32
 from ..spread.programming import ProgrammingQuantiles
 from .costs import CostLaw, Costs, Read
-from .unread import UnreadWrites
+from .unread import Unread
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class LevelPricing:
     places: Array | None = None
     bracket: Array | None = None
     left: ProgrammingQuantiles | None = None
-    unread: UnreadWrites | None = None
+    unread: Unread | None = None
 
     def __post_init__(self) -> None:
         shape = np.shape(self.table.pulses)

@@ -1,9 +1,10 @@
 """Writes that nobody reads: a device gets the pulses that the nominal one would need, and misses by what it differs."""
 
-__all__ = ["UnreadWrites", "unread_of"]
+__all__ = ["Unread", "UnreadWrites", "pairs", "unread_of"]
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,9 +14,38 @@ from ...data.types import Array
 from .costs import Costs, Pricing
 
 
+class Unread(Protocol):
+    """What unread writes between levels cost and leave."""
+
+    def of(self, before: ArrayLike, after: ArrayLike, stands: ArrayLike | None = None) -> Costs:
+        """Return what unread writes between levels, the nearest whole ones, cost, (n,) each, of devices that really
+        stand at the fractional levels ``stands``; ``None`` where that is ``before``.
+        """
+        ...
+
+    def most(self, before: ArrayLike, after: ArrayLike, stands: ArrayLike | None = None) -> Array:
+        """Return the high end of the energy that they take [J], (n,); that itself where it is known."""
+        ...
+
+    def sample(
+        self, before: ArrayLike, after: ArrayLike, held: ArrayLike, rng: np.random.Generator
+    ) -> Array:
+        """Draw by how much they miss the change from level to level, (n,) [S], of devices that really have the
+        conductances ``held`` [S].
+        """
+        ...
+
+    def squares(self, before: ArrayLike, after: ArrayLike, gathered: Array) -> tuple[Array, Array]:
+        """Return the mean squares of what unread writes leave of their level, of devices whose mean square was
+        ``gathered`` [S²] before, and of what verified writes leave, (n,) each [S²].
+        """
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class UnreadWrites:
-    """Unread writes between L levels, and how much better verified ones are.
+    """Unread writes between L levels that move a device by so much, wherever it stands, and how much better verified
+    ones are.
 
     Parameters
     ----------
@@ -31,28 +61,38 @@ class UnreadWrites:
     missed: Array
     left: Array
 
-    def of(self, before: ArrayLike, after: ArrayLike) -> Costs:
-        """Return what unread writes between levels, the nearest whole ones, cost, (n,) each."""
-        return self.table.at(self._pairs(before, after))
+    def of(self, before: ArrayLike, after: ArrayLike, stands: ArrayLike | None = None) -> Costs:
+        """Return what unread writes between levels, the nearest whole ones, cost, (n,) each, wherever devices stand."""
+        return self.table.at(pairs(before, after))
 
-    def sample(self, before: ArrayLike, after: ArrayLike, rng: np.random.Generator) -> Array:
+    def most(self, before: ArrayLike, after: ArrayLike, stands: ArrayLike | None = None) -> Array:
+        """Return the energy that they take [J], which is known, (n,)."""
+        return self.of(before, after).energy
+
+    def sample(
+        self, before: ArrayLike, after: ArrayLike, held: ArrayLike, rng: np.random.Generator
+    ) -> Array:
         """Draw by how much unread writes between levels miss, (n,) [S].
 
         Parameters
         ----------
         before, after
             Levels before and after, (n,).
+        held
+            Conductances that the devices really have [S]: they don't matter.
         rng
             Draws one of the samples for each.
         """
-        a, b = self._pairs(before, after)
+        a, b = pairs(before, after)
         drawn: Array = self.missed[a, b, rng.integers(0, self.missed.shape[-1], a.shape)]
         return drawn
 
-    def squares(self, before: ArrayLike, after: ArrayLike) -> tuple[Array, Array]:
-        """Return the mean squares of what unread and of what verified writes leave, (n,) each [S²]."""
-        pairs = self._pairs(before, after)
-        return self._missed_square[pairs], self.left[pairs]
+    def squares(self, before: ArrayLike, after: ArrayLike, gathered: Array) -> tuple[Array, Array]:
+        """Return the mean squares of what unread writes leave, on top of what was ``gathered``, and of what verified
+        ones leave, (n,) each [S²].
+        """
+        at = pairs(before, after)
+        return gathered + self._missed_square[at], self.left[at]
 
     @property
     def gain(self) -> Array:
@@ -63,14 +103,14 @@ class UnreadWrites:
     def _missed_square(self) -> Array:
         return np.asarray(np.mean(np.square(self.missed), axis=-1))
 
-    def _pairs(
-        self, before: ArrayLike, after: ArrayLike
-    ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        a, b = (np.rint(np.asarray(level, float)).astype(np.intp) for level in (before, after))
-        return a, b
+
+def pairs(before: ArrayLike, after: ArrayLike) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the whole levels nearest to ``before`` and ``after``, as an index of tables over levels."""
+    a, b = (np.rint(np.asarray(level, float)).astype(np.intp) for level in (before, after))
+    return a, b
 
 
-def unread_of(pricing: Pricing) -> UnreadWrites:
+def unread_of(pricing: Pricing) -> Unread:
     """Return what unread writes cost and leave, where ``pricing`` knows.
 
     Parameters
@@ -83,10 +123,11 @@ def unread_of(pricing: Pricing) -> UnreadWrites:
     InputError
         If nobody has simulated them.
     """
-    found: UnreadWrites | None = getattr(pricing, "unread", None)
+    found: Unread | None = getattr(pricing, "unread", None)
     if found is None:
         raise InputError(
             "training.verified: to leave writes unread takes a table of writes that simulated them so, of a"
-            f" device with dynamics and device.pricing = 'write-verify'; these costs are {pricing.source}"
+            " technology or a device with dynamics and device.pricing = 'write-verify'; these costs are"
+            f" {pricing.source}"
         )
     return found

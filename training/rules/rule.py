@@ -47,6 +47,8 @@ class Writes:
     unread: Array | None = None
     """By how much writes that nobody reads miss the change that they are meant to make [S], (n,); nan for those with
     a read after every pulse, ``None`` where these are all."""
+    stands: Array32 | None = None
+    """Levels at which the devices really stand, fractional, (n,); ``None`` where that is ``before``."""
 
     @property
     def alone(self) -> NDArray[np.intp]:

@@ -1,10 +1,11 @@
 """Selective verify while a network learns: of an update's writes only those that matter most are read.
 
 A verified write is read after every pulse. An unread one gets the pulses that take the nominal device from
-level to level, and shifts its device, from wherever that stands, by the change that is meant and what it misses.
-So errors of unread writes add up until a verified write ends them. Which writes are worth the reads is estimated,
-to second order, as how steep the loss is in the weight, the running mean of its squared gradients, times by how
-much the mean square error of the device would fall: what it has gathered, and what this write would add.
+level to level, and leaves its device where these take it from wherever it stands: most devices are shifted by the
+change that is meant and what it misses, so that errors add up until a verified write ends them; cells behind
+transistors forget most of where they stood. Which writes are worth the reads is estimated, to second order, as how
+steep the loss is in the weight, the running mean of its squared gradients, times by how much the mean square error
+of the device would fall: what an unread write would leave of it, less what a verified one does.
 
 That sensitive weights alone are verified is the idea of SWIM and U-SWIM (Yan et al., DAC 2022,
 doi:10.1145/3489517.3530459; arXiv:2401.05357), who write a trained network once; the estimate is this project's own.
@@ -19,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from ...data.errors import InputError
-from ...data.types import Array32
-from ...devices.pulses.unread import UnreadWrites
+from ...data.types import Array, Array32
+from ...devices.pulses.unread import Unread
 from .rule import Writes
 
 MEMORY = np.float32(0.01)
@@ -45,7 +46,7 @@ class Selective:
     def __init__(
         self,
         share: float,
-        unread: UnreadWrites,
+        unread: Unread,
         codes: Array32,
         priced: Callable[[Array32], Array32],
     ) -> None:
@@ -60,8 +61,11 @@ class Selective:
             self._steepness *= np.float32(1.0) - MEMORY
             self._steepness += MEMORY * np.square(gradient[: len(self._steepness)])
 
-    def chosen(self, writes: Writes, rng: np.random.Generator) -> Writes:
-        """Return the writes of an update with what those that are left unread miss.
+    def chosen(
+        self, writes: Writes, rng: np.random.Generator, stands: Array32, held: Array
+    ) -> Writes:
+        """Return the writes of an update with what those that are left unread miss, and where devices stand that
+        were left unread before.
 
         Parameters
         ----------
@@ -69,6 +73,10 @@ class Selective:
             All of them, between whole levels.
         rng
             Draws what unread writes miss.
+        stands
+            Levels at which their devices really stand, fractional, (n,).
+        held
+            Conductances that these have [S], (n,).
 
         Raises
         ------
@@ -82,14 +90,15 @@ class Selective:
                 " budgeted"
             )
         before, after = (self._priced(each) for each in (writes.before, level))
-        added, left = self._unread.squares(before, after)
-        owed = self._gathered[device] + added
+        gathered = self._gathered[device]
+        owed, left = self._unread.squares(before, after, gathered)
         worth = self._steepness.reshape(-1)[device >> 1] * np.maximum(owed - left, 0.0)
         read = np.argsort(-worth, kind="stable")[: round(self._share * len(writes))]
-        missed = self._unread.sample(before, after, rng)
+        missed = self._unread.sample(before, after, held, rng)
         missed[read], owed[read] = np.nan, 0.0
         self._gathered[device] = owed
-        return replace(writes, unread=missed)
+        known = np.where(gathered > 0.0, stands, writes.before)
+        return replace(writes, unread=missed, stands=known)
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint must keep."""

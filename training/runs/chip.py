@@ -12,6 +12,7 @@ import numpy as np
 from ...circuits.surrogate.characterise import MARGIN
 from ...circuits.technology.recipe import RampRecipe, Way
 from ...circuits.technology.table import CellTable, load_cell_table, make_cell_table
+from ...circuits.technology.write import Tables
 from ...data.errors import InputError
 from ...data.types import Progress
 from ...devices.device import Levels
@@ -142,6 +143,8 @@ def cell_table(
                 f"{path} was made for another technology than {technology.name} is now: its file has"
                 " changed, or choose another folder"
             )
+        if table.unread is None:  # of an earlier version
+            table = table.with_unread(Tables(technology, table.recipe))
         return table
     recipe = recipe_of_cells(technology, levels, tolerance, way)
     table = make_cell_table(technology, levels, recipe, seed=seed, progress=progress)

@@ -78,8 +78,8 @@ class TrainOptions(SiameseOptions):
         check_number("training", verified=self.verified, at_least=0, at_most=1)
         if self.verified < 1.0 and self.reverify:
             raise InputError(
-                "training.verified: devices that are read again after a write can't be left unread, choose"
-                " training.reverify = 0"
+                "training.verified: devices that are read again after a write, as those of a technology are where"
+                " nothing is said, can't be left unread: choose training.reverify = 0"
             )
         if self.loss != "auto":
             loss_of(self.loss, regression=False)

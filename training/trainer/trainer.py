@@ -340,7 +340,8 @@ class Trainer:
 
     def _write(self, k: int, writes: Writes, rng: np.random.Generator) -> None:
         if self._selective is not None:
-            writes = self._selective[k].chosen(writes, rng)
+            standing = self.twin.matrices[k].standing(writes)
+            writes = self._selective[k].chosen(writes, rng, *standing)
         self.ledger.enter(k, writes)
         measured = self.twin.matrices[k].write(writes, rng, now=self._updates_done)
         self.updates[k].verify(writes, measured, self.ledger.failed(k, writes))

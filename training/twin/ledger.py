@@ -228,14 +228,40 @@ class Ledger:
             return self._pulsed(writes.pulses)
         before, level = (self.priced(matrix, one) for one in (writes.before, writes.level))
         each = self.pricing.of(before, level, verify=writes.blind is None)
+        if writes.stands is not None:
+            begin = self._begins(matrix, writes)
+            off, whole = begin != before, begin == np.rint(begin)
+            for some in (np.flatnonzero(off & whole), np.flatnonzero(off & ~whole)):
+                _put(each, some, self.pricing.of(begin[some], level[some]))
         ends = self._ends(matrix, writes)
         if ends is not None:
             start, end = (self.priced(matrix, one) for one in ends)
             odd = np.flatnonzero((start != before) | (end != level))
             _put(each, odd, self.pricing.of_limited(start[odd], end[odd], level[odd]))
         if len(alone := writes.alone):
-            _put(each, alone, unread_of(self.pricing).of(before[alone], level[alone]))
+            stands = self._stands(matrix, writes)[alone]
+            _put(each, alone, unread_of(self.pricing).of(before[alone], level[alone], stands))
         return each
+
+    def _begins(self, matrix: int, writes: Writes) -> Array32:
+        """Return the pricing's levels that writes begin at, (n,): those that they say, but for verified ones of
+        devices that were left unread before and have left their band. These begin at the level nearest to where
+        they stand, or there where that is the target, and at the target where they are in its band already.
+        """
+        before = self.priced(matrix, writes.before)
+        if writes.stands is None:
+            return before
+        stands, level = self._stands(matrix, writes), self.priced(matrix, writes.level)
+        off = self.pricing.missed(stands, before)
+        off[writes.alone] = False
+        near = np.clip(np.rint(stands), np.float32(0.0), np.float32(self.pricing.levels - 1))
+        near = np.where(near == level, stands, near)
+        near = np.where(self.pricing.missed(stands, level), near, level)
+        return np.where(off, near, before).astype(np.float32)
+
+    def _stands(self, matrix: int, writes: Writes) -> Array32:
+        """Return the pricing's levels at which devices really stand, (n,)."""
+        return self.priced(matrix, writes.before if writes.stands is None else writes.stands)
 
     def energy(self, matrix: int, before: Array32, level: Array32) -> Array:
         """Return what verified writes of devices that follow take, of one matrix, (n,) [J].
@@ -278,15 +304,20 @@ class Ledger:
         update: NDArray[np.int64] | int = 0,
     ) -> Cost:
         """Return the cost of writes, of one update or, where ``update`` counts them from 0, (n,), of several."""
-        line = 2 * self._rows[matrix][writes.device] + (writes.level < writes.before)
+        before, level = self._begins(matrix, writes), self.priced(matrix, writes.level)
+        line = 2 * self._rows[matrix][writes.device] + (level < before)
         row_time = float(_slowest(line + update * self._lines[matrix], each.time).sum())
-        before, level = (self.priced(matrix, one) for one in (writes.before, writes.level))
+        high = highest(self.pricing, before, level, each.energy)
+        if len(alone := writes.alone):
+            stands = self._stands(matrix, writes)[alone]
+            high = high.copy()
+            high[alone] = unread_of(self.pricing).most(before[alone], level[alone], stands)
         sums = {name: float(values.sum()) for name, values in each._asdict().items()}
         return Cost(
             writes=float(len(writes)),
             weights=float(writes.weights),
             row_time=row_time,
-            energy_high=float(highest(self.pricing, before, level, each.energy).sum()),
+            energy_high=float(high.sum()),
             **sums,
         )
 

@@ -233,6 +233,19 @@ class MappedMatrix:
         self.write(again, rng, now=now)
         return again
 
+    def standing(self, writes: Writes) -> tuple[Array32, Array]:
+        """Return where the devices of ``writes`` stand before them: fractional levels, and conductances [S], (n,)
+        each.
+
+        Parameters
+        ----------
+        writes
+            Of which devices.
+        """
+        places = self.placement.places[writes.device]
+        held = self.devices.g.reshape(-1)[places].astype(float)
+        return self.devices.levels(places), held
+
     def levels(self) -> Array32:
         """Return the present, fractional level of every device in the order of
         :class:`.rules.Writes`.
