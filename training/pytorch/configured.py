@@ -56,6 +56,7 @@ class Configured:
             rule=options.rule,
             seed=config.seed,
             reverify=options.reverify,
+            verified=options.verified,
         )
 
 

@@ -87,8 +87,17 @@ class TileLayer:
 
     def joined(self) -> Tensor:
         """Return weights and biases as one matrix (rows, cols), the bias in the last row."""
-        w = self.weight.flatten(1).T
-        return w if self.bias is None else torch.cat([w, self.bias[None]])
+        return _joined(self.weight, self.bias)
+
+    def gradient(self) -> Array32:
+        """Return the gradient of :meth:`joined`; 0 for parameters that have none."""
+        with torch.no_grad():
+            parts = (
+                torch.zeros_like(one) if one.grad is None else one.grad
+                for one in (self.weight, self.bias)
+                if one is not None
+            )
+            return array_of(_joined(*parts))
 
     def follow(self, weights: Array32, codes: Array32) -> None:
         """Take over the float weights and level codes that the devices have been written by."""
@@ -304,6 +313,12 @@ class _Read(torch.autograd.Function):
         a, w = ctx.saved_tensors
         to_a, to_w, _ = ctx.needs_input_grad
         return errors[0] @ w.T if to_a else None, a.T @ errors[0] if to_w else None, None
+
+
+def _joined(weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Return weights as torch has them, and biases, as one matrix (rows, cols)."""
+    w = weight.flatten(1).T
+    return w if bias is None else torch.cat([w, bias[None]])
 
 
 def array_of(tensor: Tensor) -> Array32:

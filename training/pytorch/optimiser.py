@@ -17,6 +17,7 @@ from ...devices.pulses.costs import Pricing, check_levels
 from ..rules.optim import Sgd
 from ..rules.registry import rule_options, start_rule
 from ..rules.rule import Rescalable, Start, Writes
+from ..rules.selective import check_unread, some_verified
 from ..seeds import generator
 from ..twin.cost import Cost
 from ..twin.ledger import Ledger
@@ -49,6 +50,9 @@ class SiameseOptimizer(torch.optim.Optimizer):
     reverify
         Seconds after which written devices are read again, and written anew where they have left
         their band meanwhile; these reads and writes count. ``None`` or 0: they are left alone.
+    verified
+        Share of a step's writes with a read after every pulse, those whose errors matter most; the others get the
+        pulses that the nominal device would need, unread. For rules that write levels.
 
     Raises
     ------
@@ -68,6 +72,7 @@ class SiameseOptimizer(torch.optim.Optimizer):
         calibrate_every: int = 20,
         seed: int = 0,
         reverify: float | None = None,
+        verified: float = 1.0,
     ) -> None:
         # The parameter groups are those of the optimiser inside, whatever becomes of them: nothing
         # of the base class is initialised.
@@ -78,7 +83,9 @@ class SiameseOptimizer(torch.optim.Optimizer):
         if calibrate_every < 1:
             raise InputError(f"calibrate_every must be at least 1 step, got {calibrate_every}")
         check_number("SiameseOptimizer", reverify=reverify, optional=True, at_least=0)
-        self.reverify = reverify
+        check_number("SiameseOptimizer", verified=verified, at_least=0, at_most=1)
+        check_unread(verified, reverify)
+        self.reverify, self.verified = reverify, verified
         self.layers = [layer for layer in model.modules() if isinstance(layer, TileLayer)]
         if not self.layers:
             raise InputError("the model has no memristor-twin layers: convert(model) first")
@@ -124,6 +131,7 @@ class SiameseOptimizer(torch.optim.Optimizer):
                 f"the rule {rule!r} sends errors back through the devices, which torch does not:"
                 " train with it in memtwin.training"
             )
+        self._selective = some_verified(verified, self.updates, self.ledger)
         self.initial = Cost()
         """Cost of programming the initial weights, which the ledger does not hold."""
         for k, (layer, update) in enumerate(zip(self.layers, self.updates, strict=True)):
@@ -204,9 +212,14 @@ class SiameseOptimizer(torch.optim.Optimizer):
                     " finite; lower the learning rate"
                 )
             update.coding = layer.matrix.coding
+            if self._selective is not None:
+                self._selective[k].look(layer.gradient())
             # An optimiser without momentum passes on whatever move the torch optimiser made.
             writes = update.step(update.weights - moved, 1.0)
             if writes is not None:
+                if self._selective is not None:
+                    standing = layer.matrix.standing(writes)
+                    writes = self._selective[k].chosen(writes, self._rng, *standing)
                 total = total + self._write(k, writes, self.ledger.record)
             layer.follow(update.weights, update.codes)
             layer.matrix.age(layer.now)
@@ -259,6 +272,9 @@ class SiameseOptimizer(torch.optim.Optimizer):
             # Said only where it is on: older states know nothing of it.
             **({"reverify": self.reverify} if self.reverify else {}),
         }
+        if self._selective is not None:
+            selective = {str(k): one.state() for k, one in enumerate(self._selective)}
+            own |= {"verified": self.verified, "selective": selective}
         return {"optimiser": self.optimiser.state_dict(), "siamese": tensors(own)}
 
     def _own_options(self) -> dict[str, Any]:
@@ -290,12 +306,14 @@ class SiameseOptimizer(torch.optim.Optimizer):
             **self._own_options(),
             "levels": self.ledger.pricing.levels,
             "reverify": self.reverify or 0.0,
+            "verified": self.verified,
             "layers on tiles": len(self.updates),
         }
         saved = own["options"] | {
             "rule": own["rule"],
             "levels": own["levels"],
             "reverify": own.get("reverify", 0.0),
+            "verified": own.get("verified", 1.0),
             "layers on tiles": len(own["updates"]),
         }
         for key, value in mine.items():
@@ -311,6 +329,8 @@ class SiameseOptimizer(torch.optim.Optimizer):
         for k, (layer, update) in enumerate(zip(self.layers, self.updates, strict=True)):
             update.restore(own["updates"][str(k)])
             layer.codes = update.codes
+        for k, one in enumerate(self._selective or ()):
+            one.restore(own["selective"][str(k)])
 
     def __getstate__(self) -> dict[str, Any]:
         """Return all of it, so that a copy has its devices too."""

@@ -11,18 +11,20 @@ That sensitive weights alone are verified is the idea of SWIM and U-SWIM (Yan et
 doi:10.1145/3489517.3530459; arXiv:2401.05357), who write a trained network once; the estimate is this project's own.
 """
 
-__all__ = ["Selective"]
+__all__ = ["Selective", "check_unread", "some_verified"]
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 
 from ...data.errors import InputError
 from ...data.types import Array, Array32
-from ...devices.pulses.unread import Unread
-from .rule import Writes
+from ...devices.pulses.costs import Pricing
+from ...devices.pulses.unread import Unread, unread_of
+from .rule import Rule, Writes
 
 MEMORY = np.float32(0.01)
 """Weight of the last batch in the running mean of squared gradients."""
@@ -107,3 +109,59 @@ class Selective:
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from what :meth:`state` returned."""
         self._steepness[...], self._gathered[...] = state["steepness"], state["gathered"]
+
+
+class _Priced(Protocol):
+    """What a ledger knows."""
+
+    @property
+    def pricing(self) -> Pricing:
+        """What writes cost."""
+        ...
+
+    def priced(self, matrix: int, level: Array32) -> Array32:
+        """Return levels of one matrix's devices as levels of the pricing."""
+        ...
+
+
+def some_verified(share: float, updates: Sequence[Rule], ledger: _Priced) -> list[Selective] | None:
+    """Return which writes of each matrix are verified; ``None`` where all are.
+
+    Parameters
+    ----------
+    share
+        Share of an update's writes that are [0..1].
+    updates
+        Rules of the matrices.
+    ledger
+        Of the same matrices.
+
+    Raises
+    ------
+    InputError
+        If nobody has simulated what unread writes cost and leave.
+    """
+    if share == 1.0:
+        return None
+    unread = unread_of(ledger.pricing)
+    return [
+        Selective(share, unread, update.codes, partial(ledger.priced, k))
+        for k, update in enumerate(updates)
+    ]
+
+
+def check_unread(verified: float, reverify: float | None) -> None:
+    """Refuse devices that are read again some seconds after they were left unread.
+
+    Parameters
+    ----------
+    verified
+        Share of the writes that is verified.
+    reverify
+        Seconds after which written devices are read again.
+    """
+    if verified < 1.0 and reverify:
+        raise InputError(
+            "training.verified: devices that are read again after a write, as those of a technology are where"
+            " nothing is said, can't be left unread: choose training.reverify = 0"
+        )

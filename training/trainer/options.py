@@ -5,10 +5,10 @@ __all__ = ["LEARNING_RATE_MAX", "TrainOptions"]
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
-from ...data.errors import InputError
 from ...data.options import check_choice, check_number
 from ..losses import loss_of
 from ..rules.registry import check_rescalable, rule_options
+from ..rules.selective import check_unread
 from ..rules.siamese import SiameseOptions
 
 LEARNING_RATE_MAX = 1e30
@@ -76,11 +76,7 @@ class TrainOptions(SiameseOptions):
         check_number("training", patience=self.patience, whole=True, optional=True, at_least=1)
         check_number("training", reverify=self.reverify, optional=True, at_least=0)
         check_number("training", verified=self.verified, at_least=0, at_most=1)
-        if self.verified < 1.0 and self.reverify:
-            raise InputError(
-                "training.verified: devices that are read again after a write, as those of a technology are where"
-                " nothing is said, can't be left unread: choose training.reverify = 0"
-            )
+        check_unread(self.verified, self.reverify)
         if self.loss != "auto":
             loss_of(self.loss, regression=False)
         check_number(

@@ -21,13 +21,12 @@ from ...data.errors import InputError, MemtwinError
 from ...data.records.store import digest, pack
 from ...data.types import Array32, Progress
 from ...devices.pulses.costs import Pricing, check_levels
-from ...devices.pulses.unread import unread_of
 from ..losses import cross_entropy, loss_of, score_of
 from ..network import Adjoint, Network
 from ..rules.optim import make_optimiser, schedule
 from ..rules.registry import start_rule
 from ..rules.rule import Rescalable, Start, Writes
-from ..rules.selective import Selective
+from ..rules.selective import some_verified
 from ..seeds import generator, renew
 from ..twin.cost import Cost
 from ..twin.evaluation import evaluate, predict
@@ -133,16 +132,7 @@ class Trainer:
             )
             for k, (w, matrix) in enumerate(zip(twin.on_devices(start), twin.matrices, strict=True))
         ]
-        self._selective = (
-            [
-                Selective(
-                    options.verified, unread_of(costs), update.codes, partial(self.ledger.priced, k)
-                )
-                for k, update in enumerate(self.updates)
-            ]
-            if options.verified < 1.0
-            else None
-        )
+        self._selective = some_verified(options.verified, self.updates, self.ledger)
         self._updates_done = 0
         rng = generator(seed, "programming", 0)
         self.initial = Cost()
