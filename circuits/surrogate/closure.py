@@ -20,6 +20,9 @@ vectors is a few products of matrices::
     I' = v T + D + sum_p v^p A_p
     I  = I' + [(I' - I0) (s + v^2 S) + (I' - I0)^2 (v C)] R,   R = (I - M)^-T
 
+Where what the bend moves, or how ``R`` differs from one where it takes nonlinear currents to the
+columns, is too little to matter (:func:`left_out`), reads do without these products.
+
 The law of the device enters only through values at the nodes, so transistors that feel ``b``, and
 curvature that depends on the conductance, cost nothing more. ``D`` is what an exact linear solve
 (:mod:`.transfer`) adds; it ages slowly while conductances change.
@@ -33,6 +36,7 @@ __all__ = [
     "Stack",
     "apply",
     "close",
+    "left_out",
     "operate",
     "read_and_slopes",
 ]
@@ -87,9 +91,9 @@ class Closure(NamedTuple):
     slope: Stack | None
     """``s`` and ``S``; ``None`` if the devices are linear."""
     bend: Stack | None
-    """``C``."""
+    """``C``; ``None`` if the devices are linear, or where it is left out."""
     r: Any
-    """(tiles, cols, cols)."""
+    """(tiles, cols, cols); ``None`` where it is left out."""
     load: Any
     """``I0``, (tiles, 1, cols)."""
     idle: Any = None
@@ -204,6 +208,42 @@ def close(
     )
 
 
+def left_out(closure: Closure, expansion: Expansion, lines: Lines) -> tuple[Any, Any] | None:
+    """Return how far a current of a tile can be off, relative to the largest at full swing, if a read
+    leaves out the bend, and if it takes ``R`` as one where nonlinear currents go to the columns, (tiles,) each;
+    ``None`` if the devices are linear.
+
+    Parameters
+    ----------
+    closure
+        The wires, in closed form.
+    expansion
+        Where the nonlinear part is collocated.
+    lines
+        Ladders of word and bit lines.
+    """
+    if closure.slope is None or closure.bend is None:
+        return None
+    full = abs(closure.workings.full)  # type: ignore[union-attr]
+    change = max(expansion.load, 1.0 - expansion.load) * full
+    bend = _most(closure.bend) * change * change
+    sent = _most(closure.slope) * change + bend
+    if closure.idle is not None:
+        sent = sent + abs(closure.idle).sum(-2, keepdims=True) * full
+    back = sent @ abs(closure.r - lines.eye)
+    most = lines.xp.amax
+    largest = most(full, (-1, -2))
+    return most(bend, (-1, -2)) / largest, most(back, (-1, -2)) / largest
+
+
+def _most(stack: Stack) -> Any:
+    """Return the largest magnitudes of a polynomial at full swing, (tiles, 1, cols)."""
+    total: Any = 0.0 if stack.constant is None else abs(stack.constant)
+    for matrix in stack.matrices:
+        total = total + abs(matrix).sum(-2, keepdims=True)
+    return total
+
+
 def apply(closure: Closure, expansion: Expansion, v: Any, xp: Any) -> Any:
     """Return the sensed currents, (tiles, batch, cols), for row voltages ``v``, (tiles, batch,
     rows).
@@ -219,18 +259,19 @@ def apply(closure: Closure, expansion: Expansion, v: Any, xp: Any) -> Any:
     xp
         The module of array functions: numpy, or one that does as it does.
     """
-    if closure.slope is None or closure.bend is None:
+    if closure.slope is None:
         return v @ closure.value.matrices[0]
-    powers = _row_powers(expansion, v)
+    powers = {1: v}
     first = _product(closure.value, expansion.value, powers)
     change = first - closure.load
-    slope = _product(closure.slope, expansion.slope, powers)
-    turn = _product(closure.bend, expansion.bend, powers)
-    turn *= change
-    turn += slope
+    turn = _product(closure.slope, expansion.slope, powers)
+    if closure.bend is not None:
+        bend = _product(closure.bend, expansion.bend, powers)
+        bend *= change
+        turn += bend
     turn *= change
     if closure.idle is None:
-        first += turn @ closure.r
+        first += turn if closure.r is None else turn @ closure.r
         return first
     idle = _idleness(closure, v, first, xp)[0] @ closure.idle
     # Idle rows take from the currents that there are with them, so twice.
@@ -239,7 +280,7 @@ def apply(closure: Closure, expansion: Expansion, v: Any, xp: Any) -> Any:
     i += first
     i *= idle
     i += turn
-    first += i @ closure.r
+    first += i if closure.r is None else i @ closure.r
     return first
 
 
@@ -264,7 +305,7 @@ def read_and_slopes(
     if closure.slope is None or closure.bend is None:
         matrix = closure.value.matrices[0]
         return v @ matrix, d @ xp.swapaxes(matrix, -1, -2)
-    powers = _row_powers(expansion, v)
+    powers = {1: v}
     first = _product(closure.value, expansion.value, powers)
     change = first - closure.load
     slope = _product(closure.slope, expansion.slope, powers)
@@ -313,15 +354,6 @@ def _idleness(closure: Closure, v: Any, first: Any, xp: Any) -> tuple[Any, Any]:
     return xp.clip(share, 0.0, 1.0, out=share), reach
 
 
-def _row_powers(expansion: Expansion, v: Any) -> dict[int, Any]:
-    """Return the powers of ``v`` that the expansion asks for."""
-    powers = {1: v}
-    for p in expansion.value + expansion.slope + expansion.bend:
-        if p:
-            _power(powers, p)
-    return powers
-
-
 def _power(powers: dict[int, Any], p: int) -> Any:
     # A function within the other that calls itself would keep the arrays until cycles are collected.
     if p not in powers:
@@ -334,7 +366,7 @@ def _product(stack: Stack, powers: tuple[int, ...], of: dict[int, Any]) -> Any:
     total: Any = None
     for p in powers:
         if p:
-            part = of[p] @ next(matrices)
+            part = _power(of, p) @ next(matrices)
             if total is None:
                 total = part
             else:

@@ -21,7 +21,7 @@ from ..lines.cell_law import ROUNDING, Law, within
 from ..lines.cell_law_fit import law_over
 from ..lines.solver import LineSolver
 from ..lines.transfer import transfer
-from .closure import Closure, apply, close, operate
+from .closure import Closure, apply, close, left_out, operate
 from .expansion import Expansion, other_side
 from .residual import SMALL, residual
 from .self_check import Watch
@@ -30,6 +30,8 @@ from .updates import Changed, update
 if TYPE_CHECKING:
     from .engine import Surrogate
 
+SLIGHT = 0.02
+"""Share of the bar that what a read leaves out may be off by."""
 SHORT = 50
 """Least number of vectors that are read at a time."""
 
@@ -109,6 +111,8 @@ class Tables:
         """How far its conductances are from each of these, summed up over its rows [S]."""
         self._drift, self._age = np.zeros(len(g)), np.full(len(g), np.inf)
         """The same of a tile, relative to the sum of its conductances as they changed last."""
+        self._needed = np.ones((len(g), 2), bool)
+        """Whether reads of every tile need the bend, and what ``R`` makes of nonlinear currents."""
         self._residual = engine.array(np.zeros(g.shape))
         self._rows: tuple[float, float] | None = None
         self._covered: Array | None = None
@@ -201,11 +205,15 @@ class Tables:
                 lambda part: part.reshape((count, alike, *part.shape[1:])),
                 whole._replace(workings=None),
             )
-            blocks = {
-                (k, a): _map(lambda part: part[k : k + together, a : a + side], shaped)  # noqa: B023
-                for k in range(0, count, together)
-                for a in range(0, alike, side)
-            }
+            needed, blocks = self._needed.reshape((count, alike, 2)), {}
+            for k in range(0, count, together):
+                for a in range(0, alike, side):
+                    here = slice(k, k + together), slice(a, a + side)
+                    block = _map(lambda part: part[here], shaped)  # noqa: B023
+                    bend, back = needed[here].any((0, 1)).tolist()
+                    blocks[k, a] = block._replace(
+                        bend=block.bend if bend else None, r=block.r if back else None
+                    )
             self._parts = whole, alike, (together, side, blocks)
         parts: tuple[int, int, dict[tuple[int, int], Closure]] = self._parts[2]
         return parts
@@ -370,7 +378,19 @@ class Tables:
         if self._closure is None:
             self._closure = _map(lambda part: self._empty(part), closure)
         _map(lambda whole, part: whole.__setitem__(block, part), self._closure, closure)
+        self._judge(block, closure)
         self.watch.refreshed += len(block)
+
+    def _judge(self, block: Tiles, closure: Closure) -> None:
+        """See what reads of the tiles of a block can leave out."""
+        assert self.adopted is not None
+        off = left_out(closure, self.adopted.expansion, self.engine.lines)
+        if off is None or not self.engine.single:
+            return
+        needed = ~(np.stack([_numpy(each) for each in off], -1) <= SLIGHT * self.engine.bar)
+        if (needed != self._needed[block]).any():
+            self._needed, self._parts = self._needed.copy(), None
+            self._needed[block] = needed
 
     def _empty(self, part: Any) -> Any:
         return self.engine.xp.concatenate([part[:1]] * len(self.g))

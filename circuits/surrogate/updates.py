@@ -9,12 +9,14 @@ word line to its bit line. To first order in ``d``, with all else as it was::
 ``a`` is how much of every row voltage lies across the device, ``c`` what every column senses of a
 current through it. What the nonlinear part of its current changes by at the nodes of the expansion
 reaches the columns by the same ``c``. All devices that changed in a tile are one product of thin
-matrices. Second orders are left out, so that tiles are to be worked out anew before the changes add
+matrices; tiles take turns, since how many changed differs much between them. Second orders are left out, so that tiles are to be worked out anew before the changes add
 up to much.
 """
 
 __all__ = ["Changed", "Workings", "update"]
 
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -119,15 +121,10 @@ def update(
         Turns numpy's arrays into those of ``xp``.
     """
     work: Workings = closure.workings
-    tiles, slot = np.unique(changed.tile, return_inverse=True)
     rows, cols = work.p.shape[-2:]
     line = changed.tile * rows + changed.row
     here = line * cols + changed.col
-    order = np.arange(len(slot)) - np.searchsorted(slot, slot)
-    own = (np.arange(len(slot)), changed.col)
-    count = int(order.max()) + 1
-    # Where all tiles are concerned, nothing has to be gathered and put back.
-    some: Any = slice(None) if len(tiles) == len(work.p) else tiles
+    own = (np.arange(len(line)), changed.col)
 
     def at(field: Any) -> Any:
         """Return what a field has where the devices are, (n,)."""
@@ -136,12 +133,6 @@ def update(
     def along(field: Any) -> Any:
         """Return what a field has along their word lines, (n, cols)."""
         return field.reshape((-1, cols))[line]
-
-    def placed(values: Any, shape: tuple[int, ...], *at: Any) -> Any:
-        """Return zeros, (changed tiles, ...), with one value per device at its place."""
-        result = array(np.zeros((len(tiles), *shape), np.float32))
-        result[(slot, *at)] = values
-        return result
 
     both = law.terms(array(np.stack([changed.after, changed.before])), xp)
     change = {k: {p: one[0] - one[1] for p, one in row.items()} for k, row in both.items()}
@@ -152,15 +143,23 @@ def update(
     lifted, sensed = inverse * along(work.beta), -inverse * along(work.q)
     lifted[own] -= at(work.beta)
     sensed[own] += at(work.q)
+    lifted *= grown[:, None]
     value = closure.value.matrices
-    c = placed(sensed, (count, cols), order) @ closure.r[some]
-    lifted = placed(lifted * grown[:, None], (count, cols), order)
-    a = work.t[some] @ xp.swapaxes(lifted, -1, -2)
+    for part, tile in _tiles(changed.tile):
+        sensed[part] = sensed[part] @ closure.r[tile]
+        value[0][tile] += (work.t[tile] @ lifted[part].T) @ sensed[part]
+    turns = _turns(line)
+
+    def send(matrix: Any, sent: Any) -> None:
+        """Add what devices send from their own row, (n,), to a matrix."""
+        added, matrix = sent[:, None] * sensed, matrix.reshape((-1, cols))
+        for apart in turns:
+            matrix[line[apart]] += added[apart]
+
     straight = at(work.p) * grown
     rest = beyond(change)
     if not rest:
-        a += placed(straight, (rows, count), changed.row, order)
-        value[0][some] += a @ c
+        send(value[0], straight)
         return
     q, full = at(work.q), work.full[changed.tile, 0, changed.col]
     b_full, shift, base = at(work.beta) * full, at(work.shift), at(work.p)
@@ -172,16 +171,13 @@ def update(
     values = evaluate(rest, u, b) - grown * drop
     slopes, bends = q * turn / full, q * bent * (shift / full) ** 2
     for_value, for_slope, for_bend = (array(weights) for weights in expansion.weights())
-    left = for_value @ values
-    a += placed(left[0] + straight, (rows, count), changed.row, order)
-    value[0][some] += a @ c
     # What the nonlinear part of a device changes is its own row's alone.
-    lines = c[(slot, order)]
-    turns = _turns(line)
-    for k in range(1, len(left)):
-        added, matrix = left[k][:, None] * lines, value[k].reshape((-1, cols))
-        for apart in turns:
-            matrix[line[apart]] += added[apart]
+    left = for_value @ values
+    left[0] += straight
+    for matrix, sent in zip(value, left, strict=True):
+        send(matrix, sent)
+    column = changed.tile * cols + changed.col
+    columns = _turns(column)
     for stack, powers, parts in (
         (closure.slope, expansion.slope, for_slope @ slopes),
         (closure.bend, expansion.bend, for_bend @ bends),
@@ -191,16 +187,24 @@ def update(
             if p:
                 next(matrices).reshape(-1)[here] += part
             else:
-                columns = placed(part, (count, cols), order, changed.col)
-                stack.constant[tiles] += columns.sum(-2, keepdims=True)
+                constant = stack.constant.reshape(-1)
+                for apart in columns:
+                    constant[column[apart]] += part[apart]
     if closure.idle is not None:
         sent = evaluate({KINK: rest[KINK]}, at(work.sunk), 0.0)
         closure.idle.reshape(-1)[here] += q * sent / (expansion.load * full)
 
 
-def _turns(line: Indices) -> list[Indices]:
-    """Return devices of rows ``line``, rising, in groups none of which has two of one row: rows are
-    added to at once.
-    """
-    place = np.arange(len(line)) - np.searchsorted(line, line)
-    return [np.flatnonzero(place == k) for k in range(int(place.max()) + 1)]
+def _tiles(tile: Indices) -> Iterator[tuple[slice, int]]:
+    """Yield the devices of one tile after the other, and the tile; ``tile`` rises."""
+    ends = [*np.flatnonzero(np.diff(tile)) + 1, len(tile)]
+    for start, end in pairwise([0, *ends]):
+        yield slice(start, end), tile[start]
+
+
+def _turns(place: Indices) -> list[Indices]:
+    """Return devices in groups none of which has two at one place: places are added to at once."""
+    order = np.argsort(place, kind="stable")
+    risen = place[order]
+    turn = np.arange(len(risen)) - np.searchsorted(risen, risen)
+    return [order[turn == k] for k in range(int(turn.max()) + 1)]
