@@ -210,7 +210,7 @@ class Tables:
                 for a in range(0, alike, side):
                     here = slice(k, k + together), slice(a, a + side)
                     block = _map(lambda part: part[here], shaped)  # noqa: B023
-                    bend, back = needed[here].any((0, 1)).tolist()
+                    bend, back = np.any(needed[here], axis=(0, 1))
                     blocks[k, a] = block._replace(
                         bend=block.bend if bend else None, r=block.r if back else None
                     )

@@ -9,8 +9,8 @@ word line to its bit line. To first order in ``d``, with all else as it was::
 ``a`` is how much of every row voltage lies across the device, ``c`` what every column senses of a
 current through it. What the nonlinear part of its current changes by at the nodes of the expansion
 reaches the columns by the same ``c``. All devices that changed in a tile are one product of thin
-matrices; tiles take turns, since how many changed differs much between them. Second orders are left out, so that tiles are to be worked out anew before the changes add
-up to much.
+matrices; tiles take turns, since how many changed differs much between them. Second orders are left
+out, so that tiles are to be worked out anew before the changes add up to much.
 """
 
 __all__ = ["Changed", "Workings", "update"]
