@@ -81,7 +81,7 @@ def normals(rng: np.random.Generator, count: int) -> Array32:
     found = np.empty((2, half), np.float32)
     for k in range(0, half, BLOCK):
         x, y = found[:, k : k + BLOCK]
-        drawn = rng.integers(0, 2**64 - 1, len(x), np.uint64, endpoint=True)
+        drawn = rng.bit_generator.random_raw(len(x))
         radius, angle = drawn.view(np.uint32).astype(np.float32).reshape(2, -1)
         radius += np.float32(1.0)  # whose logarithm is finite
         radius *= np.float32(2.0**-32)
