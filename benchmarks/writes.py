@@ -94,6 +94,9 @@ FEW = {"reach": 0.7}
 SMALL = {"reach": 0.75, "least": 32, "fade": 2.0}
 """Options of the budgeted rule for LeNet, whose small matrices starve with others, and diverge."""
 
+STEADY = ("training.learning_rate=0.25", "training.momentum=0.5")
+"""What the patient rule trains LeNet by: as far in the end as the preset's rate and momentum, with less delay."""
+
 ABLATION = {
     "siamese": ruled("siamese"),
     "siamese h=0.5": ruled("siamese", "training.hysteresis=0.5"),
@@ -110,7 +113,8 @@ ABLATION = {
     "siamese L=4 h=0.25": ruled("siamese", *FOUR, "training.hysteresis=0.25"),
     "budgeted L=4": ruled("budgeted", *FOUR, bars=True, **FEW),
     "siamese cnn": ruled("siamese", preset="cnn"),
-    "budgeted cnn": ruled("budgeted", preset="cnn", bars=True, **SMALL),
+    "budgeted cnn": ruled("budgeted", preset="cnn", **SMALL),
+    "patient cnn": ruled("patient", *STEADY, preset="cnn", bars=True),
 }
 RATES = {"mlp": 0.1, "cnn": 0.05}
 """Learning rates of the presets."""

@@ -89,7 +89,7 @@ def test_every_baseline_trains_and_is_counted(digits, name):
         assert cost.pulses == pytest.approx(estimate.pulses, rel=0.1)
     elif name == "verify-first":
         assert cost.reads > devices * batches > 5 * cost.writes
-    elif name in ("budgeted", "eapu"):
+    elif name in ("budgeted", "eapu", "patient"):
         assert cost.reads > cost.writes > 0.0
         assert cost.weights < 0.1 * record_weights(result) * batches
     else:

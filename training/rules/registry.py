@@ -29,6 +29,7 @@ from ...data.registry import Registry
 from .baselines import Blind, BlindOptions, ClosedLoop, ClosedLoopOptions
 from .budgeted import Budgeted, BudgetedOptions
 from .eapu import Eapu, EapuOptions
+from .patient import Patient, PatientOptions
 from .pulsed import Pulsed, PulsedOptions
 from .rule import Rule, Start
 from .siamese import Siamese, SiameseOptions
@@ -68,6 +69,7 @@ SHIPPED = {
     "pulsed": RuleKind(Pulsed, PulsedOptions()),
     "budgeted": RuleKind(Budgeted, BudgetedOptions()),
     "eapu": RuleKind(Eapu, EapuOptions()),
+    "patient": RuleKind(Patient, PatientOptions()),
 }
 
 NAME = re.compile(r"\w[\w .+-]*(?<! )", re.ASCII)

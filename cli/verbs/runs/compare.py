@@ -21,9 +21,8 @@ def compare(
     rule: Annotated[
         list[str] | None,
         typer.Option(
-            help="siamese, budgeted, eapu, closed loop, verify-first, mixed precision, sign, pulsed or a registered"
-            " one;"
-            " repeatable, by default all."
+            help="siamese, budgeted, patient, eapu, closed loop, verify-first, mixed precision, sign, pulsed or a"
+            " registered one; repeatable, by default all."
         ),
     ] = None,
     seeds: Annotated[int, typer.Option(help="Seeds, counted from the configuration's.")] = 3,

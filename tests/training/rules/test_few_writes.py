@@ -1,4 +1,4 @@
-"""Rules that write few weights per update: the budgeted Siamese update, and EaPU."""
+"""Rules that write few weights per update: the budgeted and the patient Siamese update, and EaPU."""
 
 from dataclasses import replace
 
@@ -18,6 +18,7 @@ from memtwin.training.network import mlp
 from memtwin.training.rules.budgeted import Budgeted, BudgetedOptions
 from memtwin.training.rules.eapu import Eapu, EapuOptions
 from memtwin.training.rules.optim import Sgd, make_optimiser
+from memtwin.training.rules.patient import Patient, PatientOptions
 from memtwin.training.rules.quantise import Coding, Nonuniform, Uniform
 from memtwin.training.rules.rule import Start
 from memtwin.training.rules.siamese import Siamese, SiameseOptions
@@ -146,6 +147,7 @@ def test_rescaling_is_free_of_the_budget(rng):
     [
         (Budgeted, BudgetedOptions(budget=0.1, least=1, accumulate=2, write_limit=4)),
         (Eapu, EapuOptions(ratio=8.0)),
+        (Patient, PatientOptions(hysteresis=0.5, rise=8)),
     ],
 )
 def test_restored_state_continues_alike(kind, options, optimiser, rng):
@@ -174,6 +176,59 @@ def test_restored_state_continues_alike(kind, options, optimiser, rng):
     play(second, slice(5, 12))
     np.testing.assert_array_equal(whole.weights, second.weights)
     np.testing.assert_array_equal(whole.codes, second.codes)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.integers(0, 10**6),
+    st.sampled_from([EVEN, UNEVEN]),
+    st.floats(0.0, 2.0),
+    st.floats(0.0, 3.0),
+    st.integers(0, 6),
+)
+def test_patience_ends_where_the_hysteresis_of_the_rate_does(
+    seed, coding, hysteresis, narrow, rise
+):
+    rng = np.random.default_rng(seed)
+    options = PatientOptions(hysteresis=hysteresis, narrow=narrow, rise=rise)
+    rule = Patient(start_at(rng.normal(size=(9, 7)) * 0.4, coding, momentum=0.5), options)
+    exact(rule, rule.first())
+    for rate in (0.5, 0.5, 0.4, 0.2, 0.05):
+        before, codes = rule.weights.copy(), rule.codes.copy()
+        exact(rule, rule.step(rng.normal(size=(9, 7)).astype(np.float32), rate))
+        assert rule.hysteresis(rate) == pytest.approx(hysteresis * (rate / 0.5) ** narrow)
+        code = coding.quantiser.code(rule.weights / np.float32(coding.step))
+        moved = rule.codes != codes
+        # What was written is at its own level, what was not has not left its band.
+        assert np.abs(code - rule.codes)[moved].max(initial=0.0) <= 0.5 + 1e-4
+        assert np.abs(code - rule.codes).max() <= 0.5 + rule.hysteresis(rate) + 1e-4
+        assert (before != rule.weights).any()
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 10**6), st.floats(0.0, 0.4))
+def test_patience_without_any_is_the_siamese_update(seed, hysteresis):
+    rng = np.random.default_rng(seed)
+    weights = rng.normal(size=(6, 5)) * 0.4
+    patient = Patient(start_at(weights), PatientOptions(hysteresis=hysteresis, narrow=0.0, rise=0))
+    plain = Siamese(start_at(weights), SiameseOptions(hysteresis=hysteresis))
+    for rate in (0.2, 0.2, 0.1, 0.1, 0.05):
+        gradient = rng.normal(size=(6, 5)).astype(np.float32)
+        for rule in (patient, plain):
+            exact(rule, rule.step(gradient, rate))
+        np.testing.assert_array_equal(patient.codes, plain.codes)
+        np.testing.assert_array_equal(patient.weights, plain.weights)
+
+
+def test_rates_rise_over_updates_not_over_batches_that_are_gathered():
+    rule = Patient(start_at(np.zeros((1, 1))), PatientOptions(hysteresis=9.0, rise=4, accumulate=2))
+    moved = []
+    for _ in range(12):
+        before = float(rule.weights[0, 0])
+        rule.step(np.full((1, 1), -0.01, np.float32), 1.0)
+        moved.append(float(rule.weights[0, 0]) - before)
+    np.testing.assert_allclose(moved[1::2], np.array([1, 2, 3, 4, 4, 4]) * 0.0025, rtol=1e-4)
+    assert moved[::2] == [0.0] * 6
 
 
 @settings(deadline=None, max_examples=20)
@@ -222,6 +277,8 @@ def test_options_are_reached_from_configurations():
         (BudgetedOptions(), {"budget": 0.0}, "budget must be above 0 and at most 1, got 0.0"),
         (BudgetedOptions(), {"reach": 0.5}, "no weight would ever be written, reach = 0.5"),
         (BudgetedOptions(), {"least": 1.5}, "least must be a whole number"),
+        (PatientOptions(), {"narrow": -1.0}, "narrow must be at least 0"),
+        (PatientOptions(), {"rise": 1.5}, "rise must be a whole number"),
         (EapuOptions(), {"ratio": 200.0}, "at most the whole range of 1, got 2"),
         (EapuOptions(), {"noise": float("nan")}, "noise must be above 0"),
     ],
@@ -254,7 +311,7 @@ def trainer_by(rule, **options):
     return Trainer(twin, load_data("digits"), chosen, nominal_pricing(16), seed=3)
 
 
-@pytest.mark.parametrize("rule", ["budgeted", "eapu"])
+@pytest.mark.parametrize("rule", ["budgeted", "eapu", "patient"])
 def test_a_training_that_was_broken_off_goes_on_bit_for_bit(tmp_path, rule):
     whole, broken, resumed = (trainer_by(rule) for _ in range(3))
     for _ in range(3):
