@@ -385,7 +385,7 @@ def in_time(sizes: tuple[int, ...] = (16, 32)) -> Iterator[Row]:
 
 
 def in_time_large() -> Iterator[Row]:
-    """The same at 64 and 128 lines; takes an hour, so only where it is asked for."""
+    """The same at 64 and 128 lines; takes about two hours, so only where it is asked for."""
     yield from in_time((64, 128))
 
 
