@@ -10,7 +10,7 @@
     python benchmarks/writes.py convergence --plot convergence.png    # accuracy batch by batch
 
 784-128-10 (or LeNet) in tiles of 64x64 of linear devices without wires (the engine ideal), 1 %
-programming error, 0.5 % read noise, batches of 100, rate 0.1 with momentum 0.9, x 0.8 per epoch.
+programming error, 0.5 % read noise, batches of 100, rate 0.1 with momentum 0.9 (patient: 1 with 0.5), x 0.8 per epoch.
 *Weights changed* are shares of all weights per batch; *batches to float* is when the memristor twin
 first classifies the test set to within half a point of what float training ends with, looked at
 every 100 batches. One process; rows are means over the seeds.
@@ -94,8 +94,13 @@ FEW = {"reach": 0.7}
 SMALL = {"reach": 0.75, "least": 32, "fade": 2.0}
 """Options of the budgeted rule for LeNet, whose small matrices starve with others, and diverge."""
 
-STEADY = ("training.learning_rate=0.25", "training.momentum=0.5")
-"""What the patient rule trains LeNet by: as far in the end as the preset's rate and momentum, with less delay."""
+STEADY = {
+    preset: (f"training.learning_rate={rate:g}", "training.momentum=0.5")
+    for preset, rate in (("mlp", 1.0), ("cnn", 0.25))
+}
+"""What the patient rule trains by, in place of the presets' rate and momentum: with less delay."""
+SLOW = {"rise": 600, "narrow": 0.4}
+"""Options of the patient rule for the perceptron."""
 
 ABLATION = {
     "siamese": ruled("siamese"),
@@ -113,8 +118,10 @@ ABLATION = {
     "siamese L=4 h=0.25": ruled("siamese", *FOUR, "training.hysteresis=0.25"),
     "budgeted L=4": ruled("budgeted", *FOUR, bars=True, **FEW),
     "siamese cnn": ruled("siamese", preset="cnn"),
-    "budgeted cnn": ruled("budgeted", preset="cnn", **SMALL),
-    "patient cnn": ruled("patient", *STEADY, preset="cnn", bars=True),
+    "budgeted cnn": ruled("budgeted", preset="cnn", bars=True, **SMALL),
+    "patient": ruled("patient", *STEADY["mlp"], bars=True, hysteresis=3.0, **SLOW),
+    "patient L=4": ruled("patient", *FOUR, *STEADY["mlp"], bars=True, hysteresis=0.45, **SLOW),
+    "patient cnn": ruled("patient", *STEADY["cnn"], preset="cnn", bars=True),
 }
 RATES = {"mlp": 0.1, "cnn": 0.05}
 """Learning rates of the presets."""
@@ -151,10 +158,13 @@ RULES: dict[str, tuple[str, tuple[str, ...], dict[str, Any]]] = {
     "free": ("budgeted", (FREE,), {}),
     "gathered": ("budgeted", (FREE,), {"gather": 0.1}),
     "lean": ("budgeted", (FREE,), {"budget": 6.6e-4, "fade": 2.4}),
+    "patient": ("patient", STEADY["mlp"], {"hysteresis": 3.0, **SLOW}),
+    "patient, free": ("patient", (*STEADY["mlp"], FREE), {"hysteresis": 3.0, **SLOW}),
     "verify-first": ("verify-first", (), {}),
 }
 """Rules whose writes are priced on every device: *free* is the budgeted one with a free partner, *gathered* that with
-writes gathered by lines of devices too, *lean* that with fewer writes in the first epoch and more in later ones."""
+writes gathered by lines of devices too, *lean* that with fewer writes in the first epoch and more in later
+ones."""
 PRICED = {
     f"{name} on {device}": ruled(rule, f"device.name='{device}'", *changes, *others, **options)
     for device, changes in DEVICES.items()
