@@ -151,7 +151,9 @@ def close(
     """
     g, q, transfer = terms[0][1], point.q, point.t + residual
     rest = beyond(terms)
-    workings = Workings(g, *point.rows, point.p, q, point.beta, point.full, transfer)
+    workings = Workings(
+        *point.rows, point.p, q, point.beta, q * g, g * point.beta, point.full, transfer
+    )
     if not rest:
         matrices = Stack((transfer,), None)
         return Closure(matrices, None, None, point.r, 0.0 * point.full, workings=workings)

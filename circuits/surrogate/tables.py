@@ -25,7 +25,7 @@ from .closure import Closure, apply, close, left_out, operate
 from .expansion import Expansion, other_side
 from .residual import SMALL, residual
 from .self_check import Watch
-from .updates import Changed, update
+from .updates import Changed, on_host, update
 
 if TYPE_CHECKING:
     from .engine import Surrogate
@@ -176,11 +176,12 @@ class Tables:
             stride = max(
                 SHORT, engine.blocks.elements // (together * side * max(engine.tile.shape))
             )
+            # Without voltages there are no currents, and pixels are often dark.
+            drives = (batch != 0.0).any(2)
             with np.errstate(all="ignore"):
                 for k in range(0, count, together):
                     group = batch[k : k + together]
-                    # Without voltages there are no currents, and pixels are often dark.
-                    driven = _driven(group)
+                    driven = np.flatnonzero(drives[k : k + together].any(0))
                     for b in range(0, len(driven), stride):
                         some: Any = driven[b : b + stride]
                         if len(driven) == vectors:
@@ -189,7 +190,7 @@ class Tables:
                         for a in range(0, alike, side):
                             i = apply(blocks[k, a], adopted.expansion, v, engine.xp)
                             tiles = slice(k, k + together), slice(a, a + side)
-                            out[(*tiles, some)] = _numpy(i) * gain
+                            out[(*tiles, some)] = on_host(i) * gain
         return out.reshape((count * alike, *out.shape[2:]))
 
     def _blocks(self, alike: int) -> tuple[int, int, dict[tuple[int, int], Closure]]:
@@ -238,7 +239,7 @@ class Tables:
                 engine.array(batch[part] / law.v_full),
                 engine.array(engine.sense.gain * weights[part]),
             )
-            by_g[part], by_v[part] = (_numpy(a) for a in found)
+            by_g[part], by_v[part] = (on_host(a) for a in found)
         by_g *= law.v_full
         return by_g, by_v
 
@@ -387,25 +388,13 @@ class Tables:
         off = left_out(closure, self.adopted.expansion, self.engine.lines)
         if off is None or not self.engine.single:
             return
-        needed = ~(np.stack([_numpy(each) for each in off], -1) <= SLIGHT * self.engine.bar)
+        needed = ~(np.stack([on_host(each) for each in off], -1) <= SLIGHT * self.engine.bar)
         if (needed != self._needed[block]).any():
             self._needed, self._parts = self._needed.copy(), None
             self._needed[block] = needed
 
     def _empty(self, part: Any) -> Any:
         return self.engine.xp.concatenate([part[:1]] * len(self.g))
-
-
-def _driven(group: Array) -> NDArray[np.intp]:
-    """Return which vectors of (tiles, vectors, rows) drive any row."""
-    # A row for biases has a voltage always, and is the last one.
-    if group.shape[1] and group[0, :, -1].all():
-        return np.arange(group.shape[1])
-    return np.flatnonzero(group.any((0, 2)))
-
-
-def _numpy(values: Any) -> Any:
-    return values if isinstance(values, np.ndarray) else np.asarray(values.cpu())
 
 
 def _map(function: Callable[..., Any], first: Any, *others: Any) -> Any:

@@ -13,7 +13,7 @@ matrices; tiles take turns, since how many changed differs much between them. Se
 out, so that tiles are to be worked out anew before the changes add up to much.
 """
 
-__all__ = ["Changed", "Workings", "update"]
+__all__ = ["Changed", "Workings", "on_host", "update"]
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -32,8 +32,6 @@ Indices = NDArray[np.intp]
 class Workings(NamedTuple):
     """What stays of working a closure out; (tiles, rows, cols) each where not said otherwise."""
 
-    g: Any
-    """Small-signal conductances [S]."""
     x: Any
     """Profiles of the word lines."""
     y: Any
@@ -43,6 +41,9 @@ class Workings(NamedTuple):
     """Share of a current into a bit line that is sensed."""
     beta: Any
     """Bit-line potential per sensed current [ohm]."""
+    qg: Any
+    """The last two times the small-signal conductances."""
+    gb: Any
     full: Any
     """Sensed currents with all rows at full swing, (tiles, 1, cols)."""
     t: Any
@@ -139,15 +140,16 @@ def update(
     grown = change[0][1]
     x, y = along(work.x), along(work.y)
     # One line of the word line's inverse; x rises along it and y falls.
-    inverse = xp.minimum(x, x[own][:, None]) * xp.minimum(y, y[own][:, None]) * along(work.g)
-    lifted, sensed = inverse * along(work.beta), -inverse * along(work.q)
+    inverse = xp.minimum(x, x[own][:, None]) * xp.minimum(y, y[own][:, None])
+    lifted, sensed = inverse * along(work.gb), -inverse * along(work.qg)
     lifted[own] -= at(work.beta)
     sensed[own] += at(work.q)
     lifted *= grown[:, None]
     value = closure.value.matrices
     for part, tile in _tiles(changed.tile):
-        sensed[part] = sensed[part] @ closure.r[tile]
-        value[0][tile] += (work.t[tile] @ lifted[part].T) @ sensed[part]
+        sent, whole = sensed[part] @ closure.r[tile], value[0][tile]
+        whole += (work.t[tile] @ lifted[part].T) @ sent
+        sensed[part] = sent
     turns = _turns(line)
 
     def send(matrix: Any, sent: Any) -> None:
@@ -177,7 +179,6 @@ def update(
     for matrix, sent in zip(value, left, strict=True):
         send(matrix, sent)
     column = changed.tile * cols + changed.col
-    columns = _turns(column)
     for stack, powers, parts in (
         (closure.slope, expansion.slope, for_slope @ slopes),
         (closure.bend, expansion.bend, for_bend @ bends),
@@ -187,9 +188,9 @@ def update(
             if p:
                 next(matrices).reshape(-1)[here] += part
             else:
-                constant = stack.constant.reshape(-1)
-                for apart in columns:
-                    constant[column[apart]] += part[apart]
+                shape = stack.constant.shape
+                sums = np.bincount(column, on_host(part), shape[0] * cols)
+                stack.constant[...] += array(sums.reshape(shape))
     if closure.idle is not None:
         sent = evaluate({KINK: rest[KINK]}, at(work.sunk), 0.0)
         closure.idle.reshape(-1)[here] += q * sent / (expansion.load * full)
@@ -203,8 +204,11 @@ def _tiles(tile: Indices) -> Iterator[tuple[slice, int]]:
 
 
 def _turns(place: Indices) -> list[Indices]:
-    """Return devices in groups none of which has two at one place: places are added to at once."""
-    order = np.argsort(place, kind="stable")
-    risen = place[order]
-    turn = np.arange(len(risen)) - np.searchsorted(risen, risen)
-    return [order[turn == k] for k in range(int(turn.max()) + 1)]
+    """Return devices in groups none of which has two at one place of those that rise: places are added to at once."""
+    turn = np.arange(len(place)) - np.searchsorted(place, place)
+    return [np.flatnonzero(turn == k) for k in range(int(turn.max()) + 1)]
+
+
+def on_host(values: Any) -> Any:
+    """Return numpy's array of what another library may hold."""
+    return values if isinstance(values, np.ndarray) else np.asarray(values.cpu())
