@@ -257,12 +257,12 @@ def apply(closure: Closure, expansion: Expansion, v: Any, xp: Any) -> Any:
     expansion
         Where the nonlinear part is collocated.
     v
-        Row voltages, (..., batch, rows), in units of the full swing.
+        Row voltages, (..., batch, rows), in units of the full swing; of the first rows only, where the others are at 0.
     xp
         The module of array functions: numpy, or one that does as it does.
     """
     if closure.slope is None:
-        return v @ closure.value.matrices[0]
+        return v @ closure.value.matrices[0][..., : v.shape[-1], :]
     powers = {1: v}
     first = _product(closure.value, expansion.value, powers)
     change = first - closure.load
@@ -275,7 +275,10 @@ def apply(closure: Closure, expansion: Expansion, v: Any, xp: Any) -> Any:
     if closure.idle is None:
         first += turn if closure.r is None else turn @ closure.r
         return first
-    idle = _idleness(closure, v, first, xp)[0] @ closure.idle
+    rows = v.shape[-1]
+    idle = _idleness(closure, v, first, xp)[0] @ closure.idle[..., :rows, :]
+    if rows < closure.idle.shape[-2]:
+        idle += closure.idle[..., rows:, :].sum(-2, keepdims=True)
     # Idle rows take from the currents that there are with them, so twice.
     i = first * idle
     i += turn
@@ -368,7 +371,7 @@ def _product(stack: Stack, powers: tuple[int, ...], of: dict[int, Any]) -> Any:
     total: Any = None
     for p in powers:
         if p:
-            part = _power(of, p) @ next(matrices)
+            part = _power(of, p) @ next(matrices)[..., : of[1].shape[-1], :]
             if total is None:
                 total = part
             else:

@@ -176,17 +176,19 @@ class Tables:
             stride = max(
                 SHORT, engine.blocks.elements // (together * side * max(engine.tile.shape))
             )
-            # Without voltages there are no currents, and pixels are often dark.
-            drives = (batch != 0.0).any(2)
+            # Without voltages there are no currents: pixels are often dark, and the last tile is seldom filled.
+            on = batch != 0.0
+            drives, rows = on.any(2), on.any(1)
             with np.errstate(all="ignore"):
                 for k in range(0, count, together):
                     group = batch[k : k + together]
                     driven = np.flatnonzero(drives[k : k + together].any(0))
+                    last = rows.shape[1] - int(rows[k : k + together].any(0)[::-1].argmax())
                     for b in range(0, len(driven), stride):
                         some: Any = driven[b : b + stride]
                         if len(driven) == vectors:
                             some = slice(b, b + stride)
-                        v = engine.array(group[:, None, some] * unit)
+                        v = engine.array(group[:, None, some, :last] * unit)
                         for a in range(0, alike, side):
                             i = apply(blocks[k, a], adopted.expansion, v, engine.xp)
                             tiles = slice(k, k + together), slice(a, a + side)
