@@ -87,7 +87,15 @@ class UnreadCells:
         return Costs(sets + resets, sets, np.zeros_like(sets), energy, time)
 
     def most(self, before: ArrayLike, after: ArrayLike, stands: ArrayLike | None = None) -> Array:
-        """Return the high end of the energy that they take [J], (n,)."""
+        """Return the high end of the energy that they take [J], (n,).
+
+        Parameters
+        ----------
+        before, after
+            Levels before and after, (n,).
+        stands
+            Levels at which the cells really stand, (n,); ``before`` if ``None``.
+        """
         plan = self.plan[pairs(before, after)]
         return self._energy(self.energy_high, plan, before if stands is None else stands)
 
@@ -111,8 +119,14 @@ class UnreadCells:
         return np.asarray(self.end(self.plan[a, b], drawn, held) - held - meant)
 
     def squares(self, before: ArrayLike, after: ArrayLike, gathered: Array) -> tuple[Array, Array]:
-        """Return the mean squares of what unread writes leave, with what they keep of what was ``gathered``, and of
-        what verified ones leave, (n,) each [S²].
+        """Return the mean squares of what unread writes leave, and of what verified ones leave, (n,) each [S²].
+
+        Parameters
+        ----------
+        before, after
+            Levels before and after, (n,).
+        gathered
+            Mean squares of what the cells had missed their levels by before [S²], (n,), of which some stays.
         """
         at = pairs(before, after)
         return self.missed_square[at] + self.kept[at] * gathered, self.left[at]

@@ -18,26 +18,55 @@ class Unread(Protocol):
     """What unread writes between levels cost and leave."""
 
     def of(self, before: ArrayLike, after: ArrayLike, stands: ArrayLike | None = None) -> Costs:
-        """Return what unread writes between levels, the nearest whole ones, cost, (n,) each, of devices that really
-        stand at the fractional levels ``stands``; ``None`` where that is ``before``.
+        """Return what unread writes between levels, the nearest whole ones, cost, (n,) each.
+
+        Parameters
+        ----------
+        before, after
+            Levels before and after, (n,).
+        stands
+            Levels at which the devices really stand, fractional, (n,); ``before`` if ``None``.
         """
         ...
 
     def most(self, before: ArrayLike, after: ArrayLike, stands: ArrayLike | None = None) -> Array:
-        """Return the high end of the energy that they take [J], (n,); that itself where it is known."""
+        """Return the high end of the energy that they take [J], (n,); that itself where it is known.
+
+        Parameters
+        ----------
+        before, after
+            Levels before and after, (n,).
+        stands
+            Levels at which the devices really stand, fractional, (n,); ``before`` if ``None``.
+        """
         ...
 
     def sample(
         self, before: ArrayLike, after: ArrayLike, held: ArrayLike, rng: np.random.Generator
     ) -> Array:
-        """Draw by how much they miss the change from level to level, (n,) [S], of devices that really have the
-        conductances ``held`` [S].
+        """Draw by how much they miss the change from level to level, (n,) [S].
+
+        Parameters
+        ----------
+        before, after
+            Levels before and after, (n,).
+        held
+            Conductances that the devices really have [S], (n,).
+        rng
+            Draws one of the samples for each.
         """
         ...
 
     def squares(self, before: ArrayLike, after: ArrayLike, gathered: Array) -> tuple[Array, Array]:
-        """Return the mean squares of what unread writes leave of their level, of devices whose mean square was
-        ``gathered`` [S²] before, and of what verified writes leave, (n,) each [S²].
+        """Return the mean squares of what unread writes leave of their level, and of what verified writes leave,
+        (n,) each [S²].
+
+        Parameters
+        ----------
+        before, after
+            Levels before and after, (n,).
+        gathered
+            Mean squares of what the devices had missed their levels by before [S²], (n,).
         """
         ...
 
@@ -62,11 +91,27 @@ class UnreadWrites:
     left: Array
 
     def of(self, before: ArrayLike, after: ArrayLike, stands: ArrayLike | None = None) -> Costs:
-        """Return what unread writes between levels, the nearest whole ones, cost, (n,) each, wherever devices stand."""
+        """Return what unread writes between levels, the nearest whole ones, cost, (n,) each.
+
+        Parameters
+        ----------
+        before, after
+            Levels before and after, (n,).
+        stands
+            Levels at which the devices really stand: they don't matter.
+        """
         return self.table.at(pairs(before, after))
 
     def most(self, before: ArrayLike, after: ArrayLike, stands: ArrayLike | None = None) -> Array:
-        """Return the energy that they take [J], which is known, (n,)."""
+        """Return the energy that they take [J], which is known, (n,).
+
+        Parameters
+        ----------
+        before, after
+            Levels before and after, (n,).
+        stands
+            Levels at which the devices really stand: they don't matter.
+        """
         return self.of(before, after).energy
 
     def sample(
@@ -88,8 +133,14 @@ class UnreadWrites:
         return drawn
 
     def squares(self, before: ArrayLike, after: ArrayLike, gathered: Array) -> tuple[Array, Array]:
-        """Return the mean squares of what unread writes leave, on top of what was ``gathered``, and of what verified
-        ones leave, (n,) each [S²].
+        """Return the mean squares of what unread writes leave, and of what verified ones leave, (n,) each [S²].
+
+        Parameters
+        ----------
+        before, after
+            Levels before and after, (n,).
+        gathered
+            Mean squares of what was missed before [S²], (n,): they add up.
         """
         at = pairs(before, after)
         return gathered + self._missed_square[at], self.left[at]
