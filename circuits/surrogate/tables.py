@@ -387,8 +387,10 @@ class Tables:
     def _judge(self, block: Tiles, closure: Closure) -> None:
         """See what reads of the tiles of a block can leave out."""
         assert self.adopted is not None
+        if not self.engine.single:
+            return
         off = left_out(closure, self.adopted.expansion, self.engine.lines)
-        if off is None or not self.engine.single:
+        if off is None:
             return
         needed = ~(np.stack([on_host(each) for each in off], -1) <= SLIGHT * self.engine.bar)
         if (needed != self._needed[block]).any():

@@ -203,10 +203,12 @@ def _tiles(tile: Indices) -> Iterator[tuple[slice, int]]:
         yield slice(start, end), tile[start]
 
 
-def _turns(place: Indices) -> list[Indices]:
-    """Return devices in groups none of which has two at one place of those that rise: places are added to at once."""
-    turn = np.arange(len(place)) - np.searchsorted(place, place)
-    return [np.flatnonzero(turn == k) for k in range(int(turn.max()) + 1)]
+def _turns(line: Indices) -> list[Indices]:
+    """Return devices of rows ``line``, rising, in groups none of which has two of one row: rows are
+    added to at once.
+    """
+    place = np.arange(len(line)) - np.searchsorted(line, line)
+    return [np.flatnonzero(place == k) for k in range(int(place.max()) + 1)]
 
 
 def on_host(values: Any) -> Any:

@@ -143,13 +143,10 @@ class UnreadCells:
         held
             What they hold before [S].
         """
-        spacing, last = self.start[1], len(self.start) - 1
-        place = np.clip(held / spacing, 0.0, last - 1e-9)
-        at = place.astype(np.intp)
+        at, share = _between(self.start, held)
         low, high = (self.ends[plan, at + k, drawn].astype(float) for k in (0, 1))
-        share = place - at
         # A cell that one of the two starts leaves as it is, and the other resets, is either.
-        share = np.where(np.abs(high - low) > 2.0 * spacing, np.rint(share), share)
+        share = np.where(np.abs(high - low) > 2.0 * self.start[1], np.rint(share), share)
         return np.asarray(low + share * (high - low))
 
     @property
@@ -195,10 +192,16 @@ class UnreadCells:
         inside = np.clip(level, 0.0, top)
         held = np.interp(inside, np.arange(top + 1), self.g)
         held = held + (level - inside) * (self.g[-1] - self.g[0]) / top
-        place = np.clip(held / self.priced[1], 0.0, len(self.priced) - 1 - 1e-9)
-        at = place.astype(np.intp)
+        at, share = _between(self.priced, held)
         low, high = (known[plan, at + k] for k in (0, 1))
-        return np.asarray(low + (place - at) * (high - low))
+        return np.asarray(low + share * (high - low))
+
+
+def _between(grid: Array, g: Array) -> tuple[NDArray[np.intp], Array]:
+    """Return which step of an even grid from 0 conductances lie in, and how far along it they are [0..1]."""
+    place = np.clip(g / grid[1], 0.0, len(grid) - 1 - 1e-9)
+    at = place.astype(np.intp)
+    return at, place - at
 
 
 class _Plans(NamedTuple):

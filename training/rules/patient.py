@@ -55,7 +55,7 @@ class Patient(Siamese):
         accumulate.
         """
         self._first_rate = self._first_rate or rate
-        self._settle(rate)
+        self._width = self.hysteresis(rate)
         share = min(1.0, (self._done + 1) / self.options.rise) if self.options.rise else 1.0
         writes = super().step(gradient, rate * share)
         if writes is not None:
@@ -80,14 +80,6 @@ class Patient(Siamese):
         super().restore(state)
         self._first_rate, self._done = float(state["first_rate"]), int(state["done"])
         self._width = float(state["width"])
-        self.__dict__.pop("_bounds", None)
-
-    def _settle(self, rate: float) -> None:
-        width = self.hysteresis(rate)
-        if width != self._width:
-            self._width = width
-            # The bounds of levels that are not evenly spaced are kept from update to update.
-            self.__dict__.pop("_bounds", None)
 
     @property
     def _slack(self) -> float:

@@ -27,7 +27,6 @@ public here; these are ours (docs/siamese.md). Compensations:
 __all__ = ["COMPENSATIONS", "Compensation", "Siamese", "SiameseOptions"]
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -107,6 +106,8 @@ class Siamese:
             Limits(2 * self.codes.size, self.coding.top) if self.options.spare_failed else None
         )
         self._pairs = self._free(start) if self.options.partner == "free" else None
+        self._bounded: tuple[float, tuple[Array32, Array32]] | None = None
+        """Slack that weights had last, and the bounds that follow from it."""
         self._scratch, self._away = np.empty_like(self.codes), np.empty_like(self.codes)
 
     def _free(self, start: Start) -> FreePairs:
@@ -312,7 +313,7 @@ class Siamese:
             away = np.abs(target, out=self._away) > np.float32(self._slack)
             weight = np.flatnonzero(away)
             return weight, target.reshape(-1)[weight]
-        low, high = self._bounds
+        low, high = self._bounds()
         code = (self.codes + np.float32(self.coding.top)).astype(np.intp)
         weight = np.flatnonzero((target < low[code]) | (target > high[code]))
         there = self.coding.quantiser.code(target.reshape(-1)[weight])
@@ -323,12 +324,15 @@ class Siamese:
         """Levels that a weight may be away from its own."""
         return 0.5 + self.options.hysteresis
 
-    @cached_property
     def _bounds(self) -> tuple[Array32, Array32]:
-        """Lowest and highest place of weights that stay at their code, by code, (2 L - 1,) each."""
+        """Return the lowest and the highest place of weights that stay at their code, by code, (2 L - 1,) each."""
+        slack = self._slack
+        if self._bounded is not None and self._bounded[0] == slack:
+            return self._bounded[1]
         top = self.coding.top
         codes = np.arange(-top, top + 1, dtype=np.float32)
-        ends = (codes - np.float32(self._slack), codes + np.float32(self._slack))
+        ends = (codes - np.float32(slack), codes + np.float32(slack))
         low, high = (self.coding.quantiser.steps(np.clip(end, -top, top)) for end in ends)
         low[ends[0] < -top], high[ends[1] > top] = -np.inf, np.inf
+        self._bounded = slack, (low, high)
         return low, high
